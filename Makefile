@@ -1,0 +1,43 @@
+# A menu: every target is a line or two of Python, which the README names for systems without make.
+PYTHON := .venv/bin/python
+SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
+
+.PHONY: help setup demo test data check train evaluate figures bench trackers clean
+
+help:             ## this menu
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo '  CASE=msrnet NAME=mine ARGS="train.steps=100 ..." narrow train, evaluate, figures and bench'
+
+setup: .venv/ready  ## .venv with everything that requirements.txt pins
+.venv/ready: requirements.txt pyproject.toml
+	@python3 common/install.py
+
+demo: setup       ## every case on embedded sample data: train, test, figures
+	@$(PYTHON) -m common.menu demo $(SELECT)
+
+test: setup       ## the project's own tests
+	@$(PYTHON) -m pytest $(ARGS)
+
+data: setup       ## the embedded sample data, in datasets/sample
+	@$(PYTHON) -m common.samples
+
+check: setup      ## are the real data sets complete and readable?
+	@$(PYTHON) -m common.datasets check $(NAME) $(ARGS)
+
+train: setup      ## train.py of one case or all
+	@$(PYTHON) -m common.menu train $(SELECT) $(ARGS)
+
+evaluate: setup   ## test.py of one case or all
+	@$(PYTHON) -m common.menu test $(SELECT) $(ARGS)
+
+figures: setup    ## figures.py of one case or all
+	@$(PYTHON) -m common.menu figures $(SELECT) $(ARGS)
+
+bench: setup      ## speed and memory against a straightforward version
+	@$(PYTHON) -m common.menu bench $(SELECT) $(ARGS)
+
+trackers:         ## opencv-contrib-python instead of opencv-python: MOSSE, KCF, CSRT (setup swaps back)
+	@python3 common/install.py --trackers
+
+clean:            ## remove caches and the demo's results; your runs stay
+	@$(PYTHON) -m common.menu clean

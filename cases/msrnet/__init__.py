@@ -1,0 +1,1 @@
+"""MSR-net: low-light image enhancement (Shen et al. 2017)."""

@@ -1,0 +1,399 @@
+"""Settings: configs/<case>.yaml, what `preset=`, `--config`, `--demo` and `key=value` change in it, and the checks on all of these.
+
+The YAML file is the schema. A setting has the type of its default, and the comment on its own line may begin with
+
+    [0, 1]  (0, 1]  [1, inf)      a range, for a number or for each number of a list
+    lol | synthetic: ...          the choices
+    path: ...                     a path: made absolute, and left out where runs are compared
+
+so that the check reads the same line as the student. `about`, `demo` and `presets` are no settings; nothing else is known by name.
+"""
+import difflib
+import json
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from common.errors import UserError, listed
+
+ROOT = Path(__file__).resolve().parents[1]
+APART = ("about", "demo", "presets")                # top-level keys of a file that are no settings
+MACHINE = ("workers", "threads", "device")          # settings of the machine, wherever they stand: equal runs may differ in them
+TYPED = "given on the command line"
+WORD = re.compile(r"[A-Za-z_][\w.]*=")
+
+
+class Settings(dict):
+    """A dictionary whose keys are attributes too: cfg.train.lr, cfg["train"]["lr"] and MSRNet(**cfg.model) all work."""
+
+    def __getattr__(self, name):
+        if name not in self:
+            raise AttributeError(f"no setting {name!r} here: there are {', '.join(self)}")
+        return self[name]
+    __setattr__ = dict.__setitem__
+
+
+# ---- YAML as people expect it ----
+FLOAT = re.compile(r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$")
+INT = re.compile(r"^[-+]?[0-9]+$")
+SPECIAL = {"": None, "~": None, "null": None, "true": True, "false": False}
+COMMENT = re.compile(r"[ \t]*[:,]?[ \t]*#[ \t]*(.*)")
+
+
+def plain_value(word):
+    """What a word without quotes means: null, true, false or a number, else text (no, off, 1:30, 2024-01-01, 0x1F, .inf, 1e999)."""
+    if word in SPECIAL:
+        return SPECIAL[word]
+    if (INT.match(word) or FLOAT.match(word)) and math.isfinite(float(word)):      # no setting means anything when it is infinite
+        return int(word) if INT.match(word) else float(word)                       # decimal: 017 is 17
+    return word
+
+
+class Loader(yaml.SafeLoader):
+    """Finds the structure of a YAML text, from which Document makes the values."""
+
+    def compose_node(self, parent, index):
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
+            raise yaml.MarkedYAMLError(problem="aliases (*name) and tags (!name) are not allowed here", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+
+class Dumper(yaml.SafeDumper):
+    """Quotes every text that plain_value, or a usual YAML 1.1 loader, would take for something else."""
+
+    def ignore_aliases(self, data):
+        return True
+
+    def represent_list(self, items):
+        nested = any(isinstance(item, (dict, list)) for item in items)
+        return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=not nested)
+
+
+Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))      # the list: possible first characters
+Dumper.add_implicit_resolver("tag:yaml.org,2002:int", INT, list("-+0123456789"))
+Dumper.add_representer(list, Dumper.represent_list)
+Dumper.add_representer(Settings, Dumper.represent_dict)
+
+
+class Document:
+    """YAML as plain values, with the line and the comment of every key by its dotted name."""
+
+    def __init__(self, source, name="the given text", lined=True):      # lined: whether messages add the line to the name
+        self.name, self.lined = name, lined
+        self.lines, self.comments = {}, {}
+        if isinstance(source, Path):
+            path = Path(os.path.abspath(source))
+            self.name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+        try:
+            data = source.read_bytes() if isinstance(source, Path) else source
+            self.text = data if isinstance(data, str) else data.decode("utf-8-sig")
+            node = yaml.compose(self.text, Loader)
+            self.values = None if node is None else self.value(node, "")
+        except OSError as error:
+            raise UserError(f"{self.name}: cannot be read: {error.strerror}: expected a YAML file") from None
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise UserError(f"{self.place(line)}: not UTF-8 text: save the file as UTF-8") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)         # missing where a character is not allowed in YAML at all
+            line = mark.line + 1 if mark else self.text.count("\n", 0, error.position) + 1
+            raise UserError(f"{self.place(line)}: cannot be read as YAML: {error.problem if mark else error.reason}: "
+                            "check indentation (spaces, no tabs), colons, brackets and quotes") from None
+        except RecursionError:
+            raise UserError(f"{self.name}: nested too deeply: settings need three or four levels") from None
+
+    def place(self, line):
+        return f"{self.name}, line {line}" if self.lined else self.name
+
+    def where(self, key):
+        return self.place(self.lines[key])
+
+    def value(self, node, key):
+        """The plain value of a node of the YAML tree; key: its dotted name."""
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, key)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, f"{key}.{number}") for number, item in enumerate(node.value)]
+        return plain_value(node.value) if node.style is None else node.value
+
+    def mapping(self, node, above):
+        values = {}
+        for name_node, value_node in node.value:
+            place = self.place(name_node.start_mark.line + 1)
+            name = self.value(name_node, "")
+            if not isinstance(name, str):
+                raise UserError(f"{place}: the key {shown(name)} is no text: put quotes around it if it is meant as text")
+            key = f"{above}.{name}" if above else name
+            if name in values:
+                raise UserError(f"{place}: {key!r} is given twice, first in line {self.lines[key]}: keep one of the two")
+            self.lines[key], self.comments[key] = name_node.start_mark.line + 1, self.comment(name_node, value_node)
+            values[name] = self.value(value_node, key)
+        return values
+
+    def comment(self, name, value):
+        """The comment behind a value, or behind the colon where the value is a block on the lines below."""
+        block = value.style in ("|", ">") if isinstance(value, yaml.ScalarNode) else not value.flow_style
+        found = COMMENT.match(self.text, name.end_mark.index if block else value.end_mark.index)
+        return found[1].strip() if found else ""
+
+    def section(self, *names):
+        """The mapping under these names, one inside the other, empty where it is missing; without names: the settings."""
+        values = self.values
+        if not isinstance(values, dict):
+            problem = "the file is empty" if values is None else f"{shown(values)} is no setting"
+            raise UserError(f"{self.place(1)}: {problem}: expected lines such as 'seed: 1'")
+        for depth, name in enumerate(names, 1):
+            values = {} if values.get(name) is None else values[name]
+            if not isinstance(values, dict):
+                key = ".".join(names[:depth])
+                raise UserError(f"{self.where(key)}: {key!r} cannot be {shown(values)}: expected keys with values below it")
+        return values if names else {name: value for name, value in values.items() if name not in APART}
+
+
+def load_yaml(source, name="the given text"):
+    """Plain values of a YAML file (a Path) or of YAML text (str or bytes, called `name` in messages); UserError with file and line."""
+    return Document(source, name).values
+
+
+def to_yaml(values):
+    """YAML text (LF) of plain values: keys in their order, and load_yaml(to_yaml(values)) == values where numbers are finite."""
+    return yaml.dump(values, Dumper=Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True, width=math.inf)
+
+
+def shown(value):
+    """A value as messages quote it: on one line and not too long."""
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+# ---- what a setting accepts ----
+NUMBER = r"\s*([-+]?(?:inf|[\d.]+(?:[eE][-+]?\d+)?))\s*"
+RANGE = re.compile(rf"([\[(]){NUMBER},{NUMBER}([\])])")
+CHOICES = re.compile(r"([\w.+-]+(?:\s*\|\s*[\w.+-]+)+)\s*(?::|$)")
+MISSPELT = ("None", "Null", "NULL", "True", "TRUE", "False", "FALSE")      # text in YAML, and surely not meant as text
+
+
+class Rule:
+    """What one setting accepts: values of its default's type, in the range or among the choices that its comment begins with."""
+
+    def __init__(self, default, comment):
+        choices = CHOICES.match(comment)
+        self.default = default
+        self.path = comment.startswith("path:")
+        self.range = RANGE.match(comment)
+        self.choices = [plain_value(choice.strip()) for choice in choices[1].split("|")] if choices else []
+
+    def expected(self):
+        """In words, for messages."""
+        example = (self.default or [None])[0] if isinstance(self.default, list) else self.default
+        kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
+        text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where one is meant)")
+        text = "a path" if self.path else text
+        text = f"{text} in {self.range[0]}" if self.range else text
+        text = "one of " + ", ".join(map(shown, self.choices)) if self.choices else text
+        return f"a list, each element {text}" if isinstance(self.default, list) else text + (" or null" if self.default is None else "")
+
+    def fit(self, value, example, folder):
+        """value in the type of example (the default or an element of it), a path made absolute; TypeError or ValueError if it cannot."""
+        if isinstance(example, list):
+            if not isinstance(value, list):
+                raise TypeError
+            floats = [item for item in example if isinstance(item, float)]
+            return [self.fit(item, (floats or example or [None])[0], folder) for item in value]
+        if value is None and example is None:
+            return None
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if self.choices:
+            fits = any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices)
+        elif isinstance(example, bool):
+            fits = isinstance(value, bool)
+        elif isinstance(example, (int, float)):
+            fits = number and (isinstance(example, float) or value == int(value))
+            value = type(example)(value) if fits else value
+        elif isinstance(example, str) or self.path:
+            fits = isinstance(value, str) and (value != "" or not self.path)
+        elif self.range:
+            fits = number
+        else:
+            fits = not isinstance(value, (dict, list)) and value not in MISSPELT
+        if not fits or (self.range and not self.within(value)):
+            raise ValueError
+        return os.path.abspath(os.path.join(folder, os.path.expanduser(value))) if self.path else value
+
+    def within(self, value):
+        opening, low, high, closing = self.range.groups()
+        above = value > float(low) or (opening == "[" and value == float(low))
+        return above and (value < float(high) or (closing == "]" and value == float(high)))
+
+
+class Schema:
+    """The keys of a case's file by dotted name, in the order of the file: a Rule for a setting, None for a section."""
+
+    def __init__(self, document):
+        self.document, self.rules = document, {}
+        self.add(document.section(), "")
+        self.sections = [key for key, rule in self.rules.items() if rule is None]
+
+    def add(self, values, above):
+        for name, value in values.items():
+            key = above + name
+            if not name.isidentifier() or hasattr(dict, name):
+                expected = "expected letters, digits and _ (and no method of dict, such as items), so that cfg.<name> is the setting"
+                raise UserError(f"{self.document.where(key)}: {name!r} cannot name a setting: {expected}")
+            self.rules[key] = None if isinstance(value, dict) else Rule(value, self.document.comments[key])
+            if isinstance(value, dict):
+                self.add(value, key + ".")
+
+    def checked(self, pairs, file=None, prefix=""):
+        """{dotted key: value as its rule wants it} of (key, value) pairs, where the value of a section is a mapping.
+
+        They were given in `file`, in which their keys begin with prefix, or typed. Raises one UserError for all that is wrong.
+        """
+        values, problems = {}, []
+        for key, value in self.leaves(pairs):
+            place, folder = (file.where(prefix + key), ROOT) if file else (TYPED, os.getcwd())
+            rule = self.rules.get(key)
+            if key not in self.rules:
+                problems.append(f"unknown setting {key!r} ({place}): {self.advice(key)}")
+            elif key in values:
+                problems.append(f"{key!r} is given twice ({place}): keep one of the two")
+            elif rule is None:
+                problems.append(f"{key!r} cannot be {shown(value)} ({place}): expected a section: see {self.document.where(key)}")
+            else:
+                try:
+                    values[key] = rule.fit(value, rule.default, folder)
+                except (TypeError, ValueError):
+                    expected = f"expected {rule.expected()}: see {self.document.where(key)}"
+                    problems.append(f"{key!r} cannot be {shown(value)} ({place}): {expected}")
+        if problems:
+            raise UserError(listed(problems))
+        return values
+
+    def leaves(self, pairs):
+        for key, value in pairs:
+            if key in self.sections and isinstance(value, dict):
+                yield from self.leaves([(f"{key}.{name}", inner) for name, inner in value.items()])
+            else:
+                yield key, value
+
+    def advice(self, key):
+        """The nearest setting, where there is one, and where the section is listed that the key seems to be in."""
+        section, _, name = key.rpartition(".")
+        beside = {other.rpartition(".")[2]: other for other in self.rules if other.rpartition(".")[0] == section}
+        namesakes = [other for other in self.rules if other.rpartition(".")[2] == name]
+        near = [beside[other] for other in difflib.get_close_matches(name, beside, n=1)]
+        if not near and namesakes:                          # the right name in a wrong section
+            near = difflib.get_close_matches(key, namesakes, n=1, cutoff=0)
+        if not near and not (section and beside):           # inside a section its name would make every key look near
+            near = difflib.get_close_matches(key, self.rules, n=1)
+        section = near[0].rpartition(".")[0] if near else section
+        while section and section not in self.sections:
+            section = section.rpartition(".")[0]
+        question = f"did you mean {near[0]!r}? " if near else ""
+        listing = f" of {section!r} are listed in {self.document.where(section)}" if section else f" are listed in {self.document.name}"
+        return f"{question}Settings{listing}"
+
+    def nested(self, values):
+        """Settings with the values at their places, every section present, in the order of the file."""
+        sections = {"": Settings()}
+        for key, rule in self.rules.items():
+            above, _, name = key.rpartition(".")
+            if rule is None:
+                sections[key] = Settings()
+            sections[above][name] = sections[key] if rule is None else values[key]
+        return sections[""]
+
+
+# ---- from a case and a command line to its settings ----
+@dataclass
+class Resolved:
+    """The settings of one run and where they come from."""
+    config: Settings            # all settings, paths absolute; without about, demo and presets
+    about: dict                 # the paper: title, authors, ...
+    typed: dict                 # {dotted key: value} given on the command line
+    paths: set                  # dotted keys of the settings that are paths
+    source: Path                # configs/<case>.yaml
+    preset: str | None          # the preset asked for
+
+    def judged(self):
+        """Plain dictionary of the settings that decide a result: all but the paths and the machine's (workers, threads, device)."""
+        return self._judged(self.config, "")
+
+    def _judged(self, section, above):
+        kept = {}
+        for name, value in section.items():
+            if isinstance(value, dict):
+                kept[name] = self._judged(value, f"{above}{name}.")
+            elif name not in MACHINE and above + name not in self.paths:
+                kept[name] = value
+        return kept
+
+    def dump(self):
+        """judged() as YAML text."""
+        return to_yaml(self.judged())
+
+
+def all_cases():
+    """Names of the folders of cases/ that hold a model.py or a train.py, sorted."""
+    return sorted({script.parent.name for script in ROOT.glob("cases/*/*.py") if script.name in ("model.py", "train.py")})
+
+
+def split_words(argv):
+    """(options, words): the words of the form key=value, taken out wherever they stand (./a=b.png is none)."""
+    words = [word for word in argv if WORD.match(word)]
+    return [word for word in argv if not WORD.match(word)], words
+
+
+def resolve(case, words=(), config_file=None, demo=False):
+    """The settings of a case after all that may change them. Raises UserError for every mistake in a file or word.
+
+    Later wins: configs/<case>.yaml; the preset named by the word preset=<name>; config_file, whose own `presets` and `demo`
+    add to the case's; `demo` when demo is true; the other words key=value. Paths in files are relative to the repository,
+    typed ones to the working directory.
+    """
+    source = ROOT / "configs" / f"{case}.yaml"
+    _known("case", case, [*all_cases(), *(path.stem for path in source.parent.glob("*.yaml"))], "The cases are")
+    base = Document(source)
+    files = [base] if config_file is None else [base, Document(Path(config_file))]
+    schema = Schema(base)
+    pairs, preset = _parsed(words, schema)
+    if preset is not None:
+        _known("preset", preset, [name for file in files for name in file.section("presets")], f"The presets of {case} are")
+
+    layers = [(base,)]
+    layers += [(file, "presets", preset) for file in files if preset is not None]
+    layers += [(file,) for file in files[1:]]
+    layers += [(file, "demo") for file in files if demo]
+    values = {}
+    for file, *names in layers:
+        values |= schema.checked(file.section(*names).items(), file, "".join(f"{name}." for name in names))
+    typed = schema.checked(pairs)
+    paths = {key for key, rule in schema.rules.items() if rule and rule.path}
+    return Resolved(schema.nested(values | typed), base.section("about"), typed, paths, source, preset)
+
+
+def _known(what, name, names, introduction):
+    if name not in names:
+        near = "".join(f"did you mean {other!r}? " for other in difflib.get_close_matches(name, names, n=1))
+        raise UserError(f"unknown {what} {name!r}: {near}{introduction}: {', '.join(sorted(set(names))) or 'none'}")
+
+
+def _parsed(words, schema):
+    """([(key, value)], preset name or None) of words key=value, read as YAML but for a single path, which is taken as typed."""
+    pairs, presets = [], []
+    for key, _, text in (word.partition("=") for word in words):
+        rule = schema.rules.get(key)
+        if key == "preset":
+            presets.append(text)
+        elif rule and rule.path and not isinstance(rule.default, list):
+            pairs.append((key, None if text == "null" else text))       # so that "my set #2" and 2024 can be folders
+        else:
+            pairs.append((key, Document(text, f"'{key}={text}' ({TYPED})", lined=False).values))
+    if len(presets) > 1:
+        raise UserError(f"'preset' is given twice ({TYPED}): keep one of the two")
+    return pairs, presets[0] if presets else None

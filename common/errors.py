@@ -1,0 +1,38 @@
+"""One message for a user's mistake: `error: what is wrong: where: what was expected: what to do`, exit status 2, no traceback."""
+import os
+import sys
+
+
+class UserError(Exception):
+    """Something that the user can mend. The text is the whole message, in one line without the leading "error: "."""
+
+
+class Negative(Exception):
+    """A task that ran well and whose answer is no (nothing to stitch, a difference found): the reason, exit status 1."""
+
+
+def listed(problems, shown=10):
+    """Join several problems into one text: the first `shown`, then a count of the rest."""
+    problems = [str(problem) for problem in problems]
+    more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
+    return "; ".join(problems[:shown]) + more
+
+
+def start(main, argv=None):
+    """Run main(argv) as a script: translate its outcome into one line on stderr and an exit status.
+
+    Returns 0, or main's own number; 2 after UserError, 1 after Negative. Other exceptions are bugs and keep their traceback;
+    `--debug` among the arguments keeps all of them.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return main(argv) or 0
+    except (UserError, Negative) as problem:
+        if "--debug" in words:
+            raise
+        if int(os.environ.get("RANK", 0)) == 0:          # under torchrun every process meets the same mistake: said once
+            print(f"{'error' if isinstance(problem, UserError) else 'no'}: {problem}", file=sys.stderr)
+        return 2 if isinstance(problem, UserError) else 1
+    except BrokenPipeError:                              # the reader of our output went away, as in `... | head`
+        sys.stdout = open(os.devnull, "w")
+        return 1

@@ -1,0 +1,84 @@
+"""What the Makefile calls: the same script of one case or of all, the demo, and the cleaning up. Cases are found, not listed."""
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+
+from common.config import ROOT, all_cases
+from common.errors import Negative, UserError, start
+
+SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": "cases/{}/figures.py", "bench": "benchmarks/{}.py"}
+
+
+def chosen(case):
+    """The cases to go through: the one named, or all."""
+    cases = all_cases()
+    if case and case not in cases:
+        raise UserError(f"there is no case {case!r}: expected one of {', '.join(cases)}: CASE={cases[0]}")
+    return [case] if case else cases
+
+
+def call(script, case, words):
+    """Run one script of one case as the user would; returns its exit status."""
+    return subprocess.run([sys.executable, ROOT / SCRIPTS[script].format(case), *words]).returncode
+
+
+def everywhere(script, cases, words):
+    """One script for several cases; the others go on when one fails."""
+    failed = []
+    for case in cases:
+        if call(script, case, words):
+            failed.append(case)
+    if failed:
+        raise Negative(f"{script} did not end well for {', '.join(failed)}: the reasons stand above")
+
+
+def demo(cases):
+    """Train, test and figures of every case on the sample data, with the time of each step, and where to look."""
+    from common.samples import build
+    build_began = time.monotonic()
+    build()
+    print(f"sample data ready ({time.monotonic() - build_began:.0f} s)\n", flush=True)
+    lines = []
+    for case in cases:
+        for script in ("train", "test", "figures"):
+            print(f"--- {case}: {script}", flush=True)
+            began = time.monotonic()
+            status = call(script, case, ["--demo", "--fresh"])
+            lines.append(f"{case:16s} {script:8s} {time.monotonic() - began:6.1f} s   {'done' if status == 0 else f'FAILED ({status})'}")
+            if status:
+                break
+    print("\n" + "\n".join(lines))
+    for case in cases:
+        print(f"look at {ROOT / 'results' / case / 'demo'}")
+    if any("FAILED" in line for line in lines):
+        raise Negative("the demo did not end well: see above")
+
+
+def clean():
+    """Remove caches, sample data and what the demo made; other runs, weights and .venv stay."""
+    targets = [*ROOT.glob("results/*/demo"), *ROOT.glob("checkpoints/*/demo"), ROOT / "datasets" / "sample",
+               *(ROOT / name for name in (".pytest_cache", ".ruff_cache", ".hypothesis", "build")),
+               *(path for folder in ("cases", "common", "tests", "benchmarks") for path in (ROOT / folder).rglob("__pycache__"))]
+    for target in targets:
+        shutil.rmtree(target, ignore_errors=True)
+    print("removed caches, sample data and the demo's results; runs, weights and .venv are untouched")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m common.menu", description=__doc__)
+    parser.add_argument("what", choices=[*SCRIPTS, "demo", "clean"])
+    parser.add_argument("--case", help="one case; without it all")
+    parser.add_argument("--name", help="the run's name")
+    options, words = parser.parse_known_args(argv)
+    cases = chosen(options.case)
+    if options.what == "demo":
+        return demo(cases)
+    if options.what == "clean":
+        return clean()
+    return everywhere(options.what, cases, ([f"--name={options.name}"] if options.name else []) + words)
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

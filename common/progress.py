@@ -1,0 +1,65 @@
+"""Progress of everything that takes longer than two seconds: a bar on a terminal, a plain line now and then elsewhere."""
+import sys
+import time
+
+from tqdm import tqdm
+
+LINE_EVERY = 10.0         # seconds between plain lines
+BAR_EVERY = 0.1           # seconds between changes of the bar's text
+
+
+def duration(seconds):
+    """Seconds in words: `12 s`, `3 min 20 s`, `1 h 05 min`."""
+    seconds = round(seconds)
+    if seconds < 100:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+class Progress:
+    """A bar (or plain lines) from `start` to `total`, with the running mean of the loss."""
+
+    def __init__(self, title, start, total, show=True):
+        self.title, self.first, self.total, self.began, self.spoke = title, start, total, time.monotonic(), time.monotonic()
+        self.bar = None
+        if show and sys.stderr.isatty():
+            self.bar = tqdm(total=total, initial=start, desc=title, delay=2, mininterval=BAR_EVERY, dynamic_ncols=True)
+        self.lines = show and self.bar is None
+
+    def update(self, step, sums=None):
+        """Say where things stand, when it is time to. sums: name -> (total, count); values are only read when shown."""
+        now = time.monotonic()
+        if self.bar is not None:
+            self.bar.update(step - self.bar.n)
+            if now - self.spoke > BAR_EVERY and sums:
+                self.spoke = now
+                self.bar.set_postfix_str(mean_of(sums), refresh=False)
+        elif self.lines and now - self.spoke > LINE_EVERY:
+            self.spoke = now
+            rate = (step - self.first) / (now - self.began)
+            left = duration((self.total - step) / rate) if rate else "?"
+            print(f"{self.title} {step}/{self.total}  {mean_of(sums)}  {rate:.2f}/s  {left} left", file=sys.stderr, flush=True)
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
+
+
+def mean_of(sums):
+    """The running mean of the loss as text, empty when there is none."""
+    total, count = (sums or {}).get("loss", (0.0, 0))
+    return f"loss {float(total) / count:.4g}" if count else ""
+
+
+def watch(items, title):
+    """Iterate over a list with progress."""
+    items = list(items)
+    progress = Progress(title, 0, len(items))
+    try:
+        for number, item in enumerate(items, 1):
+            yield item
+            progress.update(number)
+    finally:
+        progress.close()

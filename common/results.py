@@ -1,0 +1,220 @@
+"""Result folders: items.csv, metrics.json and pictures of a test, environment.json, manifest.json (DESIGN section 4)."""
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+from common.config import to_yaml
+from common.errors import UserError, listed
+from common.files import sha256, write_whole
+
+COLUMNS = ["item", "row", "status", "reason", "image", "reference"]      # then the metrics, then classings as `by_<name>`
+
+
+def write_text(path, text):
+    """Write text whole, UTF-8 with LF, making the folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode())
+
+
+def write_json(path, content):
+    """Write JSON in the order of the keys; numbers that are not finite are an error, never NaN."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def merge_json(path, entries):
+    """Replace or add the top-level keys of a JSON file; an unreadable one is started again."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = {}
+    write_json(path, content | entries)
+
+
+def write_csv(path, header, rows):
+    """Write a CSV file with the header and rows (sequences), LF line ends."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_manifest(folder, part, weights=None):
+    """Enter every judged file below results/<case>/<run>/<part> (`train`, `test/<set>`, `figures`) in the run's manifest.json.
+
+    Lines of other parts stay. weights: content digest of the weights that made the part.
+    """
+    folder, path = Path(folder), Path(folder) / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        manifest = {"weights": {}, "files": []}
+    files = [entry for entry in manifest["files"] if not entry["path"].startswith(part + "/")]
+    for file in sorted((folder / part).rglob("*")):
+        name = file.relative_to(folder)
+        judged = file.suffix == ".csv" if part == "figures" else not any(piece.startswith(".") for piece in name.parts)
+        if file.is_file() and judged:
+            files.append({"path": name.as_posix(), "size": file.stat().st_size, "sha256": sha256(file)})
+    digests = {key: value for key, value in manifest["weights"].items() if key != part}
+    if weights:
+        digests[part] = weights
+    write_json(path, {"weights": dict(sorted(digests.items())), "files": sorted(files, key=lambda entry: entry["path"])})
+
+
+def number_text(value):
+    """A metric for items.csv: 6 decimals; `inf`, `nan` as such; empty for None."""
+    if value is None:
+        return ""
+    return f"{value:.6f}" if math.isfinite(value) else str(float(value))
+
+
+def file_name(item):
+    """An item's or row's name as one file name: `/` becomes `-`."""
+    return item.replace("/", "-").replace("\\", "-")
+
+
+class TestResults:
+    """One test/<set>/ folder while it is filled. It belongs to one (weights, settings, data): the same again finishes what is missing.
+
+    Something else (or fresh=True) is built in a folder beside it, which takes its place whole at finish().
+    rows: the rows' names in their order; metrics: the columns of items.csv; classings: names of by_<classing> columns.
+    """
+    __test__ = False                                       # no test class, whatever pytest makes of its name
+
+    def __init__(self, run_folder, set_name, *, weights, settings, data, rows, metrics, classings=(), fresh=False):
+        self.run_folder, self.set_name, self.weights = Path(run_folder), set_name, weights
+        self.rows, self.metrics, self.classings = list(rows), list(metrics), list(classings)
+        self.final = self.run_folder / "test" / set_name
+        beside = self.run_folder / "test" / f".{set_name}.new"
+        identity = json.dumps([weights, settings, data, self.rows, self.metrics, self.classings], sort_keys=True)
+        key = hashlib.sha256(identity.encode()).hexdigest()
+        if fresh:
+            shutil.rmtree(beside, ignore_errors=True)
+        if not fresh and _belongs(self.final, key):
+            self.folder = self.final
+        else:
+            self.folder = beside if self.final.exists() else self.final
+            if not _belongs(self.folder, key):
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self.folder.mkdir(parents=True)
+                write_text(self.folder / ".belongs", key + "\n")
+        write_text(self.folder / "config.yaml", to_yaml(settings))
+        self.lines = _read_items(self.folder / "items.csv", self.header)
+
+    @property
+    def header(self):
+        return [*COLUMNS, *self.metrics, *(f"by_{name}" for name in self.classings)]
+
+    def has(self, item):
+        """Whether every row of this item is there already, without a failure."""
+        done = [line for line in self.lines if line["item"] == item and line["status"] == "ok"]
+        return len(done) == len(self.rows)
+
+    def image_path(self, item, row, suffix=".png"):
+        """Where the picture of an item in a row belongs; give the same path to add()."""
+        return self.folder / "images" / file_name(row) / (file_name(item) + suffix)
+
+    def add(self, item, rows, reference=None, classes=None):
+        """Enter all rows of one item at once. rows: {row: (metrics, image path or None)}; classes: {classing: class}."""
+        lines = []
+        for row in self.rows:
+            values, image = rows[row]
+            line = {"item": item, "row": row, "status": "ok", "reason": "", "reference": reference or "",
+                    "image": image.relative_to(self.folder).as_posix() if image else ""}
+            line |= {name: number_text(values.get(name)) for name in self.metrics}
+            lines.append(line | {f"by_{name}": (classes or {}).get(name, "") for name in self.classings})
+        self._append(item, lines)
+
+    def fail(self, item, reason):
+        """Enter that an item could not be done, and why; the others go on."""
+        blank = dict.fromkeys(self.header, "")
+        self._append(item, [blank | {"item": item, "row": row, "status": "failed", "reason": str(reason)} for row in self.rows])
+
+    def _append(self, item, lines):
+        self.lines = [line for line in self.lines if line["item"] != item] + lines
+        path = self.folder / "items.csv"
+        fresh = not path.exists()
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, self.header, lineterminator="\n")
+            if fresh:
+                writer.writeheader()
+            writer.writerows(lines)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, items):
+        """Put the lines into the order of `items` (names), write metrics.json and the manifest, take the old folder's place.
+
+        Returns metrics.json's content. Items no longer in the set are left out.
+        """
+        order = {name: number for number, name in enumerate(items)}
+        self.lines = sorted((line for line in self.lines if line["item"] in order),
+                            key=lambda line: (order[line["item"]], self.rows.index(line["row"])))
+        write_csv(self.folder / "items.csv", self.header, [[line[name] for name in self.header] for line in self.lines])
+        content = {row: summary([line for line in self.lines if line["row"] == row and line["status"] == "ok"], self.metrics, self.classings)
+                   for row in self.rows}
+        write_json(self.folder / "metrics.json", content)
+        if self.folder != self.final:
+            old = self.final.with_name(f".{self.set_name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            self.final.rename(old)
+            self.folder.rename(self.final)
+            shutil.rmtree(old, ignore_errors=True)
+            self.folder = self.final
+        write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
+        return content
+
+    def failures(self):
+        """[(item, reason)] of the items that failed."""
+        return list({line["item"]: (line["item"], line["reason"]) for line in self.lines if line["status"] != "ok"}.values())
+
+
+def summary(lines, metrics, classings=()):
+    """Means of the written values over lines of one row, the count, and the same by class.
+
+    A value that is empty or not finite is left out of its mean; `left_out` says how many, where there are any. A metric that no line has
+    is not named; one whose values are all left out is null.
+    """
+    result, left_out = {}, {}
+    for name in metrics:
+        texts = [line[name] for line in lines if line[name] != ""]
+        values = [float(text) for text in texts if math.isfinite(float(text))]
+        if texts:
+            result[name] = round(math.fsum(values) / len(values), 6) if values else None
+            if len(values) < len(lines):
+                left_out[name] = len(lines) - len(values)
+    result["count"] = len(lines)
+    if left_out:
+        result["left_out"] = left_out
+    by = {}
+    for classing in classings:
+        classes = list(dict.fromkeys(line[f"by_{classing}"] for line in lines))
+        by[classing] = {name: summary([line for line in lines if line[f"by_{classing}"] == name], metrics) for name in sorted(classes) if name}
+    if any(by.values()):
+        result["by"] = by
+    return result
+
+
+def _belongs(folder, key):
+    mark = folder / ".belongs"
+    return mark.is_file() and mark.read_text(encoding="utf-8").strip() == key
+
+
+def _read_items(path, header):
+    """The whole lines of an items.csv that an earlier, perhaps killed, test has left."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[:text.rfind("\n") + 1]
+    if whole != text:
+        write_text(path, whole)
+    lines = list(csv.DictReader(io.StringIO(whole)))
+    if any(list(line) != header or None in line.values() for line in lines):
+        raise UserError(f"{path} does not have the columns of this test: expected {listed(header, 20)}: use --fresh to build it again")
+    return list({(line["item"], line["row"]): line for line in lines}.values())      # an item done again stands twice: the later counts
