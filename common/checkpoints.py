@@ -14,7 +14,7 @@ import torch
 
 from common.config import ROOT
 from common.errors import UserError, start
-from common.files import sha256, write_whole
+from common.files import impostor, sha256, write_whole
 
 CHECKPOINTS = ROOT / "checkpoints"
 
@@ -60,7 +60,8 @@ def load(path):
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:                     # torch has five exceptions for a broken file (EXAMPLES habit 11)
-        raise UserError(f"{path} is not a readable weights file: {_what_is(path, error)}: get it again, or train again") from None
+        reason, remedy = _what_is(path, error)
+        raise UserError(f"{path} is not a readable weights file: {reason}: {remedy}") from None
     if not isinstance(content, dict) or not {"case", "model", "weights"} <= content.keys():
         raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries case, model and weights: "
                         f"give a file from checkpoints/")
@@ -68,20 +69,15 @@ def load(path):
 
 
 def _what_is(path, error):
-    """Name what a file really is, from its first bytes."""
+    """(what a broken file really is, what to do), from its first bytes and torch's complaint."""
     head = path.read_bytes()[:512]
-    text = head.lstrip().lower()
-    if not head:
-        return "it is empty"
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "it is a web page, as a failed download leaves it"
-    if text.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer, not the file itself"
-    if head.startswith(b"PK\x03\x04"):
-        return "it is cut short or damaged, or another kind of zip file"
+    again = "get it again, or train again"
     if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
-        return "it holds Python objects (pickle), which are never executed here, or no tensors at all"
-    return "its beginning is not that of a torch file"
+        if impostor(head) is None:
+            return "it holds Python objects (pickle), which are never executed here", again
+    if head.startswith(b"PK\x03\x04"):
+        return "it is cut short or damaged, or another kind of zip file", again
+    return impostor(head) or ("its beginning is not that of a torch file", again)
 
 
 def find(case, run, wanted=None):

@@ -29,12 +29,12 @@ WORD = re.compile(r"[A-Za-z_][\w.]*=")
 
 class Settings(dict):
     """A dictionary whose keys are attributes too: cfg.train.lr, cfg["train"]["lr"] and MSRNet(**cfg.model) all work."""
+    __setattr__ = dict.__setitem__
 
     def __getattr__(self, name):
         if name not in self:
             raise AttributeError(f"no setting {name!r} here: there are {', '.join(self)}")
         return self[name]
-    __setattr__ = dict.__setitem__
 
 
 # ---- YAML as people expect it ----
@@ -69,6 +69,9 @@ class Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data):
         return True
 
+    def represent_text(self, text):                 # an unusual line break is safe as an escape only
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
     def represent_list(self, items):
         nested = any(isinstance(item, (dict, list)) for item in items)
         return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=not nested)
@@ -76,6 +79,7 @@ class Dumper(yaml.SafeDumper):
 
 Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))      # the list: possible first characters
 Dumper.add_implicit_resolver("tag:yaml.org,2002:int", INT, list("-+0123456789"))
+Dumper.add_representer(str, Dumper.represent_text)
 Dumper.add_representer(list, Dumper.represent_list)
 Dumper.add_representer(Settings, Dumper.represent_dict)
 
@@ -172,8 +176,7 @@ def shown(value):
 
 
 # ---- what a setting accepts ----
-NUMBER = r"\s*([-+]?(?:inf|[\d.]+(?:[eE][-+]?\d+)?))\s*"
-RANGE = re.compile(rf"([\[(]){NUMBER},{NUMBER}([\])])")
+RANGE = re.compile(r"([\[(])\s*(-inf|[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*,\s*(inf|[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([\])])")
 CHOICES = re.compile(r"([\w.+-]+(?:\s*\|\s*[\w.+-]+)+)\s*(?::|$)")
 MISSPELT = ("None", "Null", "NULL", "True", "TRUE", "False", "FALSE")      # text in YAML, and surely not meant as text
 
@@ -193,8 +196,7 @@ class Rule:
         example = (self.default or [None])[0] if isinstance(self.default, list) else self.default
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
         text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where one is meant)")
-        text = "a path" if self.path else text
-        text = f"{text} in {self.range[0]}" if self.range else text
+        text = "a path" if self.path else f"{text} in {self.range[0]}" if self.range else text
         text = "one of " + ", ".join(map(shown, self.choices)) if self.choices else text
         return f"a list, each element {text}" if isinstance(self.default, list) else text + (" or null" if self.default is None else "")
 
@@ -345,8 +347,7 @@ def all_cases():
 
 def split_words(argv):
     """(options, words): the words of the form key=value, taken out wherever they stand (./a=b.png is none)."""
-    words = [word for word in argv if WORD.match(word)]
-    return [word for word in argv if not WORD.match(word)], words
+    return [word for word in argv if not WORD.match(word)], [word for word in argv if WORD.match(word)]
 
 
 def resolve(case, words=(), config_file=None, demo=False):
@@ -365,8 +366,7 @@ def resolve(case, words=(), config_file=None, demo=False):
     if preset is not None:
         _known("preset", preset, [name for file in files for name in file.section("presets")], f"The presets of {case} are")
 
-    layers = [(base,)]
-    layers += [(file, "presets", preset) for file in files if preset is not None]
+    layers = [(base,)] + [(file, "presets", preset) for file in files if preset is not None]
     layers += [(file,) for file in files[1:]]
     layers += [(file, "demo") for file in files if demo]
     values = {}
@@ -393,7 +393,7 @@ def _parsed(words, schema):
         elif rule and rule.path and not isinstance(rule.default, list):
             pairs.append((key, None if text == "null" else text))       # so that "my set #2" and 2024 can be folders
         else:
-            pairs.append((key, Document(text, f"'{key}={text}' ({TYPED})", lined=False).values))
+            pairs.append((key, Document(text, f"{shown(f'{key}={text}')} ({TYPED})", lined=False).values))
     if len(presets) > 1:
         raise UserError(f"'preset' is given twice ({TYPED}): keep one of the two")
     return pairs, presets[0] if presets else None

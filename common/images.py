@@ -21,6 +21,7 @@ from common.files import impostor, write_whole
 from common.progress import watch
 
 Image.MAX_IMAGE_PIXELS = None           # MAX_PIXELS below takes its place: Pillow's own check would warn at 89 megapixels
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)        # no remarks on a TIFF's unusual tags
 MAX_PIXELS = 178_000_000
 EXPECTED = "a PNG, JPEG, BMP, WebP or TIFF picture was expected"
 ENCODINGS = {                           # suffix: Pillow's name and options; a lossy file is as good as that format gets
@@ -95,9 +96,10 @@ def write_image(path, picture, like=None):
         if like.alpha is not None and suffix not in WITHOUT_ALPHA:
             channels = torch.cat([channels, like.alpha.to(channels)])
         top = 65535 if like.bits == 16 and suffix in SIXTEEN_BIT else 255
+    levels = _levels(channels, top)
     try:
-        data = _encode(_levels(channels, top), suffix)
-    except OSError as error:                                # WebP ends at 16383 pixels a side, JPEG at 65500
+        data = _encode(levels, suffix)
+    except (OSError, ValueError) as error:                  # WebP ends at 16383 pixels a side, JPEG at 65500
         raise UserError(f"this format cannot hold the picture ({error}): {path}: a smaller one was expected: write it as PNG") from error
     write_whole(path, data)
 

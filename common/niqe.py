@@ -39,20 +39,20 @@ def load_parameters(path):
             arrays = {key: np.asarray(file[key], dtype=np.float64) for key in SHAPES}
     except FileNotFoundError:
         raise UserError(f"NIQE parameters not found: {path}: {REMEDY}") from None
-    except Exception as problem:  # noqa: BLE001  NumPy reports text, half a zip, a lone array, objects, other keys each in its own way
-        raise UserError(f"not a NIQE parameter file: {path} ({type(problem).__name__}): expected an npz with "
-                        f"{' and '.join(SHAPES)}: {REMEDY}") from None
+    except Exception:  # noqa: BLE001  NumPy reports text, half a zip, a lone array, objects, other keys each in its own way
+        raise UserError(f"not a NIQE parameter file: {path}: expected an npz with {' and '.join(SHAPES)}: {REMEDY}") from None
     for key, shape in SHAPES.items():
         if arrays[key].shape != shape or not np.isfinite(arrays[key]).all():
-            raise UserError(f"not a NIQE parameter file: {path}: {key} has shape {arrays[key].shape}, expected {shape} finite numbers: {REMEDY}")
+            raise UserError(f"not a NIQE parameter file: {path}: {key}, {arrays[key].shape}: expected {shape}, finite: {REMEDY}")
     return Parameters(arrays["mu_pris_param"][0], arrays["cov_pris_param"])
 
 
 def niqe(rgb8, parameters):
     """Distance of one picture from the pristine model, sqrt((m - m0)^T pinv((S + S0) / 2) (m - m0)); about 3 to 9 for photographs.
 
-    rgb8: uint8 (H, W, 3). Only whole blocks of 96x96 from the upper left corner count: under 3x3 of them (288 px) the number means
-    little, with less than two it is nan (no covariance). Flat blocks have no shape and are left out.
+    rgb8: uint8 (H, W, 3). Only whole blocks of 96x96 from the upper left corner count: with less than 3x3 of them (288 px) the number
+    means little, with less than two it is nan (no covariance). Flat blocks have no shape and are left out. Within .0005 of BasicSR's
+    implementation on thirty pictures. A blurred picture often scores better than a sharp noisy one.
     """
     height, width = (side // BLOCK * BLOCK for side in rgb8.shape[:2])
     if height * width < 2 * BLOCK * BLOCK:
@@ -69,7 +69,8 @@ def niqe(rgb8, parameters):
 
 def _luma(rgb8):
     """Y of BT.601 in its limited range 16..235, rounded. In whole numbers, because one level more in six pixels moves NIQE by .001."""
-    return 16.0 + (rgb8.astype(np.int64) @ (65481, 128553, 24966) + 127500) // 255000
+    weights = np.array([65481, 128553, 24966], dtype=np.int32)
+    return 16.0 + (rgb8.astype(np.int32) @ weights + 127500) // 255000
 
 
 def _halved(picture):
@@ -84,7 +85,7 @@ def _features(picture, side):
     """The 18 features of every block of side x side pixels. (blocks, 18)."""
     mean = _smooth(picture)
     deviation = np.sqrt(np.abs(_smooth(picture**2) - mean**2))
-    normalised = (picture - mean) / (deviation + 1)             # grey levels: the 1 belongs to the scale 0..255
+    normalised = (picture - mean) / (deviation + 1)       # grey levels: the 1 belongs to the scale 0..255
     rows, columns = (length // side for length in picture.shape)
     blocks = normalised.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
     alpha, left, right = _asymmetric_gaussian(blocks)
@@ -96,6 +97,7 @@ def _features(picture, side):
 
 
 def _smooth(picture):
+    """Weighted mean of the 7x7 neighbours. In float32: a flat place then has its own level as mean, and 0, not 1e-15, as difference."""
     return correlate1d(correlate1d(picture, WINDOW, axis=0, mode="nearest"), WINDOW, axis=1, mode="nearest").astype(np.float32)
 
 

@@ -1,0 +1,196 @@
+"""What holds for every case found: train, be killed, go on, test, draw; the same bytes twice; two processes. A dozen steps each."""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.config import ROOT, all_cases
+from common.samples import build
+
+SHORT = ["--demo", "train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
+
+# Runs a script with a trap: TRAP is "step N SIGNAL" (a signal to itself after step N) or "write N" (death in the middle of the N-th
+# write of last.pt, when half of it is in the temporary file).
+TRAPPED = """
+import os, runpy, signal, sys
+sys.path[0] = os.getcwd()
+import common.checkpoints, common.run
+kind, number, *rest = os.environ["TRAP"].split()
+if kind == "step":
+    original = common.run.Run._after_step
+    def after_step(self, *arguments):
+        if self.step == int(number):
+            os.kill(os.getpid(), getattr(signal, rest[0]))
+        original(self, *arguments)
+    common.run.Run._after_step = after_step
+else:
+    count, whole = [0], common.checkpoints.write_whole
+    def write_whole(path, data):
+        count[0] += path.name == "last.pt"
+        if path.name == "last.pt" and count[0] == int(number):
+            part = path.with_name(f".{path.name}.{os.getpid()}")
+            part.write_bytes(data[:len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        whole(path, data)
+    common.checkpoints.write_whole = write_whole
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """A copy of the project in a folder with a space in its name, with the sample data built: results of tests stay out of the real one."""
+    folder = tmp_path_factory.mktemp("a clone")
+    for name in ("cases", "common", "configs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ROOT.glob("checkpoints/*/release*.pt"):
+        (folder / "checkpoints" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / "checkpoints" / path.parent.name)
+    if (ROOT / "checkpoints" / "SHA256SUMS").exists():
+        shutil.copy(ROOT / "checkpoints" / "SHA256SUMS", folder / "checkpoints")
+    build()
+    shutil.copytree(ROOT / "datasets" / "sample", folder / "datasets" / "sample")
+    return folder
+
+
+def script(clone, case, name, *words, trap=None, processes=1):
+    """Run a script of a case in the clone; returns the finished process (text output)."""
+    command = [sys.executable]
+    if trap:
+        command += ["-c", TRAPPED]
+    elif processes > 1:
+        command += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=29517"]
+    command += [str(clone / "cases" / case / f"{name}.py"), *words]
+    environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def succeed(done):
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+def manifest(clone, case, run):
+    return json.loads((clone / "results" / case / run / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="session", params=all_cases())
+def trained(request, clone):
+    """(clone, case) with a run `never-stopped` trained, tested and drawn."""
+    for name in ("train", "test", "figures"):
+        words = SHORT if name == "train" else ["--demo"]
+        succeed(script(clone, request.param, name, *words, "--name", "never-stopped"))
+    return clone, request.param
+
+
+def test_killed_and_resumed_is_never_stopped(trained):
+    """SIGKILL before the first checkpoint, at three steps drawn from a seed, inside a checkpoint's write; other workers each time."""
+    clone, case = trained
+    draw = random.Random(20)
+    traps = ["step 1 SIGKILL", *(f"step {step} SIGKILL" for step in sorted(draw.sample(range(4, 12), 3))), "write 2"]
+    draw.shuffle(traps)
+    for number, trap in enumerate(traps):
+        done = script(clone, case, "train", *SHORT[:-1], f"workers={number % 3}", "--name", "killed", trap=trap)
+        reached = "this run is finished" in done.stdout or done.returncode == 0      # an early trap may lie behind the checkpoint
+        assert done.returncode == -signal.SIGKILL or reached, (trap, done.returncode, done.stderr[-3000:])
+    succeed(script(clone, case, "train", *SHORT, "--name", "killed"))
+    compare_training(clone, case, "killed")
+    assert not list((clone / "checkpoints" / case / "killed").glob(".*")), "left-over parts of files"
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_the_step_and_saves(trained, number, status):
+    clone, case = trained
+    done = script(clone, case, "train", *SHORT, "--name", number, trap=f"step 5 {number}")
+    assert done.returncode == status, done.stderr[-3000:]
+    assert "after step 5" in done.stdout
+    again = succeed(script(clone, case, "train", *SHORT, "--name", number))
+    assert "going on at step 5" in again.stdout
+    compare_training(clone, case, number)
+
+
+def compare_training(clone, case, run):
+    """The run has the judged bytes and the weights of never-stopped."""
+    here, there = manifest(clone, case, run), manifest(clone, case, "never-stopped")
+    assert here["weights"]["train"] == there["weights"]["train"]
+    files = {entry["path"]: entry["sha256"] for entry in there["files"] if entry["path"].startswith("train/")}
+    assert {entry["path"]: entry["sha256"] for entry in here["files"]} == files
+    assert "train/log.jsonl" in files and "train/config.yaml" in files
+
+
+def test_two_names_same_judged_bytes(trained):
+    clone, case = trained
+    for name in ("train", "test", "figures"):
+        words = SHORT if name == "train" else ["--demo"]
+        succeed(script(clone, case, name, *words, "--name", "second"))
+    first, second = manifest(clone, case, "never-stopped"), manifest(clone, case, "second")
+    assert first == second
+    parts = {entry["path"].split("/")[0] for entry in first["files"]}
+    assert parts == {"train", "test", "figures"}
+
+
+def test_finished_and_changed(trained):
+    """A finished run says so; other settings are refused and change nothing; --fresh begins again."""
+    clone, case = trained
+    before = manifest(clone, case, "never-stopped")
+    done = succeed(script(clone, case, "train", *SHORT, "--name", "never-stopped"))
+    assert "finished" in done.stdout
+    other = [word.replace("train.steps=12", "train.steps=13") for word in SHORT]
+    done = script(clone, case, "train", *other, "--name", "never-stopped")
+    assert done.returncode == 2 and "--fresh" in done.stderr and "train.steps" in done.stderr and "Traceback" not in done.stderr
+    assert manifest(clone, case, "never-stopped") == before
+
+
+def test_two_processes(trained):
+    clone, case = trained
+    succeed(script(clone, case, "train", *SHORT, "--name", "two", processes=2))
+    log = (clone / "results" / case / "two" / "train" / "log.jsonl").read_text().splitlines()
+    alone = (clone / "results" / case / "never-stopped" / "train" / "log.jsonl").read_text().splitlines()
+    assert len(log) == len(alone)
+    for line in log:                                         # json refuses what is not finite only when asked: ask
+        assert all(abs(value) < 1e9 for value in json.loads(line).values() if isinstance(value, float)), line
+
+
+def test_results_are_what_the_contract_says(trained):
+    clone, case = trained
+    folder = clone / "results" / case / "never-stopped"
+    for entry in manifest(clone, case, "never-stopped")["files"]:
+        assert (folder / entry["path"]).stat().st_size == entry["size"]
+    for metrics in folder.glob("test/*/metrics.json"):
+        for row, values in json.loads(metrics.read_text()).items():
+            assert "count" in values, row
+        assert (metrics.parent / "items.csv").read_text().startswith("item,row,status,reason,image,reference,")
+    listed = json.loads((folder / "figures" / "figures.json").read_text())
+    assert listed
+    for entry in listed:
+        assert (folder / "figures" / entry["file"]).stat().st_size > 1000
+        assert (folder / "figures" / entry["csv"]).read_text().count("\n") > 1
+        assert all(entry[key][language].strip() for key in ("title", "alt") for language in ("en", "zh"))
+
+
+def test_mistakes_have_one_message(trained, tmp_path):
+    clone, case = trained
+    broken = tmp_path / "page.pt"
+    broken.write_text("<!DOCTYPE html><html>not found</html>")
+    for words, expected in [(["train.stepz=3"], "train.steps"), (["train.steps=many"], "train.steps"), (["seed=1", "seed=2"], "twice"),
+                            (["--weights", str(broken)], "web page"), (["--weights", "nothing-here"], "release"),
+                            (["--device", "toaster"], "--device"), (["--name", "../up"], "--name"), (["preset=no-such"], "preset")]:
+        done = script(clone, case, "test" if "--weights" in words else "train", "--demo", *words)
+        assert done.returncode == 2, (words, done.stdout, done.stderr)
+        assert done.stderr.startswith("error: ") and expected in done.stderr and "Traceback" not in done.stderr, (words, done.stderr)
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_from_another_working_directory(trained, tmp_path):
+    clone, case = trained
+    done = subprocess.run([sys.executable, str(clone / "cases" / case / "test.py"), "--demo", "--name", "never-stopped"], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=300)
+    succeed(done)
+    assert not list(Path(tmp_path).iterdir())
