@@ -78,6 +78,11 @@ def impostor(head):
     return None
 
 
+def reason(error):
+    """What an exception of a library says, cut to one line; its name when it says nothing."""
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
+
+
 def unpack(archive, folder, max_bytes=None):
     """Unpack a zip or tar (also .gz, .bz2, .xz) file into folder, which must be new or empty: all of it or nothing.
 
@@ -97,9 +102,8 @@ def unpack(archive, folder, max_bytes=None):
         if folder.exists():
             folder.rmdir()                                   # empty; Windows renames onto nothing only
         os.replace(part, folder)
-    except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
-        raise UserError(f"cannot unpack ({reason}): {archive}: a complete zip or tar file without a password was expected: "
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(f"cannot unpack ({reason(error)}): {archive}: a complete zip or tar file without a password was expected: "
                         "download it again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from common.errors import UserError
-from common.files import impostor, write_whole
+from common.files import impostor, reason, write_whole
 from common.progress import watch
 
 Image.MAX_IMAGE_PIXELS = None           # MAX_PIXELS below takes its place: Pillow's own check would warn at 89 megapixels
@@ -89,18 +89,20 @@ def write_image(path, picture, like=None):
     path = Path(path)
     suffix = path.suffix.lower() or ".png"
     if suffix not in ENCODINGS:
-        raise UserError(f"unknown picture format '{path.suffix}': {path}: one of {' '.join(IMAGE_SUFFIXES)} was expected: choose another name")
+        raise UserError(f"unknown picture format '{path.suffix}': {path}: one of {' '.join(IMAGE_SUFFIXES)} was expected: "
+                        "choose another name")
     channels, top = picture, 255
     if like is not None:
         channels = picture.clamp(0, 1).mean(0, keepdim=True) if like.gray else picture
         if like.alpha is not None and suffix not in WITHOUT_ALPHA:
-            channels = torch.cat([channels, like.alpha.to(channels)])
+            channels = torch.cat([channels, like.alpha.to(channels.device)])
         top = 65535 if like.bits == 16 and suffix in SIXTEEN_BIT else 255
     levels = _levels(channels, top)
     try:
         data = _encode(levels, suffix)
     except (OSError, ValueError) as error:                  # WebP ends at 16383 pixels a side, JPEG at 65500
-        raise UserError(f"this format cannot hold the picture ({error}): {path}: a smaller one was expected: write it as PNG") from error
+        raise UserError(f"this format cannot hold the picture ({reason(error)}): {path}: a smaller one was expected: "
+                        "write it as PNG") from error
     write_whole(path, data)
 
 
@@ -172,7 +174,7 @@ def _decode(data, path, max_pixels):
         raise UserError(f"a format that is not read here, or a damaged beginning: {path}: {EXPECTED}: "
                         "convert it, or copy or download it again") from error
     except Exception as error:                              # decoders raise nearly everything on damaged bytes
-        raise UserError(f"a damaged, incomplete or unusual picture ({error}): {path}: {EXPECTED}: "
+        raise UserError(f"a damaged, incomplete or unusual picture ({reason(error)}): {path}: {EXPECTED}: "
                         "copy or download it again, or save it as an ordinary PNG") from error
     raise UserError(f"the picture is too large ({image.width} x {image.height} pixels, {size / 1e6:.1f} million): {path}: "
                     f"at most {max_pixels / 1e6:g} million were expected: scale it down first")
@@ -183,7 +185,7 @@ def _pixels(image, data):
     if image.mode not in READABLE:
         raise ValueError(f"pixels of the kind {image.mode}, not 8 or 16 bits of gray, palette, RGB or CMYK")
     gray = image.mode in GRAY or (image.format == "PNG" and data[25] == 4)     # PNG's colour type 4: gray with alpha
-    image.load()                                            # raises when something is missing
+    image.load()                                            # raises when something is missing, where OpenCV prints
     if _is_deep(image, data):
         return _sixteen_bits(image, data), gray
     ImageOps.exif_transpose(image, in_place=True)

@@ -39,15 +39,9 @@ def scenes():
 
 
 def is_lol(names):
-    """Whether these file names are exactly LOL's 485 training pictures."""
-    training = {f"{number}.png" for group in scenes() for number in group} - {f"{number}.png" for number in EVALUATION}
-    return set(names) == training
-
-
-def is_lol_picture(name):
-    """Whether a file name is one of LOL's 500."""
-    stem, _, suffix = name.partition(".")
-    return suffix == "png" and stem.isdigit() and any(int(stem) in group for group in scenes())
+    """Whether these file names are exactly LOL's 485 training or its 15 evaluation pictures."""
+    evaluation = {f"{number}.png" for number in EVALUATION}
+    return set(names) in (evaluation, {f"{number}.png" for group in scenes() for number in group} - evaluation)
 
 
 def shares_scene_with_evaluation(name):
@@ -64,7 +58,7 @@ def validation_names(names, seed=0, count=26):
     an order drawn by seed, at least one.
     """
     generator = np.random.default_rng(seed)
-    if is_lol(names):
+    if is_lol(names) and len(names) > len(EVALUATION):
         free = [group for group in scenes() if not any(number in EVALUATION for number in group)]
         held = {f"{number}.png" for place in generator.choice(len(free), count, replace=False) for number in free[place]}
     else:

@@ -95,7 +95,8 @@ def ssim(a, b):
     _same_shape(a, b)
     if min(a.shape[2:]) < WINDOW:
         return torch.full((len(a),), torch.nan, dtype=torch.float64, device=a.device)
-    return ssim_map(a.double(), b.double()).mean(dim=(1, 2, 3))
+    channels = zip(a.split(1, dim=1), b.split(1, dim=1))  # one after the other: a third of the memory
+    return torch.stack([ssim_map(x.double(), y.double()).mean(dim=(1, 2, 3)) for x, y in channels]).mean(dim=0)
 
 
 def ssim_gray(a, b):
@@ -128,7 +129,7 @@ STRIP = 32                                                # window positions per
 def ssim_map(a, b):
     """SSIM at every window position inside the picture, before any mean: (N, C, H - 10, W - 10) in the dtype of a and b."""
     with torch.autocast(a.device.type, enabled=False):    # E[x^2] - E[x]^2 does not survive bfloat16
-        mean_a, mean_b, square, product = _windowed(torch.stack([a, b, a * a + b * b, a * b]))
+        mean_a, mean_b, square, product = (_windowed(x) for x in (a, b, a * a + b * b, a * b))
     means_squared, means_product = mean_a.square() + mean_b.square(), mean_a * mean_b
     covariance = product - means_product
     variances = square - means_squared                    # their sum is all that the formula asks for

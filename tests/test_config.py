@@ -24,7 +24,7 @@ data:                       # what is read
   workers: 2                # [0, inf) processes that read
 model:                      # the network
   widths: [32, 64]          # [1, inf) channels of the two levels
-  rates: [0.5, 1]           # (0, 1] one per level
+  rates: [1, 0.5]           # (0, 1] one per level
   exposure: null            # [0, 1] mean of the picture, null when unknown
   extra: null               # anything short
   weights: null             # path: where to begin
@@ -240,7 +240,7 @@ def test_a_changed_copy_of_the_whole_file_works_as_config(kind, write):
 
 
 @pytest.mark.parametrize(("word", "value"), [
-    ("model.widths=[16,32,8]", [16, 32, 8]), ("model.widths=[]", []), ("model.rates=[1]", [1.0]),
+    ("model.widths=[16,32,8]", [16, 32, 8]), ("model.widths=[]", []), ("model.rates=[1, .25]", [1.0, .25]),
     ("train.lr=1e-4", 1e-4), ("train.lr=1", 1.0), ("train.steps=2e4", 20000), ("train.steps=017", 17),
     ("model.exposure=null", None), ("model.exposure=.3", .3), ("model.extra=1:30", "1:30"), ("model.extra=true", True),
     ("model.extra=", None), ("model.residual=false", False), ("data.kind=synthetic", "synthetic"),
@@ -351,7 +351,7 @@ WRONG = [                       # word, the value as it is quoted, what was expe
     ("model.extra=[1]", "[1]", "a single value (written null, true, false where one is meant) or null"),
     ("data.kind=LOL", "'LOL'", "one of 'lol', 'synthetic'"), ("data.kind=null", "null", "one of 'lol', 'synthetic'"),
     ("data.root=", "''", "a path"), ("data.root=null", "null", "a path"), ("styles=[1]", "[1]", "a list, each element a path"),
-    ("train.note=[" + "x, " * 99 + "]", '["x", ' + '"x", ' * 14 + "...", "text"),
+    ("train.note=[" + "x, " * 99 + "]", "[" + '"x", ' * 15 + '"...', "text"),
 ]
 
 

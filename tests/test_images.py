@@ -19,7 +19,7 @@ from common.errors import UserError
 from common.images import Picture, list_images, open_picture, read_bytes, read_image, tiled, to_bytes, write_image
 
 RNG = np.random.default_rng(12)
-DRAWN = settings(max_examples=60, deadline=None)
+DRAWN = settings(max_examples=30, deadline=None)
 
 
 def drawn(*shape, dtype=np.uint8):
@@ -185,7 +185,7 @@ def test_one_transparent_color_of_sixteen_bits(tmp_path, channels):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_deep_tiff(tmp_path, channels, options):
     pixels = drawn(20, 19, channels, dtype=np.uint16)
-    kind = {"photometric": "rgb", "extrasamples": ["unassalpha"] if channels == 4 else []} if channels > 1 else {"photometric": "minisblack"}
+    kind = {"photometric": "rgb" if channels > 1 else "minisblack", "extrasamples": ["unassalpha"] if channels == 4 else []}
     tifffile.imwrite(tmp_path / "x.tif", pixels.squeeze(), **kind, **options)
     check(tmp_path / "x.tif", pixels[..., :3].repeat(3 if channels == 1 else 1, 2), pixels[..., 3:] if channels == 4 else None,
           gray=channels == 1, bits=16)
@@ -202,7 +202,8 @@ def test_sixteen_bits_that_only_pillow_reads_keep_eight(tmp_path):
     """CMYK, and colours stored multiplied by alpha."""
     pixels = drawn(5, 7, 4, dtype=np.uint16)
     tifffile.imwrite(tmp_path / "cmyk.tif", pixels, photometric="separated")
-    tifffile.imwrite(tmp_path / "alpha.tif", np.full((5, 7, 4), (16448, 8224, 0, 32896), np.uint16), photometric="rgb", extrasamples=["assocalpha"])
+    half = np.full((5, 7, 4), (16448, 8224, 0, 32896), np.uint16)
+    tifffile.imwrite(tmp_path / "alpha.tif", half, photometric="rgb", extrasamples=["assocalpha"])
     light = 1 - (pixels >> 8) / 255
     assert open_picture(tmp_path / "cmyk.tif").bits == 8
     assert np.abs(read_image(tmp_path / "cmyk.tif").numpy() - (light[..., :3] * light[..., 3:]).transpose(2, 0, 1)).max() < 1.01 / 255
@@ -219,7 +220,7 @@ def test_bytes_of_every_sixteen_bit_level(tmp_path):
 
 # --- orientation
 
-TURNED = {                              # how a picture that is upright as `a` lies in the file, by EXIF number: first row, first column are …
+TURNED = {                              # EXIF number: how what is upright as `a` lies in the file; its first row, first column are …
     1: lambda a: a,                                         # top, left
     2: np.fliplr,                                           # top, right
     3: lambda a: np.rot90(a, 2),                            # bottom, right
@@ -305,12 +306,13 @@ def test_nothing_and_a_folder(tmp_path):
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.9, 0.98])
 @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.bmp", "x.webp", "x.tif", "deep.png", "deep.tif"])
-def test_truncated(tmp_path, name, share):
+def test_truncated(tmp_path, capfd, name, share):
     path = tmp_path / name
     write_image(path, torch.rand(3, 60, 80), like=Picture(None, None, False, 16 if "deep" in name else 8))
     data = path.read_bytes()
     path.write_bytes(data[:int(len(data) * share)])
     wrong(path, "damaged", str(path), images.EXPECTED, "copy or download it again")
+    assert capfd.readouterr().err == "", "the decoding libraries print lines of their own"
 
 
 @pytest.mark.parametrize("pixels, options", [
@@ -324,14 +326,16 @@ def test_truncated(tmp_path, name, share):
 def test_kinds_that_would_be_read_wrongly_are_refused(tmp_path, pixels, options):
     path = tmp_path / "x.tif"
     tifffile.imwrite(path, pixels, **options)
-    wrong(path, str(path), images.EXPECTED, "convert it" if pixels.dtype == np.float32 and pixels.ndim == 3 else "save it as an ordinary PNG")
+    float_colors = pixels.dtype == np.float32 and pixels.ndim == 3              # Pillow does not even open these
+    wrong(path, str(path), images.EXPECTED, "convert it" if float_colors else "save it as an ordinary PNG")
 
 
 @pytest.mark.parametrize("depth", [8, 16])
 def test_too_large_is_known_before_decoding(tmp_path, depth):
     path = tmp_path / "x.png"
     path.write_bytes(png(20_000, 10_000, depth, 2, []))                # 600 MB if believed; Pillow's own bound is 179 million
-    wrong(path, "the picture is too large (20000 x 10000 pixels, 200.0 million): ", str(path), "at most 178 million were expected: scale it down")
+    wrong(path, "the picture is too large (20000 x 10000 pixels, 200.0 million): ", str(path),
+          "at most 178 million were expected: scale it down")
 
 
 def test_the_bound_counts_pixels(tmp_path):
@@ -351,7 +355,7 @@ def good_files(tmp_path_factory):
     return sorted(folder.iterdir())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=some.data())
 def test_damaged_bytes_give_a_picture_or_a_message(good_files, data):
     path = data.draw(some.sampled_from(good_files))
@@ -363,15 +367,15 @@ def test_damaged_bytes_give_a_picture_or_a_message(good_files, data):
     try:
         assert open_picture(broken, max_pixels=1_000_000).rgb.shape[0] == 3
     except UserError as error:
-        assert str(broken) in str(error)
+        assert str(broken) in str(error) and "\n" not in str(error) and "()" not in str(error)
     broken.unlink()
 
 
 # --- writing
 
 def test_bytes_are_rounded_half_up_and_clamped():
-    values = torch.tensor([-1.0, -0.001, 0.0, 0.49 / 255, 0.5 / 255, 1.5 / 255, 2.5 / 255, 0.999, 1.0, 1.001, 7.0, float("inf"), -float("inf")])
-    assert to_bytes(values.reshape(1, 1, -1)).ravel().tolist() == [0, 0, 0, 0, 1, 2, 3, 255, 255, 255, 255, 255, 0]
+    values = torch.tensor([-torch.inf, -1.0, -0.001, 0.0, 0.49 / 255, 0.5 / 255, 1.5 / 255, 2.5 / 255, 0.999, 1.0, 1.001, 7.0, torch.inf])
+    assert to_bytes(values.reshape(1, 1, -1)).ravel().tolist() == [0, 0, 0, 0, 0, 1, 2, 3, 255, 255, 255, 255, 255]
     levels = torch.arange(256).reshape(1, 16, 16).expand(3, -1, -1) / 255
     for picture in (levels, levels.double(), levels.clone().requires_grad_()):
         assert np.array_equal(to_bytes(picture), np.arange(256).reshape(16, 16, 1).repeat(3, 2))
@@ -421,11 +425,25 @@ def test_gray_is_the_mean_of_the_channels(tmp_path):
         assert back.gray and (back.rgb - 1.6 / 3).abs().max() <= 0.51 / (2 ** bits - 1)
 
 
+def test_alpha_keeps_its_depth_beside_a_coarse_picture(tmp_path):
+    alpha = planes(drawn(4, 5, 1, dtype=np.uint16))
+    write_image(tmp_path / "x.png", torch.ones(3, 4, 5, dtype=torch.bfloat16), like=Picture(None, alpha, False, 16))
+    assert torch.equal(open_picture(tmp_path / "x.png").alpha, alpha)
+
+
 def test_alpha_is_left_out_where_there_is_none(tmp_path):
     like = Picture(None, torch.rand(1, 8, 8), False, 8)
     for suffix in (".jpg", ".jpeg", ".bmp"):
         write_image(tmp_path / f"x{suffix}", torch.full((3, 8, 8), 0.5), like=like)
         assert open_picture(tmp_path / f"x{suffix}").alpha is None
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_colours_under_full_transparency_are_kept(tmp_path, suffix):
+    picture = planes(drawn(6, 7, 3))
+    write_image(tmp_path / f"x{suffix}", picture, like=Picture(None, torch.zeros(1, 6, 7), False, 8))
+    back = open_picture(tmp_path / f"x{suffix}")
+    assert torch.equal(back.rgb, picture) and not back.alpha.any()
 
 
 def test_jpeg_keeps_colours_at_full_size(tmp_path):
@@ -450,7 +468,8 @@ def test_writing_mistakes_leave_the_old_file(tmp_path):
 # --- folders
 
 def test_pictures_are_listed_in_natural_order(tmp_path):
-    names = ["1.png", "2.JPG", "10.png", "a1.tif", "a2b3.bmp", "a2b20.bmp", "a10.webp", "B1.tiff", "frame 007.jpeg", "frame 08.png", "图2.png", "图11.png"]
+    names = ["1.png", "2.JPG", "10.png", "a1.tif", "a2b3.bmp", "a2b20.bmp", "a10.webp", "B1.tiff",
+             "frame 007.jpeg", "frame 08.png", "图2.png", "图11.png"]
     others = [".1.png", "._2.png", ".DS_Store", "Thumbs.db", "notes.txt", "a.png.csv", "png"]
     for name in reversed(names + others):
         (tmp_path / name).touch()
@@ -490,7 +509,8 @@ def noise(height, width, seed=0):
 
 
 @DRAWN
-@given(height=some.integers(1, 30), width=some.integers(1, 30), tile=some.integers(4, 24), layers=some.integers(1, 4), seed=some.integers(0, 9))
+@given(height=some.integers(1, 30), width=some.integers(1, 30), tile=some.integers(4, 24),
+       layers=some.integers(1, 4), seed=some.integers(0, 9))
 def test_tiled_equals_untiled(height, width, tile, layers, seed):
     network, image = layered(seed, layers), noise(height, width, seed)
     output = tiled(lambda crop, box: network(crop), image, tile=tile, halo=layers)

@@ -20,6 +20,11 @@ GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": Fal
 EVAL15 = [f"{scene}.png" for scene in (1, 22, 23, 55, 79, 111, 146, 179, 493, 547, 665, 669, 748, 778, 780)]
 
 
+@pytest.fixture(autouse=True)
+def one_thread(two_threads):
+    torch.set_num_threads(1)                              # small pictures: on a busy machine the second thread is only waited for
+
+
 def noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
 

@@ -51,7 +51,7 @@ def evaluation_set(cfg):
 
 
 def tone_curve_pairs(cfg, pairs):
-    """(low, high) uint8 arrays of the training pictures that are not among `pairs`, one after the other."""
+    """(low, high) files of the training pictures that are not among `pairs`."""
     tested = set(pairs.names) if cfg.test.set == "validation" else set()
     training = PairedImages(cfg.data.root, TRAINING, names=[name for name in paired_names(cfg.data.root, TRAINING) if name not in tested])
     return [training.paths(index) for index in range(len(training))]

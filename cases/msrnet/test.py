@@ -21,7 +21,7 @@ from common import metrics
 from common.datasets import picture_files
 from common.errors import Negative, UserError, listed, start
 from common.images import open_picture, read_bytes, read_image, tiled, to_bytes, write_image
-from common.lol import is_lol_picture, shares_scene_with_evaluation
+from common.lol import shares_scene_with_evaluation
 from common.progress import watch
 from common.run import Run
 
@@ -51,7 +51,7 @@ def enhance(model, rgb, run):
     output = tiled(brighten, image, settings.tile, model.halo, model.stride) if large else brighten(image)
     if settings.strength != 1:
         output = image + settings.strength * (output - image)
-    return output[0].clamp(0, 1)
+    return output[0].clamp_(0, 1)
 
 
 # ---- pictures with a target ---------------------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def benchmark(run, model, weights):
         lines = {}
         for method, picture in outputs.items():
             lines |= judged(results, item, method, picture, low, high, parameters)
-        classes = classes_of(name, lines["gt_free"][0])
+        classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     content = results.finish([Path(name).stem for name in pairs.names])
     run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path),
@@ -122,7 +122,7 @@ def fit_curve(run, pairs):
     except UserError as problem:
         run.say(f"the tone curve is left out, for want of training pictures: {problem}")
         return None
-    return floors.fit_tone_curve(watch(training, "fitting the tone curve"))
+    return floors.fit_tone_curve((read_bytes(low), read_bytes(high)) for low, high in watch(training, "fitting the tone curve"))
 
 
 def judged(results, item, method, picture, low, high, parameters):
@@ -159,9 +159,9 @@ def no_reference(picture, low, parameters):
 
 
 def classes_of(name, values):
-    """The classes of an input: by its mean level, its noise, and whether training shows its scene (LOL only)."""
+    """The classes of an input: by its mean level, its noise, and, for a picture of LOL, whether our485 shows its scene."""
     light, noise = values["input_light"], values["input_noise"]
-    scene = ("seen in training" if shares_scene_with_evaluation(name) else "new") if is_lol_picture(name) else ""
+    scene = ("seen in training" if shares_scene_with_evaluation(name) else "new") if name else ""
     return {"light": "a: under 10" if light < 10 else "b: 10 to 18" if light < 18 else "c: over 18",
             "noise": "a: under 1" if noise < 1 else "b: 1 to 2" if noise < 2 else "c: over 2", "scene": scene}
 
