@@ -32,9 +32,9 @@ def straightforward(state, x):
     x1 = convolve("fuse.2", F.relu(convolve("fuse.0", logs)), 1)
     h, maps = x1, []
     for layer in range(10):
-        h = F.relu(convolve(f"illumination.layers.{layer}", h, 1))
+        h = F.relu(convolve(f"cascade.layers.{layer}", h, 1))
         maps.append(h)
-    x2 = x1 - convolve("illumination.average", torch.cat(maps, dim=1))
+    x2 = x1 - convolve("cascade.average", torch.cat(maps, dim=1))
     return convolve("restore", x2)
 
 
@@ -44,7 +44,7 @@ def inference():
     model = MSRNet().eval()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model = model.to(memory_format=torch.channels_last)
-    denoise = MSRNet(illumination="unet", exposure=True).eval().to(memory_format=torch.channels_last)
+    denoise = MSRNet(dilations=[1, 1, 2, 2, 4, 4, 8, 8, 1, 1], exposure=True).eval().to(memory_format=torch.channels_last)
     x = torch.rand(1, 3, *SIZE)
     last = x.to(memory_format=torch.channels_last)
     with torch.inference_mode():
@@ -85,7 +85,7 @@ from cases.msrnet.model import MSRNet
 from common.images import tiled
 model, picture = MSRNet().eval().to(memory_format=torch.channels_last), torch.rand(1, 3, 3000, 4000)
 with torch.inference_mode():
-    tiled(lambda crop, box: model(crop.to(memory_format=torch.channels_last)), picture, 640, model.halo, model.stride)"""
+    tiled(lambda crop, box: model(crop.to(memory_format=torch.channels_last)), picture, 640, model.halo)"""
     return {"4000x3000 in tiles": bench.peak_memory_mb(tiled), "imports alone": bench.peak_memory_mb("import cases.msrnet.model, common.images")}
 
 

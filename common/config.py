@@ -193,7 +193,7 @@ class Rule:
 
     def expected(self):
         """In words, for messages."""
-        example = (self.default or [None])[0] if isinstance(self.default, list) else self.default
+        example = _element(self.default) if isinstance(self.default, list) else self.default
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
         text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where one is meant)")
         text = "a path" if self.path else f"{text} in {self.range[0]}" if self.range else text
@@ -205,8 +205,7 @@ class Rule:
         if isinstance(example, list):
             if not isinstance(value, list):
                 raise TypeError
-            floats = [item for item in example if isinstance(item, float)]
-            return [self.fit(item, (floats or example or [None])[0], folder) for item in value]
+            return [self.fit(item, _element(example), folder) for item in value]
         if value is None and example is None:
             return None
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -233,6 +232,11 @@ class Rule:
         return above and (value < float(high) or (closing == "]" and value == float(high)))
 
 
+def _element(items):
+    """The element of a default that stands for all: the first float, so that [1, 0.5] takes floats, else the first, else None."""
+    return ([item for item in items if isinstance(item, float)] or items or [None])[0]
+
+
 class Schema:
     """The keys of a case's file by dotted name, in the order of the file: a Rule for a setting, None for a section."""
 
@@ -256,24 +260,23 @@ class Schema:
 
         They were given in `file`, in which their keys begin with prefix, or typed. Raises one UserError for all that is wrong.
         """
-        values, problems = {}, []
+        values, wrong = {}, []
         for key, value in self.leaves(pairs):
             place, folder = (file.where(prefix + key), ROOT) if file else (TYPED, os.getcwd())
             rule = self.rules.get(key)
             if key not in self.rules:
-                problems.append(f"unknown setting {key!r} ({place}): {self.advice(key)}")
+                wrong.append(f"unknown setting {key!r} ({place}): {self.advice(key)}")
             elif key in values:
-                problems.append(f"{key!r} is given twice ({place}): keep one of the two")
+                wrong.append(f"{key!r} is given twice ({place}): keep one of the two")
             elif rule is None:
-                problems.append(f"{key!r} cannot be {shown(value)} ({place}): expected a section: see {self.document.where(key)}")
+                wrong.append(f"{key!r} cannot be {shown(value)} ({place}): expected a section: see {self.document.where(key)}")
             else:
                 try:
                     values[key] = rule.fit(value, rule.default, folder)
                 except (TypeError, ValueError):
-                    expected = f"expected {rule.expected()}: see {self.document.where(key)}"
-                    problems.append(f"{key!r} cannot be {shown(value)} ({place}): {expected}")
-        if problems:
-            raise UserError(listed(problems))
+                    wrong.append(f"{key!r} cannot be {shown(value)} ({place}): expected {rule.expected()}: see {self.document.where(key)}")
+        if wrong:
+            raise UserError(listed(wrong))
         return values
 
     def leaves(self, pairs):
@@ -305,9 +308,7 @@ class Schema:
         sections = {"": Settings()}
         for key, rule in self.rules.items():
             above, _, name = key.rpartition(".")
-            if rule is None:
-                sections[key] = Settings()
-            sections[above][name] = sections[key] if rule is None else values[key]
+            sections[above][name] = values[key] if rule else sections.setdefault(key, Settings())
         return sections[""]
 
 
@@ -367,8 +368,7 @@ def resolve(case, words=(), config_file=None, demo=False):
         _known("preset", preset, [name for file in files for name in file.section("presets")], f"The presets of {case} are")
 
     layers = [(base,)] + [(file, "presets", preset) for file in files if preset is not None]
-    layers += [(file,) for file in files[1:]]
-    layers += [(file, "demo") for file in files if demo]
+    layers += [(file,) for file in files[1:]] + [(file, "demo") for file in files if demo]
     values = {}
     for file, *names in layers:
         values |= schema.checked(file.section(*names).items(), file, "".join(f"{name}." for name in names))

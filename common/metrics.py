@@ -1,7 +1,7 @@
 """Every number by which pictures are judged, each with its exact definition, and the table of what counts as a difference.
 
 Two kinds of argument. Tensors: (N, 3, H, W), RGB in [0, 1], one number per picture comes out, (N,) float64; differentiable where said.
-`rgb8`: one picture as written, uint8 array (H, W, 3). Benchmark numbers belong to the 8-bit picture: divide that by 255 for the former kind.
+`rgb8`: one picture as written, uint8 array (H, W, 3). Benchmark numbers belong to it: divided by 255 it makes the former kind.
 What has no answer is nan (a picture too small for the measure); the reason stands in the doc string.
 """
 from typing import NamedTuple
@@ -22,9 +22,9 @@ class Metric(NamedTuple):
     unit: str = ""
 
 
-# A tolerance is what the same settings may move by on another machine (other threads, instructions, a GPU) and what a reader should overlook,
-# not the spread between seeds, which is larger (half a dB on LOL): who grades retrained weights widens it, `--tolerance psnr=0.6`.
-# "Flips": one level more or less in every fifth value of an LOL output, the most that another machine may do to a picture; measured.
+# A tolerance is what the same settings may move by on another machine (other threads, instructions, a GPU) and what a reader should
+# overlook, not the spread between seeds, which is larger (half a dB on LOL): to grade retrained weights widen it, `--tolerance psnr=0.6`.
+# "Flips": one level more or less in every fifth value of an LOL output, more than another machine does to a picture; measured.
 METRICS = {
     # against a reference picture
     "psnr": Metric("higher", 0.1, 2, "dB"),               # flips .006; 1 % more brightness .05 to .2
@@ -32,11 +32,11 @@ METRICS = {
     "ssim_gray": Metric("higher", 0.005, 4),              # flips .001, every value one level up .003 at most
     # of one picture
     "entropy": Metric("two-sided", 0.02, 2, "bit"),       # flips .015; noise has entropy, too, so more is no better
-    "niqe": Metric("lower", 0.1, 3),                      # 1 % of the flips move a picture by .03, 1 % more brightness by .07
+    "niqe": Metric("lower", 0.1, 3),                      # flips in 1 % of the values .03; 1 % more brightness .07
     "loe": Metric("lower", 5, 1, "pixels"),               # flips 2 to 6, of 3,750 pixels
     "noise_sigma": Metric("lower", 0.1, 2, "levels"),     # a median of whole numbers: its steps are .08; judge it beside sharpness
     "sharpness": Metric("higher", 0.02, 3),               # 1 % more brightness .002; a blur of sigma .5 takes .07
-    # tracking: one sequence that a rounding error throws off its target moves a mean of five by .005
+    # tracking: one sequence of five that rounding throws off its target moves a mean by .003 (seen) and may by .02
     "ao": Metric("higher", 0.01, 4),
     "auc": Metric("higher", 0.01, 4),
     "precision": Metric("higher", 0.01, 4),
@@ -112,7 +112,7 @@ def ssim_gray(a, b):
 def ssim_loss(a, b):
     """1 - ssim per picture for training, (N,), differentiable, in the inputs' precision (at least float32, also under autocast).
 
-    float32 is within 1e-5 of ssim. ValueError for patches under 11 pixels, because nan would only stop the training later.
+    float32 is within 2e-5 of ssim. ValueError for patches under 11 pixels, because nan would only stop the training later.
     """
     _same_shape(a, b)
     if min(a.shape[2:]) < WINDOW:
@@ -261,5 +261,5 @@ def auc(thresholds, shares):
 
 
 def success_auc(shares):
-    """OTB's success AUC, the metric `auc` of trackers: the plain mean of the shares at the 21 thresholds 0, .05 .. 1, ends at full weight."""
+    """OTB's success AUC, the metric `auc` of trackers: the plain mean of the shares at its 21 thresholds 0, .05 .. 1, the ends included."""
     return float(np.mean(shares))

@@ -1,9 +1,9 @@
 """NIQE: how far a picture's local statistics lie from those of pristine photographs; no reference, lower is better.
 
 Source: Mittal, Soundararajan, Bovik, "Making a completely blind image quality analyzer", IEEE Signal Processing Letters 20(3), 2013.
-The model of pristine pictures is data, not code: `niqe_pris_params.npz` (12 kB) from XPixelGroup/BasicSR, folder basicsr/metrics (Apache-2.0),
-converted there from the authors' MATLAB release (LIVE, University of Texas at Austin, free for research with citation). It is not part of
-this repository: download it and name it with `test.niqe=FILE`. Values of programs with parameters of their own cannot be compared with these.
+The model of pristine pictures is data, not code: niqe_pris_params.npz (12 kB), from XPixelGroup/BasicSR, basicsr/metrics (Apache-2.0),
+converted there from the authors' MATLAB release (LIVE, University of Texas at Austin, free for research with citation). It is no part of
+this repository: download it and name it with `test.niqe=FILE`. Programs with other parameters give values that cannot be compared.
 """
 from typing import NamedTuple
 

@@ -1,41 +1,50 @@
-"""The embedded sample data: small sets in the real sets' layouts, from the photographs in scikit-image's wheel. Nothing is downloaded.
+"""The embedded sample data: small sets in the layouts of the real ones, from the photographs in scikit-image's wheel. Nothing is downloaded.
 
-python -m common.samples [NAME ...]      builds datasets/sample/NAME/; what is there and whole stays as it is.
-Training and evaluation use different photographs. A case that needs another set adds a function here and enters it in SAMPLES.
+python -m common.samples [NAME ...]      builds datasets/sample/NAME; what is there and whole stays as it is
+
+The same files come out every time. Training and evaluation use different photographs. A set for another case is one more function here
+that fills a folder, and a line in SAMPLES.
 """
 import hashlib
+import os
 import shutil
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import skimage
-import torch
+from PIL import Image
 
 from common.config import ROOT
 from common.errors import UserError, start
-from common.files import sha256
-from common.images import read_bytes, write_image
+from common.files import part_of, sha256
+from common.images import read_bytes
 from common.lowlight import darken
-from common.results import write_text
 
 FOLDER = ROOT / "datasets" / "sample"
+STAMP = ".stamp"                          # in each set: the recipe it was made by, and a digest of each file
 
 
 def photograph(name):
-    """One of scikit-image's photographs by file name: uint8 (h, w, 3)."""
-    return read_bytes(Path(skimage.__file__).parent / "data" / name)
+    """One of the photographs that scikit-image's wheel carries, by file name: uint8 (H, W, 3)."""
+    path = Path(find_spec("skimage").origin).with_name("data") / name          # found, not imported: that would take a second
+    if not path.exists():
+        raise UserError(f"scikit-image lacks a photograph: {path}: the version in requirements.txt was expected: run `make setup`")
+    return read_bytes(path)
 
 
 def write(path, picture):
-    """Write a uint8 (h, w, 3) array as a picture file."""
-    write_image(path, torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1) / 255)
+    """Write a uint8 (H, W, 3) array as PNG. Plainly: the whole folder is renamed at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, compress_level=6)
 
 
 def low_light_pairs(folder):
-    """LOL's layout: 36 training pairs of 144 x 144 and 6 evaluation pairs of 240 x 160 pixels, darkened by the low-light model.
+    """LOL's layout: 36 training pairs of 144 x 144 and 6 evaluation pairs of 240 x 160 pixels, the dark ones by the low-light model.
 
-    Gains are drawn from 1/16 to 1/8 only: LOL's brightness has to be guessed, which is more than a training of seconds can learn.
+    Gains are drawn from 1/16 to 1/8, the middle of the model's range: over all of it, as in LOL, brightness is guesswork to any network
+    that sees only a patch, and a training of seconds would show nothing else.
     """
     splits = {"our485": (["astronaut.png", "motorcycle_left.png", "rocket.jpg"], 12, (144, 144)),
               "eval15": (["coffee.png", "chelsea.png"], 3, (160, 240))}
@@ -43,10 +52,10 @@ def low_light_pairs(folder):
         for place, name in enumerate(photographs):
             picture = photograph(name)
             for number in range(crops):
-                generator = np.random.default_rng([place, number, height])
-                top, left = (int(generator.integers(room + 1)) for room in (picture.shape[0] - height, picture.shape[1] - width))
+                rng = np.random.default_rng([place, number, height])
+                top, left = (int(rng.integers(room + 1)) for room in (picture.shape[0] - height, picture.shape[1] - width))
                 high = picture[top:top + height, left:left + width]
-                low = darken(high / 255, generator, gain=(1 / 16, 1 / 8))
+                low = darken(high / 255, rng, gain=(1 / 16, 1 / 8))
                 file = f"{place * crops + number + 1}.png"
                 write(folder / split / "high" / file, high)
                 write(folder / split / "low" / file, (255 * low + 0.5).astype(np.uint8))
@@ -55,36 +64,68 @@ def low_light_pairs(folder):
 SAMPLES = {"LOL": low_light_pairs}
 
 
-def build(name=None):
-    """Build one sample set, or all; returns its folder (datasets/sample/NAME, or datasets/sample). Whole sets are not touched."""
+def build(name=None, folder=None):
+    """Build a sample set (all without a name) and return its folder: datasets/sample/NAME unless given. Nothing is done to a whole one.
+
+    A set that is outdated or damaged is replaced. The folder appears under its name when everything is in it.
+    """
     if name is None:
         for each in SAMPLES:
             build(each)
         return FOLDER
     if name not in SAMPLES:
-        raise UserError(f"there is no sample set {name!r}: expected one of {', '.join(SAMPLES)}")
-    folder, new = FOLDER / name, FOLDER / f".{name}.new"
-    if stamp(folder) == (folder / ".stamp").read_text(encoding="utf-8") if (folder / ".stamp").exists() else False:
+        raise UserError(f"unknown sample set '{name}': one of {', '.join(SAMPLES)} was expected")
+    folder = Path(folder or FOLDER / name)
+    if is_whole(folder):
         return folder
     print(f"building the sample set {folder}", flush=True)
-    shutil.rmtree(new, ignore_errors=True)
-    SAMPLES[name](new)
-    write_text(new / ".stamp", stamp(new))
-    shutil.rmtree(folder, ignore_errors=True)
-    new.rename(folder)
+    part = part_of(folder)
+    clear_parts(folder)
+    SAMPLES[name](part)
+    (part / STAMP).write_text(stamp(part), encoding="utf-8", newline="\n")
+    put_in_place(part, folder)
     return folder
 
 
+def is_whole(folder):
+    """Whether a set is there, made by the present recipe, and every file as it was made."""
+    path = Path(folder) / STAMP
+    return path.exists() and path.read_text(encoding="utf-8") == stamp(folder)
+
+
 def stamp(folder):
-    """What a whole set looks like: a digest of this recipe and of every file. An outdated or damaged set has another."""
-    recipe = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in ("samples.py", "lowlight.py"))).hexdigest()
-    files = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}" for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".stamp"]
-    return "\n".join([recipe, *files, ""])
+    """What a set should look like: digests of the recipe and of every file, as text."""
+    recipe = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in ("samples.py", "lowlight.py")))
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name not in (STAMP, ".DS_Store", "Thumbs.db"))
+    return "\n".join([recipe.hexdigest(), *(f"{sha256(path)}  {path.relative_to(folder).as_posix()}" for path in files), ""])
+
+
+def clear_parts(folder):
+    """Remove what killed builds of this set left behind; another process may be building too, so only what is older than an hour."""
+    for part in folder.parent.glob(f".{folder.name}.*.part"):
+        if time.time() - part.stat().st_mtime > 3600:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def put_in_place(part, folder):
+    """Give a finished folder its name. What stood there goes away; where another process was faster with the same, that stays."""
+    old = part_of(part)
+    try:
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(part, folder)
+    except OSError:
+        if not is_whole(folder):
+            raise
+    finally:
+        for rest in (part, old):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def main(argv=None):
-    for name in (sys.argv[1:] if argv is None else argv) or list(SAMPLES):
-        print(f"{name}: {build(name)}")
+    for name in (sys.argv[1:] if argv is None else argv) or SAMPLES:
+        there = name in SAMPLES and is_whole(FOLDER / name)
+        print(f"{name}: {build(name)}{' is there already' if there else ''}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Shared by all tests: where the golden files are, and a small thread count so that results do not depend on the machine."""
+"""Shared by all tests: where the golden files are, and a thread count that does not depend on the machine."""
+import os
 from pathlib import Path
 
 import pytest
@@ -19,5 +20,5 @@ def shared():
 
 
 @pytest.fixture(autouse=True)
-def two_threads():
-    torch.set_num_threads(2)
+def fixed_threads():
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))

@@ -135,7 +135,7 @@ j: {
     ("a: 1\n---\nb: 2\n", ["line 2", "another document"]),
     ("a: 1\n5: 2\n", ["line 2", "the key 5 is no text"]),
     ("? [a]\n: 1\n", ["line 1", 'the key ["a"] is no text']),
-    ("a: " + "[" * 2000, ["nested too deeply"]),
+    ("a: " + "[" * 900, ["nested too deeply"]),
 ], ids=lambda value: value[0] if isinstance(value, list) else "")
 def test_what_cannot_be_read_is_one_message(data, words):
     with pytest.raises(UserError) as caught:
@@ -143,7 +143,7 @@ def test_what_cannot_be_read_is_one_message(data, words):
     assert all(word in str(caught.value) for word in words), caught.value
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.text(st.characters()) | st.binary())
 @example("&a [*a]")
 @example("9" * 5000)
@@ -160,7 +160,7 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(plain)
 @example({"a": "1e-4", "b": "017", "c": "no", "d": "", "e": "null", "f": ["x: y", "# z"], "g": 1e-5, "h": 1e22, "i": {}, "j": []})
 @example([[[1, 2], [3]], "1:30", "2024-01-01", "=", "<<", "~", "\u2028", "\x85", "a\nb", "a" * 300 + " " + "b" * 300])
@@ -200,7 +200,7 @@ def test_words_are_taken_out_wherever_they_stand():
                                  ["train.lr=1e-4", "seed=2", "_x=", "a.b=c=d"])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.text(st.characters())))
 def test_split_words_loses_nothing(argv):
     options, words = split_words(argv)
@@ -296,7 +296,7 @@ KEYS = ["data.kind", "data.root", "data.patch", "model.widths", "model.rates", "
 TEXTS = ["{lr: {a: 1}}", "{}", "[[1]]", "[null]", "1e400", "9" * 400, "{lr: 1, lr: 2}", "[" * 500, "&a [*a]"]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(KEYS), st.text(st.characters()) | plain.map(to_yaml) | st.sampled_from(TEXTS))
 def test_any_word_gives_a_value_or_a_user_error(key, text):
     schema = Schema(Document(KIND))
@@ -333,7 +333,7 @@ def test_advice(kind, word, nearest, listing):
     assert message.endswith("Settings are listed in configs/kind.yaml") == (listing is None)
 
 
-WRONG = [                       # word, the value as it is quoted, what was expected
+WRONG = [                                       # word, the value as it is quoted, what was expected
     ("train.steps=many", "'many'", "a whole number in [1, inf)"), ("train.steps=2.5", "2.5", "a whole number in [1, inf)"),
     ("train.steps=true", "true", "a whole number in [1, inf)"), ("train.steps=", "null", "a whole number in [1, inf)"),
     ("train.steps=0", "0", "a whole number in [1, inf)"), ("data.patch=513", "513", "a whole number in [1, 512]"),

@@ -1,4 +1,4 @@
-"""common/metrics.py and common/niqe.py: properties, values by hand, golden values, scikit-image and OpenCV as peers, the user's mistakes."""
+"""common/metrics.py and common/niqe.py: properties, sums by hand, golden values, scikit-image and OpenCV as peers, the user's mistakes."""
 import json
 import math
 
@@ -58,8 +58,7 @@ def image(path):
 def test_every_metric_has_a_direction_a_tolerance_and_digits():
     for name, metric in metrics.METRICS.items():
         assert metric.direction in ("higher", "lower", "two-sided"), name
-        assert metric.tolerance >= 0, name
-        assert metric.digits in range(7), name
+        assert metric.tolerance >= 0 and metric.digits in range(7), name
 
 
 def test_a_metric_that_is_not_in_the_table_is_two_sided_and_strict():
@@ -67,8 +66,7 @@ def test_a_metric_that_is_not_in_the_table_is_two_sided_and_strict():
     assert metrics.metric_of("niqe").direction == "lower"
     assert metrics.metric_of("entropy").direction == "two-sided"
     assert metrics.metric_of("nobody_knows") == metrics.UNKNOWN
-    assert metrics.UNKNOWN.direction == "two-sided"
-    assert metrics.UNKNOWN.tolerance <= 1e-6
+    assert metrics.UNKNOWN[:2] == ("two-sided", 1e-6)
 
 
 # ---- psnr ----
@@ -152,7 +150,7 @@ def test_psnr_and_ssim_equal_scikit_image(name, a, b):
     assert metrics.psnr(x, y).item() == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255), abs=PEER)
     assert metrics.ssim(x, y).item() == pytest.approx(expected, abs=PEER)
     assert metrics.ssim_gray(x, y).item() == pytest.approx(gray, abs=PEER)
-    assert metrics.ssim_loss(x, y).item() == pytest.approx(1 - expected, abs=3e-5)   # float32
+    assert metrics.ssim_loss(x, y).item() == pytest.approx(1 - expected, abs=2e-5)   # float32
 
 
 def test_too_small_for_a_window_is_nan_as_a_metric_and_an_error_as_a_loss():
@@ -181,9 +179,6 @@ def test_ssim_loss_has_the_inputs_precision_whatever_autocast_says():
     assert torch.equal(plain, inside)
     assert metrics.ssim_loss(a.bfloat16(), b).dtype == torch.float32
     assert metrics.ssim_loss(a.double(), b.double()).dtype == torch.float64
-    plain.sum().backward()
-    assert b.grad.isfinite().all()
-    assert b.grad.abs().max() > 0
 
 
 def test_descending_the_loss_makes_the_pictures_alike():
@@ -371,8 +366,7 @@ def test_niqe_halves_as_an_antialiased_bicubic_does():
     picture = noise(96, 192)[..., 0].astype(np.float32)
     peer = np.asarray(Image.fromarray(picture).resize((96, 48), Image.Resampling.BICUBIC))   # Pillow's border is another one
     assert np.abs(niqe_module._halved(picture) - peer)[2:-2, 2:-2].max() < 1e-3
-    flat = niqe_module._halved(np.full((8, 10), 77.0))
-    assert (flat == 77).all()                             # up to the mirrored border
+    assert (niqe_module._halved(np.full((8, 10), 77.0)) == 77).all()   # up to the mirrored border
 
 
 def test_niqe_recovers_the_shape_of_known_distributions():

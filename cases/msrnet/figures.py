@@ -82,10 +82,10 @@ def draw_network(folder, model):
     device = next(model.parameters()).device
     with torch.inference_mode():
         layers = figures.trace(model, lambda: model.stages(torch.rand(1, 3, 64, 64, device=device)))
-    stages = {"fuse": 0, "illumination": 1, "restore": 2, "exposure": 3}
+    stages = {"fuse": 0, "modulation": 0, "cascade": 1, "restore": 2, "exposure": 3}
     boxes = [("X", "3 x h x w", None)]
     for layer in layers:
-        name, size = layer["name"].replace("illumination.", "").replace("exposure.", "thumb "), layer["outputs"]
+        name, size = layer["name"].removeprefix("cascade.").replace("exposure.", "thumb "), layer["outputs"]
         boxes.append((f"{name}\n{layer['kind']}", f"{size[0]} ch{'' if len(size) < 3 or size[1] == 64 else f', {64 // size[1]}x smaller'}, "
                       f"{layer['parameters']:,}", stages[layer["name"].split(".")[0]]))
     boxes.append(("Y", "3 x h x w", None))

@@ -1,7 +1,7 @@
 """Train MSR-net: python cases/msrnet/train.py [options] [key=value ...]   (settings: configs/msrnet.yaml)
 
-The paper's network on LOL     python cases/msrnet/train.py                   about 25 minutes on two cores
-the denoising variant          python cases/msrnet/train.py preset=denoise --name denoise
+The paper's network on LOL     python cases/msrnet/train.py                   about 10 minutes on one core
+the denoising variant          python cases/msrnet/train.py preset=denoise --name denoise    about 25 minutes
 a first look                   python cases/msrnet/train.py --demo            half a minute, embedded sample data
 """
 import sys
@@ -38,7 +38,7 @@ def main(argv=None):
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size,
                           model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
-            output = model(pair.low, pair.thumbnail)
+            output = model(pair.low, pair.thumbnail, pair.box)
         run.descend(optimizer, cfg.train.clip, **terms(output.float(), pair.high, bare(model), cfg.train))
         schedule.step()
         average.update_parameters(bare(model))
