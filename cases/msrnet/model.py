@@ -74,25 +74,23 @@ class Cascade(nn.Module):
 
 
 class Exposure(nn.Module):
-    """What the 32x32 thumbnail tells of the whole picture (not in the paper): a code of its exposure, and a coarse map of it.
+    """A code of the whole picture's exposure, from the logarithms of its 32x32 thumbnail (not in the paper).
 
     A window of some pixels cannot know whether a dark spot lies in a dark room or in a shadow; the thumbnail can.
     """
 
-    def __init__(self, scales, code=64, local=8):
+    def __init__(self, logs, code=64):
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.Conv2d(3 * len(scales), 24, 3, padding=1), nn.LeakyReLU(0.01),
+            nn.Conv2d(logs, 24, 3, padding=1), nn.LeakyReLU(0.01),
             nn.Conv2d(24, 32, 3, stride=2, padding=1), nn.LeakyReLU(0.01),
             nn.Conv2d(32, 48, 3, stride=2, padding=1), nn.LeakyReLU(0.01))
         self.code = nn.Linear(2 * 48, code)
-        self.local = nn.Conv2d(48, local, 1)
         he_normal(self)
 
-    def forward(self, logs):                                                  # (N, 3 n, 32, 32) -> (N, code), (N, local, 8, 8)
-        features = self.convolutions(logs)
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
-        return F.leaky_relu(self.code(pooled), 0.01), self.local(features)
+    def forward(self, logs):                                                  # (N, 3 n, 32, 32) -> (N, code)
+        features = self.convolutions(logs)                                    # (N, 48, 8, 8)
+        return F.leaky_relu(self.code(torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)), 0.01)
 
 
 class MSRNet(nn.Module):
@@ -100,19 +98,18 @@ class MSRNet(nn.Module):
 
     scales: the v_j of the logarithms. fuse_channels: outputs of W_-1 (3 is the literal reading of the paper: 85,226 parameters).
     channels: of each layer of the cascade. dilations: one per layer; their number is K. exposure: a thumbnail of the whole picture
-    modulates the layers, and its coarse map joins the logarithms (the denoising variant: 161,226 parameters with the other defaults).
+    modulates all layers but the 1x1 averages (the denoising variant: 161,786 parameters).
     Initial values (the paper gives none): He-normal, biases 0, W_11 times 0.1, W_12 the identity.
     """
 
-    CODE, LOCAL = 64, 8                                                       # widths of the exposure's code and coarse map
+    CODE = 64                                                                 # numbers in the exposure's code
 
     def __init__(self, scales=(1, 10, 100, 300), channels=32, fuse_channels=32, dilations=(1,) * 10, exposure=False):
         super().__init__()
         logs = 3 * len(scales)
         self.logarithm = MultiScaleLog(scales)
-        self.exposure = Exposure(scales, self.CODE, self.LOCAL) if exposure else None
-        self.fuse = nn.Sequential(nn.Conv2d(logs + self.LOCAL * exposure, fuse_channels, 1), nn.ReLU(),
-                                  nn.Conv2d(fuse_channels, 3, 3, padding=1))
+        self.exposure = Exposure(logs, self.CODE) if exposure else None
+        self.fuse = nn.Sequential(nn.Conv2d(logs, fuse_channels, 1), nn.ReLU(), nn.Conv2d(fuse_channels, 3, 3, padding=1))
         he_normal(self.fuse)
         self.modulation = Modulation(self.CODE, fuse_channels) if exposure else None
         self.cascade = Cascade(channels, dilations, self.CODE * exposure)
@@ -121,34 +118,33 @@ class MSRNet(nn.Module):
         nn.init.zeros_(self.restore.bias)
         self.halo = 1 + sum(dilations)                                        # pixels around a tile that its result depends on
 
-    def fused(self, x, thumbnail=None, box=None):
+    def fused(self, x, thumbnail=None):
         """f1: (M, X1, code). The code is None without exposure."""
         logs = self.logarithm(x)
         if self.exposure is None:
             return logs, self.fuse(logs), None
-        code, coarse = self.exposure(self.logarithm(thumbnail_of(x) if thumbnail is None else thumbnail))
-        features = self.fuse[0](torch.cat([logs, at_places(coarse, box, x.shape[-2:])], dim=1))
-        return logs, self.fuse[2](self.fuse[1](self.modulation(features, code))), code
+        code = self.exposure(self.logarithm(thumbnail_of(x) if thumbnail is None else thumbnail))
+        features = self.modulation(self.fuse[0](logs), code)
+        return logs, self.fuse[2](self.fuse[1](features)), code
 
-    def stages(self, x, thumbnail=None, box=None):
+    def stages(self, x, thumbnail=None):
         """Every stage of a picture, as the paper writes it. x: (N, 3, h, w) in [0, 1], any size. Returns Stages.
 
-        Where x is a part of a picture, and exposure=True: thumbnail (N, 3, 32, 32) of the whole, and box (N, 4), the part's top, left, bottom,
-        right in the whole, in [0, 1]. Without them x is the whole.
+        thumbnail: (N, 3, 32, 32) of the whole picture where x is a part of it and exposure=True; otherwise x is taken for the whole.
         """
-        logs, x1, code = self.fused(x, thumbnail, box)
+        logs, x1, code = self.fused(x, thumbnail)
         maps = list(self.cascade.maps(x1, code))
         illumination = self.cascade.average(torch.cat(maps, dim=1))           # H_{K+1}
         x2 = x1 - illumination
         return Stages(logs, x1, maps, illumination, x2, self.restore(x2))
 
-    def forward(self, x, thumbnail=None, box=None):
+    def forward(self, x, thumbnail=None):
         """Y, (N, 3, h, w), not clamped: stages(x).y without the 320-channel map, in a tenth of the memory.
 
         Both 1x1 layers are linear, so W_{K+2} W_{K+1} is one matrix, of which each H_m needs its own 32 columns: it is averaged and
         colour-restored as soon as it is there. The same sum in another order, equal to 1e-6, in training and in use.
         """
-        _, x1, code = self.fused(x, thumbnail, box)
+        _, x1, code = self.fused(x, thumbnail)
         colour, average = self.restore.weight.flatten(1), self.cascade.average           # (3, 3)
         folded = (colour @ average.weight.flatten(1))[:, :, None, None]                  # (3, 32 K, 1, 1)
         y = F.conv2d(x1, self.restore.weight, self.restore.bias - colour @ average.bias)
@@ -160,21 +156,6 @@ class MSRNet(nn.Module):
 def thumbnail_of(x):
     """The area average of whole pictures on a 32 x 32 grid: (N, 3, h, w) -> (N, 3, 32, 32)."""
     return F.adaptive_avg_pool2d(x, 32)
-
-
-def at_places(coarse, box, size):
-    """A coarse map of the whole picture, bilinear at the pixels of a part: (N, C, 8, 8), (N, 4) or None for the whole -> (N, C, h, w).
-
-    box: top, left, bottom, right of the part in the whole, in [0, 1]. Pixel centres at half-integers (align_corners=False).
-    """
-    height, width = size
-    if box is None:
-        box = coarse.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(len(coarse), 4)
-    top, left, bottom, right = (side[:, None] for side in box.float().unbind(1))
-    y = top + (bottom - top) * (torch.arange(height, device=coarse.device) + 0.5) / height          # (N, h) in [0, 1]
-    x = left + (right - left) * (torch.arange(width, device=coarse.device) + 0.5) / width           # (N, w)
-    grid = torch.stack([x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)], dim=-1)
-    return F.grid_sample(coarse.float(), 2 * grid - 1, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def he_normal(module):

@@ -42,16 +42,12 @@ def main(argv=None):
 def enhance(model, rgb, run):
     """The network's answer to one picture: (3, h, w) in [0, 1] in and out, computed in tiles where it is large, not rounded yet."""
     settings, image = run.config.test, rgb[None]
-    height, width = rgb.shape[1:]
     thumbnail = thumbnail_of(image).to(run.device)
-    whole = torch.tensor([[height, width, height, width]])
 
-    def brighten(crop, box):
-        place = (torch.tensor([box]) / whole).to(run.device)
-        return model(crop.to(run.device, memory_format=torch.channels_last), thumbnail, place).to("cpu")
+    def brighten(crop, box=None):
+        return model(crop.to(run.device, memory_format=torch.channels_last), thumbnail).to("cpu")
 
-    large = max(height, width) > settings.tile
-    output = tiled(brighten, image, settings.tile, model.halo) if large else brighten(image, (0, 0, height, width))
+    output = tiled(brighten, image, settings.tile, model.halo) if max(rgb.shape[1:]) > settings.tile else brighten(image)
     if settings.strength != 1:
         output = image + settings.strength * (output - image)
     return output[0].clamp_(0, 1)

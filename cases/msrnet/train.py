@@ -38,7 +38,7 @@ def main(argv=None):
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size,
                           model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
-            output = model(pair.low, pair.thumbnail, pair.box)
+            output = model(pair.low, pair.thumbnail)
         run.descend(optimizer, cfg.train.clip, **terms(output.float(), pair.high, bare(model), cfg.train))
         schedule.step()
         average.update_parameters(bare(model))
