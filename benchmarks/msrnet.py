@@ -3,6 +3,7 @@
 The straightforward side is section 2 of the paper as one would write it down: NCHW, conv2d, torch.cat of the ten maps, 1x1, subtraction, 1x1.
 Same threads, same weights, float32, inference mode.
 """
+import json
 import sys
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def inference():
     with torch.inference_mode():
         difference = (straightforward(state, x) - model(last)).abs().max().item()
         assert difference <= 1e-5, f"the two sides differ by {difference}"
-        seconds = bench.in_turns({"straightforward": lambda: straightforward(state, x), "msrnet": lambda: model(last), "denoise": lambda: denoise(last)})
+        sides = {"straightforward": lambda: straightforward(state, x), "msrnet": lambda: model(last), "denoise": lambda: denoise(last)}
+        seconds = bench.in_turns(sides)
     return {"seconds": seconds, "largest_difference": difference, "times_faster": seconds["straightforward"] / seconds["msrnet"],
             "seconds_per_megapixel": {name: value / (SIZE[0] * SIZE[1] / 1e6) for name, value in seconds.items()}}
 
@@ -93,8 +95,8 @@ def main():
     set_threads()
     numbers = {"environment": environment(torch.device("cpu")), "inference": inference(), "loader_batches_per_second": loading(),
                "metric_milliseconds": scoring(), "peak_memory_mb": memory()}
-    for part in ("inference", "loader_batches_per_second", "metric_milliseconds", "peak_memory_mb"):
-        print(part, {name: round(value, 4) if isinstance(value, float) else value for name, value in numbers[part].items()})
+    for part, values in list(numbers.items())[1:]:
+        print(json.dumps({part: values}, indent=2))
     print(f"MSR-net is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, largest difference "
           f"{numbers['inference']['largest_difference']:.1e}")
     bench.save("msrnet", numbers)

@@ -172,7 +172,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     path = release(arguments.case, arguments.run, arguments.name, arguments.half)
     weights = find(arguments.case, arguments.run, str(path))
-    print(f"{path}: {path.stat().st_size:,} bytes, {sum(tensor.numel() for tensor in weights.state.values()):,} values, content {weights.digest[:16]}")
+    values = sum(tensor.numel() for tensor in weights.state.values())
+    print(f"{path}: {path.stat().st_size:,} bytes, {values:,} values, content {weights.digest[:16]}")
 
 
 if __name__ == "__main__":

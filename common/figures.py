@@ -4,6 +4,7 @@ symbols; titles and captions are bilingual and stand outside it, in figures.json
 import json
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from common.results import write_csv, write_json, write_manifest
 
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]     # Okabe and Ito: safe for the colour-blind
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]     # Okabe and Ito: for all eyes
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8,
          "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3, "grid.linewidth": 0.6,
          "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "lines.linewidth": 1.4}
@@ -21,28 +22,36 @@ DPI = 150
 WIDTH = 9.0                                                # inches of a full-width figure
 
 
+class Caption(NamedTuple):
+    """What stands outside a figure, in both languages; {names} are filled in by FigureFolder.save. number: in the course text, or None."""
+    number: str | None
+    en: str
+    zh: str
+    alt_en: str                                            # what is to be seen, for those who cannot see it
+    alt_zh: str
+
+
 class FigureFolder:
     """results/<case>/<run>/figures/: PNG and CSV of each figure, and figures.json with the captions."""
 
-    def __init__(self, run_folder):
-        self.run_folder = Path(run_folder)
+    def __init__(self, run_folder, captions):
+        self.run_folder, self.captions, self.entries = Path(run_folder), captions, []
         self.folder = self.run_folder / "figures"
-        self.entries = []
 
-    def save(self, figure, name, title, alt, header, rows, number=None):
-        """Write one figure. name: file name without suffix; number: the figure's number in the course text (`B1.2`) or None.
-
-        title, alt: {"en": ..., "zh": ...}. header, rows: the numbers in the figure, as CSV.
-        """
+    def save(self, figure, name, header, rows, **values):
+        """Write one figure and its numbers. name: file name without suffix, key in captions; header, rows: the CSV; values: for the caption."""
         self.folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(self.folder / f"{name}.png", dpi=DPI, facecolor="white")
         write_csv(self.folder / f"{name}.csv", header, rows)
-        self.entries.append({"file": f"{name}.png", "number": number, "title": title, "alt": alt, "csv": f"{name}.csv"})
-        print(f"  {name}.png  {title['en']}", flush=True)
+        caption = self.captions[name]
+        en, zh, alt_en, alt_zh = (text.format(**values) for text in caption[1:])
+        self.entries.append({"file": f"{name}.png", "number": caption.number, "title": {"en": en, "zh": zh},
+                             "alt": {"en": alt_en, "zh": alt_zh}, "csv": f"{name}.csv"})
+        print(f"  {name}.png  {en}", flush=True)
 
     def finish(self, weights=None):
         """Write figures.json, remove the figures of earlier times, enter the CSV files in the manifest."""
-        kept = {entry[key] for entry in self.entries for key in ("file", "csv")} | {"figures.json"}
+        kept = {entry[key] for entry in self.entries for key in ("file", "csv")}
         for old in self.folder.glob("*"):
             if old.name not in kept and old.suffix in (".png", ".csv"):
                 old.unlink()
@@ -66,7 +75,7 @@ def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
     """
     count = max(len(line) for line in pictures)
     heights = [max(picture.shape[0] / picture.shape[1] for picture in line if picture is not None) for line in pictures]
-    under = 0.22 if captions else 0.04
+    under = 0.2 if captions else 0.03
     cell = width / count
     figure, axes = new_figure(width, sum(cell * ratio + under for ratio in heights) + 0.35, len(pictures), count, height_ratios=heights)
     for y, line in enumerate(pictures):
@@ -79,11 +88,11 @@ def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
             if picture is None:
                 axis.axis("off")
                 continue
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.dtype == np.uint8 else 1, interpolation="none" if cell > 3 else "antialiased")
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.dtype == np.uint8 else 1)
             for spine in axis.spines.values():
                 spine.set_visible(False)
             if y == 0 and columns:
-                axis.set_title(columns[x])
+                axis.set_title(columns[x], fontsize=9)
             if captions and captions[y][x]:
                 axis.set_xlabel(captions[y][x], fontsize=8, labelpad=2)
         if rows and rows[y]:
@@ -108,7 +117,7 @@ def read_log(path):
 
 
 def curve(series, panels, width=WIDTH, height=2.8):
-    """Curves over training steps. series: read_log(); panels: [(y label, [names])], drawn where the log has them; first panel logarithmic."""
+    """Curves over training steps. series: read_log(); panels: [(y label, [names])], drawn where the log has them, the first logarithmic."""
     figure, axes = new_figure(width, height, 1, len(panels))
     for axis, (label, names), first in zip(axes[0], panels, [True] + [False] * len(panels)):
         for name in names:
@@ -124,7 +133,7 @@ def curve(series, panels, width=WIDTH, height=2.8):
 
 
 def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=None):
-    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); the number stands on each bar where there is room."""
+    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where there is room."""
     figure, axes = new_figure(width, height)
     axis, share = axes[0, 0], 0.8 / len(groups)
     for place, (name, values) in enumerate(groups.items()):
@@ -169,7 +178,7 @@ def trace(module, call):
 def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
     """A flow chart in rows, read left to right, row after row. boxes: [(title, line below, colour index or None)].
 
-    arrows: [(from, to, label)] beside the chain from each box to the next, drawn as bows (skips, concatenations).
+    arrows: [(from, to, label)] beside the chain from each box to the next, drawn dashed through the gutters (skips).
     """
     rows = math.ceil(len(boxes) / per_row)
     step, drop = box[0] * 1.32, box[1] * 2.1
@@ -182,7 +191,8 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
     centre = [(place % per_row * step, -(place // per_row) * drop) for place in range(len(boxes))]
     for (x, y), (title, below, colour) in zip(centre, boxes):
         face = "#f4f4f4" if colour is None else COLOURS[colour] + "33"
-        axis.add_patch(FancyBboxPatch((x - box[0] / 2, y - box[1] / 2), *box, boxstyle="round,pad=0,rounding_size=0.08", fc=face, ec="#555555", lw=0.8))
+        axis.add_patch(FancyBboxPatch((x - box[0] / 2, y - box[1] / 2), *box, fc=face, ec="#555555", lw=0.8,
+                                      boxstyle="round,pad=0,rounding_size=0.08"))
         axis.text(x, y + 0.12 * box[1], title, ha="center", va="center", fontsize=8)
         axis.text(x, y - 0.24 * box[1], below, ha="center", va="center", fontsize=6.5, color="#444444")
     style = {"arrowstyle": "-|>", "lw": 0.9, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
@@ -195,8 +205,11 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
             axis.annotate("", (u, v + box[1] / 2), (u, middle), arrowprops=style)
     for start, end, label in arrows:
         (x, y), (u, v) = centre[start], centre[end]
-        bow = style | {"color": COLOURS[1], "ls": "--", "connectionstyle": f"arc3,rad={-0.25 if y == v else 0.12}"}
-        axis.annotate("", (u, v + box[1] / 2), (x, y + box[1] / 2), arrowprops=bow)
-        axis.text((x + u) / 2, max(y, v) + box[1] * (0.5 + 0.16 * abs(u - x) / step) if y == v else (y + v) / 2, label,
-                  fontsize=7, color=COLOURS[1], ha="center", va="bottom")
+        beside, up, down = x + step / 2, y - 0.8 * box[1], v + 0.8 * box[1]          # through the gutters, never over a box
+        xs, ys = [x, x, beside, beside, u, u], [y - box[1] / 2, up, up, down, down, v + box[1] / 2]
+        if y == v:
+            xs, ys = [x, x, u, u], [y + box[1] / 2, y + 0.8 * box[1], y + 0.8 * box[1], y + box[1] / 2]
+        axis.plot(xs, ys, lw=1.1, ls="--", color=COLOURS[1])
+        axis.annotate("", (xs[-1], ys[-1]), (xs[-1], ys[-1] + 0.01), arrowprops=style | {"color": COLOURS[1]})
+        axis.text(beside + 0.04, (up + down) / 2 + (0.9 * box[1] if y == v else box[1]), label, fontsize=8, color=COLOURS[1], va="center")
     return figure

@@ -18,7 +18,8 @@ def pip(*words, say=True):
     """Run pip in .venv; its warnings and progress stay out of sight, its errors do not."""
     if say:
         print("  pip", *words, flush=True)
-    done = subprocess.run([PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet", *words], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    command = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr)
         sys.exit(f"error: pip could not do this: {' '.join(words)}: its reason stands above: is there a connection, or a package mirror?")
@@ -60,7 +61,7 @@ def main():
         pip("install", "--editable", ".[dev]")
     reason = imports("cv2")
     if reason and "--trackers" not in sys.argv:
-        print(f"opencv-python does not start here ({reason}): the system lacks libGL, libxcb or GLib; opencv-python-headless takes its place")
+        print(f"opencv-python does not start here ({reason}): the system lacks libGL, libxcb or GLib: opencv-python-headless instead")
         swap_opencv("opencv-python-headless")
         reason = imports("cv2")
     if reason:

@@ -157,8 +157,8 @@ class TestResults:
         self.lines = sorted((line for line in self.lines if line["item"] in order),
                             key=lambda line: (order[line["item"]], self.rows.index(line["row"])))
         write_csv(self.folder / "items.csv", self.header, [[line[name] for name in self.header] for line in self.lines])
-        content = {row: summary([line for line in self.lines if line["row"] == row and line["status"] == "ok"], self.metrics, self.classings)
-                   for row in self.rows}
+        done = [line for line in self.lines if line["status"] == "ok"]
+        content = {row: summary([line for line in done if line["row"] == row], self.metrics, self.classings) for row in self.rows}
         write_json(self.folder / "metrics.json", content)
         if self.folder != self.final:
             old = self.final.with_name(f".{self.set_name}.old")
@@ -195,7 +195,8 @@ def summary(lines, metrics, classings=()):
     by = {}
     for classing in classings:
         classes = list(dict.fromkeys(line[f"by_{classing}"] for line in lines))
-        by[classing] = {name: summary([line for line in lines if line[f"by_{classing}"] == name], metrics) for name in sorted(classes) if name}
+        inside = {name: [line for line in lines if line[f"by_{classing}"] == name] for name in sorted(classes) if name}
+        by[classing] = {name: summary(members, metrics) for name, members in inside.items()}
     if any(by.values()):
         result["by"] = by
     return result

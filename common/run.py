@@ -29,7 +29,7 @@ def parse(case, script, argv):
         prog=f"cases/{case}/{script}.py", usage=f"python cases/{case}/{script}.py [options] [key=value ...]",
         epilog=f"key=value changes a setting of configs/{case}.yaml for this run, for example train.steps=100")
     parser.add_argument("--config", metavar="FILE", help="a YAML file whose keys replace those of the case's")
-    parser.add_argument("--name", metavar="RUN", help="the run's name in results/ and checkpoints/ (default `default`, with --demo `demo`)")
+    parser.add_argument("--name", metavar="RUN", help="the run's name in results/ and checkpoints/ (`default`; with --demo `demo`)")
     parser.add_argument("--demo", action="store_true", help="small settings on the embedded sample data")
     parser.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:N | any torch device")
     parser.add_argument("--weights", metavar="W", help="a file, `best`, `last`, or the stem of a file in checkpoints/CASE/ (release)")

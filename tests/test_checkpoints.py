@@ -86,9 +86,8 @@ def test_every_defect_is_named(folder, monkeypatch, make, expected):
 def test_choice_and_its_order(folder):
     for name in ("msrnet/run/best", "msrnet/run/last", "msrnet/release", "msrnet/release-denoise"):
         checkpoints.save(folder / f"{name}.pt", content(Small()))
-    found = [checkpoints.find("msrnet", "run").path, checkpoints.find("msrnet", "run", "last").path, checkpoints.find("msrnet", "run", "release-denoise").path,
-             checkpoints.find("msrnet", "other").path, checkpoints.find("msrnet", "run", str(folder / "msrnet/release.pt")).path]
-    assert [path.relative_to(folder).as_posix() for path in found] == [
+    asked = [("run", None), ("run", "last"), ("run", "release-denoise"), ("other", None), ("run", str(folder / "msrnet/release.pt"))]
+    assert [checkpoints.find("msrnet", *words).path.relative_to(folder).as_posix() for words in asked] == [
         "msrnet/run/best.pt", "msrnet/run/last.pt", "msrnet/release-denoise.pt", "msrnet/release.pt", "msrnet/release.pt"]
     with pytest.raises(UserError, match="release-denoise"):
         checkpoints.find("msrnet", "run", "releas")

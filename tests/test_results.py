@@ -34,8 +34,8 @@ def test_columns_means_and_classes(tmp_path):
     fill(found, ["2", "1"])
     content = found.finish(["1", "2"])
     assert content == json.loads((tmp_path / "test/eval15/metrics.json").read_text())
-    assert content["gt_free"] == {"psnr": 10.0, "ssim": 0.5, "count": 2,
-                                  "by": {"light": {"bright": {"psnr": 10.0, "ssim": 0.5, "count": 1}, "dark": {"psnr": 10.0, "ssim": 0.5, "count": 1}}}}
+    one = {"psnr": 10.0, "ssim": 0.5, "count": 1}
+    assert content["gt_free"] == {"psnr": 10.0, "ssim": 0.5, "count": 2, "by": {"light": {"bright": one, "dark": one}}}
     assert content["gamma/gt_free"]["psnr"] == 11.0 and "ssim" not in content["gamma/gt_free"]
     table = lines(tmp_path)
     assert list(table[0]) == ["item", "row", "status", "reason", "image", "reference", "psnr", "ssim", "by_light"]

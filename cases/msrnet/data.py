@@ -25,14 +25,14 @@ def training_sets(cfg):
         names = paired_names(data.root, TRAINING)
     held = validation_names(names, data.validation_seed)
     chosen = one_per_scene(held) if is_lol(names) else held
-    chosen += [name for name in held if name not in chosen]
+    chosen = (chosen + [name for name in held if name not in chosen])[:cfg.train.validate_pictures]
     kept = [name for name in names if name not in set(held)]
     if data.kind == "synthetic":
         training = SyntheticPairs([path for path in photographs if path.name in set(kept)], data.patch, cfg.seed)
-        validation = SyntheticPairs([path for path in photographs if path.name in set(chosen[:cfg.train.validate_pictures])], None, data.validation_seed)
+        validation = SyntheticPairs([path for path in photographs if path.name in set(chosen)], None, data.validation_seed)
     else:
         training = PairedImages(data.root, TRAINING, patch=data.patch, seed=cfg.seed, names=kept, thumbnails=data.thumbnails)
-        validation = PairedImages(data.root, TRAINING, names=chosen[:cfg.train.validate_pictures], thumbnails=data.thumbnails)
+        validation = PairedImages(data.root, TRAINING, names=chosen, thumbnails=data.thumbnails)
     return (ExposureJitter(training, data.jitter, cfg.seed) if data.jitter else training), validation
 
 
@@ -62,8 +62,8 @@ def bright_photographs(root):
     folder = Path(root) / TRAINING / "high"
     photographs = list_images(folder if folder.is_dir() else root)
     if len(photographs) < 2:
-        raise UserError(f"data.kind=synthetic needs bright photographs: {root} has {len(photographs)}: expected {TRAINING}/high or a folder of at "
-                        f"least two pictures: set data.root")
+        raise UserError(f"data.kind=synthetic needs bright photographs: {root} has {len(photographs)}: expected {TRAINING}/high "
+                        f"or a folder of at least two pictures: set data.root")
     return photographs
 
 

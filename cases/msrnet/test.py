@@ -206,7 +206,8 @@ def enhance_own(run, model, weights):
             results.fail(item, problem)
             continue
         values = no_reference(to_bytes(bright), low, parameters)
-        before = no_reference(low, low, parameters) | {"input_light": float(metrics.gray8(low).mean()), "input_noise": metrics.noise_sigma(low)}
+        before = no_reference(low, low, parameters)
+        before |= {"input_light": float(metrics.gray8(low).mean()), "input_noise": before["noise_sigma"]}
         results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
     results.finish(items)
     run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path))
