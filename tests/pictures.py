@@ -1,0 +1,30 @@
+"""Integer pictures for the tests of common/images.py, and what reading them must give."""
+import numpy as np
+import torch
+from hypothesis import settings
+
+from common.images import open_picture, read_bytes, read_image, to_bytes
+
+RNG = np.random.default_rng(12)
+DRAWN = settings(max_examples=30, deadline=None)
+
+
+def drawn(*shape, dtype=np.uint8):
+    return RNG.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def planes(pixels):
+    """What open_picture must make of integer pixels (H, W, C): (C, H, W) float32, exactly."""
+    return torch.from_numpy(pixels.astype(np.float32).transpose(2, 0, 1) / np.float32(np.iinfo(pixels.dtype).max))
+
+
+def check(path, rgb, alpha=None, gray=False, bits=8):
+    """The file at path holds exactly these integer pixels: rgb (H, W, 3), alpha (H, W, 1)."""
+    picture = open_picture(path)
+    assert picture.rgb.dtype == torch.float32 and picture.rgb.is_contiguous()
+    assert torch.equal(picture.rgb, planes(rgb)) and torch.equal(read_image(path), picture.rgb)
+    assert picture.alpha is None if alpha is None else torch.equal(picture.alpha, planes(alpha))
+    assert (picture.gray, picture.bits) == (gray, bits)
+    quick = read_bytes(path)
+    assert quick.dtype == np.uint8 and quick.flags.c_contiguous and quick.flags.writeable
+    assert np.array_equal(quick, to_bytes(picture.rgb))
