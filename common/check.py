@@ -20,12 +20,14 @@ from common.progress import watch
 
 DATASETS = ROOT / "datasets"
 LAST_BYTES = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}         # how PNG and JPEG files begin, and what stands at their end
-OTB_100 = """Basketball Biker Bird1 Bird2 BlurBody BlurCar1 BlurCar2 BlurCar3 BlurCar4 BlurFace BlurOwl Board Bolt Bolt2 Box Boy Car1 Car2
-Car24 Car4 CarDark CarScale ClifBar Coke Couple Coupon Crossing Crowds Dancer Dancer2 David David2 David3 Deer Diving Dog Dog1 Doll DragonBaby
-Dudek FaceOcc1 FaceOcc2 Fish FleetFace Football Football1 Freeman1 Freeman3 Freeman4 Girl Girl2 Gym Human2 Human3 Human4 Human5 Human6 Human7
+OTB_100 = """
+Basketball Biker Bird1 Bird2 BlurBody BlurCar1 BlurCar2 BlurCar3 BlurCar4 BlurFace BlurOwl Board Bolt Bolt2 Box Boy Car1 Car2 Car24 Car4
+CarDark CarScale ClifBar Coke Couple Coupon Crossing Crowds Dancer Dancer2 David David2 David3 Deer Diving Dog Dog1 Doll DragonBaby Dudek
+FaceOcc1 FaceOcc2 Fish FleetFace Football Football1 Freeman1 Freeman3 Freeman4 Girl Girl2 Gym Human2 Human3 Human4 Human5 Human6 Human7
 Human8 Human9 Ironman Jogging Jump Jumping KiteSurf Lemming Liquor Man Matrix Mhyang MotorRolling MountainBike Panda RedTeam Rubik Shaking
 Singer1 Singer2 Skater Skater2 Skating1 Skating2 Skiing Soccer Subway Surfer Suv Sylvester Tiger1 Tiger2 Toy Trans Trellis Twinnings Vase
-Walking Walking2 Woman"""
+Walking Walking2 Woman
+"""
 OTB_NAMES = OTB_100.split()
 
 
@@ -56,7 +58,8 @@ class Report:
         counts = Counter(found for found in sizes.values() if found)
         odd = [f"{path.name} {by(found)}" for path, found in sizes.items() if found and found != size]
         if len(counts) == 1 and odd:
-            self.notes.append(f"{title}: all pictures are {by(next(iter(counts)))}, not {by(size)}: parts of the originals; patches must fit into them")
+            self.notes.append(f"{title}: all pictures are {by(next(iter(counts)))}, not {by(size)}: parts of the originals; "
+                              "patches must fit into them")
         elif odd:
             self.notes.append(f"{title}: {len(odd):,} of another size than {by(size)}: {listed(odd)}")
 
@@ -184,7 +187,8 @@ SETS = {
         "https://daooshee.github.io/BMVC2018website/ : its link leads to Google Drive, which wants a browser", look_at_lol),
     "GOT-10k": DataSet(
         "9,335 + 180 + 180 tracking sequences, about 70 GB (Huang et al., TPAMI 2019)",
-        "train/list.txt  train/GOT-10k_Train_000001/00000001.jpg, groundtruth.txt, ...  (9,335 sequences)\nval/, test/  the same  (180 each)",
+        "train/list.txt  train/GOT-10k_Train_000001/00000001.jpg, groundtruth.txt, ...  (9,335 sequences)\n"
+        "val/, test/  the same  (180 each)",
         "http://got-10k.aitestunion.com/downloads : the links come by e-mail after registration", look_at_got10k),
     "OTB": DataSet(
         "98 tracking sequences, OTB-100 (Wu et al., TPAMI 2015); a part of them will do",
@@ -194,7 +198,8 @@ SETS = {
     "UDIS-D": DataSet(
         "10,440 + 1,106 pairs of overlapping video frames, 512x512 (Nie et al., TIP 2021)",
         "training/input1/000001.jpg  training/input2/000001.jpg  (10,440 pairs)\ntesting/input1, testing/input2  (1,106 pairs)",
-        "https://github.com/nie-lang/UnsupervisedDeepImageStitching : its links lead to Google Drive and Baidu, which want a browser", look_at_udis),
+        "https://github.com/nie-lang/UnsupervisedDeepImageStitching : its links lead to Google Drive and Baidu, which want a browser",
+        look_at_udis),
     "coco/val2014": DataSet(
         "40,504 photographs, 6.6 GB packed, 13.5 GB while unpacking (Lin et al., ECCV 2014)",
         "COCO_val2014_000000000042.jpg, ...  (40,504 photographs)",
@@ -282,8 +287,8 @@ def get(name, folder=None):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m common.datasets", description="Check data sets, or download those that anybody may download.",
-                                     epilog=f"data sets: {', '.join(SETS)}")
+    parser = argparse.ArgumentParser(prog="python -m common.datasets", epilog=f"data sets: {', '.join(SETS)}",
+                                     description="Check data sets, or download those that anybody may download.")
     parser.add_argument("action", choices=["check", "get"])
     parser.add_argument("name", nargs="?", metavar="NAME", help="the data set; check without it looks at all of them")
     parser.add_argument("root", nargs="?", metavar="ROOT", help="its folder, if not datasets/NAME")

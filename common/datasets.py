@@ -107,7 +107,8 @@ class PairedImages(Dataset):
         else:
             low, high = (self.store.get(2 * index + side, read_bytes, path) for side, path in enumerate(paths))
         if low.shape != high.shape:                         # files that were changed after the headers had been read
-            raise UserError(f"unequal sizes: {paths[0]} is {by(low.shape)}, {paths[1]} {by(high.shape)}: the same was expected: replace one")
+            raise UserError(f"unequal sizes: {paths[0]} is {by(low.shape)}, {paths[1]} {by(high.shape)}: equal ones were expected: "
+                            "replace one of them")
         return low, high
 
     def _thumbnail(self, index, low):

@@ -38,7 +38,8 @@ def install(archive, root):
     try:
         unpack(packed, unpacked)
         if not (unpacked / archive.inside).is_dir():
-            raise UserError(f"not what was expected: {archive.url}: a folder {archive.inside}/ in it was expected: look at the data set's page")
+            raise UserError(f"not what was expected: {archive.url}: a folder {archive.inside}/ in it was expected: "
+                            "look at the data set's page")
         if target.is_dir():
             target.rmdir()                                  # empty, or this was not called for
         os.replace(unpacked / archive.inside, target)
@@ -67,7 +68,8 @@ def download(url, path, size=None, md5=None):
             reason = "the connection broke off"
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code != 429:
-                raise UserError(f"the server answered {error.code} {error.reason}: {url}: a file was expected: look at the data set's page") from error
+                raise UserError(f"the server answered {error.code} {error.reason}: {url}: a file was expected: "
+                                "look at the data set's page") from error
             reason = f"the server answered {error.code} {error.reason}"
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             reason = str(getattr(error, "reason", None) or error or type(error).__name__)

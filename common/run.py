@@ -97,6 +97,8 @@ class Run:
         estimate = self.about.get("time", {}).get("demo" if self.options.demo else "train", "unknown")
         self.say(f"{self.case}: training run '{self.name}' on {self.device}, {self.threads} threads, {self.world} process(es); "
                  f"expected time: {estimate}")
+        if self.config.precision == "bf16" and runtime.slow_bf16(self.device):
+            self.say("this processor has no bfloat16 arithmetic and will be slow at it: precision=fp32 is faster here")
         if self.finished:
             self.say(f"this run is finished: {self.checkpoints} has its weights; --fresh trains again, --name NEW beside it")
         if self.main:

@@ -5,7 +5,6 @@ import os
 import platform
 import random
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,11 @@ import numpy as np
 import torch
 
 from common.errors import UserError
+
+try:
+    import resource
+except ImportError:                        # Windows has no such module
+    resource = None
 
 _stubs = []                                # operator libraries that import_torchvision() had to define; they must stay alive
 
@@ -98,8 +102,15 @@ def any_process(flag, device):
     return int(flags)
 
 
+def slow_bf16(device):
+    """Whether bfloat16 is only emulated here, many times slower than float32: a CPU without AVX-512 or AMX for it."""
+    return device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def peak_memory_mb():
-    """The largest resident memory of this process so far, in MiB."""
+    """The largest resident memory of this process so far, in MiB; None where the system does not tell."""
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 

@@ -1,4 +1,4 @@
-"""The embedded sample data: small sets in the layouts of the real ones, from the photographs in scikit-image's wheel. Nothing is downloaded.
+"""The embedded sample data: small sets in the layouts of the real ones, from photographs in scikit-image's wheel. Nothing is downloaded.
 
 python -m common.samples [NAME ...]      builds datasets/sample/NAME; what is there and whole stays as it is
 
@@ -109,7 +109,7 @@ def clear_parts(folder):
 
 def put_in_place(part, folder):
     """Give a finished folder its name. What stood there goes away; where another process was faster with the same, that stays."""
-    old = part_of(part)
+    old = part.with_name(f"{part.name}.old.part")           # clear_parts knows it too
     try:
         if folder.exists():
             os.replace(folder, old)

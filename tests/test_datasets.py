@@ -108,9 +108,9 @@ def test_draws_depend_on_seed_epoch_and_index_alone(root, monkeypatch):
     pairs = PairedImages(root, "our485", patch=16, seed=3, turns=True)
     expected = [pairs[place] for place in places]
     assert all(same(PairedImages(root, "our485", patch=16, seed=3, turns=True)[place], pair)
-               for place, pair in reversed(list(zip(places, expected, strict=True))))                          # in another order
+               for place, pair in reversed(list(zip(places, expected, strict=True))))             # in another order
     uncached = PairedImages(root, "our485", patch=16, seed=3, turns=True, cache=False)
-    copied = pickle.loads(pickle.dumps(pairs))                                                                  # as a spawned worker gets it
+    copied = pickle.loads(pickle.dumps(pairs))              # as a spawned worker gets it
     monkeypatch.setattr(datasets, "CACHE_BYTES", 1)
     too_large = PairedImages(root, "our485", patch=16, seed=3, turns=True)
     assert pairs.store and copied.store and uncached.store is None and too_large.store is None
@@ -146,8 +146,8 @@ def test_shared_pixels_keep_only_what_fits():
     def read(value):
         calls.append(value)
         return np.full((2, 2, 3), value, np.uint8)
-    assert [store.get(0, read, 5)[1, 1, 0], store.get(0, read, 6)[0, 0, 2], store.get(1, read, 7)[0, 0, 0], store.get(1, read, 8)[0, 0, 0]] \
-        == [5, 5, 7, 8]
+    values = [store.get(slot, read, value)[1, 1, 0] for slot, value in ((0, 5), (0, 6), (1, 7), (1, 8))]
+    assert values == [5, 5, 7, 8]
     assert calls == [5, 7, 8]
 
 
@@ -190,7 +190,7 @@ def test_the_shared_crops_with_their_thumbnails(shared):
     assert len(pairs) == 485 and len(PairedImages(lol, "eval15")) == 15
     whole = read_image(lol / "our485_full" / "low" / "86.png")
     given = pairs.given_thumbnails["86.png"]
-    torch.testing.assert_close(given, F.adaptive_avg_pool2d(whole, 32), rtol=0, atol=0.02)      # whole pixels in each cell there, parts here
+    torch.testing.assert_close(given, F.adaptive_avg_pool2d(whole, 32), rtol=0, atol=0.02)     # made with shares of pixels
 
 
 # ---- the user's mistakes ---------------------------------------------------------------------------------------------------------------
@@ -252,7 +252,8 @@ def test_files_changed_afterwards(root):
 
 # ---- sizes and the user's own files ------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("name", "orientation"), [("a.png", None), ("a.jpg", None), ("a.jpg", 6), ("a.png", 8), ("a.jpg", 3), ("a.tif", None)])
+@pytest.mark.parametrize(("name", "orientation"),
+                         [("a.png", None), ("a.jpg", None), ("a.jpg", 6), ("a.png", 8), ("a.jpg", 3), ("a.tif", None)])
 def test_size_from_the_header_is_the_size_as_read(tmp_path, name, orientation):
     exif = Image.Exif()
     if orientation:
@@ -272,7 +273,8 @@ def test_own_files_and_folders_have_unique_items(tmp_path):
     for name in ("b/2.png", "b/10.jpg", "c/2.jpg", "c/B.png", "a.png", "c/a-2.png", "c/A.png"):
         save(tmp_path / name, coordinates(0))
     paths, items = picture_files([str(tmp_path / "b"), tmp_path / "a.png", tmp_path / "c"])
-    assert [path.relative_to(tmp_path).as_posix() for path in paths] == ["b/2.png", "b/10.jpg", "a.png", "c/2.jpg", "c/a-2.png", "c/A.png", "c/B.png"]
+    found = [path.relative_to(tmp_path).as_posix() for path in paths]
+    assert found == ["b/2.png", "b/10.jpg", "a.png", "c/2.jpg", "c/a-2.png", "c/A.png", "c/B.png"]
     assert items == ["2", "10", "a", "2-2", "a-2", "A-3", "B"]
 
 

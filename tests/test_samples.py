@@ -146,7 +146,8 @@ def test_hidden_files_of_the_system_are_no_damage(tiny_set):
 
 def test_a_killed_build_leaves_nothing_half_done(tmp_path):
     script = ("import os, signal, sys\nfrom pathlib import Path\nfrom common import samples\n"
-              "def dies(folder):\n    samples.write(folder / '1.png', samples.photograph('coffee.png')[:9])\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+              "def dies(folder):\n    samples.write(folder / '1.png', samples.photograph('coffee.png')[:9])\n"
+              "    os.kill(os.getpid(), signal.SIGTERM)\n"
               "samples.SAMPLES['LOL'] = dies\nsamples.build('LOL', Path(sys.argv[1]))")
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "LOL")], cwd=samples.ROOT, capture_output=True, text=True)
     assert done.returncode not in (0, 1), done.stderr

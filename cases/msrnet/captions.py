@@ -43,6 +43,10 @@ CAPTIONS = {
         None, "The two worst pictures. Where scaling to the target's mean repairs most of the error, only the brightness was guessed wrongly",
         "两幅最差的结果。若缩放到参考图像的平均亮度就能消除大部分误差，说明网络只是猜错了亮度",
         "Two failures with a map of their difference", "两个失败案例及其差值图"),
+    "releases": Caption(
+        None, "A picture of {set} through both release files, PSNR and SSIM under gt_free; both were trained on LOL",
+        "{set} 中一幅图像经两个发布权重处理的结果，PSNR 与 SSIM 采用 gt_free 协议；两者均在 LOL 上训练",
+        "Dark, two simple methods, two networks, target", "暗图、两种简单方法、两个网络与参考图像"),
     "noise": Caption(
         None, "{side} x {side} pixels of {file}; noise (levels of 255) and sharpness were measured on the whole picture",
         "{file} 的 {side} x {side} 局部；噪声(满值 255)与锐度在整幅图像上测得",

@@ -18,8 +18,8 @@ from cases.msrnet.captions import CAPTIONS
 from cases.msrnet.data import evaluation_set
 from cases.msrnet.model import MSRNet
 from cases.msrnet.test import enhance, fidelity
-from common import figures, metrics
-from common.errors import start
+from common import checkpoints, figures, metrics
+from common.errors import UserError, start
 from common.images import read_bytes, read_image, to_bytes
 from common.run import Run
 
@@ -43,6 +43,7 @@ def main(argv=None):
         draw_classes(folder, lines)
         draw_failures(folder, run, model, pairs, lines)
     draw_noise(folder, run, model, pairs)
+    draw_releases(folder, run, pairs)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
@@ -266,6 +267,24 @@ def draw_noise(folder, run, model, pairs, side=96):
     rows = [[name, f"{noise:.6f}", f"{sharp:.6f}"] for name, (noise, sharp) in zip(columns, values)]
     folder.save(figures.grid([crops], columns, captions), "noise", ["picture", "noise_sigma", "sharpness"], rows,
                 side=side, file=pairs.names[place])
+
+
+def draw_releases(folder, run, pairs):
+    """One picture through both release files, whatever weights the other figures show."""
+    place = pairs.names.index("2.png") if "2.png" in pairs.names else 0
+    networks = {}
+    for name in ("release", "release-denoise"):
+        try:
+            networks[name] = run.load(MSRNet, checkpoints.find("msrnet", run.name, name))
+        except UserError as problem:
+            return run.say(f"the two releases side by side are left out: {problem}")
+    low, high = (read_bytes(path) for path in pairs.paths(place))
+    pictures = {"low": low, "gamma 1/2.2": floors.gamma(low), "MSR": floors.msr(low)}
+    pictures |= {name: answered(run, model, pairs, place)[2] for name, model in networks.items()}
+    values = [fidelity(result, high) for result in pictures.values()]
+    captions = [[f"{value['psnr']:.2f} dB, {value['ssim']:.3f}" for value in values] + [pairs.names[place]]]
+    folder.save(figures.grid([[*pictures.values(), high]], [*pictures, "target"], captions), "releases", ["picture", "psnr", "ssim"],
+                [[name, f"{value['psnr']:.6f}", f"{value['ssim']:.6f}"] for name, value in zip(pictures, values)], set=pairs.set_name)
 
 
 if __name__ == "__main__":
