@@ -112,7 +112,7 @@ def receive(url, part, size):
         progress = Progress(f"downloading {url.rsplit('/', 1)[1]} (MB)", have >> 20, limit >> 20)
         with open(part, "ab" if have else "wb") as file:
             while have <= limit and (piece := answer.read(PIECE)):
-                file.write(piece[:limit + 1 - have])        # one byte too many is enough to know
+                file.write(piece)
                 have += len(piece)
                 progress.update(have >> 20)
         progress.close()

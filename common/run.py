@@ -11,7 +11,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from common import checkpoints, config, results, runtime
+from common import checkpoints, config, results, runtime, samples
 from common.config import ROOT
 from common.errors import UserError, listed
 from common.files import remove_parts
@@ -72,6 +72,7 @@ class Run:
         if self.main:
             remove_parts(self.folder)
             remove_parts(self.checkpoints)
+        self._build_samples()
         if script == "train":
             self._open()
 
@@ -81,6 +82,13 @@ class Run:
         """Print a line, from the first process alone."""
         if self.main:
             print(text, flush=True)
+
+    def _build_samples(self):
+        """Build the embedded sample sets that a path of the settings lies in, on their first use."""
+        values = [path for value in self.machine().values() for path in (value if isinstance(value, list) else [value])]
+        for path in map(Path, filter(None, values)):
+            if samples.FOLDER in path.parents and path.relative_to(samples.FOLDER).parts[0] in samples.SAMPLES:
+                samples.build(path.relative_to(samples.FOLDER).parts[0])
 
     def _open(self):
         """Find out where this training stands: new, interrupted or finished."""

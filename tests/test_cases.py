@@ -20,7 +20,7 @@ SHORT = ["--demo", "train.steps=12", "train.save_every=3", "train.log_every=2", 
 TRAPPED = """
 import os, runpy, signal, sys
 sys.path[0] = os.getcwd()
-import common.checkpoints, common.run
+import common.checkpoints, common.files, common.run
 kind, number, *rest = os.environ["TRAP"].split()
 if kind == "step":
     original = common.run.Run._after_step
@@ -34,8 +34,7 @@ else:
     def write_whole(path, data):
         count[0] += path.name == "last.pt"
         if path.name == "last.pt" and count[0] == int(number):
-            part = path.with_name(f".{path.name}.{os.getpid()}")
-            part.write_bytes(data[:len(data) // 2])
+            common.files.part_of(path).write_bytes(data[:len(data) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
         whole(path, data)
     common.checkpoints.write_whole = write_whole

@@ -342,6 +342,7 @@ def test_two_processes_equal_one(tmp_path):
             for name in ("one", "two")]
     for one, two in zip(*logs, strict=True):
         assert one.keys() == two.keys()
+        assert one.pop("stage") == two.pop("stage")
         for key, value in one.items():
             assert two[key] == pytest.approx(value, rel=2e-4), (key, one, two)
     states = [checkpoints.load(tmp_path / "checkpoints/msrnet" / name / "last.pt")["weights"] for name in ("one", "two")]

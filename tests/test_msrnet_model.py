@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cases.msrnet.model import MSRNet, MultiScaleLog, thumbnail_of
+from cases.msrnet.model import Modulation, MSRNet, MultiScaleLog, thumbnail_of
 from common.images import tiled
 
 VARIANTS = {"paper": {}, "three fused": {"fuse_channels": 3}, "dilated": {"dilations": [1, 1, 2, 2, 4, 4, 8, 8, 1, 1]},
@@ -16,8 +16,13 @@ VARIANTS = {"paper": {}, "three fused": {"fuse_channels": 3}, "dilated": {"dilat
 
 
 def seeded(**arguments):
+    """A network with drawn weights; the exposure's modulations too, which would start at zero."""
     torch.manual_seed(0)
-    return MSRNet(**arguments).eval()
+    model = MSRNet(**arguments).eval()
+    for layer in model.modules():
+        if isinstance(layer, Modulation):
+            torch.nn.init.normal_(layer.linear.weight, std=0.1)
+    return model
 
 
 def golden_state(file):

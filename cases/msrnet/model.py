@@ -69,7 +69,7 @@ class Cascade(nn.Module):
         h = x1
         for layer, modulation in zip(self.layers, self.modulations):
             h = layer(h)
-            h = F.relu(h if modulation is None else modulation(h, code))
+            h = F.relu(h if modulation is None else modulation(h, code), inplace=True)
             yield h
 
 
@@ -149,7 +149,7 @@ class MSRNet(nn.Module):
         folded = (colour @ average.weight.flatten(1))[:, :, None, None]                  # (3, 32 K, 1, 1)
         y = F.conv2d(x1, self.restore.weight, self.restore.bias - colour @ average.bias)
         for h, columns in zip(self.cascade.maps(x1, code), folded.chunk(len(self.cascade.layers), dim=1)):
-            y = y - F.conv2d(h, columns)
+            y -= F.conv2d(h, columns)
         return y
 
 

@@ -162,7 +162,7 @@ def classes_of(name, values):
     light, noise = values["input_light"], values["input_noise"]
     scene = ("seen in training" if shares_scene_with_evaluation(name) else "new") if name else ""
     return {"light": "a: under 10" if light < 10 else "b: 10 to 18" if light < 18 else "c: over 18",
-            "noise": "a: under 1" if noise < 1 else "b: 1 to 2" if noise < 2 else "c: over 2", "scene": scene}
+            "noise": "a: under 1.45" if noise < 1.45 else "b: 1.45 to 1.6" if noise < 1.6 else "c: over 1.6", "scene": scene}
 
 
 def show(run, content, results):
