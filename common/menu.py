@@ -25,7 +25,9 @@ def call(script, case, words):
 
 
 def everywhere(script, cases, words):
-    """One script for several cases; the others go on when one fails."""
+    """One script for several cases; the others go on when one fails. A single case's exit status is passed on."""
+    if len(cases) == 1:
+        return call(script, cases[0], words)
     failed = []
     for case in cases:
         if call(script, case, words):

@@ -21,7 +21,7 @@ EVAL15 = [f"{scene}.png" for scene in (1, 22, 23, 55, 79, 111, 146, 179, 493, 54
 
 
 @pytest.fixture(autouse=True)
-def one_thread(two_threads):
+def one_thread(fixed_threads):
     torch.set_num_threads(1)                              # small pictures: on a busy machine the second thread is only waited for
 
 
