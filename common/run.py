@@ -139,7 +139,7 @@ class Run:
             model.load_state_dict(checkpoints.build(type(model), chosen, self.resolved.typed).state_dict())
             self.say(f"starting from {chosen.said}")
         model = model.to(self.device, memory_format=torch.channels_last)
-        if self.world > 1 and any(parameter.requires_grad for parameter in model.parameters()):
+        if self.script == "train" and self.world > 1 and any(parameter.requires_grad for parameter in model.parameters()):
             model = DistributedDataParallel(model, device_ids=[self.device.index] if self.device.type == "cuda" else None)
         return model
 

@@ -59,9 +59,7 @@ def benchmark(run, model, weights):
     """Every picture of the test set under both protocols, the network beside the floors; results/msrnet/<run>/test/<set>/."""
     settings, pairs = run.config.test, evaluation_set(run.config)
     curve = fit_curve(run, pairs) if settings.floors else None
-    parameters = metrics.load_parameters(settings.niqe) if settings.niqe else None
-    if not parameters:
-        run.say("NIQE is left out: test.niqe=FILE names its standard parameters (see the README)")
+    parameters = niqe_parameters(run)
     methods = ["network", *(floor_names(curve) if settings.floors else [])]
     rows = [row_name(method, protocol) for method in methods for protocol in ("gt_free", "gt_mean")]
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, classings=["light", "noise", "scene"],
@@ -91,6 +89,14 @@ def benchmark(run, model, weights):
                seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
     show(run, content, results)
     return fails(results)
+
+
+def niqe_parameters(run):
+    """The pristine model that test.niqe names; None, said in a line, where it names none."""
+    if run.config.test.niqe:
+        return metrics.load_parameters(run.config.test.niqe)
+    run.say("NIQE is left out: test.niqe=FILE names its standard parameters (see the README)")
+    return None
 
 
 def row_name(method, protocol):
@@ -190,7 +196,7 @@ def fails(results):
 def enhance_own(run, model, weights):
     """Brighten the pictures of --input; they are written to --output, else beside the numbers in results/."""
     paths, items = picture_files(run.options.input)
-    parameters = metrics.load_parameters(run.config.test.niqe) if run.config.test.niqe else None
+    parameters = niqe_parameters(run)
     results = run.own_results(weights, paths, rows=["identity", "network"],
                               metrics=FULL[3:] + (["niqe"] if parameters else []) + INPUT)
     for path, item in zip(watch(paths, "brightening"), items):
