@@ -93,10 +93,12 @@ with torch.inference_mode():
 
 def main():
     set_threads()
-    numbers = {"environment": environment(torch.device("cpu")), "inference": inference(), "loader_batches_per_second": loading(),
-               "metric_milliseconds": scoring(), "peak_memory_mb": memory()}
-    for part, values in list(numbers.items())[1:]:
-        print(json.dumps({part: values}, indent=2))
+    numbers = {"environment": environment(torch.device("cpu"))}
+    parts = {"inference": inference, "loader_batches_per_second": loading, "metric_milliseconds": scoring, "peak_memory_mb": memory}
+    for part, measure in parts.items():
+        print(f"measuring {part} ...", flush=True)
+        numbers[part] = measure()
+        print(json.dumps(numbers[part], indent=2), flush=True)
     print(f"MSR-net is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, largest difference "
           f"{numbers['inference']['largest_difference']:.1e}")
     bench.save("msrnet", numbers)

@@ -194,7 +194,7 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
         axis.add_patch(FancyBboxPatch((x - box[0] / 2, y - box[1] / 2), *box, fc=face, ec="#555555", lw=0.8,
                                       boxstyle="round,pad=0,rounding_size=0.08"))
         axis.text(x, y + 0.12 * box[1], title, ha="center", va="center", fontsize=8)
-        axis.text(x, y - 0.24 * box[1], below, ha="center", va="center", fontsize=6.5, color="#444444")
+        axis.text(x, y - 0.24 * box[1], below, ha="center", va="center", fontsize=6.5 if len(below) <= 18 else 5.5, color="#444444")
     style = {"arrowstyle": "-|>", "lw": 0.9, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
     for place, ((x, y), (u, v)) in enumerate(zip(centre, centre[1:])):
         if y == v:
@@ -211,5 +211,5 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
             xs, ys = [x, x, u, u], [y + box[1] / 2, y + 0.8 * box[1], y + 0.8 * box[1], y + box[1] / 2]
         axis.plot(xs, ys, lw=1.1, ls="--", color=COLOURS[1])
         axis.annotate("", (xs[-1], ys[-1]), (xs[-1], ys[-1] + 0.01), arrowprops=style | {"color": COLOURS[1]})
-        axis.text(beside + 0.04, (up + down) / 2 + (0.9 * box[1] if y == v else box[1]), label, fontsize=8, color=COLOURS[1], va="center")
+        axis.text((xs[1] + xs[2]) / 2, ys[1] + 0.03, label, fontsize=8, color=COLOURS[1], ha="center", va="bottom")
     return figure

@@ -4,8 +4,10 @@ from common.figures import Caption
 CAPTIONS = {
     "B1.1_network": Caption(
         "B1.1",
-        "MSR-net: {total:,} parameters; the dashed arrow carries X1 past the cascade, whose average H is subtracted from it",
-        "MSR-net 网络结构：共 {total:,} 个参数；虚线箭头表示 X1 绕过级联卷积，再减去其平均输出 H",
+        "MSR-net: {total:,} parameters; the dashed arrow carries X1 past the cascade, whose average H is subtracted from it "
+        "(*: scaled and shifted by the exposure's code, in the denoising variant only)",
+        "MSR-net 网络结构：共 {total:,} 个参数；虚线箭头表示 X1 绕过级联卷积，再减去其平均输出 H"
+        "(*：仅去噪变体，由曝光编码进行缩放和平移)",
         "Flow chart of the layers with channels and parameters", "各层的流程图，标有通道数与参数量"),
     "B1.2_logarithms": Caption(
         "B1.2",

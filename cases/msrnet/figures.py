@@ -80,19 +80,24 @@ def picture(tensor):
 # ---- the chapter's figures ----------------------------------------------------------------------------------------------------------
 
 def draw_network(folder, model):
-    """B1.1: the network, from the layers that a forward pass really runs through."""
+    """B1.1: the network, from the layers that a forward pass really runs through. Of the denoising variant's modulations, which stand beside
+    the chain, only the parameters are shown, at the layer that they modulate."""
     x = torch.rand(1, 3, 64, 64, device=next(model.parameters()).device)
     with torch.inference_mode():
         layers = figures.trace(model, lambda: model.stages(x))
-    colours = {"fuse": 0, "modulation": 3, "cascade": 1, "restore": 2, "exposure": 3}
-    boxes = [("X", "3 channels", None)]
+    colours = {"fuse": 0, "cascade": 1, "restore": 2}
+    boxes, names = [("X", "3 channels", None)], ["x"]
     for layer in layers:
-        colour = 3 if "modulation" in layer["name"] else colours[layer["name"].split(".")[0]]
-        boxes.append((f"{paper_name(layer['name'])}\n{layer['kind']}", f"{layer['outputs'][0]} out, {layer['parameters']:,}", colour))
-    boxes.append(("Y", "3 channels", None))
-    names = [layer["name"] for layer in layers]
-    past = (names.index("fuse.2") + 1, names.index("restore") + 1, "X1")
-    folder.save(figures.flow(boxes, [past], per_row=6), "B1.1_network", ["layer", "kind", "inputs", "outputs", "parameters"],
+        if "modulation" in layer["name"]:
+            title, below, colour = boxes[-1]
+            boxes[-1] = title, f"{below} + {layer['parameters']:,} *", colour
+        elif not layer["name"].startswith("exposure"):
+            boxes.append((f"{paper_name(layer['name'])}\n{layer['kind']}", f"{layer['outputs'][0]} out, {layer['parameters']:,}",
+                          colours[layer["name"].split(".")[0]]))
+            names.append(layer["name"])
+    past = (names.index("fuse.2"), names.index("restore"), "X1")
+    folder.save(figures.flow([*boxes, ("Y", "3 channels", None)], [past], per_row=6), "B1.1_network",
+                ["layer", "kind", "inputs", "outputs", "parameters"],
                 [[layer["name"], layer["kind"], by(layer["inputs"]), by(layer["outputs"]), layer["parameters"]] for layer in layers],
                 total=sum(layer["parameters"] for layer in layers))
 
@@ -103,7 +108,7 @@ def paper_name(name):
     stem, _, number = name.rpartition(".")
     if stem == "cascade.layers":
         return f"W{int(number) + 1} > H{int(number) + 1}"
-    return known.get(name, name.replace("cascade.modulations", "modulation").replace(".linear", "").replace("convolutions.", ""))
+    return known.get(name, name)
 
 
 def by(shape):
