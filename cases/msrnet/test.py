@@ -135,7 +135,7 @@ def judged(results, item, method, picture, low, high, parameters):
     scaled = metrics.gt_mean(picture, high)
     free = fidelity(picture, high) | no_reference(picture, low, parameters)
     if method == "network":
-        free |= {"input_light": float(metrics.gray8(low).mean()), "input_noise": metrics.noise_sigma(low)}
+        free |= of_input(low)
     lines = {}
     for protocol, values, result in (("gt_free", free, picture), ("gt_mean", fidelity(scaled, high), scaled)):
         path = results.image_path(item, protocol) if method == "network" else None
@@ -161,6 +161,11 @@ def no_reference(picture, low, parameters):
     values = {"entropy": metrics.entropy(picture), "noise_sigma": metrics.noise_sigma(picture),
               "sharpness": metrics.sharpness(picture), "loe": metrics.loe(low, picture)}
     return values | ({"niqe": metrics.niqe(picture, parameters)} if parameters else {})
+
+
+def of_input(low):
+    """What is measured on the dark picture itself."""
+    return {"input_light": float(metrics.gray8(low).mean()), "input_noise": metrics.noise_sigma(low)}
 
 
 def classes_of(name, values):
@@ -212,8 +217,7 @@ def enhance_own(run, model, weights):
             results.fail(item, problem)
             continue
         values = no_reference(to_bytes(bright), low, parameters)
-        before = no_reference(low, low, parameters)
-        before |= {"input_light": float(metrics.gray8(low).mean()), "input_noise": before["noise_sigma"]}
+        before = no_reference(low, low, parameters) | of_input(low)
         results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
     results.finish(items)
     run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path))
