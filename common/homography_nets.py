@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from common.geometry import corners, homography_from_offsets, offsets_from_homography, rescale, transform, warp
 
 SIDE = 128
+COARSE, FINE = 8, 4             # pixels per place of the small network's maps
+STRIDE = 2                     # its fine steps look at every other place of A, in each direction
 
 
 class Features(nn.Module):
@@ -41,29 +43,30 @@ def unit_length(maps):
     return maps * maps.square().sum(dim=1, keepdim=True).clamp(min=1e-12).rsqrt()
 
 
-def cost_volume(a, b, radius):
+def cost_volume(a, b, radius, stride=1):
     """How alike a's vector at each place and b's at each displacement are: (N, (2 r + 1)^2, H, W), the mean over channels of the products.
 
-    Channel (dy + r)(2 r + 1) + dx + r is the displacement (dx, dy); b is zero outside. One matrix product of all pairs of places and one
-    gather where the window is as large as the map, shifted slices where it is small beside it.
+    Channel (dy + r)(2 r + 1) + dx + r is the displacement (dx, dy); b is zero outside. stride: only every so many places of a, from the first.
+    One matrix product of all pairs of places and one gather; shifted slices only where the window is very small beside the map.
     """
     n, channels, height, width = a.shape
-    side = 2 * radius + 1
+    side, places = 2 * radius + 1, a[:, :, ::stride, ::stride]
     if 16 * side ** 2 < height * width:
         padded = F.pad(b, [radius] * 4)
-        slices = [(a * padded[:, :, dy:dy + height, dx:dx + width]).mean(dim=1) for dy in range(side) for dx in range(side)]
+        slices = [(places * padded[:, :, dy:dy + height:stride, dx:dx + width:stride]).mean(dim=1) for dy in range(side) for dx in range(side)]
         return torch.stack(slices, dim=1)
-    pairs = torch.bmm(b.flatten(2).mT, a.flatten(2) / channels)                           # (N, places in b, places in a)
-    index, inside = _displaced(height, width, radius, a.device)
-    return pairs.gather(1, index.expand(n, -1, -1)).mul(inside.to(pairs.dtype)).view(n, side ** 2, height, width)
+    pairs = torch.bmm(b.flatten(2).mT, places.flatten(2) / channels)                      # (N, places in b, places in a)
+    index, inside = _displaced(height, width, radius, stride, a.device)
+    volume = pairs.gather(1, index.expand(n, -1, -1)) * inside.to(pairs.dtype)
+    return volume.view(n, side ** 2, *places.shape[2:])
 
 
-def _displaced(height, width, radius, device):
-    """Which place of b a displacement leads to from each place of a: (index (K, H W), whether it is inside (K, H W))."""
+def _displaced(height, width, radius, stride, device):
+    """Which place of b a displacement leads to from each place of a: (index (K, places), whether it is inside (K, places))."""
     shift = torch.arange(-radius, radius + 1, device=device)
-    rows = shift[:, None, None, None] + torch.arange(height, device=device)[:, None]      # (dy, 1, H, 1)
-    columns = shift[:, None, None] + torch.arange(width, device=device)                   # (dx, 1, W)
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)           # (dy, dx, H, W)
+    rows = shift[:, None, None, None] + torch.arange(0, height, stride, device=device)[:, None]       # (dy, 1, H, 1)
+    columns = shift[:, None, None] + torch.arange(0, width, stride, device=device)                    # (dx, 1, W)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)                       # (dy, dx, H, W)
     index = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
     return index.reshape(len(shift) ** 2, -1), inside.reshape(len(shift) ** 2, -1)
 
@@ -116,8 +119,9 @@ def halving(inputs, outputs, kernel=3):
 
 
 class Fine(NamedTuple):
-    """One fine step, for its loss: log probability of each displacement (N, K, 32, 32), and H_ba (N, 3, 3) that it started from."""
+    """One fine step: log probability of each displacement (N, K, 16, 16), whether B has any (N, 256), and H_ba (N, 3, 3) where it began."""
     log_probability: Tensor
+    counts: Tensor
     start: Tensor
 
 
@@ -182,7 +186,7 @@ class SmallHomography(nn.Module):
         log_a = torch.cat([alike, nowhere], dim=2).log_softmax(dim=2)
         log_b = torch.cat([alike.mT, nowhere], dim=2).log_softmax(dim=2)
         both = (log_a[:, :, :-1] + log_b[:, :, :-1].mT).exp()
-        places = centres(height, width, SIDE // width, a.device)
+        places = centres(height, width, COARSE, a.device)
         weight_a, weight_b = both.sum(dim=2), both.sum(dim=1)
         found_a = both @ places / weight_a[..., None].clamp(min=1e-9)                                            # where A's places lie in B
         found_b = both.mT @ places / weight_b[..., None].clamp(min=1e-9)
@@ -192,26 +196,24 @@ class SmallHomography(nn.Module):
         return H, log_a, log_b
 
     def match_around(self, a, b, H):
-        """A Fine around H from the fine features: A's with those of B, warped by H, in a window."""
+        """A Fine around H from the fine features: every other place of A with B's, warped by H, in a window."""
         height, width = a.shape[-2:]
         share = (width / SIDE, height / SIDE)
         warped, mask = warp(b, rescale(H, share, share), (width, height))
-        cost = cost_volume(a, warped, self.radius) * (self.sharpness[1] * a.shape[1])                            # cosines
-        side = 2 * self.radius + 1
-        there = F.pad((mask >= 0.5).to(cost), [self.radius] * 4).unfold(2, side, 1).unfold(3, side, 1)           # (N, 1, 32, 32, side, side)
-        there = there.flatten(4).squeeze(1).permute(0, 3, 1, 2)
-        return Fine((cost + (there - 1) * 30).log_softmax(dim=1) + (there.amax(dim=1, keepdim=True) - 1) * 30, H)
+        cost = cost_volume(a, warped, self.radius, STRIDE) * (self.sharpness[1] * a.shape[1])                    # cosines
+        there = cost_volume(torch.ones_like(mask), (mask >= 0.5).to(cost), self.radius, STRIDE)                  # B has something there
+        return Fine((cost + 30 * (there - 1)).log_softmax(dim=1), there.amax(dim=1).flatten(1), H)
 
     def fit_fine(self, fine):
         """H_ba (N, 3, 3) from the matches of a fine step."""
         height, width = fine.log_probability.shape[-2:]
-        cell, probability = SIDE / width, fine.log_probability.exp().flatten(2)                                  # (N, K, 1024)
-        shift = torch.arange(-self.radius, self.radius + 1, dtype=torch.float32, device=probability.device) * cell
+        probability = fine.log_probability.exp().flatten(2)                                                      # (N, K, 256)
+        shift = FINE * torch.arange(-self.radius, self.radius + 1, dtype=torch.float32, device=probability.device)
         shifts = torch.stack([shift.repeat(len(shift)), shift.repeat_interleave(len(shift))], dim=1)             # (K, 2): x, y
-        expected = probability.mT @ shifts                                                                       # (N, 1024, 2)
-        places = centres(height, width, cell, probability.device).expand(len(probability), -1, -1)
+        expected = probability.mT @ shifts                                                                       # (N, 256, 2)
+        places = fine_places(height, width, probability.device).expand(len(probability), -1, -1)
         points_b, _ = transform(torch.linalg.inv(fine.start), places.double() + expected)
-        weight = probability.square().sum(dim=1)                                                                 # 1 / (number of candidates)
+        weight = probability.square().sum(dim=1) * fine.counts                                                   # 1 / (number of candidates)
         return fit(points_b, places, weight, fine.start, (8.0, 4.0, 3.0))
 
 
@@ -219,6 +221,11 @@ def centres(height, width, cell, device=None):
     """The middles of a map's places in the picture, pixel centres at integers: (H W, 2) float32, x and y."""
     y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
     return (torch.stack([x, y], dim=-1).reshape(-1, 2) + 0.5) * cell - 0.5
+
+
+def fine_places(height, width, device=None):
+    """The same of the places of A that fine steps look at."""
+    return centres(height, width, FINE * STRIDE, device) - FINE * (STRIDE - 1) / 2
 
 
 def fit(points_b, points_a, weight, start, scales, prior=15.0, noise=4.0):

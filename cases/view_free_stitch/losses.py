@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from common.geometry import homography_from_offsets, transform
-from common.homography_nets import SIDE, centres
+from common.homography_nets import COARSE, FINE, SIDE, centres, fine_places
 
 
 # ---- stage 1 ----
@@ -37,11 +37,11 @@ def spread(points, height, width, cell):
 
 def coarse_matching(log_a, log_b, H_ba):
     """Cross entropy of the coarse matches, both directions: where each place of A lies in B (bilinear shares of four places), or nowhere."""
-    places = centres(16, 16, SIDE // 16, log_a.device).double().expand(len(log_a), -1, -1)
+    places = centres(SIDE // COARSE, SIDE // COARSE, COARSE, log_a.device).double().expand(len(log_a), -1, -1)
     loss = 0
     for log_probability, H in ((log_a, torch.linalg.inv(H_ba)), (log_b, H_ba)):
         points, w = transform(H, places)
-        indices, shares, inside = spread(points, 16, 16, SIDE // 16)
+        indices, shares, inside = spread(points, SIDE // COARSE, SIDE // COARSE, COARSE)
         inside = inside & (w > 0)
         there = (log_probability.gather(2, indices) * shares).sum(dim=-1)
         loss = loss - torch.where(inside, there, log_probability[..., -1]).float().mean()
@@ -51,15 +51,15 @@ def coarse_matching(log_a, log_b, H_ba):
 def fine_matching(fine, H_ba):
     """Cross entropy of a fine step: how far from where the estimate puts it each place of A's partner really is; places beyond reach do not count."""
     n, shifts, height, width = fine.log_probability.shape
-    side, cell = round(shifts ** 0.5), SIDE // width
-    places = centres(height, width, cell, H_ba.device).double().expand(n, -1, -1)
+    side = round(shifts ** 0.5)
+    places = fine_places(height, width, H_ba.device).double().expand(n, -1, -1)
     partner, w = transform(torch.linalg.inv(H_ba), places)                                  # in B
     seen, w_seen = transform(fine.start, partner)                                           # where the estimate puts it
-    indices, shares, inside = spread(seen - places + (side - 1) / 2 * cell + (cell - 1) / 2, side, side, cell)
+    indices, shares, inside = spread(seen - places + (side - 1) / 2 * FINE + (FINE - 1) / 2, side, side, FINE)
     border = ((partner > 0) & (partner < SIDE - 1)).all(dim=-1)
-    counts = inside & border & (w > 0) & (w_seen > 0)
+    counts = inside & border & (w > 0) & (w_seen > 0) & (fine.counts > 0)
     log_probability = fine.log_probability.flatten(2).mT                                    # (N, places, shifts)
-    there = (log_probability.gather(2, indices) * shares).sum(dim=-1).clamp(min=-20)        # masked places have -30
+    there = (log_probability.gather(2, indices) * shares).sum(dim=-1).clamp(min=-20)        # places without B have -30
     return -(there * counts).sum().float() / counts.sum().clamp(min=64)
 
 

@@ -1,0 +1,174 @@
+"""Refining a homography by the pictures themselves: Gauss-Newton on the squared difference in the overlap, over a pyramid.
+
+Pictures are uint8 or float (h, w, 3), 0..255. Nothing is learnt; one function serves every estimate, whoever made it.
+"""
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from common.geometry import refusal
+
+LEVELS = (4, 2, 1)                 # how often each side is halved at first, and so on
+STEPS = 20                         # per level, at most
+SMALLEST = 24                      # a level must leave this many pixels on the shorter side
+KEPT_AREA = 0.9                    # of the overlap that the start had: or shrinking it would always win
+FLOOR = 800                        # pixels of overlap, of 128 x 128, under which score() believes nothing
+ROUNDING = 255 / 256               # of a mask of ones times 256, warped: strict
+
+
+class Refined(NamedTuple):
+    """H_ba (3, 3) float64 tensor: refined, or the start where nothing was gained. Errors: mean squared levels over the strict overlap."""
+    H_ba: torch.Tensor
+    error: float
+    start_error: float
+    area_ratio: float              # of the overlap to the start's
+    steps: int                     # that were accepted
+
+
+class Level(NamedTuple):
+    """One level of the pyramid: pictures as float32, the size factor, and the eight columns of how an increment moves A's pixels."""
+    a: np.ndarray
+    b: np.ndarray
+    factor: float
+    x: np.ndarray                  # (h, w) centred, over half the longer side
+    y: np.ndarray
+
+
+def refine(a, b, H_ba, gain_bias=False):
+    """Refined: H_ba (3, 3) moved to where B's warp differs least from A, unless it stops being a fair homography on the way.
+
+    gain_bias: compare after the best gain and bias per channel, for pictures of different exposure. A step counts only if the error
+    falls, refusal() has nothing against it and the overlap keeps 90 % of the start's; and at the end the result must be no worse than the
+    start on the pixels that both overlaps have. Otherwise the start comes back.
+    """
+    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    size_a, size_b = (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])
+    start = np.asarray(H_ba, np.float64)
+    if refusal(torch.from_numpy(start), size_a, size_b):
+        return Refined(torch.from_numpy(start), np.inf, np.inf, 1.0, 0)
+    H, steps = start, 0
+    for factor in LEVELS:
+        if min(*size_a, *size_b) / factor >= SMALLEST:
+            H, taken = _descend(_level(a, b, factor), H, start, gain_bias)
+            steps += taken
+    before, mask_before = residual(a, b, start, gain_bias)
+    after, mask_after = residual(a, b, H, gain_bias)
+    error, start_error = mean_square(after, mask_after), mean_square(before, mask_before)
+    common, ratio = mask_before & mask_after, mask_after.sum() / max(mask_before.sum(), 1)
+    better = error <= start_error and mean_square(after, common) <= mean_square(before, common) and ratio >= KEPT_AREA
+    if not better or refusal(torch.from_numpy(H), size_a, size_b):
+        return Refined(torch.from_numpy(start), start_error, start_error, 1.0, 0)
+    return Refined(torch.from_numpy(H), error, start_error, float(ratio), steps)
+
+
+def residual(a, b, H_ba, gain_bias=False):
+    """(difference (h, w, 3) of B's warp less A, strict mask (h, w) bool), float, not rounded."""
+    size = (a.shape[1], a.shape[0])
+    warped = cv2.warpPerspective(b, H_ba, size, flags=cv2.INTER_LINEAR)
+    ones = np.full(b.shape[:2], 256, np.float32)
+    mask = cv2.warpPerspective(ones, H_ba, size, flags=cv2.INTER_LINEAR) >= 256 * 0.999
+    return (_adjusted(warped, a, mask) if gain_bias else warped) - a, mask
+
+
+def _adjusted(warped, a, mask):
+    """warped with the gain and bias per channel that bring it closest to A on mask; gains between 1/3 and 3."""
+    if mask.sum() < 2:
+        return warped
+    w, target = warped[mask], a[mask]
+    mean_w, mean_a = w.mean(axis=0), target.mean(axis=0)
+    gain = np.clip(((w - mean_w) * (target - mean_a)).sum(axis=0) / np.maximum(((w - mean_w) ** 2).sum(axis=0), 1e-6), 1 / 3, 3)
+    return ((warped - mean_w) * gain + mean_a).astype(np.float32)
+
+
+def mean_square(difference, mask):
+    """Mean of the squares over mask and channels; inf for an empty mask."""
+    return float(np.square(difference[mask], dtype=np.float64).mean()) if mask.any() else np.inf
+
+
+def _level(a, b, factor):
+    """A Level: both pictures smaller by `factor`."""
+    if factor > 1:
+        a, b = (cv2.resize(picture, (round(picture.shape[1] / factor), round(picture.shape[0] / factor)), interpolation=cv2.INTER_AREA)
+                for picture in (a, b))
+    height, width = a.shape[:2]
+    unit = max(height, width) / 2
+    x, y = np.meshgrid((np.arange(width, dtype=np.float32) - (width - 1) / 2) / unit, (np.arange(height, dtype=np.float32) - (height - 1) / 2) / unit)
+    return Level(a, b, factor, x, y)
+
+
+def _between(full, level, into=True):
+    """The scaling from full-size pixels to the level's, half pixel included (or back)."""
+    s = 1 / full if into else full
+    return np.array([[s, 0, (s - 1) / 2], [0, s, (s - 1) / 2], [0, 0, 1]])
+
+
+def _descend(level, H_full, start_full, gain_bias):
+    """(H, steps) after Gauss-Newton with Levenberg's damping on one level; H is that of full size throughout."""
+    down, up = _between(level.factor, level), _between(level.factor, level, into=False)
+    H, size_a, size_b = down @ H_full @ up, level.a.shape[1::-1], level.b.shape[1::-1]
+    area = residual(level.a, level.b, down @ start_full @ up)[1].sum()
+    difference, mask = residual(level.a, level.b, H, gain_bias)
+    error, damping, taken = mean_square(difference, mask), 1e-3, 0
+    normal, right = _equations(level, difference, mask)
+    for _ in range(STEPS):
+        change = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -right)
+        proposed = _moved(change, level) @ H
+        fair = np.isfinite(proposed).all() and not refusal(torch.from_numpy(proposed), size_a, size_b)
+        new, new_mask = residual(level.a, level.b, proposed, gain_bias) if fair else (difference, mask)
+        new_error = mean_square(new, new_mask)
+        if fair and new_error < error and new_mask.sum() >= KEPT_AREA * area:
+            gained, H, difference, mask, damping, taken = 1 - new_error / error, proposed, new, new_mask, damping / 5, taken + 1
+            error = new_error
+            if gained < 1e-4:
+                break
+            normal, right = _equations(level, difference, mask)
+        else:
+            damping *= 8
+            if damping > 1e3:
+                break
+    H = up @ H @ down
+    return H / H[2, 2], taken
+
+
+def _equations(level, difference, mask):
+    """Normal matrix (8, 8) and right side (8,) of an increment D in A's frame: B's warp is read at (I + D) p instead of p."""
+    warped = difference + level.a
+    normal, right = np.zeros((8, 8)), np.zeros(8)
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0).astype(bool)
+    x, y = level.x[inner], level.y[inner]
+    for channel in range(warped.shape[2]):
+        dx = cv2.Sobel(warped[..., channel], cv2.CV_32F, 1, 0, ksize=1, scale=0.5)[inner]
+        dy = cv2.Sobel(warped[..., channel], cv2.CV_32F, 0, 1, ksize=1, scale=0.5)[inner]
+        along = dx * x + dy * y
+        columns = np.stack([dx * x, dx * y, dx, dy * x, dy * y, dy, -along * x, -along * y])
+        normal += columns @ columns.T
+        right += columns @ difference[..., channel][inner]
+    return normal, right
+
+
+def _moved(change, level):
+    """The matrix by which H_ba is multiplied from the left when B's warp is to be read at (I + D) p: its inverse, in the level's pixels."""
+    height, width = level.a.shape[:2]
+    unit = max(height, width) / 2
+    centred = np.array([[1 / unit, 0, -(width - 1) / 2 / unit], [0, 1 / unit, -(height - 1) / 2 / unit], [0, 0, 1]])
+    D = np.eye(3)
+    D.flat[:8] += np.asarray(change) / unit
+    return np.linalg.inv(np.linalg.inv(centred) @ D @ centred)
+
+
+def score(a, b, H_ba):
+    """How badly B's warp fits A, for choosing among estimates: mean |gray difference| over the strict overlap / (deviation of A there + 8).
+
+    inf where refusal() objects or the overlap is under 800 of 128 x 128 pixels: a tiny overlap would always win. Small is good; a fair
+    homography has under .3, wrong ones mostly above .6.
+    """
+    a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
+    H_ba = np.asarray(H_ba, np.float64)
+    if refusal(torch.from_numpy(H_ba), a.shape[::-1], b.shape[::-1]):
+        return np.inf
+    difference, mask = residual(a, b, H_ba)
+    if mask.sum() < FLOOR / 128 ** 2 * min(a.size, b.size):
+        return np.inf
+    return float(np.abs(difference[mask]).mean() / (a[mask].std() + 8))
