@@ -66,7 +66,7 @@ def refine(a, b, H_ba, gain_bias=False):
 def residual(a, b, H_ba, gain_bias=False):
     """(difference (h, w, 3) of B's warp less A, strict mask (h, w) bool), float, not rounded."""
     size = (a.shape[1], a.shape[0])
-    warped = cv2.warpPerspective(b, H_ba, size, flags=cv2.INTER_LINEAR)
+    warped = cv2.warpPerspective(b, H_ba, size, flags=cv2.INTER_LINEAR).reshape(a.shape)
     ones = np.full(b.shape[:2], 256, np.float32)
     mask = cv2.warpPerspective(ones, H_ba, size, flags=cv2.INTER_LINEAR) >= 256 * 0.999
     return (_adjusted(warped, a, mask) if gain_bias else warped) - a, mask
@@ -158,7 +158,7 @@ def _moved(change, level):
     return np.linalg.inv(np.linalg.inv(centred) @ D @ centred)
 
 
-def score(a, b, H_ba):
+def score(a, b, H_ba, gain_bias=False):
     """How badly B's warp fits A, for choosing among estimates: mean |gray difference| over the strict overlap / (deviation of A there + 8).
 
     inf where refusal() objects or the overlap is under 800 of 128 x 128 pixels: a tiny overlap would always win. Small is good; a fair
@@ -168,7 +168,13 @@ def score(a, b, H_ba):
     H_ba = np.asarray(H_ba, np.float64)
     if refusal(torch.from_numpy(H_ba), a.shape[::-1], b.shape[::-1]):
         return np.inf
-    difference, mask = residual(a, b, H_ba)
+    difference, mask = residual(a[..., None], b[..., None], H_ba, gain_bias)
     if mask.sum() < FLOOR / 128 ** 2 * min(a.size, b.size):
         return np.inf
     return float(np.abs(difference[mask]).mean() / (a[mask].std() + 8))
+
+
+def scored(a, b, starts, gain_bias=False):
+    """[(score, H_ba)] of every start (H_ba or None) after refine(), in their order; (inf, None) for None. min() of it is the best."""
+    refined = [None if H is None else refine(a, b, H, gain_bias).H_ba for H in starts]
+    return [(np.inf, None) if H is None else (score(a, b, H, gain_bias), H) for H in refined]

@@ -318,11 +318,11 @@ class Run:
 
     # ---- results of a test --------------------------------------------------------------------------------------------------------
 
-    def results(self, set_name, weights, data, *, rows, metrics, classings=()):
+    def results(self, set_name, weights, data, *, rows, metrics, classings=(), ranked=None):
         """The results.TestResults of test/<set_name>/ for these weights, settings and data (a fingerprint)."""
         settings = self.resolved.judged() | {"model": plain(weights.model)}
         return results.TestResults(self.folder, set_name, weights=weights.digest, settings=settings, data=data, rows=rows,
-                                   metrics=metrics, classings=classings, fresh=self.options.fresh)
+                                   metrics=metrics, classings=classings, ranked=ranked, fresh=self.options.fresh)
 
     def own_results(self, weights, paths, *, rows, metrics):
         """results() for the files of --input; the set is named after the folder given, else `input`."""
