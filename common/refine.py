@@ -178,3 +178,14 @@ def scored(a, b, starts, gain_bias=False):
     """[(score, H_ba)] of every start (H_ba or None) after refine(), in their order; (inf, None) for None. min() of it is the best."""
     refined = [None if H is None else refine(a, b, H, gain_bias).H_ba for H in starts]
     return [(np.inf, None) if H is None else (score(a, b, H, gain_bias), H) for H in refined]
+
+
+def correlation(a, b, H_ba):
+    """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 for equal up to gain and bias, 0 for strangers."""
+    a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
+    difference, mask = residual(a[..., None], b[..., None], np.asarray(H_ba, np.float64))
+    x = a[mask].astype(np.float64)
+    y = x + difference[mask][:, 0]
+    if len(x) < 2 or x.std() < 1e-6 or y.std() < 1e-6:
+        return 0.0
+    return float(np.mean((x - x.mean()) * (y - y.mean())) / (x.std() * y.std()))

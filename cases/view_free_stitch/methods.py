@@ -5,10 +5,15 @@ import cv2
 import numpy as np
 import torch
 
+from cases.view_free_stitch.model import Warps
 from common.classical import ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, Estimate, estimate
+from common.errors import Negative
 from common.geometry import homography_from_offsets, rescale
 from common.homography_nets import SIDE
-from common.refine import scored
+from common.images import tiled, to_bytes
+from common.panorama import Panorama
+from common.refine import refine, score, scored
+from common.stitching import doubt
 
 CLASSICAL = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "orb": ORB_SMALL}
 ROWS = ["identity", *CLASSICAL, "network", "network_refined", "auto_classical", "auto"]
@@ -46,3 +51,59 @@ def best(refined):
     """The Answer with the least score; none where no score is finite."""
     value, H = min(refined, key=lambda each: each[0])
     return Answer(H) if np.isfinite(value) else Answer(None, "no start led to a homography that the pictures support")
+
+
+# ---- own photographs: estimate(a, b) -> Estimate for common/stitching.py ----
+
+SMALL = 400                        # longest side under which pictures are enlarged for keypoints
+
+
+def by_keypoints(a, b):
+    """Tuned SIFT, refined by the pictures; its evidence stays the keypoints'."""
+    features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else SIFT_TUNED
+    return refined_estimate(a, b, estimate(a, b, features))
+
+
+def refined_estimate(a, b, found):
+    """An Estimate moved to where the pictures agree best, whatever their exposure."""
+    return found if found.H_ba is None else found._replace(H_ba=refine(a, b, found.H_ba, gain_bias=True).H_ba)
+
+
+def estimator(method, model, device):
+    """The estimate(a, b) that test.method names: network, sift, or auto (both; of what the pictures support, the one that fits better)."""
+    def by_network(a, b):
+        return refined_estimate(a, b, network_estimate(model, a, b, device))
+
+    def by_both(a, b):
+        found = [by_keypoints(a, b), by_network(a, b)]
+        good = [each for each in found if doubt(a, b, each).reason is None]
+        return min(good, key=lambda each: score(a, b, each.H_ba, gain_bias=True)) if good else found[0]
+    return {"network": by_network, "sift": by_keypoints, "auto": by_both}[method]
+
+
+def network_blend(model, device):
+    """A blend for common/stitching.py: the revision network joins two photographs on their canvas."""
+    @torch.inference_mode()
+    def blend(pieces, masks):
+        if len(pieces) != 2:
+            raise Negative(f"test.compose=network joins two photographs, these are {len(pieces)}: use test.compose=multiband")
+        left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
+        right, bottom = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) for axis in (0, 1))
+        pictures, inside = [], []
+        for piece in pieces:
+            x, y = piece.corner[0] - left, piece.corner[1] - top
+            picture, mask = torch.zeros(1, 3, bottom - top, right - left), torch.zeros(1, 1, bottom - top, right - left, dtype=torch.bool)
+            part = np.s_[..., y:y + piece.mask.shape[0], x:x + piece.mask.shape[1]]
+            mask[part] = torch.from_numpy(piece.mask > 0)
+            picture[part] = torch.from_numpy(piece.image).permute(2, 0, 1)[None] / 255
+            pictures.append(picture * mask)
+            inside.append(mask)
+        stacked = torch.cat([*pictures, *(mask.float() for mask in inside)], dim=1)
+
+        def revise(crop, place=None):
+            crop = crop.to(device)
+            return model.revision(Warps(crop[:, :3], crop[:, 3:6], crop[:, 6:7] > 0.5, crop[:, 7:] > 0.5)).cpu()
+        image = tiled(revise, stacked, tile=512, halo=96, multiple=8) if max(stacked.shape[2:]) > 704 else revise(stacked)
+        mask = (inside[0] | inside[1])[0, 0].numpy()
+        return Panorama(to_bytes(image[0]) * mask[..., None], 255 * mask.astype(np.uint8), (left, top))
+    return blend
