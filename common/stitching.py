@@ -26,9 +26,9 @@ from common.progress import watch
 from common.refine import correlation, residual
 
 WORKING = 800                      # longest side on which pairs are estimated
-INLIERS = 8                        # keypoint methods need as many
+INLIERS = 8                        # that a method with matches needs,
 CORRELATION = 0.3                  # and this normalised correlation in the overlap;
-CORRELATION_ALONE = 0.6            # what has no such inliers needs this one
+CORRELATION_ALONE = 0.6            # a method without any needs this one
 
 
 class PairFound(NamedTuple):
@@ -88,17 +88,17 @@ def doubt(a, b, found):
     if reason:
         return Doubt(None, None, f"{evidence(found)}{reason}")
     ncc, share = correlation(a, b, found.H_ba.numpy()), overlap(found.H_ba, a.shape[1::-1], b.shape[1::-1])
-    trusted = found.inliers is not None and found.inliers >= INLIERS
-    needed = CORRELATION if trusted else CORRELATION_ALONE
-    if ncc >= needed:
-        return Doubt(share, ncc, None)
-    few = "" if trusted or found.inliers is None else f", under {INLIERS}"
-    return Doubt(share, ncc, f"{evidence(found, few)}the pictures do not agree where they would overlap (correlation {ncc:.2f}, needed {needed})")
+    if found.inliers is not None and found.inliers < INLIERS:
+        return Doubt(share, ncc, f"{evidence(found)}at least {INLIERS} are needed")
+    needed = CORRELATION_ALONE if found.inliers is None else CORRELATION
+    if ncc < needed:
+        return Doubt(share, ncc, f"{evidence(found)}the pictures do not agree where they would overlap (correlation {ncc:.2f}, needed {needed})")
+    return Doubt(share, ncc, None)
 
 
-def evidence(found, remark=""):
-    """The keypoint evidence in words, ready to be followed by what it means."""
-    return "" if found.inliers is None else f"{found.inliers} of {found.matches} matches agree{remark}, "
+def evidence(found):
+    """The matches in words, ready to be followed by what they mean."""
+    return "" if found.inliers is None else f"{found.inliers} of {found.matches} matches agree, "
 
 
 def find_pairs(images, estimate, order="auto"):

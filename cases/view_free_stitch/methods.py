@@ -9,7 +9,7 @@ from cases.view_free_stitch.model import Warps
 from common.classical import ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, Estimate, estimate
 from common.errors import Negative
 from common.geometry import homography_from_offsets, rescale
-from common.homography_nets import SIDE
+from common.homography_nets import SIDE, support
 from common.images import tiled, to_bytes
 from common.panorama import Panorama
 from common.refine import refine, score, scored
@@ -31,9 +31,10 @@ def network_estimate(model, a, b, device):
     """The network's Estimate for pictures (h, w, 3) uint8 of any two sizes: both are squashed to 128 x 128, its answer is scaled back."""
     small = [picture if picture.shape[:2] == (SIDE, SIDE) else cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in (a, b)]
     tensors = [torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(device).float() / 255 for picture in small]
-    H = homography_from_offsets(model(*tensors).offsets.cpu(), (SIDE, SIDE))
+    prediction = model(*tensors)
+    H = homography_from_offsets(prediction.offsets.cpu(), (SIDE, SIDE))
     scale_a, scale_b = ((picture.shape[1] / SIDE, picture.shape[0] / SIDE) for picture in (a, b))
-    return Estimate(rescale(H, scale_a, scale_b)[0], method="network")
+    return Estimate(rescale(H, scale_a, scale_b)[0], *support(prediction), method="network")
 
 
 def answers(model, a, b, device, gain_bias=False):
