@@ -13,6 +13,7 @@ from common.errors import Negative
 LIMIT = 64e6                       # pixels of a canvas
 OF_INPUTS = 4                      # and at most so many times the photographs' pixels together
 SEAM_PIXELS = 1e5                  # per photograph, where seams are sought
+MOVING = 20.0                      # levels beyond which a difference is not one of exposure
 EXPOSURES = {"none": cv2.detail.ExposureCompensator_NO, "gain": cv2.detail.ExposureCompensator_GAIN,
              "blocks": cv2.detail.ExposureCompensator_GAIN_BLOCKS}
 
@@ -167,39 +168,93 @@ def compensate(pieces, small, kind="blocks"):
             each[place] = piece._replace(image=compensator.apply(place, piece.corner, piece.image.copy(), piece.mask))
 
 
-def seams(pieces, small, kind="graphcut"):
-    """Masks of the pieces cut along seams, so that each pixel comes from one photograph: moving people are cut round, not averaged."""
-    if kind == "none" or len(pieces) < 2:
-        return [piece.mask for piece in pieces]
+def seams(small, kind="graphcut"):
+    """Masks of the small pieces cut along seams, so that each pixel comes from one photograph: moving people are cut round, not averaged."""
+    if kind == "none" or len(small) < 2:
+        return [piece.mask for piece in small]
     finder = {"graphcut": lambda: cv2.detail.GraphCutSeamFinder("COST_COLOR_GRAD"), "dp": lambda: cv2.detail.DpSeamFinder("COLOR_GRAD"),
               "voronoi": lambda: cv2.detail.SeamFinder_createDefault(cv2.detail.SeamFinder_VORONOI_SEAM)}[kind]()
     found = finder.find([piece.image.astype(np.float32) for piece in small], [piece.corner for piece in small], [piece.mask for piece in small])
-    masks = []
-    for piece, mask in zip(pieces, found):
-        mask = mask.get() if hasattr(mask, "get") else np.asarray(mask)
-        mask = cv2.dilate(mask, np.ones((3, 3), np.uint8))              # enlarging leaves gaps between neighbours otherwise
-        masks.append(cv2.resize(mask, piece.mask.shape[::-1], interpolation=cv2.INTER_LINEAR) & piece.mask)
-    return masks
+    return [mask.get() if hasattr(mask, "get") else np.asarray(mask) for mask in found]
 
 
-def blend(pieces, masks, kind="multiband", bands=5):
-    """The Panorama of pieces under their masks: multiband (low frequencies mixed widely, fine ones hardly) or feather (weights by distance)."""
+def blend(pieces, small, cut, kind="multiband"):
+    """The Panorama of pieces. cut: masks of the small pieces from seams().
+
+    multiband, two bands: fine detail from the photograph whose side of the seam it is; what is coarse drifts into the neighbour's brightness
+    and colour across the seam (drifts). feather: the mean, weighted by the distance to each photograph's border. Computed in strips. OpenCV's
+    blenders were left: in whole numbers, each of MultiBandBlender's bands costs half a level where nothing was to be changed.
+    """
     left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
     right, bottom = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) for axis in (0, 1))
-    blender = cv2.detail.MultiBandBlender() if kind == "multiband" else cv2.detail.FeatherBlender(0.02)
-    if kind == "multiband":
-        blender.setNumBands(int(np.clip(np.log2(min(right - left, bottom - top)) - 3, 0, bands)))
-    blender.prepare((left, top, right - left, bottom - top))
-    for piece, mask in zip(pieces, masks):
-        blender.feed(piece.image.astype(np.int16), mask, piece.corner)
-    image, mask = blender.blend(None, None)
-    union = np.zeros((bottom - top, right - left), np.uint8)
-    for piece in pieces:
-        x, y = piece.corner[0] - left, piece.corner[1] - top
-        union[y:y + piece.mask.shape[0], x:x + piece.mask.shape[1]] |= piece.mask
-    union &= np.asarray(mask)[:union.shape[0], :union.shape[1]]
-    image = np.clip(np.asarray(image)[:union.shape[0], :union.shape[1]], 0, 255).astype(np.uint8)
-    return Panorama(image * (union > 0)[..., None], union, (left, top))
+    weights = [mask.astype(np.float32) / 255 for mask in cut]
+    if kind == "feather":
+        weights = [cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1] for mask in cut]
+    changes = drifts(small, cut) if kind == "multiband" else [None] * len(pieces)
+    image, union = np.zeros((bottom - top, right - left, 3), np.uint8), np.zeros((bottom - top, right - left), np.uint8)
+    for first in range(top, bottom, 256):
+        rows = min(256, bottom - first)
+        total, weight = np.zeros((rows, right - left, 3), np.float32), np.zeros((rows, right - left, 1), np.float32)
+        for piece, small_weight, change in zip(pieces, weights, changes):
+            begin, end = max(first, piece.corner[1]), min(first + rows, piece.corner[1] + piece.mask.shape[0])
+            if begin >= end:
+                continue
+            inside = slice(begin - piece.corner[1], end - piece.corner[1])
+            part = np.s_[begin - first:end - first, piece.corner[0] - left:piece.corner[0] - left + piece.mask.shape[1]]
+            shown = piece.image[inside].astype(np.float32)
+            if change is not None:
+                shown += enlarged_rows(change, piece.mask.shape, inside)
+            trust = enlarged_rows(small_weight, piece.mask.shape, inside)
+            trust = (np.clip(8 * trust - 3.5, 0, 1) if kind == "multiband" else trust) + 1e-6          # a narrow ramp across the seam
+            trust = (trust * (piece.mask[inside] > 0))[..., None]
+            total[part] += trust * shown
+            weight[part] += trust
+            union[begin - top:end - top, part[1]] |= piece.mask[inside]
+        image[first - top:first - top + rows] = np.clip(total / np.maximum(weight, 1e-9) + 0.5, 0, 255)
+    return Panorama(image, union, (left, top))
+
+
+def enlarged_rows(small, shape, rows):
+    """The given rows of a small map enlarged to shape (h, w), bilinear, half pixels right: without the whole of it in memory."""
+    y = ((np.arange(rows.start, rows.stop) + 0.5) * small.shape[0] / shape[0] - 0.5).astype(np.float32)
+    x = ((np.arange(shape[1]) + 0.5) * small.shape[1] / shape[1] - 0.5).astype(np.float32)
+    return cv2.remap(small, np.tile(x, (len(y), 1)), np.repeat(y[:, None], len(x), 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def drifts(small, cut, reach=0.04):
+    """What to add to each small piece, (h, w, 3) float32, so that brightness and colour pass smoothly across the seams.
+
+    Near a seam photograph i moves towards j by (share of j) times the smoothed difference j - i, which is measured where both are: at the seam
+    both meet half way, and equal photographs change nothing. reach: width of the passage, of the small canvas's longer side.
+    """
+    left, top = (min(piece.corner[axis] for piece in small) for axis in (0, 1))
+    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in small) - low for axis, low in ((0, left), (1, top)))
+    sigma = max(2.0, reach * max(width, height))
+    places = [np.s_[piece.corner[1] - top:piece.corner[1] - top + piece.mask.shape[0],
+                    piece.corner[0] - left:piece.corner[0] - left + piece.mask.shape[1]] for piece in small]
+
+    def laid(values, place):
+        canvas = np.zeros((height, width, *values.shape[2:]), np.float32)
+        canvas[place] = values
+        return canvas
+    shares = [cv2.GaussianBlur(laid(mask / 255, place), (0, 0), sigma) for mask, place in zip(cut, places)]
+    total = np.maximum(np.sum(shares, axis=0), 1e-6)
+    pictures, masks = zip(*((laid(piece.image, place), laid(piece.mask > 0, place)) for piece, place in zip(small, places)))
+    changes = [np.zeros((height, width, 3), np.float32) for _ in small]
+    for i in range(len(small)):
+        for j in range(i + 1, len(small)):
+            both = cv2.erode(masks[i] * masks[j], np.ones((3, 3)))
+            if not both.any():
+                continue
+            difference = pictures[j] - pictures[i]
+            usual = np.median(difference[both > 0], axis=0)
+            both /= 1 + np.square((difference - usual) / MOVING).sum(axis=2)           # what moves says nothing of the light
+            there = cv2.GaussianBlur(both, (0, 0), sigma)[..., None]
+            difference = cv2.GaussianBlur(difference * both[..., None], (0, 0), sigma) / np.maximum(there, 1e-4)
+            difference *= np.minimum(1, there / 0.02)
+            changes[i] += (shares[j] / total)[..., None] * difference
+            changes[j] -= (shares[i] / total)[..., None] * difference
+    return [np.ascontiguousarray(change[place]) for change, place in zip(changes, places)]
 
 
 def largest_rectangle(mask):

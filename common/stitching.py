@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 from common import panorama
 from common.errors import Negative, UserError, listed
 from common.files import write_whole
-from common.geometry import overlap, refusal, rescale
+from common.geometry import offsets_from_homography, overlap, refusal, rescale
 from common.images import read_bytes, write_image
 from common.panorama import Panorama
 from common.progress import watch
@@ -29,6 +29,7 @@ WORKING = 800                      # longest side on which pairs are estimated
 INLIERS = 8                        # that a method with matches needs,
 CORRELATION = 0.3                  # and this normalised correlation in the overlap;
 CORRELATION_ALONE = 0.6            # a method without any needs this one
+SAME = 0.5                         # pixels at the corners under which two pictures are the same view
 
 
 class PairFound(NamedTuple):
@@ -45,11 +46,13 @@ class PairFound(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How photographs lie: reference (a place), homographies {place: H to the reference, w > 0 in front}, pairs, left_out {place: reason}."""
+    """How photographs lie: reference (a place), homographies {place: H to the reference, w > 0 in front}, pairs, left_out {place: reason},
+    same: places that show nothing which an earlier one does not show."""
     reference: int
     homographies: dict
     pairs: list
     left_out: dict
+    same: tuple = ()
 
 
 class Settings(NamedTuple):
@@ -58,7 +61,7 @@ class Settings(NamedTuple):
     projection: str = "auto"
     exposure: str = "blocks"
     seam: str = "graphcut"
-    blend: object = "multiband"    # multiband | feather | a function of two Pieces and the canvas
+    blend: object = "multiband"    # multiband | feather | a function that makes a Panorama of the Pieces
     crop: bool = True
     debug: bool = True
 
@@ -136,7 +139,14 @@ def register(images, estimate, order="auto", names=None):
     homographies = refine_jointly(chained(tree, reference), [pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]],
                                   reference, [image.shape[1::-1] for image in images])
     left_out = {group[0]: "shares nothing with the others: " + best_attempt(pairs, group[0], names) for group in groups[1:]}
-    return Layout(reference, homographies, pairs, left_out)
+    same = tuple(sorted({pair.b for pair in pairs if pair.H_ba is not None and is_identity(pair.H_ba, images[pair.a], images[pair.b])}))
+    return Layout(reference, homographies, pairs, left_out, same)
+
+
+def is_identity(H_ba, a, b):
+    """Whether two pictures of one size show the same: no corner moves by half a pixel."""
+    offsets = offsets_from_homography(H_ba[None], b.shape[1::-1])
+    return a.shape == b.shape and bool((offsets.abs() < SAME).all())
 
 
 def connected(count, pairs):
@@ -216,7 +226,9 @@ def refine_jointly(homographies, pairs, reference, sizes, grid=5):
     def unpacked(numbers):
         result = {reference: homographies[reference]}
         for place, change in zip(free, numbers.reshape(-1, 8)):
-            result[place] = homographies[place] * (1 + np.append(change, 0).reshape(3, 3))
+            width, height = sizes[place]
+            unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
+            result[place] = homographies[place] @ np.linalg.inv(unit) @ (np.eye(3) + np.append(change, 0).reshape(3, 3)) @ unit
         return result
 
     def errors(numbers):
@@ -225,7 +237,7 @@ def refine_jointly(homographies, pairs, reference, sizes, grid=5):
             there = np.linalg.inv(now[a]) @ now[b] @ in_b
             found.append(((there[:2] / there[2] - in_a) / max(sizes[a]) * 1000).ravel())
         return np.concatenate(found)
-    solved = least_squares(errors, np.zeros(8 * len(free)), loss="soft_l1", f_scale=2.0, max_nfev=60)
+    solved = least_squares(errors, np.zeros(8 * len(free)), loss="soft_l1", f_scale=10.0, max_nfev=60)
     return unpacked(solved.x) if np.isfinite(solved.x).all() else homographies
 
 
@@ -252,7 +264,7 @@ def refusal_words(groups, pairs, names):
     first = groups[0]
     between = [pair for pair in pairs if (pair.a in first) != (pair.b in first)]
     best = max(between, key=lambda pair: (pair.inliers or 0, pair.matches or 0))
-    if len(first) < 2:
+    if len(groups) == len({pair.a for pair in pairs} | {pair.b for pair in pairs}):
         what = "no two photographs overlap"
     else:
         what = "the photographs do not hang together: " + " | ".join(", ".join(names[place] for place in group) for group in groups)
@@ -272,9 +284,8 @@ def compose(images, layout, settings=Settings()):
     small = panorama.smaller(pieces, scale)
     panorama.compensate(pieces, small, settings.exposure)
     if callable(settings.blend):
-        return settings.blend(pieces, panorama.seams(pieces, small, settings.seam)), surface
-    masks = panorama.seams(pieces, small, settings.seam)
-    return panorama.blend(pieces, masks, settings.blend), surface
+        return settings.blend(pieces), surface
+    return panorama.blend(pieces, small, panorama.seams(small, settings.seam), settings.blend), surface
 
 
 def stitch(paths, estimate, settings=Settings(), out=None):

@@ -85,7 +85,7 @@ def estimator(method, model, device):
 def network_blend(model, device):
     """A blend for common/stitching.py: the revision network joins two photographs on their canvas."""
     @torch.inference_mode()
-    def blend(pieces, masks):
+    def blend(pieces):
         if len(pieces) != 2:
             raise Negative(f"test.compose=network joins two photographs, these are {len(pieces)}: use test.compose=multiband")
         left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))

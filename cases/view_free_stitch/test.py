@@ -159,6 +159,8 @@ def stitch_own(run, model):
     layout = stitch(paths, estimator(settings.method, model, run.device), made, out)
     for place, reason in layout.left_out.items():
         print(f"warning: {paths[place].name} is left out: {reason}", file=sys.stderr)
+    for place in layout.same:
+        print(f"note: {paths[place].name} shows no new content", file=sys.stderr)
     run.say(f"{len(layout.homographies)} of {len(paths)} photographs stitched: {out / 'panorama.png'}")
 
 
