@@ -194,8 +194,8 @@ def _area(polygon):
 def refusal(H_ba, size_a, size_b, area=10.0, sides=8.0, least=0.02):
     """Why H_ba (3, 3) cannot be how B lies in A's frame, in words; None when nothing speaks against it. Geometry only, no pixels.
 
-    area: largest change of B's area (and smallest, its inverse). sides: largest stretch of a side of B's outline over the smallest. least: least overlap, as
-    a share of the smaller picture. Real wide pairs stretch far corners three times: tighter bounds refuse them.
+    area: largest change of B's area (and smallest, its inverse). sides: largest stretch of a side of B's outline over the smallest. least: least
+    overlap, as a share of the smaller picture. Real wide pairs stretch far corners three times: tighter bounds refuse them.
     """
     if not torch.isfinite(H_ba).all():
         return "the homography is not finite"

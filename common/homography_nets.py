@@ -115,7 +115,8 @@ class Residual(nn.Module):
 
 def halving(inputs, outputs, kernel=3):
     """A convolution of stride 2, group norm, ReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False), nn.GroupNorm(8, outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False), nn.GroupNorm(8, outputs),
+                         nn.ReLU(inplace=True))
 
 
 class Fine(NamedTuple):

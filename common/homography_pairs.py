@@ -107,8 +107,9 @@ def _covering_size(path):
 class HomographyPairs(Dataset):
     """Pairs made on the fly: pairs[epoch, index] -> Pair of tensors; the draws come from (seed, epoch, index). One per photograph and epoch.
 
-    photos: paths of any number of photographs of any size; they stay decoded in memory. augment: views of the photographs (crops of 60 to
-    100 %, turns, mirrored) and independent disturbances of A and B (augmented). label: as in make_pair. Raises UserError without photographs.
+    photos: paths of any number of photographs of any size; they stay decoded in memory. label: as in make_pair. augment: views of the photographs
+    (crops of 60 to 100 %, turns, mirrored) and, without label, which must stay theirs, independent disturbances of A and B. Raises UserError
+    without photographs.
     """
 
     def __init__(self, photos, seed=0, augment=False, label=True):
@@ -135,7 +136,7 @@ class HomographyPairs(Dataset):
         if self.augment:
             photo = view(photo, rng)
         pair = make_pair(photo, *draw(rng), self.photos[index].name, self.label)
-        return pair._replace(a=disturbed(pair.a, rng), b=disturbed(pair.b, rng)) if self.augment else pair
+        return pair._replace(a=disturbed(pair.a, rng), b=disturbed(pair.b, rng)) if self.augment and not self.label else pair
 
 
 def view(photo, rng):

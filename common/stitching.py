@@ -21,7 +21,6 @@ from common.errors import Negative, UserError, listed
 from common.files import write_whole
 from common.geometry import offsets_from_homography, overlap, refusal, rescale
 from common.images import read_bytes, write_image
-from common.panorama import Panorama
 from common.progress import watch
 from common.refine import correlation, residual
 

@@ -111,7 +111,8 @@ def test_written_pairs_have_the_papers_layout(photos, tmp_path):
     assert read.pair(0).mask.any()
 
 
-@pytest.mark.parametrize("text, words", [("", "empty"), ("file,dx\nphoto0.png,1\n", "columns"), (HEADER + "0,photo0.png,a,0,0,0,0,0,0,0,0,0\n", "mend"),
+@pytest.mark.parametrize("text, words", [("", "empty"), ("file,dx\nphoto0.png,1\n", "columns"),
+                                         (HEADER + "0,photo0.png,a,0,0,0,0,0,0,0,0,0\n", "mend"),
                                          (HEADER + "0,absent.png,1,0,0,0,0,0,0,0,0,0\n", "absent.png")])
 def test_a_bad_list_of_pairs_is_named(photos, text, words):
     (photos / "list.csv").write_text(text)

@@ -259,7 +259,8 @@ def draw_training(folder, run):
     if not series:
         run.say("no training log under this name: the training curve is left out")
         return
-    panels = [("loss", ["loss", "coarse", "fine", "offsets", "squares", "content"]), ("validation error (px)", ["val_rmse_4pt", "val_rmse_4pt_median"]),
+    panels = [("loss", ["loss", "coarse", "fine", "offsets", "squares", "content"]),
+              ("validation error (px)", ["val_rmse_4pt", "val_rmse_4pt_median"]),
               ("validation PSNR (dB)", ["val_psnr_union", "val_average"])]
     panels = [panel for panel in panels if any(name in series for name in panel[1])]
     rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]

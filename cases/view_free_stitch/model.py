@@ -119,10 +119,11 @@ class ViewFreeStitch(nn.Module):
         self.homography = {"paper": PaperHomography, "small": SmallHomography}[arch]()
         self.revision = {"paper": PaperRevision, "small": SmallRevision}[arch](width)
 
-    def forward(self, a, b, offsets=None):
-        """Prediction of the offsets, or, where offsets (N, 8) are given, Stitched by them."""
+    def forward(self, a, b, offsets=None, window=(0, 0, CANVAS)):
+        """Prediction of the offsets, or, where offsets (N, 8) are given, Stitched by them. window: (left, top, side), a part of the canvas."""
         if offsets is None:
             return self.homography(a, b)
         H_ba = homography_from_offsets(offsets, (SIDE, SIDE))
-        warps = structure_stitch(a, b, H_ba)
+        left, top, side = window
+        warps = structure_stitch(a, b, H_ba, (side, side), (left - MARGIN, top - MARGIN))
         return Stitched(H_ba, warps, self.revision(warps))

@@ -1,8 +1,8 @@
 """Train the stitching network: python cases/view_free_stitch/train.py [options] [key=value ...]   (settings: configs/view_free_stitch.yaml)
 
-stage 1, the homography         python cases/view_free_stitch/train.py --name homography
-stage 2, content revision       python cases/view_free_stitch/train.py stage=revise --name revise --weights checkpoints/view_free_stitch/homography/best.pt
-a first look                    python cases/view_free_stitch/train.py --demo        embedded sample data
+stage 1, the homography      python cases/view_free_stitch/train.py --name homography
+stage 2, content revision    python cases/view_free_stitch/train.py preset=revise --name revise --weights RUN/best.pt
+a first look                 python cases/view_free_stitch/train.py --demo        embedded sample data
 """
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 
 from cases.view_free_stitch.data import training_pairs, validation_pairs
 from cases.view_free_stitch.losses import content, homography_terms, jittered, whole_canvas
-from cases.view_free_stitch.model import ViewFreeStitch
+from cases.view_free_stitch.model import CANVAS, MARGIN, SIDE, ViewFreeStitch
 from common.errors import UserError, start
 from common.run import Run, bare
 from common.training import falls_at, moving_average, warmup_cosine
@@ -55,15 +55,31 @@ def train_revision(run, cfg):
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="revise",
                           model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
-            stitched = model(pair.a, pair.b, jittered(pair.offsets, cfg.train.jitter))
-        union = (stitched.warps.mask_a | stitched.warps.mask_b) * pair.mask
+            window = random_window(cfg.train.window)
+            stitched = model(pair.a, pair.b, jittered(pair.offsets, cfg.train.jitter), window)
+        label, mask = (cut(canvas, window) for canvas in (pair.label, pair.mask))
+        union = (stitched.warps.mask_a | stitched.warps.mask_b) * mask
         revised = stitched.revised.float()
-        loss = whole_canvas(revised, pair.label) if cfg.train.loss == "squares" else content(revised, pair.label, union)
+        loss = whole_canvas(revised, label) if cfg.train.loss == "squares" else content(revised, label, union)
         run.descend(optimizer, cfg.train.clip, content=loss)
         schedule.step()
         average.update_parameters(bare(model))
         if run.due(cfg.train.validate_every):
             run.validated(**validate_revision(average.module, validation, run))
+
+
+def random_window(side):
+    """(left, top, side) of a window of the canvas that A's border runs through; the whole canvas for side 0 or from 304."""
+    if not 0 < side < CANVAS:
+        return (0, 0, CANVAS)
+    left, top = torch.randint(max(0, MARGIN - side // 2), min(CANVAS - side, MARGIN + SIDE - side // 2) + 1, (2,)).tolist()
+    return left, top, side
+
+
+def cut(canvas, window):
+    """The part of canvases (N, C, 304, 304) in a window."""
+    left, top, side = window
+    return canvas[..., top:top + side, left:left + side]
 
 
 def prepared(run, cfg, part):
