@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 import torch
 
-from common.geometry import refusal
+from common.geometry import STRICT, refusal
 
 LEVELS = (4, 2, 1)                 # how often each side is halved at first, and so on
 STEPS = 20                         # per level, at most
 SMALLEST = 24                      # a level must leave this many pixels on the shorter side
 KEPT_AREA = 0.9                    # of the overlap that the start had: or shrinking it would always win
 FLOOR = 800                        # pixels of overlap, of 128 x 128, under which score() believes nothing
-ROUNDING = 255 / 256               # of a mask of ones times 256, warped: strict
 
 
 class Refined(NamedTuple):
@@ -28,12 +27,16 @@ class Refined(NamedTuple):
 
 
 class Level(NamedTuple):
-    """One level of the pyramid: pictures as float32, the size factor, and the eight columns of how an increment moves A's pixels."""
+    """One level of the pyramid: pictures as float32 (b with a fourth channel of ones), the size factor, and monomials of A's pixels."""
     a: np.ndarray
     b: np.ndarray
     factor: float
-    x: np.ndarray                  # (h, w) centred, over half the longer side
-    y: np.ndarray
+    monomials: np.ndarray          # (15, h * w) x^i y^j for POWERS, x and y centred, over half the longer side
+
+
+POWERS = [(i, degree - i) for degree in range(5) for i in range(degree, -1, -1)]
+INCREMENT = [({(1, 0): 1}, {}), ({(0, 1): 1}, {}), ({(0, 0): 1}, {}), ({}, {(1, 0): 1}), ({}, {(0, 1): 1}), ({}, {(0, 0): 1}),
+             ({(2, 0): -1}, {(1, 1): -1}), ({(1, 1): -1}, {(0, 2): -1})]           # how each number of D moves (x, y), as polynomials
 
 
 def refine(a, b, H_ba, gain_bias=False):
@@ -64,11 +67,15 @@ def refine(a, b, H_ba, gain_bias=False):
 
 
 def residual(a, b, H_ba, gain_bias=False):
-    """(difference (h, w, 3) of B's warp less A, strict mask (h, w) bool), float, not rounded."""
-    size = (a.shape[1], a.shape[0])
-    warped = cv2.warpPerspective(b, H_ba, size, flags=cv2.INTER_LINEAR).reshape(a.shape)
-    ones = np.full(b.shape[:2], 256, np.float32)
-    mask = cv2.warpPerspective(ones, H_ba, size, flags=cv2.INTER_LINEAR) >= 256 * 0.999
+    """(difference (h, w, C) of B's warp less A, strict mask (h, w) bool), float, not rounded."""
+    b = np.asarray(b, np.float32)
+    return _residual(np.asarray(a, np.float32), np.dstack([b, np.ones(b.shape[:2], np.float32)]), H_ba, gain_bias)
+
+
+def _residual(a, b, H_ba, gain_bias):
+    """The same; b has the ones already."""
+    warped = cv2.warpPerspective(b, H_ba, (a.shape[1], a.shape[0]), flags=cv2.INTER_LINEAR)
+    warped, mask = warped[..., :-1], warped[..., -1] >= STRICT
     return (_adjusted(warped, a, mask) if gain_bias else warped) - a, mask
 
 
@@ -94,8 +101,9 @@ def _level(a, b, factor):
                 for picture in (a, b))
     height, width = a.shape[:2]
     unit = max(height, width) / 2
-    x, y = np.meshgrid((np.arange(width, dtype=np.float32) - (width - 1) / 2) / unit, (np.arange(height, dtype=np.float32) - (height - 1) / 2) / unit)
-    return Level(a, b, factor, x, y)
+    x, y = np.meshgrid((np.arange(width) - (width - 1) / 2) / unit, (np.arange(height) - (height - 1) / 2) / unit)
+    monomials = np.stack([(x ** i * y ** j).ravel() for i, j in POWERS]).astype(np.float32)
+    return Level(a, np.dstack([b, np.ones(b.shape[:2], np.float32)]), factor, monomials)
 
 
 def _between(full, level, into=True):
@@ -108,15 +116,15 @@ def _descend(level, H_full, start_full, gain_bias):
     """(H, steps) after Gauss-Newton with Levenberg's damping on one level; H is that of full size throughout."""
     down, up = _between(level.factor, level), _between(level.factor, level, into=False)
     H, size_a, size_b = down @ H_full @ up, level.a.shape[1::-1], level.b.shape[1::-1]
-    area = residual(level.a, level.b, down @ start_full @ up)[1].sum()
-    difference, mask = residual(level.a, level.b, H, gain_bias)
+    area = _residual(level.a, level.b, down @ start_full @ up, False)[1].sum()
+    difference, mask = _residual(level.a, level.b, H, gain_bias)
     error, damping, taken = mean_square(difference, mask), 1e-3, 0
     normal, right = _equations(level, difference, mask)
     for _ in range(STEPS):
         change = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -right)
         proposed = _moved(change, level) @ H
         fair = np.isfinite(proposed).all() and not refusal(torch.from_numpy(proposed), size_a, size_b)
-        new, new_mask = residual(level.a, level.b, proposed, gain_bias) if fair else (difference, mask)
+        new, new_mask = _residual(level.a, level.b, proposed, gain_bias) if fair else (difference, mask)
         new_error = mean_square(new, new_mask)
         if fair and new_error < error and new_mask.sum() >= KEPT_AREA * area:
             gained, H, difference, mask, damping, taken = 1 - new_error / error, proposed, new, new_mask, damping / 5, taken + 1
@@ -133,18 +141,23 @@ def _descend(level, H_full, start_full, gain_bias):
 
 
 def _equations(level, difference, mask):
-    """Normal matrix (8, 8) and right side (8,) of an increment D in A's frame: B's warp is read at (I + D) p instead of p."""
+    """Normal matrix (8, 8) and right side (8,) of an increment D in A's frame: B's warp is read at (I + D) p instead of p.
+
+    Both are sums over pixels of products of gradients times polynomials of the place: so the sums of gradient products times monomials, 15 each,
+    hold all of it, and no (pixels, 8) matrix is ever built.
+    """
     warped = difference + level.a
-    normal, right = np.zeros((8, 8)), np.zeros(8)
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0).astype(bool)
-    x, y = level.x[inner], level.y[inner]
-    for channel in range(warped.shape[2]):
-        dx = cv2.Sobel(warped[..., channel], cv2.CV_32F, 1, 0, ksize=1, scale=0.5)[inner]
-        dy = cv2.Sobel(warped[..., channel], cv2.CV_32F, 0, 1, ksize=1, scale=0.5)[inner]
-        along = dx * x + dy * y
-        columns = np.stack([dx * x, dx * y, dx, dy * x, dy * y, dy, -along * x, -along * y])
-        normal += columns @ columns.T
-        right += columns @ difference[..., channel][inner]
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)[..., None]
+    dx, dy = (cv2.Sobel(warped, cv2.CV_32F, *order, ksize=1, scale=0.5).reshape(warped.shape) * inner for order in ((1, 0), (0, 1)))
+    products = np.stack([(first * second).sum(axis=2).ravel() for first, second in
+                         ((dx, dx), (dx, dy), (dy, dy), (dx, difference), (dy, difference))])
+    moments = {power: sums for power, sums in zip(POWERS, level.monomials @ products.T)}              # (15 of 5 sums)
+
+    def total(first, second, which):
+        return sum(f * s * moments[i + k, j + m][which] for (i, j), f in first.items() for (k, m), s in second.items())
+    normal = np.array([[total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2) for u, v in INCREMENT] for x, y in INCREMENT])
+    right = np.array([sum(f * moments[power][3] for power, f in x.items()) + sum(f * moments[power][4] for power, f in y.items())
+                      for x, y in INCREMENT])
     return normal, right
 
 

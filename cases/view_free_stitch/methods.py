@@ -16,6 +16,7 @@ from common.refine import refine, score, scored
 from common.stitching import doubt
 
 CLASSICAL = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "orb": ORB_SMALL}
+SMALL = 400                        # longest side under which pictures are enlarged for keypoints
 ROWS = ["identity", *CLASSICAL, "network", "network_refined", "auto_classical", "auto"]
 IDENTITY = torch.eye(3, dtype=torch.float64)
 
@@ -39,7 +40,8 @@ def network_estimate(model, a, b, device):
 
 def answers(model, a, b, device, gain_bias=False):
     """{row: Answer} of every method in ROWS for one pair of pictures (h, w, 3) uint8. B's descriptors are the query."""
-    found = {row: estimate(a, b, features) for row, features in CLASSICAL.items()}
+    large = max(*a.shape, *b.shape) >= SMALL                              # such pictures are not enlarged: it would take minutes, for nothing
+    found = {row: estimate(a, b, features._replace(enlarge=1) if large else features) for row, features in CLASSICAL.items()}
     found["network"] = network_estimate(model, a, b, device)
     starts = [found[row].H_ba for row in ("sift_tuned", "sift_tuned_2x", "orb")] + [IDENTITY, found["network"].H_ba]
     refined = scored(a, b, starts, gain_bias)
@@ -55,9 +57,6 @@ def best(refined):
 
 
 # ---- own photographs: estimate(a, b) -> Estimate for common/stitching.py ----
-
-SMALL = 400                        # longest side under which pictures are enlarged for keypoints
-
 
 def by_keypoints(a, b):
     """Tuned SIFT, refined by the pictures; its evidence stays the keypoints'."""
