@@ -77,9 +77,12 @@ def fit(points_b, points_a, features):
     return (None, np.zeros(len(points_b), bool)) if H is None else (H, mask.ravel().astype(bool))
 
 
-def estimate(a, b, features, query="b"):
-    """The Estimate of how B lies in A's frame. query: whose descriptors look for their nearest among the other's; it matters."""
-    points_a, points_b, pairs = matched(a, b, features, query)
+def estimate(a, b, features, query="b", detect=detect):
+    """The Estimate of how B lies in A's frame. query: whose descriptors look for their nearest among the other's; it matters.
+
+    detect: a function like detect(), for whoever keeps keypoints between calls (remembered).
+    """
+    points_a, points_b, pairs = matched(a, b, features, query, detect)
     if len(pairs) < NEEDED:
         return Estimate(None, len(pairs), 0, f"{len(pairs)} matches: at least {NEEDED} are needed", name(features))
     H, inliers = fit(points_b, points_a, features)
@@ -87,7 +90,19 @@ def estimate(a, b, features, query="b"):
     return Estimate(None if H is None else torch.from_numpy(H), len(pairs), int(inliers.sum()), reason, name(features))
 
 
-def matched(a, b, features, query="b"):
+def remembered():
+    """A detect() that finds the keypoints of each picture once; it keeps the pictures, so that none is taken for another."""
+    known = {}
+
+    def detect_once(picture, features):
+        key = id(picture), str(features)
+        if key not in known:
+            known[key] = picture, detect(picture, features)
+        return known[key][1]
+    return detect_once
+
+
+def matched(a, b, features, query="b", detect=detect):
     """(points of A (m, 2), points of B (m, 2), index pairs (m, 2)) of the matches."""
     of_a, of_b = detect(a, features), detect(b, features)
     pairs = match(of_b, of_a, features) if query == "b" else match(of_a, of_b, features)

@@ -101,7 +101,7 @@ class Run:
             changed = listed(different(self._saved["settings"], settings))
             raise UserError(f"the run {self.name} began with other settings: {changed}: "
                             f"a run keeps its settings to the end: use --name NEW for another run, or --fresh to start this one again")
-        self.finished = bool(self._saved and self._saved["finished"])
+        self.finished, self.resumed = bool(self._saved and self._saved["finished"]), bool(self._saved)
         estimate = self.about.get("time", {}).get("demo" if self.options.demo else "train", "unknown")
         self.say(f"{self.case}: training run '{self.name}' on {self.device}, {self.threads} threads, {self.world} process(es); "
                  f"expected time: {estimate}")

@@ -290,7 +290,7 @@ def compose(images, layout, settings=Settings()):
 def stitch(paths, estimate, settings=Settings(), out=None):
     """Stitch files into out/: panorama.png, panorama_full.png, homographies.json, debug/. Returns the Layout.
 
-    An unreadable file is left out with its reason. Raises Negative when there is nothing to stitch; homographies.json is written then, too.
+    An unreadable file is left out with its reason. Raises Negative when there is nothing to stitch, and writes nothing then.
     """
     out, images, kept, status = Path(out), [], [], {}
     for path in paths:

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from cases.view_free_stitch.model import Warps
-from common.classical import ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, Estimate, estimate
+from common.classical import ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remembered
 from common.errors import Negative
 from common.geometry import homography_from_offsets, rescale
 from common.homography_nets import SIDE, support
 from common.images import tiled, to_bytes
 from common.panorama import Panorama
 from common.refine import refine, score, scored
-from common.stitching import doubt
+from common.stitching import INLIERS, doubt
 
 CLASSICAL = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "orb": ORB_SMALL}
 SMALL = 400                        # longest side under which pictures are enlarged for keypoints
@@ -58,27 +58,34 @@ def best(refined):
 
 # ---- own photographs: estimate(a, b) -> Estimate for common/stitching.py ----
 
-def by_keypoints(a, b):
+def by_keypoints(a, b, detect=detect):
     """Tuned SIFT, refined by the pictures; its evidence stays the keypoints'."""
     features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else SIFT_TUNED
-    return refined_estimate(a, b, estimate(a, b, features))
+    return refined_estimate(a, b, estimate(a, b, features, detect=detect))
 
 
 def refined_estimate(a, b, found):
-    """An Estimate moved to where the pictures agree best, whatever their exposure."""
-    return found if found.H_ba is None else found._replace(H_ba=refine(a, b, found.H_ba, gain_bias=True).H_ba)
+    """An Estimate moved to where the pictures agree best, whatever their exposure; without evidence it is not worth the time."""
+    if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
+        return found
+    return found._replace(H_ba=refine(a, b, found.H_ba, gain_bias=True).H_ba)
 
 
 def estimator(method, model, device):
     """The estimate(a, b) that test.method names: network, sift, or auto (both; of what the pictures support, the one that fits better)."""
+    detect_once = remembered()
+
+    def by_sift(a, b):
+        return by_keypoints(a, b, detect_once)
+
     def by_network(a, b):
         return refined_estimate(a, b, network_estimate(model, a, b, device))
 
     def by_both(a, b):
-        found = [by_keypoints(a, b), by_network(a, b)]
+        found = [by_sift(a, b), by_network(a, b)]
         good = [each for each in found if doubt(a, b, each).reason is None]
         return min(good, key=lambda each: score(a, b, each.H_ba, gain_bias=True)) if good else found[0]
-    return {"network": by_network, "sift": by_keypoints, "auto": by_both}[method]
+    return {"network": by_network, "sift": by_sift, "auto": by_both}[method]
 
 
 def network_blend(model, device):

@@ -22,13 +22,14 @@ from common.datasets import picture_files
 from common.errors import Negative, UserError, listed, start
 from common.geometry import corners, offsets_from_homography, refusal, transform, warp
 from common.homography_pairs import RealPairs, overlap_class
-from common.images import to_bytes, write_image
+from common.images import IMAGE_SUFFIXES, to_bytes, write_image
 from common.progress import watch
 from common.run import Run
 from common.stitching import Settings, stitch
 from common.warp_metrics import psnr_overlap, psnr_where, seam_step, ssim_overlap
 
 WORST = 100.0                      # pixels; no estimate, an impossible one and anything above count as this
+WRITTEN = ("panorama.png", "panorama_full.png")
 AT = ["network", "refined", "jittered"]                          # the homographies that the revision rows stand on
 REVISION = [f"{method}/{at}" for at in AT for method in ("average", "a_over_b", "revised")]
 
@@ -154,6 +155,8 @@ def stitch_own(run, model):
     """A panorama of the photographs of --input, in --output (default: results/view_free_stitch/<run>/panorama)."""
     paths, _ = picture_files(run.options.input)
     out, settings = Path(run.options.output or run.folder / "panorama"), run.config.test
+    if out.suffix.lower() in IMAGE_SUFFIXES or any(path.resolve() == (out / name).resolve() for path in paths for name in WRITTEN):
+        raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was expected: choose another")
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
                     network_blend(model, run.device) if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
     layout = stitch(paths, estimator(settings.method, model, run.device), made, out)

@@ -47,7 +47,7 @@ def train_homography(run, cfg):
 
 def train_revision(run, cfg):
     """Stage 2: the revised canvas, at true offsets with the noise of stage 1 put on them. Stage 1 is frozen; --weights brings it."""
-    if not run.options.weights and not run._saved:
+    if not run.options.weights and not run.resumed:
         raise UserError("stage=revise needs a trained homography network to stand on: --weights was expected: "
                         "--weights checkpoints/view_free_stitch/RUN/best.pt, with the RUN that trained stage=homography")
     training, validation = training_pairs(cfg, label=True), validation_pairs(cfg)
