@@ -45,6 +45,7 @@ class Estimate(NamedTuple):
     inliers: int | None = None
     reason: str | None = None      # why there is no H_ba
     method: str = ""
+    points: np.ndarray | None = None          # (inliers, 4): x, y in A and x, y in B of the matches that agree, for whoever wants to see them
 
 
 def detect(picture, features):
@@ -87,7 +88,8 @@ def estimate(a, b, features, query="b", detect=detect):
         return Estimate(None, len(pairs), 0, f"{len(pairs)} matches: at least {NEEDED} are needed", name(features))
     H, inliers = fit(points_b, points_a, features)
     reason = "no homography fits the matches" if H is None else None
-    return Estimate(None if H is None else torch.from_numpy(H), len(pairs), int(inliers.sum()), reason, name(features))
+    agreeing = np.hstack([points_a[inliers], points_b[inliers]])
+    return Estimate(None if H is None else torch.from_numpy(H), len(pairs), int(inliers.sum()), reason, name(features), agreeing)
 
 
 def remembered():

@@ -223,18 +223,20 @@ NEAR = 10.0                         # pixels from where the homography puts it
 
 
 def support(prediction):
-    """(matches, inliers) of the first pair of a batch: places of A with a sure partner in B, and those that the final homography agrees with.
+    """(matches, inliers, points) of the first pair of a batch: places of A with a sure partner in B, and those that the final homography agrees
+    with; points: (inliers, 4) array, x and y in A and in B.
 
-    As with keypoints, 8 inliers are evidence: 120 pairs of unrelated photographs had at most 1, real pairs 15 and more. (None, None) for
-    networks that do not match.
+    As with keypoints, 8 inliers are evidence: 120 pairs of unrelated photographs had at most 1, real pairs 15 and more. (None, None,
+    None) for networks that do not match.
     """
     if prediction.log_a is None:
-        return None, None
+        return None, None, None
     sure, partner = (prediction.log_a[0, :, :-1] + prediction.log_b[0, :, :-1].mT).exp().max(dim=1)
     places = centres(SIDE // COARSE, SIDE // COARSE, COARSE, sure.device).double()
     moved, _ = transform(homography_from_offsets(prediction.offsets[:1], (SIDE, SIDE)), places[partner][None])
     sure, agree = sure > SURE, (moved[0] - places).norm(dim=1) < NEAR
-    return int(sure.sum()), int((sure & agree).sum())
+    points = torch.cat([places, places[partner]], dim=1)[sure & agree].cpu().numpy()
+    return int(sure.sum()), len(points), points
 
 
 def centres(height, width, cell, device=None):

@@ -42,6 +42,7 @@ class PairFound(NamedTuple):
     overlap: float | None
     ncc: float | None
     reason: str | None
+    points: np.ndarray | None = None          # matches that agree, as in Estimate, at working size
 
 
 class Layout(NamedTuple):
@@ -117,7 +118,7 @@ def find_pairs(images, estimate, order="auto"):
         if reason is None:
             H = rescale(found.H_ba[None], *([1 / value for value in scale] for scale in (scale_a, scale_b)))[0]
             H = H / (H[2] @ torch.tensor([(images[b].shape[1] - 1) / 2, (images[b].shape[0] - 1) / 2, 1.0], dtype=H.dtype))
-        pairs.append(PairFound(a, b, H, found.method, found.matches, found.inliers, share, ncc, reason))
+        pairs.append(PairFound(a, b, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points))
     return pairs
 
 
@@ -353,7 +354,7 @@ def write_report(path, paths, images, layout, result, surface, unreadable):
 
 
 def write_debug(folder, images, layout, names):
-    """Per accepted pair: A, B as A sees it, the mask, and their difference (gray is none), at working size."""
+    """Per accepted pair, at working size: A and B with lines between matches that agree; A, B as A sees it, the mask, the difference (gray: 0)."""
     for pair in layout.pairs:
         if pair.H_ba is None:
             continue
@@ -364,4 +365,15 @@ def write_debug(folder, images, layout, names):
         change = np.where(mask[..., None], np.clip(128 + difference / 2, 0, 255), 128).astype(np.uint8)
         rows = np.vstack([np.hstack([a, seen]), np.hstack([np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2), change])])
         stem = f"{pair.a + 1:02d}_{pair.b + 1:02d}_{Path(names[pair.a]).stem}_{Path(names[pair.b]).stem}"
-        write_image(folder / f"{stem}.jpg", torch.from_numpy(np.ascontiguousarray(rows)).permute(2, 0, 1).float() / 255)
+        for name, pixels in (("warp", rows), ("matches", with_lines(a, b, pair.points))):
+            write_image(folder / f"{stem}_{name}.jpg", torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 255)
+
+
+def with_lines(a, b, points, most=150):
+    """Two pictures side by side, lines between (n, 4) matched points: an even choice of at most `most`."""
+    canvas = np.zeros((max(len(a), len(b)), a.shape[1] + b.shape[1], 3), np.uint8)
+    canvas[:len(a), :a.shape[1]], canvas[:len(b), a.shape[1]:] = a, b
+    points = np.zeros((0, 4)) if points is None else np.asarray(points)
+    for x, y, u, v in points[::max(1, len(points) // most)]:
+        cv2.line(canvas, (round(x), round(y)), (round(u) + a.shape[1], round(v)), (0, 158, 115), 1, cv2.LINE_AA)
+    return canvas

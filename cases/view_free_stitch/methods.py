@@ -35,7 +35,10 @@ def network_estimate(model, a, b, device):
     prediction = model(*tensors)
     H = homography_from_offsets(prediction.offsets.cpu(), (SIDE, SIDE))
     scale_a, scale_b = ((picture.shape[1] / SIDE, picture.shape[0] / SIDE) for picture in (a, b))
-    return Estimate(rescale(H, scale_a, scale_b)[0], *support(prediction), method="network")
+    matches, inliers, points = support(prediction)
+    if points is not None:
+        points = (points + 0.5) * (*scale_a, *scale_b) - 0.5
+    return Estimate(rescale(H, scale_a, scale_b)[0], matches, inliers, method="network", points=points)
 
 
 def answers(model, a, b, device, gain_bias=False):
