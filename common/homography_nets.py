@@ -257,8 +257,8 @@ def fit(points_b, points_a, weight, start, scales, prior=15.0, noise=0.5):
 
     weight: (N, K), how far to trust a pair. scales: pixels beyond which a pair counts little in that step. prior: standard deviation in
     pixels of the offsets about their mean (the generator's perturbation has 14.4), against pairs of weight 1 whose error is `noise` pixels: it
-    steadies corners that nothing was matched near. On held-out photographs noise 4 gave an error of 3.9 pixels, 1 and less 2.1. Where start is None, begins at the weighted mean shift. The gradient is the last step's: at the
-    optimum that is the gradient of the solution.
+    steadies corners that nothing was matched near. On held-out photographs noise 4 gave an error of 3.9 pixels, 1 and less 2.1. Where start is
+    None, begins at the weighted mean shift. The gradient is the last step's: at the optimum that is the gradient of the solution.
     """
     points_b, points_a, weight = points_b.double(), points_a.double(), weight.double()
     if start is None:
