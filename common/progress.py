@@ -53,10 +53,10 @@ def mean_of(sums):
     return f"loss {float(total) / count:.4g}" if count else ""
 
 
-def watch(items, title):
-    """Iterate over a list with progress."""
-    items = list(items)
-    progress = Progress(title, 0, len(items))
+def watch(items, title, total=None):
+    """Iterate with progress over a list, or over anything that will give `total` items."""
+    items = list(items) if total is None else items
+    progress = Progress(title, 0, len(items) if total is None else total)
     try:
         for number, item in enumerate(items, 1):
             yield item
