@@ -108,6 +108,8 @@ def parse(argv):
     parser.add_argument("--limit", type=float, default=300, metavar="SECONDS", help="time for one submission (300)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)
+    if options.reference == Path():
+        raise UserError("no reference given: make compare A=REFERENCE B=SUBMISSION: the folder or zip of a finished run was expected")
     if options.recompute and not options.recompute.is_dir():
         raise UserError(f"no such folder: --recompute {options.recompute}: the folder was expected that the column `reference` of items.csv "
                         "starts from (data.root of the test)")

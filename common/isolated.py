@@ -6,7 +6,7 @@ from multiprocessing.connection import wait
 
 # Never a plain fork: the copy of a process that has computed with torch may wait for threads that it does not have.
 PROCESSES = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
-PROCESSES.set_forkserver_preload(["common.compare"])       # imported once, not by each process
+PROCESSES.set_forkserver_preload(["common.compare_page"])  # imported once, not by each process
 
 
 class Lost(str):

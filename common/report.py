@@ -20,7 +20,7 @@ TITLE = Both("Vision reproductions: results", "计算机视觉论文复现：结
 
 def main(argv=None):
     options = parse(argv)
-    if options.skeleton:
+    if options.skeleton is not None:
         print(skeleton.write(options.skeleton, options.name, options.lang, options.out, options.force))
         return 0
     if not all_cases():

@@ -143,20 +143,24 @@ def chosen_lines(lines, names):
 
 
 def picture_block(run, test, line, place):
-    """A slider between an output and its reference; the output alone where there is no reference."""
+    """A slider from the input to the output, else from the output to its reference; the output alone where neither can be found."""
     values = ", ".join(number_with_unit(name, line[name]) for name in measures(test.metrics[line["row"]])[:3] if finite(line.get(name)))
     rank = Both(f" ({place.en})", f"（{place.zh}）") if place else ""
     caption = joined(code(line["item"]), f": {values}" if values else "", rank, between="")
-    image, reference = inside(test.folder, line["image"]), find_reference(run, test, line["reference"])
-    alt = Both(f"{line['item']}: output of the run", f"{line['item']}：本次运行的输出")
-    if reference is None:
-        return Figure(image, caption, alt)
-    alt = joined(alt, Both(" and its reference", "与参考图"), between="")
-    return Slider(image, reference, caption, alt, (Both("output", "输出"), Both("reference", "参考图")))
+    image, alt = inside(test.folder, line["image"]), Both(f"{line['item']}: output of the run", f"{line['item']}：本次运行的输出")
+    inputs = test.environment.get("inputs")                # {item: path}: recorded by the test, not judged
+    source = inputs.get(line["item"]) if isinstance(inputs, dict) else None
+    if isinstance(source, str) and (source := config.ROOT / source).is_file():
+        alt = joined(alt, Both(" and its input", "与输入图"), between="")
+        return Slider(source, image, caption, alt, (Both("input", "输入"), Both("output", "输出")))
+    if reference := find_picture(run, test, line["reference"]):
+        alt = joined(alt, Both(" and its reference", "与参考图"), between="")
+        return Slider(image, reference, caption, alt, (Both("output", "输出"), Both("reference", "参考图")))
+    return Figure(image, caption, alt)
 
 
-def find_reference(run, test, name):
-    """The reference picture of a line of items.csv: below the test root that environment.json or the case's file knows; None if nowhere."""
+def find_picture(run, test, name):
+    """A picture of the test data by its name below the test root that environment.json or the case's file knows; None if nowhere."""
     recorded = test.environment.get("paths")
     paths = recorded if isinstance(recorded, dict) else {}
     usual = gather.flat(gather.settings_of(run.case))

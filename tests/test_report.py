@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from report_runs import build, change_json, copied, make_run
+from report_runs import build, change_json, copied, make_run, picture
 from test_page import Reader
 
 from common import config, gather, report
@@ -128,6 +128,17 @@ def test_best_median_and_worst_are_shown_over_their_references(repository):
     assert not Reader(html).all("input") and "best psnr of 4" in text_of(html), "the output alone where no reference is found"
 
 
+def test_inputs_that_the_test_recorded_are_the_before(repository):
+    """The slider goes from input to output where environment.json knows the input, else from output to reference."""
+    picture(repository / "mine.png", 5)
+
+    def change(content):
+        content["test/val"]["inputs"] = {"i3": str(repository / "mine.png"), "i0": "no/such/file.png", "i1": 7}
+    change_json(repository / "results/toy/default/environment.json", change)
+    html, _ = written(repository)
+    assert html.count("i3: output of the run and its input") and html.count("i0: output of the run and its reference")
+
+
 def test_references_are_found_by_the_cases_file_too(repository):
     change_json(repository / "results/toy/default/environment.json", lambda content: content.pop("test/val"))
     html, _ = written(repository)
@@ -241,8 +252,8 @@ def test_the_skeleton_is_asked_for_by_option(monkeypatch, capsys):
     asked = []
     monkeypatch.setattr("common.skeleton.write", lambda *words: asked.append(words) or Path("x.md"))
     assert start(report.main, ["--skeleton", "toy", "--name", "a", "--lang", "en", "--out", "x.md"]) == 0
-    assert start(report.main, ["--skeleton", "toy"]) == 0
-    assert asked == [("toy", "a", "en", "x.md"), ("toy", None, "zh", None)] and capsys.readouterr().out == "x.md\nx.md\n"
+    assert start(report.main, ["--skeleton", "toy", "--force"]) == 0
+    assert asked == [("toy", "a", "en", "x.md", False), ("toy", None, "zh", None, True)] and capsys.readouterr().out == "x.md\nx.md\n"
 
 
 def test_every_real_case_can_be_reported_without_results(monkeypatch, tmp_path):

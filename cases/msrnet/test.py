@@ -85,7 +85,7 @@ def benchmark(run, model, weights):
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     content = results.finish([Path(name).stem for name in pairs.names])
-    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path),
+    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs={Path(name).stem: str(pairs.paths(index)[0]) for index, name in enumerate(pairs.names)},
                seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
     show(run, content, results)
     return fails(results)
@@ -220,7 +220,7 @@ def enhance_own(run, model, weights):
         before = no_reference(low, low, parameters) | of_input(low)
         results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
     results.finish(items)
-    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path))
+    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path), inputs=dict(zip(items, map(str, paths))))
     run.say(f"{len(items) - len(results.failures())} picture(s) brightened: {run.options.output or results.final / 'images' / 'network'}; "
             f"numbers: {results.final / 'items.csv'}")
     return fails(results)
