@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import stat
 import unicodedata
 import zipfile
@@ -27,6 +28,7 @@ MAX_BYTES = 4 << 30              # of all files together
 MAX_PICTURE = 128 << 20          # bytes of one picture file
 MAX_TEXT = 8 << 20               # bytes of one JSON, CSV or log file
 MAX_SETTINGS = 256 << 10         # bytes of one config.yaml: its parser is slow
+NUMBER = re.compile(r"(-?[0-9]{1,30}(\.[0-9]{1,12})?|-?inf|nan|)")      # as common.results writes them; float() would take 1_0 and ２
 RUBBISH = ("__MACOSX", "Thumbs.db", "desktop.ini")
 DAMAGE = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -101,14 +103,17 @@ class Submission:
     @cached_property
     def sets(self):
         """{set: TestSet} of test/*/metrics.json and items.csv."""
-        names = sorted({PurePosixPath(name).parts[1] for name in self.files if PurePosixPath(name).match("test/*/metrics.json")})
-        return {name: self._set(f"test/{name}") for name in names}
+        return {part.removeprefix("test/"): self._set(part) for part in self._parts("metrics.json") if part.startswith("test/")}
 
     @cached_property
     def settings(self):
         """{part: flat settings by dotted key} of train/config.yaml and test/*/config.yaml."""
-        parts = [name.removesuffix("/config.yaml") for name in self.files if name.endswith("/config.yaml")]
-        return {part: flat(self._yaml(f"{part}/config.yaml")) for part in sorted(parts)}
+        return {part: flat(self._yaml(f"{part}/config.yaml")) for part in self._parts("config.yaml")}
+
+    def _parts(self, file):
+        """The parts of the run, `train` and `test/<set>`, that have this file."""
+        found = re.compile(rf"(train|test/[^/]+)/{re.escape(file)}")
+        return sorted(match[1] for match in map(found.fullmatch, self.files) if match)
 
     @cached_property
     def log(self):
@@ -146,6 +151,11 @@ class Submission:
             raise Unreadable(f"{name} cannot be read as CSV ({reason(error)})") from None
         if lines and (list(lines[0])[:len(COLUMNS)] != COLUMNS or any(None in line or None in line.values() for line in lines)):
             raise Unreadable(f"{name} does not have the columns {','.join(COLUMNS)},... in every line")
+        measured = [column for column in (lines[0] if lines else []) if column not in COLUMNS and not column.startswith("by_")]
+        for line in lines:
+            for column in measured:
+                if not NUMBER.fullmatch(line[column]):
+                    raise Unreadable(f"{name}: {line['item']!r} has {line[column][:40]!r} for {column}, which is no number as test.py writes them")
         if len({(line["item"], line["row"]) for line in lines}) < len(lines):
             raise Unreadable(f"{name} has two lines for one item and row")
         return lines

@@ -197,6 +197,8 @@ def test_no_result_and_several(run, tmp_path):
     ("test/val/items.csv", "item,row\n1,2\n", "columns"),
     ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n1,gt_free\n", "columns"),
     ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n1,gt_free,ok,,,,x\n", "no number"),
+    ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n1,gt_free,ok,,,,1_0\n", "no number"),
+    ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n1,gt_free,ok,,,, 30\n", "no number"),
     ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n" + "1,gt_free,ok,,,,1\n" * 2, "two lines"),
     ("test/val/items.csv", "item,row,status,reason,image,reference\n" + "x" * 200_000 + ",gt_free,ok,,,\n", "cannot be read as CSV"),
     ("train/log.jsonl", '{"step": 1}\n[', "log.jsonl"),
