@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import compare_page
-from common.errors import UserError, listed, start
+from common.errors import UserError, listed, printable, start
 from common.isolated import Lost, each
-from common.judge import PASSING, Options, check_manifest, judge, number, unreadable
+from common.judge import PASSING, Options, check_manifest, contradictions, judge, number, unreadable
+from common.judge_pictures import reference_path
 from common.metrics import METRICS
 from common.progress import watch
 from common.results import write_text
@@ -36,7 +37,7 @@ class Judge(NamedTuple):
         """(Judgement, the submission's section as HTML or "") of one submission."""
         reference = own_reference(self.reference)
         try:
-            submission = Submission(path)
+            submission = Submission(path, {"train", *(f"test/{name}" for name in reference.sets)})
             judgement = judge(reference, submission, self.options)
         except Unreadable as problem:
             return of_unreadable(path, problem, self.pages)
@@ -57,6 +58,8 @@ def read_reference(path):
             raise Unreadable("it is not what its own manifest says: " + listed(tampered + incomplete))
         if not reference.sets:
             raise Unreadable("it has no test results (test/<set>/metrics.json)")
+        if wrong := contradictions(reference, reference)[0]:
+            raise Unreadable(f"its numbers contradict each other: {listed(wrong, 3)}")
     except Unreadable as problem:
         raise UserError(f"the reference cannot be used: {path}: {problem}: give the folder or zip of a finished run") from None
     return reference
@@ -72,12 +75,17 @@ def main(argv=None):
     options = parse(argv)
     reference = read_reference(options.reference)
     rules = Options(tolerances(options.tolerance, reference), options.exact, options.recompute)
+    pictures = [line["reference"] for given in reference.sets.values() for line in given.lines if line["image"] and line["status"] == "ok"]
+    if options.recompute:                                 # a root that the grader got wrong must not be blamed on the class
+        for name in dict.fromkeys(filter(None, pictures)):
+            reference_path(options.recompute, name)
+    limit = options.limit or 120 + len(pictures) * (6 if options.recompute else 1)
     paths = [*options.submissions, *(path for folder in options.each for path in handed_in(folder))]
     if not paths:
         raise UserError("nothing to compare: expected SUBMISSION folders or zips, or --each DIR with some in it")
     judgements = []
     with tempfile.TemporaryDirectory() as sections:
-        for place, judgement, section in judged(paths, Judge(options.reference, rules, options.html is not None), options):
+        for place, judgement, section in judged(paths, Judge(options.reference, rules, options.html is not None), options.processes, limit):
             judgements.append((place, judgement))
             if options.html:
                 Path(sections, str(place)).write_text(section, encoding="utf-8")
@@ -105,7 +113,7 @@ def parse(argv):
     parser.add_argument("--html", type=Path, metavar="FILE", help="a page with reasons, numbers and pictures")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the mark sheet: a line per submission")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), metavar="N", help="submissions read at the same time")
-    parser.add_argument("--limit", type=float, default=300, metavar="SECONDS", help="time for one submission (300)")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="time for one submission (minutes, by the number of pictures)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)
     if options.reference == Path():
@@ -140,23 +148,16 @@ def handed_in(folder):
                   key=lambda path: path.name)
 
 
-def judged(paths, judge_one, options):
+def judged(paths, judge_one, processes, limit):
     """Yield (place, Judgement, section) as they get done, each read in a process of its own that may die without harm."""
-    results = each(judge_one, paths, max(1, min(options.processes, len(paths))), options.limit)
+    results = each(judge_one, paths, max(1, min(processes, len(paths))), limit)
     for place, result in watch(results, "submissions", total=len(paths)):
         if isinstance(result, Lost):
-            if options.debug:
-                judge_one(paths[place])                   # once more in this process, where it may show its traceback
             result = of_unreadable(paths[place], result, judge_one.pages)
         yield place, *result
 
 
 # ---- what is shown ----
-
-def printable(text):
-    """Text for a terminal: names from archives may hold control characters, which must not act."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
-
 
 def show(judgements):
     """The table of a class, or everything about a single submission."""
@@ -191,7 +192,7 @@ def write_mark_sheet(path, judgements):
     """A line per submission: verdict, reasons, notes, every mean. With a byte order mark, without which Excel misreads Chinese."""
     keys = list(dict.fromkeys((value.set_name, value.row, value.metric) for judgement in judgements for value in judgement.values))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(["submission", "verdict", "reasons", "notes", *("/".join(key) for key in keys)])
     for judgement in judgements:
         means = {(value.set_name, value.row, value.metric): value.submission for value in judgement.values}
@@ -203,7 +204,7 @@ def write_mark_sheet(path, judgements):
 def harmless(cell):
     """A cell that no spreadsheet takes for a formula."""
     cell = printable(cell)
-    return "'" + cell if cell.startswith(("=", "+", "-", "@")) else cell
+    return "'" + cell if cell.startswith(tuple("=+-@＝＋－＠")) else cell
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ import numpy as np
 from common import page
 from common.errors import UserError
 from common.files import part_of
-from common.images import bytes_of
 from common.judge import PASSING, number
 from common.page import Html, escape
-from common.submission import MAX_PICTURE, Unreadable
+from common.judge_pictures import output_picture
+from common.submission import Unreadable
 
 SHOWN = 3                                                  # pictures per submission: the farthest from the reference run's
 SIDE = 360                                                 # pixels
@@ -108,8 +108,8 @@ def pictures(judgement, reference, submission):
     text = ""
     for found in judgement.pictures[:SHOWN]:
         try:
-            before, after = (thumbnail(run, path) for run, path in zip((reference, submission), found.paths))
-        except (Unreadable, UserError):
+            before, after = (output_picture(run, path) for run, path in zip((reference, submission), found.paths))
+        except Unreadable:
             continue
         title = f"{found.set_name}, {found.item} ({found.row}): {found.psnr:.2f} dB, at most {found.largest} levels"
         drawn = [("reference", before), ("submission", after)]
@@ -119,10 +119,6 @@ def pictures(judgement, reference, submission):
         cells = "".join(page.figure(page.picture(pixels, f"{name} of {found.item}", SIDE), name) for name, pixels in drawn)
         text += f'<h4>{escape(title)}</h4>\n<div class="pair">{cells}</div>\n'
     return f"<h3>Output pictures</h3>\n{text}" if text else ""
-
-
-def thumbnail(run, path):
-    return bytes_of(run.read(path, MAX_PICTURE), path, 50_000_000)
 
 
 def amplified(before, after, factor):

@@ -3,6 +3,13 @@ import multiprocessing
 import time
 from multiprocessing.connection import wait
 
+try:
+    import resource
+except ImportError:                                       # Windows
+    resource = None
+
+MAX_MEMORY = 8 << 30                                      # bytes of address space; torch alone reserves one to two
+
 
 # Never a plain fork: the copy of a process that has computed with torch may wait for threads that it does not have.
 PROCESSES = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
@@ -73,7 +80,9 @@ class Worker:
 
 
 def _work(function, pipe):
-    """What a worker does until it is killed: item in, result out."""
+    """What a worker does until it is killed: item in, result out. It may not take all of the machine's memory."""
+    if resource:
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     while True:
         try:
             item = pipe.recv()

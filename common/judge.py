@@ -1,21 +1,19 @@
-"""What a submission is worth beside a reference: which differences decide, which only inform, and what measuring again refutes."""
-import math
+"""What a submission is worth beside a reference: which differences decide; what only informs is in judge_notes, pictures in judge_pictures."""
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import torch
-
 from common import metrics
-from common.errors import UserError, listed
-from common.images import bytes_of, read_bytes
+from common.errors import listed
+from common.judge_notes import file_notes, log_notes, picture_notes, settings_notes, weights_notes
+from common.judge_pictures import compare_pictures, measure_again
 from common.results import summary
-from common.submission import MAX_PICTURE, Unreadable, flat, is_number
+from common.submission import flat, is_number
 
 VERDICTS = ["identical", "same", "better", "different", "tampered", "unreadable"]
 PASSING = ("identical", "same", "better")
-MEASURED_AGAIN = ("psnr", "ssim", "ssim_gray")
-MAX_PICTURES = 300                    # output pictures looked at per submission: they inform, they do not decide
+MAX_SAID = 40                         # reasons, and notes, of one submission; each of at most MAX_LETTERS
+MAX_LETTERS = 400
+MAX_SHOWN = 12                        # pictures that a Judgement remembers
 
 
 class Options(NamedTuple):
@@ -34,66 +32,72 @@ class Value(NamedTuple):
     judged: str                       # equal | within | better | worse | other | missing
 
 
-class PictureDifference(NamedTuple):
-    """One output picture that is not the same file in both."""
-    set_name: str
-    item: str
-    row: str
-    paths: tuple                      # inside reference and submission
-    psnr: float                       # dB; inf where the pixels are equal
-    largest: int                      # levels of 255
-
-
 class Judgement(NamedTuple):
     name: str
     verdict: str
     reasons: list                     # what decided, most serious first
     notes: list                       # what informs
     values: list                      # of Value
-    pictures: list                    # of PictureDifference, the largest first
+    pictures: list                    # of judge_pictures.PictureDifference, the largest first
 
 
 def unreadable(name, why):
-    return Judgement(name, "unreadable", [str(why)], [], [], [])
+    return Judgement(name, "unreadable", brief([why]), [], [], [])
+
+
+def brief(lines, shown=MAX_SAID):
+    """The first lines, cut to a sensible length, and a count of the rest: a page of reasons, whatever somebody has written into his files."""
+    cut = [text if len(text) <= MAX_LETTERS else text[:MAX_LETTERS] + "..." for text in map(str, lines[:shown])]
+    return cut + ([f"and {len(lines) - shown} more like these"] if len(lines) > shown else [])
 
 
 def judge(reference, submission, options=Options()):
     """The Judgement of one Submission beside a reference. Raises Unreadable for what cannot be read of it."""
     tampered, different = check_manifest(submission)
-    more, values = compare_sets(reference, submission, options)
-    different += more
-    wrong, unknown = contradictions(submission)
-    tampered += wrong
+    missing, values = compare_sets(reference, submission, options)
+    wrong, remarks = contradictions(reference, submission)
+    tampered += brief(wrong, 10)
+    pictures, spoilt = compare_pictures(reference, submission)
+    different += missing_files(reference, submission) + missing + brief(spoilt, 10)
     notes = settings_notes(reference, submission) + weights_notes(reference, submission) + log_notes(reference, submission)
     if options.recompute:
-        refuted, remarks = measure_again(reference, submission, options.recompute)
-        tampered += refuted
-        notes += remarks + ([f"means that do not follow from items.csv alone: {listed(unknown, 5)}"] if unknown else [])
-    pictures, wrong = compare_pictures(reference, submission)
-    different += wrong
+        refuted, more = measure_again(reference, submission, options.recompute)
+        tampered += brief(refuted, 10)
+        notes += more + remarks
     changed = changed_files(reference, submission)
     if options.exact and changed:
         different.append(f"--exact: {len(changed)} judged files are not equal: {listed(changed)}")
     notes += picture_notes(pictures) + file_notes(changed)
     better = [said(value) for value in values if value.judged == "better"]
     verdict = "tampered" if tampered else "different" if different else "identical" if not changed else "better" if better else "same"
-    return Judgement(submission.name, verdict, tampered + different or (better if verdict == "better" else []), notes, values, pictures)
+    reasons = tampered + different or (better if verdict == "better" else [])
+    return Judgement(submission.name, verdict, brief(reasons), brief(notes), values, pictures[:MAX_SHOWN])
 
-
-# ---- what decides ----
 
 def check_manifest(submission):
-    """(tampered, different): files that are not what manifest.json says, and files that are missing or not entered."""
+    """(tampered, different): files that are not what manifest.json says, and files that are missing, damaged or not entered."""
     if submission.manifest is None:
         return [], ["manifest.json is missing: nothing vouches for the files"]
     entries = submission.manifest["files"]
-    changed = [name for name, (size, digest) in entries.items()
-               if name in submission.files and (submission.files[name], submission.digests[name]) != (size, digest)]
+    there = [name for name in entries if name in submission.files]
+    damaged = [name for name in there if submission.digests[name] is None]
+    changed = [name for name in there if name not in damaged and (submission.files[name], submission.digests[name]) != entries[name]]
     missing = [name for name in entries if name not in submission.files]
-    judged = [name for name in submission.files if name.startswith(("train/", "test/")) and name not in entries]
+    others = [name for name in submission.files if name.startswith(("train/", "test/")) and name not in entries]
     return ([f"not the file that manifest.json vouches for: {listed(changed)}"] if changed else [],
-            ([f"missing: {listed(missing)}"] if missing else [])
-            + ([f"not entered in manifest.json (a test that never finished, or a file added later): {listed(judged)}"] if judged else []))
+            [f"{what}: {listed(names)}" for what, names in
+             [("missing", missing), ("cannot be read, as after a broken upload", damaged),
+              ("not entered in manifest.json (a test that never finished, or a file added later)", others)] if names])
+
+
+def missing_files(reference, submission):
+    """Judged files of training and tests that the reference has and the submission lacks, in the parts that it has at all or ought to have."""
+    expected = [name for name in (reference.manifest or {"files": {}})["files"] if name.startswith(("train/", "test/"))]
+    parts = {name.rsplit("/", 1)[0] for name in submission.files}
+    entered = (submission.manifest or {"files": {}})["files"]
+    missing = [name for name in expected if name not in submission.files and name not in entered
+               and (name.startswith("train/") or name.count("/") == 2 and name.rsplit("/", 1)[0] in parts)]
+    return [f"missing, and not in its manifest either: {listed(missing)}"] if missing else []
 
 
 def compare_sets(reference, submission, options):
@@ -104,7 +108,10 @@ def compare_sets(reference, submission, options):
         if given is None:
             wrong.append(f"the test set {name} is missing: {', '.join(submission.sets) or 'none'} was handed in")
             continue
-        wrong += compare_items(name, expected.lines, given.lines)
+        columns = [column for column in (expected.lines or [{}])[0] if column not in (given.lines or [{}])[0]]
+        if columns:
+            wrong.append(f"{name}: columns of items.csv missing: {listed(columns)}")
+        wrong += compare_items(name, expected, given, submission.files)
         for row, means in expected.metrics.items():
             if row not in given.metrics:
                 wrong.append(f"{name}: the row {row} is missing")
@@ -113,23 +120,40 @@ def compare_sets(reference, submission, options):
     return wrong + [said(value) for value in values if value.judged in ("worse", "other", "missing")], values
 
 
-def compare_items(name, expected, given):
-    """What is missing of the reference's lines of items.csv, or has failed, or was measured against another picture."""
-    lines = {(line["item"], line["row"]): line for line in given}
-    missing, failed, other, pictures = [], [], [], []
-    for line in expected:
-        key, place = (line["item"], line["row"]), f"{line['item']} ({line['row']})"
-        if key not in lines:
-            missing.append(place)
-        elif lines[key]["status"] != "ok" and line["status"] == "ok":
-            failed.append(f"{place}: {lines[key]['reason']}")
-        elif lines[key]["reference"] != line["reference"]:
-            other.append(f"{place}: {lines[key]['reference'] or 'none'} instead of {line['reference'] or 'none'}")
-        elif line["image"] and not lines[key]["image"]:
-            pictures.append(place)
-    return [f"{name}: {what}: {listed(places, 5)}" for what, places in
-            [("items missing", missing), ("items failed", failed), ("measured against another reference", other), ("without picture", pictures)]
-            if places]
+def compare_items(name, expected, given, files):
+    """What is missing of the reference's lines of items.csv, or has failed, or was measured against other pictures. One text per kind."""
+    lines = {(line["item"], line["row"]): line for line in given.lines}
+    found = {}
+    for line in expected.lines:
+        place, other = f"{line['item']} ({line['row']})", lines.get((line["item"], line["row"]))
+        if line["status"] == "ok":
+            kind, text = item_difference(name, line, other, expected.measured, files)
+            if kind:
+                found.setdefault(kind, []).append(place + text)
+    return [f"{name}: {kind}: {listed(places, 5)}" for kind, places in found.items()]
+
+
+def item_difference(name, line, other, measured, files):
+    """(kind, details) of what is wrong with one line beside the reference's; (None, "") when it is as it should be, whatever its numbers."""
+    if other is None:
+        return "items missing", ""
+    if other["status"] != "ok":
+        return "items failed", f": {other['reason']}"
+    if other["reference"] != line["reference"]:
+        return "measured against another reference", f": {other['reference'] or 'none'} instead of {line['reference'] or 'none'}"
+    if line["image"] and f"test/{name}/{other['image']}" not in files:
+        return "without picture", ""
+    if other["image"] != line["image"]:
+        return "another picture than belongs there", f": {other['image']} instead of {line['image'] or 'none'}"
+    for metric in measured:
+        if kind_of(line[metric]) != kind_of(other.get(metric, "")):
+            return "numbers of another kind", f": {metric} {other.get(metric) or 'left empty'} instead of {line[metric] or 'none'}"
+    return None, ""
+
+
+def kind_of(text):
+    """Whether a value is there, finite, infinite or undefined: a mean over fewer items than the reference's is no mean to compare."""
+    return text if text in ("", "inf", "-inf", "nan") else "finite"
 
 
 def compare_means(name, row, expected, given, options):
@@ -171,23 +195,32 @@ def number(value, metric):
     return "none" if value is None else f"{value:.{metrics.metric_of(metric).digits}f}"
 
 
-def contradictions(submission):
-    """(contradictions, what cannot be told): means, counts and classes of metrics.json beside those of items.csv. Needs no data."""
+def contradictions(reference, submission):
+    """(contradictions, remarks): means, counts and classes of metrics.json beside those that follow from items.csv. Needs no data.
+
+    What does not follow from items.csv in the reference either (a case may write such means) cannot be told and is remarked.
+    """
     wrong, unknown = [], []
     for name, given in submission.sets.items():
+        theirs, ours = consequences(given), consequences(reference.sets[name]) if name in reference.sets else {}
         for row, means in given.metrics.items():
-            lines = [line for line in given.lines if line["row"] == row and line["status"] == "ok"]
-            follows = flat(summary(lines, given.measured, given.classings))
-            says = flat(means)
+            follows, says = theirs.get(row, {}), flat(means)
             wrong += [f"test/{name}/metrics.json says {row}: {key} = {says.get(key)}, its items.csv gives {value}"
                       for key, value in follows.items() if not agree(value, says.get(key), 1.5e-6)]
-            unknown += [f"{name}, {row}: {key}" for key in says if key not in follows]
-    return some(wrong), unknown
+            for key in says:
+                if key not in follows:
+                    free = row in ours and key in flat(reference.sets[name].metrics[row]) and key not in ours[row]
+                    (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, which items.csv does not give")
+    return wrong, [f"not told by items.csv: {listed(unknown, 5)}"] if unknown else []
 
 
-def some(lines, shown=10):
-    """The first lines and a count of the rest: a page of reasons, not a book."""
-    return lines[:shown] + ([f"and {len(lines) - shown} more like these"] if len(lines) > shown else [])
+def consequences(given):
+    """{row: flat summary of its lines}: what metrics.json must say."""
+    lines = {row: [] for row in given.metrics}
+    for line in given.lines:
+        if line["status"] == "ok" and line["row"] in lines:
+            lines[line["row"]].append(line)
+    return {row: flat(summary(members, given.measured, given.classings)) for row, members in lines.items()}
 
 
 def agree(a, b, tolerance):
@@ -197,177 +230,9 @@ def agree(a, b, tolerance):
     return abs(a - b) <= tolerance
 
 
-# ---- measuring again ----
-
-def measure_again(reference, submission, root):
-    """(what measuring refutes, remarks on what cannot be measured): psnr, ssim and ssim_gray of every line with image and reference.
-
-    A tenth of the metric's tolerance is left to other decoders and summation orders.
-    """
-    refuted, measured, without, others = [], 0, {}, set()
-    for name, given in submission.sets.items():
-        known = [metric for metric in MEASURED_AGAIN if metric in given.measured]
-        others |= {metric for metric in given.measured if metric not in MEASURED_AGAIN}
-        for line in given.lines:
-            written = {metric: line[metric] for metric in known if line[metric]}
-            if not (line["image"] and line["reference"] and written):
-                without[name, line["row"]] = without.get((name, line["row"]), 0) + 1
-                continue
-            place = f"test/{name}, {line['item']} ({line['row']})"
-            try:
-                fresh = measured_pair(submission, name, line, root)
-            except (Unreadable, UserError, ValueError) as problem:
-                refuted.append(f"{place}: {problem}")
-                continue
-            measured += 1
-            refuted += [f"{place}: {metric} is {fresh[metric]:.6f}, items.csv says {text}" for metric, text in written.items()
-                        if not close(fresh[metric], text, metrics.metric_of(metric).tolerance / 10)]
-    remarks = [f"{measured} lines measured again"]
-    if without:
-        remarks.append("not measured again, for want of picture or reference: "
-                       + listed(f"{name}, {row} ({count})" for (name, row), count in without.items()))
-    if others:
-        remarks.append(f"not measured again, for want of a definition that needs no more than two pictures: {', '.join(sorted(others))}")
-    return some(refuted), remarks
-
-
-MEASURED = {}                         # {(digest of the picture, reference): fidelity}: many hand in the same bytes
-
-
-def measured_pair(submission, set_name, line, root):
-    """fidelity() of a line's output picture and its reference below root."""
-    key = submission.digests.get(f"test/{set_name}/{line['image']}"), line["reference"], root
-    if key[0] is None or key not in MEASURED:
-        MEASURED[key] = fidelity(output_picture(submission, set_name, line), reference_picture(root, line["reference"]))
-    return MEASURED[key]
-
-
-def reference_picture(root, name):
-    """The reference picture of a line; its name comes from the submission, so it may not lead out of root."""
-    path = (Path(root) / name).resolve()
-    if not path.is_relative_to(Path(root).resolve()):
-        raise Unreadable(f"the reference {name!r} leads out of the test root")
-    return read_bytes(path)
-
-
-def fidelity(output8, reference8):
-    """{psnr, ssim, ssim_gray} of two pictures as written."""
-    if output8.shape != reference8.shape:
-        sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in (output8, reference8)]
-        raise Unreadable(f"the picture has {sizes[0]} pixels, its reference {sizes[1]}")
-    a, b = (torch.from_numpy(picture).permute(2, 0, 1)[None].double() / 255 for picture in (output8, reference8))
-    return {name: getattr(metrics, name)(a, b).item() for name in MEASURED_AGAIN}
-
-
-def close(value, text, tolerance):
-    """Whether a written number is the measured one; inf and nan agree with themselves."""
-    written = float(text)
-    if not (math.isfinite(value) and math.isfinite(written)):
-        return value == written or (math.isnan(value) and math.isnan(written))
-    return abs(value - written) <= tolerance
-
-
-# ---- what informs ----
-
-def output_picture(submission, set_name, line, max_pixels=50_000_000):
-    """uint8 (H, W, 3) of a line's output picture. Unreadable when it is missing or no picture."""
-    path = f"test/{set_name}/{line['image']}"
-    try:
-        return bytes_of(submission.read(path, MAX_PICTURE), path, max_pixels)
-    except UserError as problem:
-        raise Unreadable(str(problem)) from None
-
-
-def compare_pictures(reference, submission):
-    """(PictureDifference of every output picture that is another file, pictures that cannot be read as reasons)."""
-    differences, wrong = [], []
-    for name, expected in reference.sets.items():
-        given = submission.sets.get(name)
-        lines = {(line["item"], line["row"]): line for line in given.lines} if given else {}
-        for line in expected.lines:
-            other = lines.get((line["item"], line["row"]))
-            if not line["image"] or not other or not other["image"]:
-                continue
-            paths = tuple(f"test/{name}/{one['image']}" for one in (line, other))
-            if paths[1] in submission.files and reference.digests[paths[0]] == submission.digests[paths[1]]:
-                continue
-            if len(differences) == MAX_PICTURES:
-                return sorted(differences, key=lambda found: found.psnr), wrong
-            try:
-                before = output_picture(reference, name, line)
-                after = output_picture(submission, name, other, before[..., 0].size)
-                differences.append(PictureDifference(name, line["item"], line["row"], paths, *difference(before, after)))
-            except Unreadable as problem:
-                if paths[1] in submission.files:           # a missing one has been said
-                    wrong.append(f"test/{name}, {line['item']} ({line['row']}): {problem}")
-    return sorted(differences, key=lambda found: found.psnr), wrong
-
-
-def difference(before, after):
-    """(PSNR in dB, largest difference in levels) of two uint8 pictures; (-inf, 255) for two of different sizes."""
-    if before.shape != after.shape:
-        return -math.inf, 255
-    change = before.astype(np.int16) - after
-    square = np.square(change, dtype=np.int32).mean()
-    return (math.inf if square == 0 else 10 * math.log10(255**2 / square)), int(np.abs(change).max())
-
-
-def picture_notes(pictures):
-    if not pictures:
-        return []
-    worst = pictures[0]
-    many = "at least " if len(pictures) == MAX_PICTURES else ""
-    return [f"{many}{len(pictures)} output pictures are other files; the farthest is {worst.item} ({worst.row}): "
-            f"PSNR to the reference run's {worst.psnr:.2f} dB, largest difference {worst.largest} levels"]
-
-
-def settings_notes(reference, submission):
-    """Changed settings, part by part; equal changes of several parts are said once."""
-    changes = {}
-    for part, expected in reference.settings.items():
-        given = submission.settings.get(part)
-        if given is None:
-            changes.setdefault("config.yaml is missing", []).append(part)
-            continue
-        for key in [*expected, *(key for key in given if key not in expected)]:
-            if expected.get(key) != given.get(key):
-                changes.setdefault(f"{key} = {short(given.get(key))} instead of {short(expected.get(key))}", []).append(part)
-    return [f"changed setting: {change} ({', '.join(parts)})" for change, parts in changes.items()]
-
-
-def short(value):
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def weights_notes(reference, submission):
-    before, now = ((run.manifest or {"weights": {}})["weights"] for run in (reference, submission))
-    parts = [part for part in before if part in now and before[part] != now[part]]
-    return [f"other weights in {', '.join(parts)}"] if parts else []
-
-
-def log_notes(reference, submission):
-    """The last value of each curve of train/log.jsonl, where the logs differ."""
-    before, now = reference.log, submission.log
-    if before == now:
-        return []
-    if not now:
-        return ["no training log was handed in"]
-    last = [{key: value for line in log for key, value in line.items() if key not in ("stage", "step")} for log in (before, now)]
-    curves = [f"{key} {last[1].get(key, 'none')} (reference {value})" for key, value in last[0].items()]
-    return [f"other training log, {len(now)} lines (reference {len(before)}); last values: {listed(curves, 6)}"]
-
-
 def changed_files(reference, submission):
     """Judged files that are not equal in both runs, by the digests of the files themselves."""
-    expected = (reference.manifest or {"files": {}})["files"]
-    given = (submission.manifest or {"files": {}})["files"]
+    expected, given = ((run.manifest or {"files": {}})["files"] for run in (reference, submission))
     names = dict.fromkeys([*expected, *given])
-    return [name for name in names if reference.digests.get(name) != submission.digests.get(name)] or (
-        [] if submission.manifest else ["manifest.json"])
-
-
-def file_notes(changed):
-    """Figures whose numbers differ; other files show in what has been said already."""
-    figures = [name.removeprefix("figures/") for name in changed if name.startswith("figures/")]
-    return [f"figures with other numbers: {listed(figures)}"] if figures else []
+    changed = [name for name in names if reference.digests.get(name) != submission.digests.get(name)]
+    return changed or ([] if submission.manifest else ["manifest.json"])

@@ -25,11 +25,14 @@ from common.results import COLUMNS
 MAX_FILES = 8000                 # a test of 1,000 pairs with five pictures each has 5,000
 MAX_DEPTH = 12                   # folders inside folders
 MAX_BYTES = 4 << 30              # of all files together
-MAX_PICTURE = 128 << 20          # bytes of one picture file
 MAX_TEXT = 8 << 20               # bytes of one JSON, CSV or log file
-MAX_SETTINGS = 256 << 10         # bytes of one config.yaml: its parser is slow
+MAX_SETTINGS = 64 << 10          # bytes of one config.yaml: its parser is slow
+MAX_NAME = 200                   # letters of a key, a row, an item
+MAX_KEYS = 500                   # rows of a test, metrics of a row, classes of a classing, settings of a part, columns of items.csv
+MAX_LINES = 50_000               # of items.csv and of the log
+UTF8 = 0x800                     # the flag of a zip member whose name is UTF-8
 NUMBER = re.compile(r"(-?[0-9]{1,30}(\.[0-9]{1,12})?|-?inf|nan|)")      # as common.results writes them; float() would take 1_0 and ２
-RUBBISH = ("__MACOSX", "Thumbs.db", "desktop.ini")
+RUBBISH = ("__macosx", "thumbs.db", "desktop.ini")
 DAMAGE = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
@@ -47,11 +50,14 @@ class TestSet(NamedTuple):
 
 
 class Submission:
-    """One run, handed in as a folder or a zip. files: {path inside the run: size}; nothing is read before it is asked for."""
+    """One run, handed in as a folder or a zip. files: {path inside the run: size}; nothing is read before it is asked for.
 
-    def __init__(self, path):
+    parts: the parts (`train`, `test/<set>`) that are of interest; settings and results of others are not looked at. None: all.
+    """
+
+    def __init__(self, path, parts=None):
         self.path = Path(path)
-        self.name = self.path.name or str(self.path)
+        self.name, self.parts = self.path.name or str(self.path), parts
         everything, self._open = _contents(self.path)
         root = _root(everything)
         self.files = {name[len(root):]: size for name, size in everything.items() if name.startswith(root)}
@@ -113,14 +119,14 @@ class Submission:
     def _parts(self, file):
         """The parts of the run, `train` and `test/<set>`, that have this file."""
         found = re.compile(rf"(train|test/[^/]+)/{re.escape(file)}")
-        return sorted(match[1] for match in map(found.fullmatch, self.files) if match)
+        return sorted(match[1] for match in map(found.fullmatch, self.files) if match and (self.parts is None or match[1] in self.parts))
 
     @cached_property
     def log(self):
         """train/log.jsonl as a list of dicts, empty where there is none. Values that are no finite numbers are left out."""
         if "train/log.jsonl" not in self.files:
             return []
-        lines = self.read("train/log.jsonl").decode("utf-8", "replace").splitlines()
+        lines = self.read("train/log.jsonl").decode("utf-8", "replace").splitlines()[:MAX_LINES]
         return [{key: value for key, value in _parsed(line, "train/log.jsonl").items() if key == "stage" or is_number(value)}
                 for line in lines if line.strip()]
 
@@ -132,10 +138,13 @@ class Submission:
             values = load_yaml(self.read(name, MAX_SETTINGS), name)
         except UserError as problem:
             raise Unreadable(str(problem)) from None
-        return values if isinstance(values, dict) else {}
+        values = values if isinstance(values, dict) else {}
+        _check_keys(values, name)
+        return values
 
     def _set(self, folder):
         metrics, lines = self._json(f"{folder}/metrics.json"), self._items(f"{folder}/items.csv")
+        _check_keys(metrics, f"{folder}/metrics.json")
         for row, values in metrics.items():
             _check_row(values, f"{folder}/metrics.json, row {row!r}")
         header = list(lines[0]) if lines else COLUMNS
@@ -143,22 +152,28 @@ class Submission:
         return TestSet(metrics, lines, measured, [name[3:] for name in header[len(COLUMNS):] if name.startswith("by_")])
 
     def _items(self, name):
+        """The lines of items.csv as dicts of texts, names composed; every metric a number as test.py writes them."""
         if name not in self.files:
             return []                                     # said as a missing file by who compares
         try:
-            lines = list(csv.DictReader(io.StringIO(self.read(name).decode("utf-8-sig"), newline="")))
-        except (csv.Error, UnicodeDecodeError) as error:
+            header, *rows = csv.reader(io.StringIO(unicodedata.normalize("NFC", self.read(name).decode("utf-8-sig")), newline=""))
+        except (csv.Error, UnicodeDecodeError, ValueError) as error:
             raise Unreadable(f"{name} cannot be read as CSV ({reason(error)})") from None
-        if lines and (list(lines[0])[:len(COLUMNS)] != COLUMNS or any(None in line or None in line.values() for line in lines)):
+        if header[:len(COLUMNS)] != COLUMNS or len(set(header)) < len(header) or any(len(row) != len(header) for row in rows):
             raise Unreadable(f"{name} does not have the columns {','.join(COLUMNS)},... in every line")
-        measured = [column for column in (lines[0] if lines else []) if column not in COLUMNS and not column.startswith("by_")]
-        for line in lines:
-            for column in measured:
-                if not NUMBER.fullmatch(line[column]):
-                    raise Unreadable(f"{name}: {line['item']!r} has {line[column][:40]!r} for {column}, which is no number as test.py writes them")
-        if len({(line["item"], line["row"]) for line in lines}) < len(lines):
+        if len(rows) > MAX_LINES or len(header) > MAX_KEYS or any(len(text) > MAX_NAME for row in rows for text in row[:2]):
+            raise Unreadable(f"{name} is larger, or has longer names, than any test's")
+        numbers = [place for place, column in enumerate(header) if column not in COLUMNS and not column.startswith("by_")]
+        for row in rows:
+            for place in numbers:
+                if not NUMBER.fullmatch(row[place]):
+                    raise Unreadable(f"{name}: {row[0]!r} has {row[place][:40]!r} for {header[place]}, which is no number as test.py writes them")
+        for place in set(range(len(COLUMNS), len(header))) - set(numbers):
+            if len({row[place] for row in rows}) > MAX_KEYS:
+                raise Unreadable(f"{name} has more than {MAX_KEYS} classes in {header[place]}")
+        if len({(row[0], row[1]) for row in rows}) < len(rows):
             raise Unreadable(f"{name} has two lines for one item and row")
-        return lines
+        return [dict(zip(header, row)) for row in rows]
 
 
 def flat(settings, above=""):
@@ -186,6 +201,15 @@ def _parsed(text, name):
     if not isinstance(content, dict):
         raise Unreadable(f"{name} holds no JSON object")
     return content
+
+
+def _check_keys(values, place):
+    """Raise Unreadable for keys longer or more numerous than any that test.py writes: joined, they would take any amount of memory."""
+    if len(values) > MAX_KEYS or any(len(str(key)) > MAX_NAME for key in values):
+        raise Unreadable(f"{place} has more than {MAX_KEYS} keys, or longer ones than {MAX_NAME} letters")
+    for value in values.values():
+        if isinstance(value, dict):
+            _check_keys(value, place)
 
 
 def _check_row(values, place, depth=0):
@@ -255,8 +279,11 @@ def _open_plain(path):
 
 def _zip_contents(path):
     """_contents of a zip. Every name and size is checked before any member is read."""
-    with _open_plain(path) as file:
-        head = file.read(512)
+    try:
+        with _open_plain(path) as file:
+            head = file.read(512)
+    except OSError as error:
+        raise Unreadable(f"it cannot be read ({reason(error)})") from None
     if not head.startswith(b"PK"):
         wrong = impostor(head)
         raise Unreadable(f"{wrong[0]}; a result folder or a zip of it was expected" if wrong else "neither a folder nor a zip")
@@ -270,11 +297,29 @@ def _zip_contents(path):
 
 def _members(archive):
     """(member, name, size) of every file in a zip that may be read."""
-    for info in archive.infolist():
-        name = _member_name(info)
-        if not info.is_dir() and not _rubbish(name):
+    infos = archive.infolist()
+    encoding = _encoding_of(info.filename for info in infos if not info.flag_bits & UTF8)
+    for info in infos:
+        name = info.filename if info.flag_bits & UTF8 or not encoding else info.filename.encode("cp437").decode(encoding)
+        name = unicodedata.normalize("NFC", name.replace("\\", "/"))
+        if not name.endswith("/") and not _rubbish(name):
             _check_member(info, name)
             yield info, name, info.file_size
+
+
+def _encoding_of(names):
+    """What names that are not marked as UTF-8, and that zipfile took for cp437, are written in: old packers use their system's encoding."""
+    try:
+        raw = b"\n".join(name.encode("cp437") for name in names)
+    except UnicodeEncodeError:
+        return None
+    for encoding in ("utf-8", "gbk"):
+        try:
+            raw.decode(encoding)
+            return encoding
+        except UnicodeDecodeError:
+            continue
+    return None
 
 
 def _bounded(entries, room):
@@ -298,29 +343,17 @@ def _check_member(info, name):
         raise Unreadable(f"the zip holds the name {name!r}, which leads out of its folder")
     if kind not in (0, 8):
         raise Unreadable(f"the zip holds {name!r}, a link or a device")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):       # the others unpack without a bound
+        raise Unreadable(f"the zip holds {name!r}, packed by another method than usual: pack it as an ordinary zip")
     if info.flag_bits & 1:
         raise Unreadable("the zip has a password")
     if len(inside.parts) > MAX_DEPTH:
         raise Unreadable(f"{name!r} lies more than {MAX_DEPTH} folders deep")
 
 
-def _member_name(info):
-    """The name of a member with `/`, composed. Old packers write names in their own encoding: UTF-8 and GBK are recognised."""
-    name = info.filename
-    if not info.flag_bits & 0x800:                        # not marked as UTF-8: zipfile took it for cp437
-        raw = name.encode("cp437", "replace")
-        for encoding in ("utf-8", "gbk"):
-            try:
-                name = raw.decode(encoding)
-                break
-            except UnicodeDecodeError:
-                continue
-    return unicodedata.normalize("NFC", name.replace("\\", "/"))
-
-
 def _rubbish(name):
     """What operating systems leave in folders: hidden files and a few by name."""
-    return any(part.startswith(".") and part != ".." or part in RUBBISH for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") and part != ".." or part.lower() in RUBBISH for part in PurePosixPath(name).parts)
 
 
 def _root(files):

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from common.compare import Judge, main
+from common.config import ROOT
 from common.errors import start
 from common.isolated import Lost, each
 from common.judge import Options
@@ -72,6 +75,29 @@ def test_a_reference_that_cannot_be_used(runs, tmp_path, capsys):
     for reference, reason in [(spoilt, "its own manifest"), (tmp_path / "none", "no such folder"), (runs[0], "no result")]:
         assert compare(reference, runs[2]) == 2
         assert reason in capsys.readouterr().err
+
+
+def test_a_wrong_root_is_the_graders_mistake(runs, tmp_path, capsys):
+    """Not one student is accused because --recompute names the wrong folder; links inside the right one are the grader's own."""
+    assert compare(runs[1], runs[1], "--recompute", tmp_path) == 2 and "has no high/1.png" in capsys.readouterr().err
+    os.symlink(runs[0] / "high", tmp_path / "high")
+    assert compare(runs[1], runs[1], "--recompute", tmp_path) == 0
+
+
+def test_a_pipe_for_a_reference(runs, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert compare(tmp_path / "pipe", runs[1]) == 2 and "no plain file" in capsys.readouterr().err
+
+
+def test_names_that_the_terminal_cannot_show(runs, tmp_path):
+    """A console without the letter, and control characters in a name: the marks are written all the same, nothing acts."""
+    pack(runs[1], tmp_path / "\U0001F600.zip")
+    pack(runs[2], tmp_path / "a;=1+1\x1b[2J.zip")
+    words = [str(runs[1]), "--exact", "--each", str(tmp_path), "--csv", str(tmp_path / "marks.csv")]
+    done = subprocess.run([sys.executable, "-m", "common.compare", *words], cwd=ROOT, capture_output=True,
+                          env=os.environ | {"PYTHONIOENCODING": "gbk", "OMP_NUM_THREADS": "1"}, timeout=120)
+    assert done.returncode == 1 and b"Traceback" not in done.stderr and b"\x1b" not in done.stdout, done.stderr
+    assert '"a;=1+1?[2J.zip"' in (tmp_path / "marks.csv").read_text(encoding="utf-8-sig")
 
 
 # ---- a class ----

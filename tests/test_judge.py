@@ -1,12 +1,16 @@
 """The verdicts: every kind of honest and dishonest difference, found and named."""
+import csv
+import io
 import json
 
 import pytest
+import torch
 
 from common.errors import UserError
-from common.images import read_bytes
+from common.images import read_bytes, write_image
 from common.judge import Options, judge, judge_mean
-from common.results import write_text
+from common.judge_pictures import reference_path
+from common.results import summary, write_csv, write_json, write_text
 from common.submission import Submission
 from handed_in import copy, edit, enter, make_root, make_run
 
@@ -109,10 +113,126 @@ def test_a_borrowed_reference(runs):
     """Another picture named as the reference: said without data, refuted with them; a way out of the root is refused."""
     run = copy(runs[1], "borrowed")
     edit(run, "test/val/items.csv", "high/1.png", "high/2.png", forge=True)
-    assert any("another reference" in reason for reason in verdict_of(runs[1], run).reasons)
-    assert verdict_of(runs[1], run, recompute=runs[0]).verdict == "tampered"
-    edit(run, "test/val/items.csv", "high/2.png", "../../secret.png", forge=True)
-    assert any("leads out of the test root" in reason for reason in verdict_of(runs[1], run, recompute=runs[0]).reasons)
+    assert any("another reference" in reason for reason in verdict_of(runs[1], run, recompute=runs[0]).reasons)
+    (runs[0].parent / "secret.png").write_bytes((runs[0] / "high/1.png").read_bytes())
+    edit(run, "test/val/items.csv", "high/2.png", "../secret.png", forge=True)
+    judgement = verdict_of(runs[1], run, recompute=runs[0])
+    assert judgement.verdict == "different" and any("another reference" in reason for reason in judgement.reasons)
+    with pytest.raises(UserError, match="leads out of the test root"):
+        reference_path(runs[0], "../secret.png")
+
+
+def change_lines(run, change):
+    """Let change(line) alter every line of items.csv; metrics.json and the manifest follow: a forger who thinks of everything."""
+    path = run / "test/val/items.csv"
+    lines = list(csv.DictReader(io.StringIO(path.read_text())))
+    for line in lines:
+        change(line)
+    write_csv(path, list(lines[0]), [list(line.values()) for line in lines])
+    given = Submission(run).sets["val"]
+    done = [line for line in given.lines if line["status"] == "ok"]
+    metrics = {row: summary([line for line in done if line["row"] == row], given.measured, given.classings) for row in given.metrics}
+    write_json(run / "test/val/metrics.json", metrics)
+    enter(run, "test/val/items.csv", "test/val/metrics.json")
+    return run
+
+
+@pytest.mark.parametrize("value", ["", "nan", "inf"])
+def test_a_mean_over_fewer_items(runs, value):
+    """The worst item's number taken out, by whatever word, so that the mean rises."""
+    def change(line):
+        if line["item"] == "1" and line["row"] == "gt_free":
+            line["psnr"] = value
+    run = change_lines(copy(runs[1], "fewer"), change)
+    for options in ({}, {"recompute": runs[0]}):
+        judgement = verdict_of(runs[1], run, **options)
+        assert judgement.verdict in ("different", "tampered") and any("1 (gt_free): psnr" in reason for reason in judgement.reasons)
+
+
+def test_means_from_nowhere(runs):
+    """All numbers taken out of items.csv, the means invented; then the column itself; then a class."""
+    def blank(line):
+        line["psnr"] = ""
+
+    def without_column(line):
+        del line["psnr"]
+    for change in (blank, without_column):
+        run = change_lines(copy(runs[1], "nowhere"), change)
+        edit(run, "test/val/metrics.json", '"ssim":', '"psnr": 60.5, "ssim":', forge=True)
+        assert verdict_of(runs[1], run).verdict == "tampered"
+    run = change_lines(copy(runs[1], "classless"), lambda line: line.pop("by_light"))
+    judgement = verdict_of(runs[1], run)
+    assert judgement.verdict == "different" and any("by_light" in reason for reason in judgement.reasons)
+    edit(run, "test/val/metrics.json", '"count": 3', '"count": 3, "by": {"light": {"a": {"psnr": 60.0, "count": 3}}}', forge=True)
+    assert verdict_of(runs[1], run).verdict == "tampered"
+
+
+def test_one_picture_for_two_rows(runs):
+    def change(line):
+        if line["item"] == "1" and line["row"] == "gt_free":
+            line["image"] = "images/gt_free/2.png"
+    judgement = verdict_of(runs[1], change_lines(copy(runs[1], "shared"), change))
+    assert judgement.verdict == "different" and any("another picture" in reason for reason in judgement.reasons)
+
+
+def drop(run, *names):
+    """Remove files together with their lines in the manifest."""
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"] = [entry for entry in manifest["files"] if entry["path"] not in names]
+    path.write_text(json.dumps(manifest))
+    for name in names:
+        (run / name).unlink()
+    return run
+
+
+@pytest.mark.parametrize("name", ["test/val/images/gt_free/2.png", "train/log.jsonl", "train/config.yaml", "test/val/config.yaml",
+                                  "test/val/items.csv"])
+def test_a_file_removed_together_with_its_line_in_the_manifest(runs, name):
+    judgement = verdict_of(runs[1], drop(copy(runs[1], "dropped"), name))
+    assert judgement.verdict in ("different", "tampered")
+    assert any(word in reason for reason in judgement.reasons for word in (name, "without picture", "columns of items.csv missing"))
+
+
+def test_pictures_of_another_size(runs):
+    run = copy(runs[1], "tiny")
+    write_image(run / "test/val/images/gt_free/2.png", torch.zeros(3, 1, 1))
+    enter(run, "test/val/images/gt_free/2.png")
+    judgement = verdict_of(runs[1], run)
+    assert judgement.verdict == "different" and any("has 1x1 pixels" in reason for reason in judgement.reasons)
+
+
+def test_names_as_an_apple_writes_them(tmp_path):
+    """Decomposed letters in file names and in items.csv mean the same as composed ones."""
+    composed, decomposed = "\u00e9", "e\u0301"
+    for name in (composed, decomposed):
+        root = make_root(tmp_path / f"data-{len(name)}")
+        (root / "high/1.png").rename(root / f"high/{name}.png")
+        make_run(tmp_path / f"run-{len(name)}", root)
+    judgement = verdict_of(tmp_path / "run-1", tmp_path / "run-2", recompute=tmp_path / "data-2")
+    assert judgement.verdict in ("identical", "same") and not judgement.reasons
+
+
+def test_an_item_that_failed_in_the_reference_decides_nothing(runs, tmp_path):
+    def fail(line):
+        if line["item"] == "2":
+            line.update(status="failed", reason="too dark", image="", reference="", psnr="", ssim="", ssim_gray="", entropy="", by_light="")
+    reference = copy(runs[1], "failed reference")
+    change_lines(reference, fail)
+    again = verdict_of(reference, copy(reference, "failed twin"))
+    assert again.verdict == "identical"
+    assert not any("items" in reason for reason in verdict_of(reference, runs[1]).reasons)
+
+
+def test_long_names_make_short_reasons(runs):
+    run = copy(runs[1], "long")
+    for number in range(60):
+        write_text(run / "train" / ("x" * 150 + str(number)), "x")
+    metrics = json.loads((run / "test/val/metrics.json").read_text())
+    metrics |= {"y" * 190 + str(number): {"count": 5, "psnr": 3} for number in range(60)}
+    write_text(run / "test/val/metrics.json", json.dumps(metrics))
+    judgement = verdict_of(runs[1], run)
+    assert len(judgement.reasons) <= 41 and max(map(len, judgement.reasons)) <= 403
 
 
 def test_a_missing_file(runs):
