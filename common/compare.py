@@ -151,7 +151,7 @@ def handed_in(folder):
 def judged(paths, judge_one, processes, limit):
     """Yield (place, Judgement, section) as they get done, each read in a process of its own that may die without harm."""
     results = each(judge_one, paths, max(1, min(processes, len(paths))), limit)
-    for place, result in watch(results, "submissions", total=len(paths)):
+    for place, result in watch(results, "submissions", count=len(paths)):
         if isinstance(result, Lost):
             result = of_unreadable(paths[place], result, judge_one.pages)
         yield place, *result
