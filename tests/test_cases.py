@@ -15,10 +15,10 @@ from common.samples import build
 
 SHORT = ["--demo", "train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
 
-# Runs a script with a trap: TRAP is "step N SIGNAL" (a signal to itself after step N) or "write N" (death in the middle of the N-th
-# write of last.pt, when half of it is in the temporary file).
+# Runs a script with a trap: TRAP is "step N SIGNAL" (a signal to itself after step N; "... group": to its workers as well) or "write N" (death
+# in the middle of the N-th write of last.pt, when half of it is in the temporary file).
 TRAPPED = """
-import os, runpy, signal, sys
+import os, runpy, signal, sys, time
 sys.path[0] = os.getcwd()
 import common.checkpoints, common.files, common.run
 kind, number, *rest = os.environ["TRAP"].split()
@@ -26,7 +26,8 @@ if kind == "step":
     original = common.run.Run._after_step
     def after_step(self, *arguments):
         if self.step == int(number):
-            os.kill(os.getpid(), getattr(signal, rest[0]))
+            (os.killpg if "group" in rest else os.kill)(os.getpid(), getattr(signal, rest[0]))
+            time.sleep(1 if "group" in rest else 0)             # long enough to hear of a worker that died
         original(self, *arguments)
     common.run.Run._after_step = after_step
 else:
@@ -68,7 +69,7 @@ def script(clone, case, name, *words, trap=None, processes=1):
         command += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=29517"]
     command += [str(clone / "cases" / case / f"{name}.py"), *words]
     environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300, start_new_session=True)
 
 
 def succeed(done):
@@ -106,8 +107,9 @@ def test_killed_and_resumed_is_never_stopped(trained):
 
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_ends_the_step_and_saves(trained, number, status):
+    """As a terminal's Ctrl-C and a scheduler's SIGTERM come: to every process of the group, the loader's workers too."""
     clone, case = trained
-    done = script(clone, case, "train", *SHORT, "--name", number, trap=f"step 5 {number}")
+    done = script(clone, case, "train", *SHORT[:-1], "workers=1", "--name", number, trap=f"step 5 {number} group")
     assert done.returncode == status, done.stderr[-3000:]
     assert "after step 5" in done.stdout
     again = succeed(script(clone, case, "train", *SHORT, "--name", number))
@@ -124,15 +126,44 @@ def compare_training(clone, case, run):
     assert "train/log.jsonl" in files and "train/config.yaml" in files
 
 
-def test_two_names_same_judged_bytes(trained):
+@pytest.fixture(scope="session")
+def second(trained):
+    """(clone, case) in which the same commands have made another run, `second`."""
     clone, case = trained
     for name in ("train", "test", "figures"):
         words = SHORT if name == "train" else ["--demo"]
         succeed(script(clone, case, name, *words, "--name", "second"))
-    first, second = manifest(clone, case, "never-stopped"), manifest(clone, case, "second")
-    assert first == second
+    return trained
+
+
+def test_two_names_same_judged_bytes(second):
+    first, again = manifest(*second, "never-stopped"), manifest(*second, "second")
+    assert first == again
     parts = {entry["path"].split("/")[0] for entry in first["files"]}
     assert parts == {"train", "test", "figures"}
+
+
+def compare(clone, case, *words):
+    """common.compare of runs of the case, `never-stopped` being the reference; returns the finished process."""
+    command = [sys.executable, "-m", "common.compare", f"results/{case}/never-stopped", *words]
+    return subprocess.run(command, cwd=clone, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300)
+
+
+def test_compare_tells_runs_apart(second):
+    """The same seed is identical; another one is not exactly so, with a metric and the seed named; a changed byte in a picture is found."""
+    clone, case = second
+    assert "second: identical" in succeed(compare(clone, case, f"results/{case}/second")).stdout
+    for name in ("train", "test"):
+        succeed(script(clone, case, name, *(SHORT if name == "train" else ["--demo"]), "seed=1", "--name", "other"))
+    done = compare(clone, case, f"results/{case}/other", "--exact")
+    assert done.returncode == 1 and "seed = 1 instead of 0" in done.stdout and "decides: " in done.stdout, done.stdout + done.stderr
+    edited = Path(shutil.copytree(clone / "results" / case / "second", clone / "results" / case / "edited"))
+    picture = next(edited.glob("test/*/images/*/*"))
+    data = bytearray(picture.read_bytes())
+    data[-20] ^= 1
+    picture.write_bytes(data)
+    done = compare(clone, case, f"results/{case}/edited")
+    assert done.returncode == 1 and "edited: tampered" in done.stdout and picture.name in done.stdout, done.stdout
 
 
 def test_finished_and_changed(trained):

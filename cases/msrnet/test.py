@@ -22,6 +22,7 @@ from common.datasets import picture_files
 from common.errors import Negative, UserError, listed, start
 from common.images import open_picture, read_bytes, read_image, tiled, to_bytes, write_image
 from common.lol import shares_scene_with_evaluation
+from common.metrics import fidelity
 from common.progress import watch
 from common.run import Run
 
@@ -85,7 +86,7 @@ def benchmark(run, model, weights):
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     content = results.finish([Path(name).stem for name in pairs.names])
-    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path),
+    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs=pairs.inputs(),
                seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
     show(run, content, results)
     return fails(results)
@@ -148,12 +149,6 @@ def judged(results, item, method, picture, low, high, parameters):
 def tensor(rgb8):
     """An 8-bit picture as (1, 3, h, w) float32 in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(rgb8)).permute(2, 0, 1)[None].float() / 255
-
-
-def fidelity(picture, high):
-    """PSNR and both SSIM of an 8-bit picture against its target."""
-    a, b = tensor(picture), tensor(high)
-    return {name: getattr(metrics, name)(a, b).item() for name in ("psnr", "ssim", "ssim_gray")}
 
 
 def no_reference(picture, low, parameters):
@@ -220,7 +215,7 @@ def enhance_own(run, model, weights):
         before = no_reference(low, low, parameters) | of_input(low)
         results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
     results.finish(items)
-    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path))
+    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path), inputs=dict(zip(items, map(str, paths))))
     run.say(f"{len(items) - len(results.failures())} picture(s) brightened: {run.options.output or results.final / 'images' / 'network'}; "
             f"numbers: {results.final / 'items.csv'}")
     return fails(results)
