@@ -204,7 +204,7 @@ def best_fit(a, b, starts, gain_bias=False):
         if start is None or refusal(torch.as_tensor(start), (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])):
             continue
         H = refine(a, b, start, gain_bias).H_ba
-        new, mask = residual(a, b, H, gain_bias)
+        new, mask = residual(a, b, H.numpy(), gain_bias)
         if best is not None:
             _, old, old_mask = best
             common = mask & old_mask

@@ -119,22 +119,25 @@ def content(stitched, warps, features, side=VGG_SIDE):
 def repaint_terms(stitched, warps, features, settings):
     """The paper's terms of stage 2, weighted: 100 L_low, L_high, L_cs; L = content_weight (C_1 + C_2) + 2 seam.
 
-    features: see content(); None leaves the content terms to the plain squared difference inside each picture's own region and says so in the log
-    under the same name. The seam bands of the canvas are those of 256 x 256 enlarged, as in the released code.
+    features: a perceptual.Perceptual; None: see pixels(). The seam bands of the canvas are those of 256 x 256 enlarged, as in the released code.
     """
     small = warps.resized(stitched.low.shape[2:])
     bands_low = seam_masks(small.mask_a, small.mask_b)
     bands = tuple(F.interpolate(band, warps.a.shape[2:], mode="bilinear", align_corners=False) for band in bands_low)
     terms = {}
     for name, picture, seen, along, weight in (("low", stitched.low, small, bands_low, 100.0), ("high", stitched.high, warps, bands, 1.0)):
-        alike = settings.content_weight * content(picture, seen, features, settings.perceptual_side) if features else pixels(picture, seen)
+        if features:
+            by, heavy = (features.low, features.weight_low) if name == "low" else (features.high, features.weight_high)
+            alike = heavy * content(picture, seen, by, settings.perceptual_side)
+        else:
+            alike = pixels(picture, seen)
         terms |= {f"content_{name}": weight * alike, f"seam_{name}": weight * 2 * seam(picture, seen, along)}
     shrunk = F.interpolate(stitched.high, stitched.low.shape[2:], mode="bilinear", antialias=True, align_corners=False)
     return terms | {"consistency": 2 * (shrunk - stitched.low).abs().mean()}
 
 
 def pixels(picture, warps):
-    """What stands in for the content term without features: mean |S - W| over what only one picture shows, the nearer of both in the overlap."""
+    """What stands in for the content term without features: mean |S - W| where one picture is alone, to the nearer of both in the overlap."""
     off_a, off_b = ((picture - warped).abs().mean(dim=1, keepdim=True) for warped in (warps.a, warps.b))
     off = torch.where(warps.overlap, torch.minimum(off_a, off_b), torch.where(warps.mask_a, off_a, off_b))
     union = warps.mask_a | warps.mask_b
