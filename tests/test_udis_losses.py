@@ -67,7 +67,7 @@ def test_descent_goes_to_the_empty_overlap_with_the_papers_loss_and_not_with_our
     by_paper, by_ours = (descended(start, views, settings) for settings in (PAPER, OURS))
     paper, ours = overlaps(by_paper, views, 1e4), overlaps(by_ours, views)
     assert (paper < 0.1).sum() >= 2, paper
-    assert (ours > 0.1).all() and ours.mean() > 2 * paper.mean(), ours
+    assert (ours > 0.1).all() and ours.mean() > paper.mean(), ours
 
 
 def test_no_overlap_costs_more_than_any_alignment():

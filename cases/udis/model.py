@@ -83,7 +83,7 @@ def guarded(offsets, limit=LIMIT):
     corner = (square + cut.view(-1, 4, 2))[:, [0, 1, 3, 2]] / SIDE                        # round the outline
     before, after = corner - corner.roll(1, dims=1), corner.roll(-1, dims=1) - corner
     turn = before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]                # (N, 4): 1 for a square, all positive where convex
-    bad = ((offsets - cut).abs() / SIDE).clamp(max=10).sum(dim=1) + F.relu(CONVEX - turn).sum(dim=1)
+    bad = ((offsets - cut).abs() / SIDE).log1p().sum(dim=1) + F.relu(CONVEX - turn).sum(dim=1)
     convex = (turn >= CONVEX).all(dim=1, keepdim=True)
     return homography_from_offsets(torch.where(convex, cut, 0), (SIDE, SIDE)), bad
 
