@@ -145,23 +145,23 @@ def pixels(picture, warps):
 
 
 def cut_terms(stitched, warps, settings):
-    """Ours, for a share of A that decides: what the seam costs, on both branches.
+    """Ours, for a share s of A that decides: what the passage from one picture to the other costs, on both branches; d = mean_c |W1 - W2|.
 
-    cut: sum over neighbours p, q in the overlap of |s_p - s_q| (d_p + d_q) / 2, d = mean_c |W1 - W2|: the cost of a minimal cut, for soft shares
-    as well; over the square root of the overlap's area, a length. mixing: mean over the overlap of 4 s (1 - s) d: ghosts.
+    cut: sum over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the overlap: a seam is cheap where the pictures agree,
+    and along the overlap's border it is as dear as inside. mixing: sum over the overlap of 4 s (1 - s) d: ghosts. Both over the square root of
+    the overlap's area, a length. A straight passage of width w costs cut_weight / w + mixing_weight 2 w / 3 times d: their ratio sets the width.
     """
     small = warps.resized(stitched.low.shape[2:])
     terms = {}
     for name, share, seen in (("low", stitched.share_low, small), ("high", stitched.share, warps)):
-        both = seen.overlap.float()
+        both, union = seen.overlap.float(), (seen.mask_a | seen.mask_b).float()
         d = (seen.a - seen.b).abs().mean(dim=1, keepdim=True) * both
-        area = both.sum(dim=(1, 2, 3)).clamp(min=1)
+        length = both.sum(dim=(1, 2, 3)).clamp(min=1).sqrt()
         cut = 0
         for axis in (2, 3):
-            p, q = (slice(None, -1), slice(1, None))
-            first, second = ((slice(None),) * axis + (part,) for part in (p, q))
-            cost = (d[first] + d[second]) / 2 * both[first] * both[second]
-            cut = cut + ((share[first] - share[second]).abs() * cost).sum(dim=(1, 2, 3))
-        terms[f"cut_{name}"] = settings.cut_weight * (cut / area.sqrt()).mean()
-        terms[f"mixing_{name}"] = settings.mixing_weight * ((4 * share * (1 - share) * d).sum(dim=(1, 2, 3)) / area).mean()
+            p, q = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+            cost = (d[p] + d[q]) / (both[p] + both[q]).clamp(min=1) * union[p] * union[q]
+            cut = cut + ((share[p] - share[q]).square() * cost).sum(dim=(1, 2, 3))
+        terms[f"cut_{name}"] = settings.cut_weight * (cut / length).mean()
+        terms[f"mixing_{name}"] = settings.mixing_weight * ((4 * share * (1 - share) * d).sum(dim=(1, 2, 3)) / length).mean()
     return terms

@@ -66,7 +66,7 @@ class PaperHomography(nn.Module):
         return Prediction(offsets, stages)
 
 
-LIMIT = 96.0                      # pixels of 128: corners that a guarded homography moves farther stop there
+LIMIT = 112.0                     # pixels of 128: corners that a guarded homography moves farther stop there
 CONVEX = 0.05                     # least turn at a corner of B's outline, over that of a square
 
 
