@@ -45,7 +45,7 @@ CAPTIONS = {
         "论文损失函数的退化：在 {item} 上将图像 2 向一侧移出画面。消融损失降至 0，低于真实对齐处(虚线)；带铰链项的掩膜均值则不会",
         "Two curves over the shift, one of which falls to zero", "随位移变化的两条曲线，其中一条降为零"),
     "classical": Caption(
-        None, "The classical way in five steps on {item} (common/classical.py): detect {points} points, match {matches}, RANSAC keeps {inliers} (green), "
+        None, "The classical way in five steps on {item}: {points} points detected, {matches} matched, {inliers} kept by RANSAC (green), "
         "warp, blend",
         "传统方法的五个步骤，以 {item} 为例(common/classical.py)：检测 {points} 个特征点，匹配 {matches} 对，"
         "RANSAC 保留 {inliers} 对(绿色)，变形，融合",
