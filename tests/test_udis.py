@@ -3,6 +3,7 @@ import csv
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -104,7 +105,7 @@ def test_the_domain_copies_a_and_puts_markers_where_they_belong():
         ys, xs = (warps.b[0, 0] > 0.5).nonzero(as_tuple=True)
         near = (xs - (u - left)).abs() + (ys - (v - top)).abs() < 5
         assert abs(xs[near].double().mean() - (u - left)) < 0.6 and abs(ys[near].double().mean() - (v - top)) < 0.6
-    assert warps.depth_a.max() == 30 and (warps.depth_b[warps.mask_b] > 0).all() and (warps.depth_b[~warps.mask_b] == 0).all()
+    assert warps.depth_a.max() == 29.5 and (warps.depth_b[warps.mask_b] > 0).all() and (warps.depth_b[~warps.mask_b] == 0).all()
 
 
 def test_the_identity_returns_the_input_bit_for_bit():
@@ -124,11 +125,11 @@ def test_the_released_codes_sampler_costs_decibels(shared):
     assert released == pytest.approx(17.86, abs=0.02) and repaired == pytest.approx(22.88, abs=0.02)
 
 
-def test_a_homography_of_128_pixels_aligns_at_full_size_as_well(shared):
+def test_a_homography_of_128_pixels_aligns_at_full_size_as_well():
     """One convention: the true H at 128, scaled with the half pixel, fits at 512 as at 128."""
     photo = squashed(build("photos") / "01.png")
     pair = make_pair(photo, (20, 10), np.array([3, -8, 12, 5, -9, 4, 7, -2]), label=False)
-    big = [np.ascontiguousarray(np.repeat(np.repeat(picture, 4, axis=0), 4, axis=1)) for picture in (pair.a, pair.b)]
+    big = [cv2.resize(picture, (512, 512), interpolation=cv2.INTER_LINEAR) for picture in (pair.a, pair.b)]
     from common.geometry import rescale
     H = torch.from_numpy(pair.H_ba)
     small, large = (quality.aligned(methods.Answer(each), *pictures)["psnr_overlap"] for each, pictures in
@@ -140,17 +141,20 @@ def test_a_homography_of_128_pixels_aligns_at_full_size_as_well(shared):
 
 # ---- stage 2 ------------------------------------------------------------------------------------------------------------------------
 
-def test_the_mask_form_starts_as_feathering_and_copies_what_is_alone(warps):
+def test_the_mask_form_starts_on_the_line_of_equal_depth_and_copies_what_is_alone(warps):
     model = UDIS(width=8).eval()
     with torch.inference_mode():
         stitched = model(warps)
-    assert torch.allclose(stitched.share[warps.overlap], warps.feather()[warps.overlap], atol=1e-5)
+    deeper = warps.depth_a > 1.5 * warps.depth_b, warps.depth_b > 1.5 * warps.depth_a
+    assert (stitched.share[warps.overlap & deeper[0]] > 0.9).all() and (stitched.share[warps.overlap & deeper[1]] < 0.1).all()
     network = decisive()
     with torch.inference_mode():
         stitched = network(warps)
     alone = (warps.mask_a ^ warps.mask_b).expand_as(warps.a)
     assert torch.equal(stitched.high[alone], (warps.a + warps.b)[alone])
-    assert (stitched.share[warps.overlap] - warps.feather()[warps.overlap]).abs().max() > 0.1
+    assert (stitched.share - model(warps).share).abs().max() > 0.1
+    at_border = warps.overlap & (warps.depth_b < 1) & (warps.depth_a > 30), warps.overlap & (warps.depth_a < 1) & (warps.depth_b > 30)
+    assert at_border[0].any() and (stitched.share[at_border[0]] > 0.95).all() and (stitched.share[at_border[1]] < 0.05).all()
     low, high = torch.minimum(warps.a, warps.b), torch.maximum(warps.a, warps.b)
     both = warps.overlap.expand_as(warps.a)
     assert (stitched.high[both] >= low[both] - 1e-5).all() and (stitched.high[both] <= high[both] + 1e-5).all()
@@ -174,7 +178,7 @@ def test_quality_measures_say_what_they_should(warps):
     values = {row: quality.measured(made, warps) for row, made in rows.items()}
     assert list(values) == methods.JOINED
     assert values["seam"]["ghost"] < 0.3 * values["average"]["ghost"] and values["average"]["content_psnr"] == float("inf")
-    assert values["reconstructed"] == pytest.approx(values["feather"], abs=1e-3)          # untrained: feathering
+    assert values["seam"]["ghost"] < values["reconstructed"]["ghost"] < values["feather"]["ghost"]        # untrained: a narrow feather
     assert values["feather"]["seam_error"] < values["average"]["seam_error"]
     noisy = rows["average"]._replace(picture=(rows["average"].picture + 0.1 * torch.randn(warps.a.shape)).clamp(0, 1))
     assert 18 < quality.measured(noisy, warps)["content_psnr"] < 23

@@ -213,14 +213,16 @@ class PaperReconstruction(nn.Module):
 class MaskReconstruction(nn.Module):
     """Ours: both branches decide instead of painting. What only one picture shows is copied; in the overlap each pixel is A's, B's, or between.
 
-    The share of A is d_a e^s / (d_a e^s + d_b), d the depths inside the pictures, s what the branches say: 1 at B's border and 0 at A's
-    whatever they say, so no step can show there; s = 0, as they begin, is feathering. width 16: 486,000 + 42,000 parameters.
+    The share of A is sigmoid(k (log d_a - log d_b + s)), d the depths inside the pictures, s what the branches say, k how narrow the passage is: a
+    seam that begins (s = 0) on the line of equal depth and is moved by s. Since s is limited, A's share is 1 at B's border and 0 at A's whatever
+    they say: no step can show there. width 16: 482,881 + 40,897 parameters, and k.
     """
-    RANGE = 8.0                   # of s: e^8 is a hard seam
+    RANGE = 3.0                   # of s: the seam comes to where one depth is e^3 = 20 times the other
 
     def __init__(self, width=16):
         super().__init__()
         self.low, self.high = UNet(8, width, outputs=1), HighResolution(9, width, outputs=1)
+        self.narrow = nn.Parameter(torch.tensor(8.0))                                    # k
         for last in (self.low.last, self.high.last):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -230,11 +232,12 @@ class MaskReconstruction(nn.Module):
         """Both pictures and both masks."""
         return torch.cat([2 * warps.a - 1, 2 * warps.b - 1, warps.mask_a.to(warps.a.dtype), warps.mask_b.to(warps.a.dtype)], dim=1)
 
-    @classmethod
-    def share(cls, warps, answer):
-        s = (cls.RANGE * torch.tanh(answer.float() / cls.RANGE)).exp()
-        of_a = warps.depth_a * s
-        return torch.where(warps.overlap, of_a / (of_a + warps.depth_b).clamp(min=1e-6), warps.mask_a.to(of_a.dtype))
+    def share(self, warps, answer):
+        """A's share (N, 1, H, W) from what the branches say."""
+        s = self.RANGE * torch.tanh(answer.float() / self.RANGE)
+        depth_a, depth_b = (depth.clamp(min=0.1).log() for depth in (warps.depth_a, warps.depth_b))
+        of_a = torch.sigmoid(self.narrow * (depth_a - depth_b + s))
+        return torch.where(warps.overlap, of_a, warps.mask_a.to(of_a.dtype))
 
     def look(self, warps):
         """What the low-resolution branch says of the whole canvas: s (N, 1, 256, 256). The aspect is not kept."""
