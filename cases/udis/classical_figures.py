@@ -24,12 +24,11 @@ def draw_classical(folder, pairs, item):
     H_ba = torch.eye(3, dtype=torch.float64) if H is None else torch.from_numpy(H)
     warps, _ = domain(a, b, H_ba)                                                          # 4 warp
     blended = Joined(warps.joined(warps.feather()), warps.mask_a)                          # 5 blend
-    dots = a.copy()
-    for x, y in query.points:
-        cv2.circle(dots, (round(x), round(y)), 2, (213, 94, 0), 1, cv2.LINE_AA)
-    height = max(len(a), len(b))
-    beside = np.zeros((height, a.shape[1] + b.shape[1], 3), np.uint8)
+    beside = np.zeros((max(len(a), len(b)), a.shape[1] + b.shape[1], 3), np.uint8)
     beside[:len(a), :a.shape[1]], beside[:len(b), a.shape[1]:] = a, b
+    dots = beside.copy()
+    for x, y in [*query.points, *(train.points + (a.shape[1], 0))]:
+        cv2.circle(dots, (round(x), round(y)), 2, (213, 94, 0), 1, cv2.LINE_AA)
     shown = max(1, len(found) // 120)
     for (x, y), (u, v), good in list(zip(points_a, points_b, inliers))[::shown]:
         cv2.line(beside, (round(x), round(y)), (round(u) + a.shape[1], round(v)), (0, 158, 115) if good else (213, 94, 0), 1, cv2.LINE_AA)

@@ -18,12 +18,13 @@ from cases.udis.captions import CAPTIONS
 from cases.udis.classical_figures import draw_classical, draw_opencv
 from cases.udis.data import photographed
 from cases.udis.losses import blanked, masked, seam_masks
-from cases.udis.methods import ALIGNED, IDENTITY, JOINED, SIZES, answers, by_keypoints, domain, joined, refined
+from cases.udis.methods import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, checked, domain, joined, refined
 from cases.udis.model import UDIS
 from common import figures
 from common.classical import SIFT, matched
 from common.datasets import to_tensor
 from common.errors import start
+from common.estimators import network_estimate
 from common.geometry import homography_from_offsets, overlap, rescale, transform, warp
 from common.images import to_bytes
 from common.run import Run
@@ -37,9 +38,9 @@ def main(argv=None):
     model = run.load(UDIS, weights)
     pairs = photographed(run.config.data.test.root or run.config.data.root, "testing")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
-    example = next((name for name in ("udisd_demo1", "rew_tower") if name in pairs.names), pairs.names[0])
+    example = next((name for name in ("udisd_demo1", "spw_01") if name in pairs.names), pairs.names[0])
     lines = read_items(run, pairs.set_name)
-    draw_pipeline(folder, run, model, pairs, example)
+    draw_pipeline(folder, run, model, pairs, "spw_01" if "spw_01" in pairs.names else example)
     draw_examples(folder, run, model, pairs, "B4.2_scenes", scenes(pairs))
     draw_examples(folder, run, model, pairs, "B4.3_overlap", by_overlap(pairs))
     draw_parallax(folder, pairs)
@@ -80,8 +81,8 @@ def written(value):
 
 
 def stitched(run, model, a, b):
-    """(Warps, {row: Joined}, H_ba) of a pair at its refined homography."""
-    found = answers(model, a, b, run.device, run.config.test.refine.start)["refined"]
+    """(Warps, {row: Joined}, H_ba) of a pair at its refined homography, from keypoints and network."""
+    found = refined(a, b, [by_keypoints(a, b, SIFT), checked(network_estimate(model, a, b, run.device), a, b)])
     H = IDENTITY if found.H_ba is None else found.H_ba
     warps, _ = domain(a, b, H)
     return warps, joined(model, warps, run.device), H
@@ -167,6 +168,7 @@ def draw_parallax(folder, pairs):
         a, b = pairs.pair(pairs.names.index(item))
         points_a, residuals = real_residuals(a, b)
         axis.imshow(a)
+        axis.autoscale(False)
         for (x, y), (dx, dy) in zip(points_a, residuals):
             axis.plot([x, x + 3 * dx], [y, y + 3 * dy], lw=0.8, color=figures.COLOURS[1])
         length = np.hypot(*residuals.T) if len(residuals) else np.zeros(1)
