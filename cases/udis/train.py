@@ -199,11 +199,11 @@ def validate_warps(model, pairs, places, run):
 
 
 @torch.inference_mode()
-def validate_joined(model, training, aligner, run, most=8):
+def validate_joined(model, training, aligner, run):
     """Means over the first pairs that train. form=mask is chosen by ghost plus seam_step, form=paper, which can lose content, by content_psnr."""
     model.eval()
     values = []
-    for place in range(min(most, run.config.train.validate_pairs, len(training))):
+    for place in range(min(run.config.train.validate_pairs, len(training))):
         views = training[0, place]
         warps = aligner.warps(views._replace(a=views.a[None], b=views.b[None], name=[views.name]))
         warps = type(warps)(*(each.cpu() for each in warps))
