@@ -186,19 +186,22 @@ def test_weight_of_the_content_term_follows_the_blur(shared):
 
 
 def test_a_cut_costs_least_where_the_pictures_agree(halves):
-    """A vertical cut through columns that agree is cheaper than one that does not; a hard one mixes nothing, a soft one mixes."""
-    settings = Settings(cut_weight=1.0, mixing_weight=1.0)
+    """A seam through columns that agree costs nothing, one that does not its differences, one along the overlap's border still more."""
+    settings = Settings(path_weight=1.0, step_weight=1.0, seam_weight=1.0)
     b = halves.b.clone()
-    b[..., 50:] = (b[..., 50:] + 0.5) * halves.mask_b[..., 50:]                            # they differ right of column 50
+    b[..., 48:] = (b[..., 48:] + 0.5) * halves.mask_b[..., 48:]                           # they differ right of column 48
     warps = halves._replace(b=b)
 
-    def terms(share):
-        small = torch.nn.functional.interpolate(share, (256, 256))
-        return losses.cut_terms(Settings(low=torch.zeros(1, 3, 256, 256), share_low=small, share=share), warps, settings)
-    column = torch.arange(96.0).expand(1, 1, 64, 96)
-    good, bad = ((column < edge).float() for edge in (45, 55))
-    soft = ((60 - column) / 24).clamp(0, 1)
-    assert terms(good)["cut_high"].item() == pytest.approx(0, abs=1e-6) and terms(good)["mixing_high"] == 0
-    assert terms(bad)["cut_high"].item() == pytest.approx(0.5 * 64 / (64 * 24) ** 0.5, rel=1e-3)
-    assert terms((column < 60).float())["cut_high"] >= terms(bad)["cut_high"] - 1e-4          # no free seam along the overlap's border
-    assert terms(soft)["mixing_high"] > 0.1 and terms(soft)["cut_high"] < 0.1 * terms(bad)["cut_high"]
+    def terms(edge, narrow):
+        share = torch.sigmoid(narrow * (edge - 0.5 - torch.arange(96.0))).expand(1, 1, 64, 96)
+        share = torch.where(warps.overlap, share, warps.mask_a.float())
+        small = warps.resized((256, 256))
+        low = torch.nn.functional.interpolate(share, (256, 256))
+        made = Settings(low=small.joined(low), high=warps.joined(share), share_low=low, share=share, narrow=narrow)
+        found = losses.cut_terms(made, warps, settings)
+        return {name: value.item() * (64 * 24) ** 0.5 / 64 / 0.5 for name, value in found.items()}       # per pixel of the seam, in units of d
+    good, bad, border = (terms(edge, 2.0) for edge in (43, 53, 60))
+    assert good["path_high"] < 1e-3 and good["step_high"] < 1e-3
+    assert bad["path_high"] == pytest.approx(1, abs=0.05) and bad["step_high"] == pytest.approx(1 / 3, abs=0.2)
+    assert terms(53, 1.0)["path_high"] == pytest.approx(1, abs=0.1)                       # whatever the width
+    assert sum(border.values()) > 1.5 * sum(bad.values()) and border["seam_high"] > 2

@@ -44,8 +44,8 @@ def draw_opencv(folder, pairs):
     """Who manages which pair: SIFT, ORB, OpenCV's Stitcher in both modes; median seconds in the figure alone (they differ by machine)."""
     places = np.linspace(0, len(pairs) - 1, min(COMPARED, len(pairs))).astype(int)
     methods = {"SIFT": lambda a, b: by_keypoints(a, b, SIFT).H_ba is not None, "ORB": lambda a, b: by_keypoints(a, b, ORB).H_ba is not None,
-               "Stitcher, panorama": lambda a, b: stitcher(a, b, cv2.Stitcher_PANORAMA),
-               "Stitcher, scans": lambda a, b: stitcher(a, b, cv2.Stitcher_SCANS)}
+               "Stitcher,\npanorama": lambda a, b: stitcher(a, b, cv2.Stitcher_PANORAMA),
+               "Stitcher,\nscans": lambda a, b: stitcher(a, b, cv2.Stitcher_SCANS)}
     done, seconds = np.zeros((len(places), len(methods)), int), np.zeros((len(places), len(methods)))
     for y, place in enumerate(places):
         a, b = pairs.pair(place)
@@ -62,7 +62,7 @@ def draw_opencv(folder, pairs):
     axis.set_yticks(range(len(places)), [pairs.names[place] for place in places])
     axis.grid(False)
     rows = [[pairs.names[place], *map(int, done[y])] for y, place in enumerate(places)]
-    folder.save(figure, "opencv", ["item", *methods], rows, count=len(places), set=pairs.set_name)
+    folder.save(figure, "opencv", ["item", *(name.replace("\n", " ") for name in methods)], rows, count=len(places), set=pairs.set_name)
 
 
 def stitcher(a, b, mode):

@@ -147,21 +147,24 @@ def pixels(picture, warps):
 def cut_terms(stitched, warps, settings):
     """Ours, for a share s of A that decides: what the passage from one picture to the other costs, on both branches; d = mean_c |W1 - W2|.
 
-    cut: sum over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the overlap: a seam is cheap where the pictures agree,
-    and along the overlap's border it is as dear as inside. mixing: sum over the overlap of 4 s (1 - s) d: ghosts. Both over the square root of
-    the overlap's area, a length. A straight passage of width w costs cut_weight / w + mixing_weight 2 w / 3 times d: their ratio sets the width.
+    path: k / 4 times the sum over the overlap of 4 s (1 - s) d, the differences under the passage, whatever its width: a soft minimal cut. step: sum
+    over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the overlap. seam: the paper's, sums of |S - W1| B1 and
+    |S - W2| B2 instead of means: no passage along the borders. All over the square root of the overlap's area, a length.
     """
     small = warps.resized(stitched.low.shape[2:])
     terms = {}
-    for name, share, seen in (("low", stitched.share_low, small), ("high", stitched.share, warps)):
+    for name, share, picture, seen in (("low", stitched.share_low, stitched.low, small), ("high", stitched.share, stitched.high, warps)):
         both, union = seen.overlap.float(), (seen.mask_a | seen.mask_b).float()
         d = (seen.a - seen.b).abs().mean(dim=1, keepdim=True) * both
         length = both.sum(dim=(1, 2, 3)).clamp(min=1).sqrt()
-        cut = 0
+        step = 0
         for axis in (2, 3):
             p, q = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
             cost = (d[p] + d[q]) / (both[p] + both[q]).clamp(min=1) * union[p] * union[q]
-            cut = cut + ((share[p] - share[q]).square() * cost).sum(dim=(1, 2, 3))
-        terms[f"cut_{name}"] = settings.cut_weight * (cut / length).mean()
-        terms[f"mixing_{name}"] = settings.mixing_weight * ((4 * share * (1 - share) * d).sum(dim=(1, 2, 3)) / length).mean()
+            step = step + ((share[p] - share[q]).square() * cost).sum(dim=(1, 2, 3))
+        along = sum(((picture - warped).abs().mean(dim=1, keepdim=True) * band).sum(dim=(1, 2, 3))
+                    for warped, band in zip((seen.a, seen.b), seam_masks(seen.mask_a, seen.mask_b)))
+        path = stitched.narrow / 4 * (4 * share * (1 - share) * d).sum(dim=(1, 2, 3))
+        terms |= {f"path_{name}": settings.path_weight * (path / length).mean(), f"step_{name}": settings.step_weight * (step / length).mean(),
+                  f"seam_{name}": settings.seam_weight * (along / length).mean()}
     return terms

@@ -124,7 +124,13 @@ class Warps(NamedTuple):
         def area(x):
             return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
         mask_a, mask_b = (area(mask.to(self.a.dtype)) >= STRICT for mask in (self.mask_a, self.mask_b))
-        return Warps(area(self.a) * mask_a, area(self.b) * mask_b, mask_a, mask_b, area(self.depth_a) * mask_a, area(self.depth_b) * mask_b)
+        scale = (size[0] * size[1] / (self.a.shape[2] * self.a.shape[3])) ** 0.5              # depths are pixels
+        depth_a, depth_b = (area(depth) * mask * scale for depth, mask in ((self.depth_a, mask_a), (self.depth_b, mask_b)))
+        return Warps(area(self.a) * mask_a, area(self.b) * mask_b, mask_a, mask_b, depth_a, depth_b)
+
+    def exchanged(self):
+        """The same with the roles of A and B exchanged."""
+        return Warps(self.b, self.a, self.mask_b, self.mask_a, self.depth_b, self.depth_a)
 
     def crop(self, box):
         """The part inside box = (top, left, bottom, right)."""
@@ -185,6 +191,7 @@ class Stitched(NamedTuple):
     high: Tensor
     share_low: Tensor | None = None
     share: Tensor | None = None
+    narrow: float = 1.0           # k: the passage from one picture to the other is about 4 / k pixels wide
 
 
 class PaperReconstruction(nn.Module):
@@ -213,16 +220,16 @@ class PaperReconstruction(nn.Module):
 class MaskReconstruction(nn.Module):
     """Ours: both branches decide instead of painting. What only one picture shows is copied; in the overlap each pixel is A's, B's, or between.
 
-    The share of A is sigmoid(k (log d_a - log d_b + s)), d the depths inside the pictures, s what the branches say, k how narrow the passage is: a
-    seam that begins (s = 0) on the line of equal depth and is moved by s. Since s is limited, A's share is 1 at B's border and 0 at A's whatever
-    they say: no step can show there. width 16: 482,881 + 40,897 parameters, and k.
+    The share of A is sigmoid(k ((1 + r) d_a - (1 - r) d_b) / 2), d the depths inside the pictures, r in (-1, 1) what the branches say: a seam that
+    begins (r = 0) on the line of equal depth and is moved by r, with a passage of about 4 / k pixels. At B's border A's share is near 1 and at A's
+    near 0 whatever they say. The low-resolution branch is asked both ways round and the difference counts: neither picture can be preferred for
+    being the first. width 16: 482,881 + 40,897 parameters.
     """
-    RANGE = 3.0                   # of s: the seam comes to where one depth is e^3 = 20 times the other
+    NARROW, REACH = 0.6, 0.95     # k; largest r: one depth is then 39 times the other
 
     def __init__(self, width=16):
         super().__init__()
         self.low, self.high = UNet(8, width, outputs=1), HighResolution(9, width, outputs=1)
-        self.narrow = nn.Parameter(torch.tensor(8.0))                                    # k
         for last in (self.low.last, self.high.last):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -232,27 +239,30 @@ class MaskReconstruction(nn.Module):
         """Both pictures and both masks."""
         return torch.cat([2 * warps.a - 1, 2 * warps.b - 1, warps.mask_a.to(warps.a.dtype), warps.mask_b.to(warps.a.dtype)], dim=1)
 
-    def share(self, warps, answer):
+    def share(self, warps, answer, narrow=NARROW):
         """A's share (N, 1, H, W) from what the branches say."""
-        s = self.RANGE * torch.tanh(answer.float() / self.RANGE)
-        depth_a, depth_b = (depth.clamp(min=0.1).log() for depth in (warps.depth_a, warps.depth_b))
-        of_a = torch.sigmoid(self.narrow * (depth_a - depth_b + s))
+        r = self.REACH * torch.tanh(answer.float())
+        of_a = torch.sigmoid(narrow / 2 * ((1 + r) * warps.depth_a - (1 - r) * warps.depth_b))
         return torch.where(warps.overlap, of_a, warps.mask_a.to(of_a.dtype))
 
     def look(self, warps):
-        """What the low-resolution branch says of the whole canvas: s (N, 1, 256, 256). The aspect is not kept."""
-        return self.low(self.inputs(warps.resized((LOW, LOW))))
+        """What the low-resolution branch says of the whole canvas: (N, 1, 256, 256). The aspect is not kept."""
+        small = warps.resized((LOW, LOW))
+        return self.low(self.inputs(small)) - self.low(self.inputs(small.exchanged()))
 
-    def join(self, warps, hint):
-        """(picture, share of A) of a canvas or a part of it; hint: look()'s answer at its size."""
-        share = self.share(warps, hint + self.high(torch.cat([self.inputs(warps), hint], dim=1)))
+    def join(self, warps, hint, narrow=NARROW):
+        """(picture, share of A) of a canvas or a part of it; hint: look()'s answer at its size, which the high branch moves by a little."""
+        detail = 0.3 * torch.tanh(self.high(torch.cat([self.inputs(warps), hint], dim=1)))
+        share = self.share(warps, hint + detail, narrow)
         return warps.joined(share), share
 
     def forward(self, warps):
+        """Stitched. While training the passage is up to eight times as wide, at random, so that a seam feels what lies beside it."""
+        narrow = self.NARROW * (8 ** -torch.rand(()).item() if self.training else 1)
         small, hint = warps.resized((LOW, LOW)), self.look(warps)
-        share_low = self.share(small, hint)
-        high, share = self.join(warps, enlarged(hint, warps.a.shape[2:]))
-        return Stitched(small.joined(share_low), high, share_low, share)
+        share_low = self.share(small, hint, narrow)
+        high, share = self.join(warps, enlarged(hint, warps.a.shape[2:]), narrow)
+        return Stitched(small.joined(share_low), high, share_low, share, narrow)
 
 
 def enlarged(hint, size):

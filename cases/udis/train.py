@@ -89,7 +89,7 @@ def reconstruct(run, cfg):
         warps = turned(aligner.warps(views))
         with run.autocast():
             stitched = model(warps)
-        stitched = type(stitched)(*(each if each is None else each.float() for each in stitched))
+        stitched = type(stitched)(*(each.float() if torch.is_tensor(each) else each for each in stitched))
         terms = repaint_terms(stitched, warps, features, cfg.train) if stitched.share is None else cut_terms(stitched, warps, cfg.train)
         run.descend(optimizer, cfg.train.clip, **terms)
         after_step(run, model, average, schedule)
@@ -165,7 +165,7 @@ def turned(warps):
     """The warps mirrored, upside down, transposed, and with their roles exchanged, each half of the time (torch's generator)."""
     swap, transpose, upside_down, mirror = (torch.rand(4) < 0.5).tolist()
     if swap:
-        warps = type(warps)(warps.b, warps.a, warps.mask_b, warps.mask_a, warps.depth_b, warps.depth_a)
+        warps = warps.exchanged()
     axes = [axis for axis, wanted in ((2, upside_down), (3, mirror)) if wanted]
     return type(warps)(*((each.mT if transpose else each).flip(axes).contiguous() for each in warps))
 
