@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.clips import fitted, synthetic, write_list, write_sequence
 from common.config import ROOT
 from common.errors import UserError, start
 from common.files import part_of, sha256
@@ -61,7 +62,24 @@ def low_light_pairs(folder):
                 write(folder / split / "low" / file, (255 * low + 0.5).astype(np.uint8))
 
 
-SAMPLES = {"LOL": low_light_pairs}
+def tracking_sequences(folder):
+    """GOT-10k's layout: 6 sequences to train on and 3 to test on, 30 frames of 320 x 240: a patch of one photograph moves over another."""
+    splits = {"train": ["astronaut.png", "motorcycle_left.png", "rocket.jpg"], "val": ["coffee.png", "chelsea.png", "coins.png"]}
+    for split, photographs in splits.items():
+        names = []
+        for number in range(6 if split == "train" else 3):
+            rng = np.random.default_rng([number, len(photographs[0])])
+            background, source = (photograph(photographs[(number + shift) % 3]) for shift in (0, 1 + number // 3))
+            side = int(min(source.shape[:2]) * rng.uniform(0.3, 0.5))
+            top, left = (int(rng.integers(room - side + 1)) for room in source.shape[:2])
+            width, height = (int(value) for value in rng.integers(44, 76, 2))
+            patch = fitted(source[top:top + side, left:left + side], (width, height))
+            names.append(f"GOT-10k_{split.capitalize()}_{number + 1:06d}")
+            write_sequence(folder / split / names[-1], synthetic(rng, background, patch, turn=1.0))
+        write_list(folder / split, names)
+
+
+SAMPLES = {"LOL": low_light_pairs, "GOT-10k": tracking_sequences}
 
 
 def build(name=None, folder=None):
@@ -95,7 +113,7 @@ def is_whole(folder):
 
 def stamp(folder):
     """What a set should look like: digests of the recipe and of every file, as text."""
-    recipe = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in ("samples.py", "lowlight.py")))
+    recipe = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in ("samples.py", "lowlight.py", "clips.py")))
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name not in (STAMP, ".DS_Store", "Thumbs.db"))
     return "\n".join([recipe.hexdigest(), *(f"{sha256(path)}  {path.relative_to(folder).as_posix()}" for path in files), ""])
 

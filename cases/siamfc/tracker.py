@@ -255,7 +255,8 @@ def checked_box(box, shape):
     elif values[0] > shape[1] or values[1] > shape[0] or values[0] + values[2] <= 1 or values[1] + values[3] <= 1:
         problem = f"a box that touches the frame of {shape[1]} x {shape[0]} pixels was expected (1-based x, y of its corner)"
     if problem:
-        raise UserError(f"no target there: box {', '.join(f'{value:g}' for value in values)}: {problem}: give x,y,w,h of the target in the first frame")
+        raise UserError(f"no target there: box {', '.join(f'{value:g}' for value in values)}: {problem}: "
+                        "give x,y,w,h of the target in the first frame")
     return values
 
 
