@@ -36,7 +36,7 @@ def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True,
     other = Walk(rng, shape, size)
     colours = patch[..., [1, 2, 0]]
     pan = rng.uniform(0, 1, (2, 2)) * (backdrop.shape[1] - width, backdrop.shape[0] - height)      # from one corner to another
-    light = rng.uniform(0.75, 1.25, 2)
+    light = rng.permutation([rng.uniform(0.5, 0.8), rng.uniform(1.1, 1.4)])           # the day breaks, or ends
     first, last = (frames // 3, frames // 3 + max(4, frames // 5)) if occluder else (frames, frames)
     bar_colour, angle = rng.integers(0, 256, 3), 0.0
     pictures, boxes, cover, cut = [], [], [], []
@@ -53,7 +53,7 @@ def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True,
         w, h = shape * scale
         if first <= number < last:                                                     # the bar passes from left to right
             x = centre[0] - w / 2 + w * (number - first + 0.5) / (last - first)
-            columns = slice(max(0, round(x - w / 6)), max(0, round(x + w / 6)))
+            columns = slice(max(0, round(x - w / 8)), max(0, round(x + w / 8)))
             picture[:, columns], mask[:, columns] = bar_colour, 0
         whole = np.pi / 4 * w * h                                                      # area of the ellipse
         boxes.append([centre[0] - (w - 1) / 2 + 1, centre[1] - (h - 1) / 2 + 1, w, h])

@@ -62,6 +62,16 @@ def low_light_pairs(folder):
                 write(folder / split / "low" / file, (255 * low + 0.5).astype(np.uint8))
 
 
+def colourful(picture, rng, size):
+    """Of eight random square windows of a photograph the one with the largest spread of levels, resized to `size` (width, height)."""
+    windows = []
+    for _ in range(8):
+        side = int(min(picture.shape[:2]) * rng.uniform(0.3, 0.5))
+        top, left = (int(rng.integers(room - side + 1)) for room in picture.shape[:2])
+        windows.append(picture[top:top + side, left:left + side])
+    return fitted(max(windows, key=lambda window: window.std()), size)
+
+
 def tracking_sequences(folder):
     """GOT-10k's layout: 6 sequences to train on and 3 to test on, 30 frames of 320 x 240: a patch of one photograph moves over another."""
     splits = {"train": ["astronaut.png", "motorcycle_left.png", "rocket.jpg"], "val": ["coffee.png", "chelsea.png", "coins.png"]}
@@ -70,12 +80,9 @@ def tracking_sequences(folder):
         for number in range(6 if split == "train" else 3):
             rng = np.random.default_rng([number, len(photographs[0])])
             background, source = (photograph(photographs[(number + shift) % 3]) for shift in (0, 1 + number // 3))
-            side = int(min(source.shape[:2]) * rng.uniform(0.3, 0.5))
-            top, left = (int(rng.integers(room - side + 1)) for room in source.shape[:2])
-            width, height = (int(value) for value in rng.integers(44, 76, 2))
-            patch = fitted(source[top:top + side, left:left + side], (width, height))
+            size = tuple(int(value) for value in rng.integers(44, 76, 2))
             names.append(f"GOT-10k_{split.capitalize()}_{number + 1:06d}")
-            write_sequence(folder / split / names[-1], synthetic(rng, background, patch, turn=1.0))
+            write_sequence(folder / split / names[-1], synthetic(rng, background, colourful(source, rng, size), turn=3.0))
         write_list(folder / split, names)
 
 

@@ -33,7 +33,7 @@ class Look(NamedTuple):
         return np.array([self.box[3], self.box[2]])
 
 
-# ---- plain: the port's transform ------------------------------------------------------------------------------------------------------------
+# ---- plain: the port's transform ------------------------------------------------------------------------------------------------------
 
 def plain_pair(first, second, rng):
     """(z, x, offset) as the port makes them: cut at the tracker's scale, stretched by up to 5 %, shifted by up to 4 pixels; offset is 0."""
@@ -74,7 +74,7 @@ def middle(patch, side):
     return crops.window(patch, corner, corner, side, cv2.mean(patch)[:3])
 
 
-# ---- strong: one photograph is enough -----------------------------------------------------------------------------------------------------------
+# ---- strong: one photograph is enough -------------------------------------------------------------------------------------------------
 
 def strong_pair(first, second, rng, other, reach=52.0):
     """(z, x, offset) with all that a tracker meets: motion, scale, rotation, light, blur, other backgrounds, look-alikes, occlusion.

@@ -58,7 +58,7 @@ class Pairs(Dataset):
                       torch.from_numpy(offset), name)
 
 
-# ---- still photographs --------------------------------------------------------------------------------------------------------------------------
+# ---- still photographs ----------------------------------------------------------------------------------------------------------------
 
 class Stills:
     """Photographs with boxes (boxes.csv beside them: file, x, y, w, h, category; x, y 0-based), or without: then textured windows are the targets.
@@ -140,7 +140,7 @@ def textured_window(image, rng, tries=8):
     return best
 
 
-# ---- videos -------------------------------------------------------------------------------------------------------------------------------------
+# ---- videos ---------------------------------------------------------------------------------------------------------------------------
 
 class Videos:
     """Sequences: two frames at most FARTHEST apart, the earlier one is the exemplar. Frames are chosen by the port's rules (see usable)."""
@@ -254,7 +254,7 @@ def tracks_of(folder, root):
     return found
 
 
-# ---- what a run asks for ------------------------------------------------------------------------------------------------------------------------
+# ---- what a run asks for --------------------------------------------------------------------------------------------------------------
 
 def training_sets(cfg):
     """(Pairs to train on, [Clip] to validate on). Validation never shows a photograph or a sequence that trains."""

@@ -59,8 +59,11 @@ class SequenceFolder:
         return len(self.names)
 
     def __getitem__(self, place):
-        name = place if isinstance(place, str) else self.names[place]
-        return read_sequence(self.root, name, *self.entries[name], self.layout, only_first=self.split == "test")
+        return self.sequence(place if isinstance(place, str) else self.names[place])
+
+    def sequence(self, name, absent=None):
+        """A Sequence by its name. absent: (N,) bool, rows that need not hold a box, beside those of absence.label."""
+        return read_sequence(self.root, name, *self.entries[name], self.layout, self.split == "test", absent)
 
     def fingerprint(self):
         """Names, number of frames and bytes of the boxes of every sequence: equal for equal data wherever it lies."""
@@ -124,7 +127,7 @@ def frame_files(folder, layout):
     return []
 
 
-def read_sequence(root, name, folder, path, layout, only_first=False):
+def read_sequence(root, name, folder, path, layout, only_first=False, missing=None):
     """The Sequence of a folder and a file of boxes. Raises UserError for boxes that are no numbers or do not fit the frames."""
     frames, boxes = frame_files(folder, layout), read_boxes(path)
     first = OTB_PARTS.get(name.lower(), 1) - 1 if layout == "otb" else 0
@@ -134,10 +137,12 @@ def read_sequence(root, name, folder, path, layout, only_first=False):
         raise UserError(f"frames and boxes do not match: {path}: {len(frames)} frames in {folder}, {len(boxes)} rows: one row per frame was "
                         "expected: copy the missing files, or cut the longer of the two")
     cover, absent = read_label(folder / "cover.label", len(frames), 8), read_label(folder / "absence.label", len(frames), 0) > 0
-    unknown = ~np.isfinite(boxes).all(axis=1)
-    if unknown[0] or (unknown[1:] & ~absent[1:len(boxes)]).any():
-        row = int(np.flatnonzero(unknown & ~absent[:len(boxes)])[0]) + 1 if (unknown & ~absent[:len(boxes)]).any() else 1
-        raise UserError(f"a box that is not a number: {path}, row {row}: x,y,w,h were expected: mend the row, or mark the frame in absence.label")
+    absent = absent if missing is None else absent | missing
+    unknown = ~np.isfinite(boxes).all(axis=1) & ~absent[:len(boxes)]
+    unknown[0] |= not np.isfinite(boxes[0]).all()                             # a tracker must begin with something
+    if unknown.any():
+        raise UserError(f"a box that is not a number: {path}, row {int(unknown.argmax()) + 1}: x,y,w,h were expected: mend the row, or mark the "
+                        "frame in absence.label")
     meta = read_meta(folder / "meta_info.ini")
     return Sequence(name, frames, boxes, cover, absent, size_of(meta), attributes_of(folder, meta), path.relative_to(root).as_posix())
 

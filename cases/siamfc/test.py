@@ -166,7 +166,7 @@ def fails(results):
         raise Negative(f"{len(failures)} sequence(s) failed, the rest is done: {listed(f'{item}: {reason}' for item, reason in failures)}")
 
 
-# ---- GOT-10k's test split: its labels are private ---------------------------------------------------------------------------------------------
+# ---- GOT-10k's test split: its labels are private -------------------------------------------------------------------------------------
 
 def submission(run, network, weights, folder):
     """Track all sequences and write what the server of GOT-10k takes: NAME/NAME_001.txt and NAME/NAME_time.txt in one zip."""
