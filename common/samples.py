@@ -77,11 +77,11 @@ def tracking_sequences(folder):
     splits = {"train": ["astronaut.png", "motorcycle_left.png", "rocket.jpg"], "val": ["coffee.png", "chelsea.png", "coins.png"]}
     for split, photographs in splits.items():
         names = []
-        for number in range(6 if split == "train" else 3):
-            rng = np.random.default_rng([number, len(photographs[0])])
+        for number in range(6) if split == "train" else range(3, 6):
+            rng = np.random.default_rng([number, 5])
             background, source = (photograph(photographs[(number + shift) % 3]) for shift in (0, 1 + number // 3))
             size = tuple(int(value) for value in rng.integers(44, 76, 2))
-            names.append(f"GOT-10k_{split.capitalize()}_{number + 1:06d}")
+            names.append(f"GOT-10k_{split.capitalize()}_{len(names) + 1:06d}")
             write_sequence(folder / split / names[-1], synthetic(rng, background, colourful(source, rng, size), turn=3.0))
         write_list(folder / split, names)
 
