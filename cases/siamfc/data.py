@@ -19,7 +19,7 @@ from cases.siamfc.sequences import SequenceFolder
 from common.clips import Clip, synthetic
 from common.datasets import CACHE_BYTES, SharedPixels, fingerprint, picture_size
 from common.errors import UserError
-from common.images import list_images, read_bytes
+from common.images import bytes_of, list_images, read_bytes
 
 FARTHEST = 100                                                # frames between the two pictures of a pair at most
 HELD_OUT = 10                                                 # every tenth photograph, in name order, never trains
@@ -180,7 +180,7 @@ class Videos:
             raise UserError(f"no usable pairs: {self.names[index]} and 200 other sequences have fewer than two frames that pass the filter "
                             "(see cases/siamfc/data.py, usable): look at their boxes")
         first, second = near_pair(frames, rng)
-        return (*(Look(read_bytes(paths[frame]), boxes[frame]) for frame in (first, second)), f"{name}/{paths[first].name}")
+        return (*(Look(read_frame(paths[frame]), boxes[frame]) for frame in (first, second)), f"{name}/{paths[first].name}")
 
     def other(self, index, rng, alike):
         """A look of another sequence; of the same one (a look-alike) where alike is wanted."""
@@ -191,10 +191,18 @@ class Videos:
                 break
             alike = False
         frame = int(frames[rng.integers(len(frames))])
-        return Look(read_bytes(paths[frame]), boxes[frame])
+        return Look(read_frame(paths[frame]), boxes[frame])
 
     def fingerprint(self):
         return self.names
+
+
+def read_frame(path):
+    """A frame as uint8 RGB (h, w, 3): read_bytes, but a whole JPEG file (it ends as such) goes through OpenCV, with equal pixels in half the time."""
+    data = Path(path).read_bytes()
+    whole = data[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in data[-64:]
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
+    return bytes_of(data, path) if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 def usable(boxes, cover, size):
