@@ -10,7 +10,7 @@ from cases.siamfc.ancestors import KLT, MOSSE, Static
 from cases.siamfc.model import SiamFC
 from cases.siamfc.rivals import untrained
 from cases.siamfc.sequences import SequenceFolder
-from cases.siamfc.tracker import Found, SiamFCTracker, parabola, settings_of
+from cases.siamfc.tracker import Confidence, Found, SiamFCTracker, parabola, settings_of
 from common.clips import synthetic
 from common.errors import UserError
 from common.metrics import tracking
@@ -60,10 +60,11 @@ def test_turned_crops_turn():
 
 
 def test_the_pyramid_of_the_original():
-    """One side alone is one cut; the smallest side of several is cut out and not resized again."""
+    """One side alone is one cut, from which the whole is cut again: by the authors' rule one pixel up and to the left, here as in z."""
     picture, centre = photograph("astronaut.png"), (200.0, 210.0)
     alone = crops.cut_once(picture, centre, [120], 255, (0, 0, 0), crops.bicubic)
-    assert np.array_equal(alone[0], crops.bicubic(crops.cut_matlab(picture, centre, 120, (0, 0, 0)), 255))
+    region = crops.bicubic(crops.cut_matlab(picture, centre, 120, (0, 0, 0)), 255)
+    assert np.array_equal(alone[0][1:, 1:], region[:-1, :-1])
     three = crops.cut_once(picture, centre, [110, 120, 130], 255, (0, 0, 0), crops.bicubic)
     assert three.shape == (3, 255, 255, 3)
     assert np.abs(three[1].astype(int) - alone[0]).mean() < 4          # two interpolations and a rounding apart
@@ -151,13 +152,32 @@ def test_keep_inside(network, clip):
     assert x + w >= 0 and y <= clip.frames[0].shape[0] + 1
 
 
-def test_confidence_falls_when_the_target_is_gone(network, clip):
-    tracker = SiamFCTracker(network)
-    follow(tracker, clip)
-    there = tracker.confidence
-    rng = np.random.default_rng(0)
-    tracker.update(rng.integers(0, 256, clip.frames[0].shape, dtype=np.uint8))
-    assert tracker.confidence < there
+def seen(*peaks):
+    """A Found whose chosen map is noise with cones of the given heights."""
+    rows, columns = np.mgrid[:17, :17]
+    response = np.random.default_rng(0).normal(0, 0.3, (17, 17))
+    for number, height in enumerate(peaks):
+        response = response + height * np.exp(-((rows - 4 - 8 * number) ** 2 + (columns - 8) ** 2) / 4)
+    return found_at_the_middle()._replace(responses=np.repeat(response[None], 3, axis=0).astype(np.float32))
+
+
+def test_confidence_and_its_hysteresis(network, clip):
+    """A low peak and a second one as high lower it; once lost, more than the first threshold is needed to be found again."""
+    tracker = SiamFCTracker(network, confidence=Confidence(-6.0, 3.0, 1.2, 0.3, 0.7))
+    tracker.init(clip.frames[0], clip.boxes[0])
+    values = []
+    for found in (seen(10), seen(10, 9), seen(2), seen(10)):
+        tracker.judge(found)
+        values.append((tracker.confidence, tracker.lost))
+    assert values[0][0] > values[1][0] > values[2][0] and values[3] == values[0]
+    assert [lost for _, lost in values] == [False, False, True, False]
+    middle = Confidence(0.0, 0.0, 0.0, 0.3, 0.7)                                # always .5: neither loses nor finds
+    tracker.calibration, tracker.lost = middle, False
+    tracker.judge(seen(10))
+    assert not tracker.lost
+    tracker.lost = True
+    tracker.judge(seen(10))
+    assert tracker.lost
 
 
 # ---- frames and mistakes --------------------------------------------------------------------------------------------------------------

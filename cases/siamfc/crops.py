@@ -59,7 +59,7 @@ def bilinear(patch, out):
 
 def bicubic(patch, out):
     """A square patch resized as MATLAB's imresize does it: bicubic (a = -.5), smoothed when it shrinks."""
-    return np.asarray(Image.fromarray(patch).resize((out, out), Image.BICUBIC))
+    return np.array(Image.fromarray(patch).resize((out, out), Image.BICUBIC))
 
 
 def round_away(value):

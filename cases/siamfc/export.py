@@ -44,8 +44,10 @@ def export(network, folder):
         torch.onnx.export(features, (z,), str(paths[0]), opset_version=OPSET, dynamo=False, input_names=["exemplar"], output_names=["kernel"])
         torch.onnx.export(search, (x, kernel), str(paths[1]), opset_version=OPSET, dynamo=False, input_names=["regions", "kernel"],
                           output_names=["response"], dynamic_axes={"regions": {0: "n"}, "response": {0: "n"}})
-    except (ImportError, ModuleNotFoundError) as error:
-        raise UserError(f"torch cannot export without a package: {error}: the extra `export` was expected: pip install -e '.[export]'") from None
+    except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
+        if "onnx" not in str(error):
+            raise
+        raise UserError(f"torch cannot export here: {error}: the extra `export` was expected: pip install -e '.[export]'") from None
     return paths
 
 
