@@ -39,21 +39,21 @@ class Straightforward(SiamFCTracker):
         super().__init__(network, **changes)
         self.features = network.backbone.eval()
 
-    def embed(self, pictures):
+    def embed(self, pictures, exemplar=False):
         return self.features(torch.stack([torch.from_numpy(picture).permute(2, 0, 1).float() for picture in pictures]).contiguous())
 
 
 class OneByOne(Straightforward):
     """Three forward passes of one crop each."""
 
-    def embed(self, pictures):
+    def embed(self, pictures, exemplar=False):
         return torch.cat([self.features(torch.from_numpy(picture).permute(2, 0, 1)[None].float().contiguous()) for picture in pictures])
 
 
 class Permuted(Straightforward):
     """The popular port: crops stacked as (n, h, w, c) and permuted, which happens to be channels_last."""
 
-    def embed(self, pictures):
+    def embed(self, pictures, exemplar=False):
         return self.features(torch.from_numpy(np.stack(list(pictures))).permute(0, 3, 1, 2).float())
 
 

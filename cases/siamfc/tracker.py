@@ -4,6 +4,7 @@ Two flavours. `popular` is what the most used PyTorch port does, `original` what
 of which is a setting of its own (see FLAVOURS): scales, box_centre, crop, resize, peak, bias, limits.
 State is float64: centre (row, column) of the target, 0-based; size (h, w); sides of the exemplar's and the search region's squares.
 """
+import copy
 import time
 from typing import NamedTuple
 
@@ -86,10 +87,10 @@ class SiamFCTracker:
         self.name, self.is_deterministic, self.device = name, True, torch.device(device)
         self.settings, self.calibration = settings_of(flavour, **changes), confidence
         network = weights if isinstance(weights, torch.nn.Module) else load(weights)
-        self.features = folded(network.backbone).to(self.device)
+        self.template = folded(network.backbone).to(self.device)                       # of the exemplar: once, so always in float32
         self.bias = float(network.bias) if getattr(network, "bias", None) is not None else 0.0
         self.type = torch.bfloat16 if self.settings["precision"] == "bf16" else torch.float32
-        self.features = self.features.to(self.type)
+        self.features = copy.deepcopy(self.template).to(self.type)                     # of the search regions
         hann = np.outer(np.hanning(FINE), np.hanning(FINE))
         self.window = hann / hann.sum()
         self.resize = crops.bicubic if self.settings["resize"] == "bicubic" else crops.bilinear
@@ -109,7 +110,7 @@ class SiamFCTracker:
         self.first_side = self.search_side
         self.fill = image.mean(axis=(0, 1))
         patch = self.cut(image, self.exemplar_side)
-        self.kernel = self.embed(self.resize(patch, EXEMPLAR)[None])                   # (1, C, 6, 6)
+        self.kernel = self.embed(self.resize(patch, EXEMPLAR)[None], exemplar=True)    # (1, C, 6, 6)
         self.confidence, self.lost, self.found, self.first_peak = 1.0, False, None, None
 
     @torch.inference_mode()
@@ -222,10 +223,10 @@ class SiamFCTracker:
             return crops.cut_matlab(image, self.matlab_centre(), side, self.fill)
         return crops.cut(image, self.matlab_centre() - 1, side, self.fill)
 
-    def embed(self, pictures):
+    def embed(self, pictures, exemplar=False):
         """phi of uint8 (N, h, w, 3): the batch, seen as (N, 3, h, w), is channels_last already."""
-        batch = torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device).permute(0, 3, 1, 2).to(self.type)
-        return self.features(batch)
+        batch = torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device).permute(0, 3, 1, 2)
+        return self.template(batch.float()) if exemplar else self.features(batch.to(self.type))
 
 
 def load(weights):
