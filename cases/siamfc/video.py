@@ -123,7 +123,7 @@ def write_video(target, frames, first, images, trackers):
     try:
         drawn = show_targets(first, trackers, [tracker.box() for tracker in trackers], 1, lines)
         writer.write(cv2.cvtColor(cv2.resize(drawn, size), cv2.COLOR_RGB2BGR))
-        for number, image in enumerate(watch(images, "tracking", total=(frames.count or 2) - 1), 2):
+        for number, image in enumerate(watch(images, "tracking", count=(frames.count or 2) - 1), 2):
             drawn = show_targets(image, trackers, [tracker.update(image) for tracker in trackers], number, lines)
             writer.write(cv2.cvtColor(cv2.resize(drawn, size), cv2.COLOR_RGB2BGR))
             if frames.count is None and shown_live(drawn):
