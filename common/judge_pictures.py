@@ -1,14 +1,14 @@
 """Output pictures of a submission beside those of the reference run, and measured again against the reference pictures of the data."""
 import math
 import unicodedata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from common import metrics
 from common.errors import UserError, listed
+from common.files import leads_out
 from common.images import bytes_of, read_bytes
 from common.submission import Unreadable
 
@@ -116,26 +116,19 @@ def measured_pair(submission, path, name, root):
         target = read_bytes(reference_path(root, name))
         output = output_picture(submission, path, target[..., 0].size)
         same_size(output, target, "its reference")
-        MEASURED[key] = fidelity(output, target)
+        MEASURED[key] = metrics.fidelity(output, target)
     return MEASURED[key]
 
 
 def reference_path(root, name):
     """Where the picture of this name lies below root (names composed or decomposed); UserError for none. The name may not lead out of root."""
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts:
+    if leads_out(name):
         raise UserError(f"the reference {name!r} leads out of the test root {root}: a path below it was expected")
     for form in ("NFC", "NFD"):
         if (Path(root) / unicodedata.normalize(form, name)).is_file():
             return Path(root) / unicodedata.normalize(form, name)
     raise UserError(f"--recompute {root} has no {name}: the folder was expected that the column `reference` of items.csv starts from "
                     "(data.root of the test)")
-
-
-def fidelity(output8, reference8):
-    """{psnr, ssim, ssim_gray} of two pictures as written, of one size."""
-    a, b = (torch.from_numpy(picture).permute(2, 0, 1)[None].double() / 255 for picture in (output8, reference8))
-    return {name: getattr(metrics, name)(a, b).item() for name in MEASURED_AGAIN}
 
 
 def close(value, text, tolerance):

@@ -22,6 +22,7 @@ from common.datasets import picture_files
 from common.errors import Negative, UserError, listed, start
 from common.images import open_picture, read_bytes, read_image, tiled, to_bytes, write_image
 from common.lol import shares_scene_with_evaluation
+from common.metrics import fidelity
 from common.progress import watch
 from common.run import Run
 
@@ -148,12 +149,6 @@ def judged(results, item, method, picture, low, high, parameters):
 def tensor(rgb8):
     """An 8-bit picture as (1, 3, h, w) float32 in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(rgb8)).permute(2, 0, 1)[None].float() / 255
-
-
-def fidelity(picture, high):
-    """PSNR and both SSIM of an 8-bit picture against its target."""
-    a, b = tensor(picture), tensor(high)
-    return {name: getattr(metrics, name)(a, b).item() for name in ("psnr", "ssim", "ssim_gray")}
 
 
 def no_reference(picture, low, parameters):
