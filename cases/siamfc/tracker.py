@@ -39,11 +39,11 @@ class Confidence(NamedTuple):
 
     lost is set below `below` and cleared above `above`. The numbers were fitted on synthetic sequences (calibrate.py).
     """
-    constant: float = -1.0
-    ratio: float = 3.0
-    sidelobe: float = 0.4
-    below: float = 0.3
-    above: float = 0.5
+    constant: float = 3.370
+    ratio: float = 5.487
+    sidelobe: float = 0.271
+    below: float = 0.505
+    above: float = 0.655
 
     def probability(self, ratio, sidelobe):
         """ratio: the peak over that of the second frame; sidelobe: peak-to-sidelobe ratio of the same map."""
