@@ -257,6 +257,8 @@ def test_gradients_with_respect_to_the_maps(golden):
         for key, expected in golden.items():
             if key.startswith(f"gradnorm_wrt_input/{stage}/"):
                 _, _, term, array = key.split("/")
+                if term.startswith("ssim_index"):
+                    continue                                        # the three channels of `ssim`
                 array = arrays["R_low" if (stage, array) == ("restore", "pred") else array]
                 gradient = torch.autograd.grad(values[term], array, retain_graph=True, allow_unused=True)[0]
                 norm = 0.0 if gradient is None else gradient.norm().item()

@@ -102,7 +102,7 @@ def convert(paths):
                         "name its file, too")
     restoration = "unet" if any(key.startswith("restoration") for key in state) else "none"
     automatic = {key: value for key, value in KinD(restoration="none").state_dict().items() if key.startswith("automatic.")}
-    return {"restoration": restoration, "stretch": "minmax"}, state | automatic
+    return {"restoration": restoration, "channels": 32, "stretch": "minmax"}, state | automatic
 
 
 def main(argv=None):

@@ -56,20 +56,22 @@ class DecomNet(nn.Module):
 
 
 class RestorationNet(nn.Module):
-    """(R, I) -> P: a U-Net of five levels. I tells where R is noisy. It predicts P itself, no difference. 7,760,739 parameters."""
+    """(R, I) -> P: a U-Net of five levels. I tells where R is noisy. It predicts P itself, no difference. 7,760,739 parameters.
 
-    LEVELS = (32, 64, 128, 256, 512)                                          # channels, from the full size to a sixteenth
+    channels: at the full size; doubled at each of the four levels below.
+    """
 
-    def __init__(self):
+    def __init__(self, channels=32):
         super().__init__()
-        for level, (before, channels) in enumerate(zip((4, *self.LEVELS), self.LEVELS), start=1):
-            setattr(self, f"de_conv{level}_1", nn.Conv2d(before, channels, 3, padding=1))
-            setattr(self, f"de_conv{level}_2", nn.Conv2d(channels, channels, 3, padding=1))
-        for level, channels in enumerate(self.LEVELS[-2::-1], start=6):
-            setattr(self, f"up_{level}", nn.ConvTranspose2d(2 * channels, channels, 2, stride=2, bias=False))
-            setattr(self, f"de_conv{level}_1", nn.Conv2d(2 * channels, channels, 3, padding=1))
-            setattr(self, f"de_conv{level}_2", nn.Conv2d(channels, channels, 3, padding=1))
-        self.de_conv10 = nn.Conv2d(32, 3, 3, padding=1)
+        levels = [channels * 2**level for level in range(5)]                  # 32, 64, 128, 256, 512
+        for number, (before, width) in enumerate(zip([4, *levels], levels), start=1):
+            setattr(self, f"de_conv{number}_1", nn.Conv2d(before, width, 3, padding=1))
+            setattr(self, f"de_conv{number}_2", nn.Conv2d(width, width, 3, padding=1))
+        for number, width in enumerate(levels[-2::-1], start=6):
+            setattr(self, f"up_{number}", nn.ConvTranspose2d(2 * width, width, 2, stride=2, bias=False))
+            setattr(self, f"de_conv{number}_1", nn.Conv2d(2 * width, width, 3, padding=1))
+            setattr(self, f"de_conv{number}_2", nn.Conv2d(width, width, 3, padding=1))
+        self.de_conv10 = nn.Conv2d(channels, 3, 3, padding=1)
         glorot_uniform(self)
 
     def forward(self, reflectance, illumination):
@@ -141,18 +143,19 @@ class AutomaticRatio(nn.Module):
 class KinD(nn.Module):
     """The three networks composed: 8,016,008 parameters.
 
-    restoration: `unet`, or `none` to use the reflectance as it is. stretch: `minmax`, or `none` to take pictures as they are.
+    restoration: `unet`, or `none` to use the reflectance as it is; channels: its width. stretch: `minmax`, or `none` to take pictures as
+    they are.
 
         output = KinD()(low, ratio=4.0)           # low (N, 3, h, w) in [0, 1]; ratio=None: guessed
     """
 
     HALO, MULTIPLE = 128, 16                      # tiles: pixels around one that its result depends on, grid that they must begin on
 
-    def __init__(self, restoration="unet", stretch="minmax"):
+    def __init__(self, restoration="unet", channels=32, stretch="minmax"):
         super().__init__()
         self.stretches = stretch == "minmax"
         self.decomposition = DecomNet()
-        self.restoration = RestorationNet() if restoration == "unet" else None
+        self.restoration = RestorationNet(channels) if restoration == "unet" else None
         self.adjustment = AdjustNet()
         self.automatic = AutomaticRatio()
 

@@ -17,8 +17,9 @@ from cases.msrnet import floors
 from cases.msrnet.captions import CAPTIONS
 from cases.msrnet.data import evaluation_set
 from cases.msrnet.model import MSRNet
-from cases.msrnet.test import enhance, fidelity
-from common import checkpoints, figures, metrics
+from cases.msrnet.test import enhance
+from common import checkpoints, enhancement, figures, metrics
+from common.enhancement import fidelity
 from common.errors import UserError, start
 from common.images import read_bytes, read_image, to_bytes
 from common.run import Run
@@ -167,7 +168,7 @@ def draw_results(folder, run, model, pairs, count=4):
     grid, captions, rows = [], [], []
     for place in spread(pairs, count):
         low, high, output = answered(run, model, pairs, place)
-        outputs = [low, floors.gamma(low), floors.msr(low), output, high]
+        outputs = [low, enhancement.gamma(low), floors.msr(low), output, high]
         values = [fidelity(result, high)["psnr"] for result in outputs[:-1]]
         grid.append(outputs)
         captions.append([f"{value:.2f} dB" for value in values] + [pairs.names[place]])
@@ -264,7 +265,7 @@ def draw_noise(folder, run, model, pairs, side=96):
     place = len(pairs.names) // 2
     low, high, output = answered(run, model, pairs, place)
     columns = ["low, lifted", "gamma 1/2.2", "MSR-net", "MSR-net + bilateral", "target"]
-    pictures = [metrics.gt_mean(low, high), floors.gamma(low), output, floors.bilateral(output), high]
+    pictures = [metrics.gt_mean(low, high), enhancement.gamma(low), output, floors.bilateral(output), high]
     top, left = (max(0, (size - side) // 2) for size in low.shape[:2])
     values = [(metrics.noise_sigma(image), metrics.sharpness(image)) for image in pictures]
     crops = [image[top:top + side, left:left + side] for image in pictures]
@@ -284,7 +285,7 @@ def draw_releases(folder, run, pairs):
         except UserError as problem:
             return run.say(f"the two releases side by side are left out: {problem}")
     low, high = (read_bytes(path) for path in pairs.paths(place))
-    pictures = {"low": low, "gamma 1/2.2": floors.gamma(low), "MSR": floors.msr(low)}
+    pictures = {"low": low, "gamma 1/2.2": enhancement.gamma(low), "MSR": floors.msr(low)}
     pictures |= {name: answered(run, model, pairs, place)[2] for name, model in networks.items()}
     values = [fidelity(result, high) for result in pictures.values()]
     captions = [[f"{value['psnr']:.2f} dB, {value['ssim']:.3f}" for value in values] + [pairs.names[place]]]
