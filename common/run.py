@@ -132,9 +132,10 @@ class Run:
                 print(f"warning: {log} is shorter than the run's state says; the curve will have a gap", file=sys.stderr)
             file.truncate(min(size, file.tell()))
 
-    def prepare(self, model):
-        """Move a network to the device, channels last, start values from --weights where given; wrapped for torchrun when it runs."""
-        if self.script == "train" and self.options.weights and not self._saved:
+    def prepare(self, model, start=True):
+        """Move a network to the device, channels last; wrapped for torchrun when it runs. start: whether --weights, where given, has its
+        start values (not so for a part of the network that the file holds)."""
+        if start and self.script == "train" and self.options.weights and not self._saved:
             chosen = checkpoints.find(self.case, self.name, self.options.weights)
             model.load_state_dict(checkpoints.build(type(model), chosen, self.resolved.typed).state_dict())
             self.say(f"starting from {chosen.said}")

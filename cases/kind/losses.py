@@ -75,6 +75,11 @@ def decomposition(low, high, dark, bright, norm="batch"):
             "mutual": mutual(i_low, i_high, norm), "smooth_low": smooth(i_low, dark, norm), "smooth_high": smooth(i_high, bright, norm)}
 
 
+def guide(i_low, i_high, dark, bright):
+    """mean |I - max of R, G, B| of both pictures: LIME's first guess of an illumination (not in the paper; README, difference 14)."""
+    return absolute(i_low, dark.amax(dim=1, keepdim=True)) + absolute(i_high, bright.amax(dim=1, keepdim=True))
+
+
 # ---- restoration and adjustment -----------------------------------------------------------------------------------------------------
 
 def gradient_difference(prediction, target, norm="batch"):
@@ -101,6 +106,14 @@ def restoration_target(reflectance, power=1.2):
 def adjustment(prediction, target, norm="batch"):
     """The terms by name, unweighted; target is the other picture's I."""
     return {"mse": squared(prediction, target), "grad": gradient_difference(prediction, target, norm)}
+
+
+def alternately(first, second):
+    """Every other picture of two batches of several tensors (N, ...): the even places of the first, the odd ones of the second."""
+    def mix(a, b):
+        odd = (torch.arange(len(a), device=a.device) % 2 == 1).reshape(-1, *[1] * (a.dim() - 1))
+        return torch.where(odd, b, a)
+    return [mix(a, b) for a, b in zip(first, second)]
 
 
 def weighted(terms, weights, prefix=""):

@@ -113,31 +113,38 @@ class AdjustNet(nn.Module):
 class AutomaticRatio(nn.Module):
     """The light ratio of a dark picture, guessed without its bright partner: exp(weight . (features - centre) / scale + bias).
 
-    Not in the paper, where a person chooses. Its four buffers are fitted on training pairs (data.fit_ratio) and belong to one
-    decomposition. What they hold before any fit is a line through 81 pairs decomposed by the official weights.
+    Not in the paper, where a person chooses. A line through the logarithms, fitted on training pairs (ridge regression) after the
+    decomposition, to which it belongs. What the buffers hold before: a line through 81 pairs under the official decomposition.
     """
+
+    RIDGE = 1.0
 
     def __init__(self):
         super().__init__()
-        names = self.names()
-        weight = torch.tensor([-0.906 if name == "log mean I" else 0.0 for name in names])
-        for name, value in (("weight", weight), ("centre", torch.zeros(len(names))), ("scale", torch.ones(len(names))),
-                            ("bias", torch.tensor(-0.255))):
+        count = self.features(*(torch.rand(1, channels, 8, 8) for channels in (3, 3, 1))).shape[1]
+        weight = torch.zeros(count)
+        weight[0] = -0.906
+        for name, value in (("weight", weight), ("centre", torch.zeros(count)), ("scale", torch.ones(count)), ("bias", torch.tensor(-0.255))):
             self.register_buffer(name, value)
 
     @staticmethod
-    def names():
-        """What each feature is."""
-        return ["log mean I"]
-
-    @staticmethod
     def features(stretched, reflectance, illumination):
-        """(N, features) float32 of whole pictures."""
+        """(N, F) float32 of whole pictures: ln mean I, then ... """
         return illumination.float().mean(dim=(1, 2, 3)).clamp_min(STEADY).log()[:, None]
 
     def forward(self, features):
-        """(N, features) -> (N,) ratios."""
+        """(N, F) -> (N,) ratios."""
         return torch.exp(((features - self.centre) / self.scale) @ self.weight + self.bias)
+
+    def fit(self, features, ratios):
+        """Set the buffers from (n, F) features and the (n,) ratios that they should give; the penalty is RIDGE times n weights squared."""
+        features, target = features.double(), ratios.double().log()
+        self.centre.copy_(features.mean(dim=0))
+        self.scale.copy_(features.std(dim=0, correction=0).clamp_min(STEADY))
+        x = (features - self.centre.double()) / self.scale.double()
+        self.bias.copy_(target.mean())
+        penalty = self.RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
+        self.weight.copy_(torch.linalg.solve(x.T @ x + penalty, x.T @ (target - target.mean())))
 
 
 class KinD(nn.Module):
