@@ -53,10 +53,12 @@ def mean_of(sums):
     return f"loss {float(total) / count:.4g}" if count else ""
 
 
-def watch(items, title):
-    """Iterate over a list with progress."""
-    items = list(items)
-    progress = Progress(title, 0, len(items))
+def watch(items, title, count=None):
+    """Iterate over a list with progress. count: how many there will be, for an iterable that must not be held in memory."""
+    if count is None:
+        items = list(items)
+        count = len(items)
+    progress = Progress(title, 0, count)
     try:
         for number, item in enumerate(items, 1):
             yield item

@@ -22,8 +22,11 @@ from common.progress import Progress, duration
 RESULTS = ROOT / "results"
 
 
-def parse(case, script, argv):
-    """The options of DESIGN section 2 and the `key=value` words. Returns (options, words)."""
+def parse(case, script, argv, shorthands=None):
+    """The options of DESIGN section 2 and the `key=value` words. Returns (options, words).
+
+    shorthands: {option: (key, help)} of a case's settings that are options as well: `--ratio 5` for `test.ratio=5`.
+    """
     options, words = config.split_words(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog=f"cases/{case}/{script}.py", usage=f"python cases/{case}/{script}.py [options] [key=value ...]",
@@ -38,7 +41,10 @@ def parse(case, script, argv):
     if script == "test":
         parser.add_argument("--input", nargs="+", metavar="PATH", help="your own files or folders instead of the test set")
         parser.add_argument("--output", metavar="PATH", help="where results of --input go: a folder, or a file for one file")
-    return parser.parse_args(options), words
+    for option, (key, said) in (shorthands or {}).items():
+        parser.add_argument(option, dest=key, metavar="X", help=f"{said} (the setting {key})")
+    parsed = parser.parse_args(options)
+    return parsed, words + [f"{key}={vars(parsed)[key]}" for key, _ in (shorthands or {}).values() if vars(parsed)[key] is not None]
 
 
 def check_name(name):
@@ -54,9 +60,9 @@ class Run:
     config: Settings. device: torch.device. name, folder (results/<case>/<name>), checkpoints (checkpoints/<case>/<name>). options: argparse's.
     """
 
-    def __init__(self, case, script, argv=None):
+    def __init__(self, case, script, argv=None, shorthands=None):
         self.case, self.script = case, script
-        self.options, words = parse(case, script, argv)
+        self.options, words = parse(case, script, argv, shorthands)
         self.resolved = config.resolve(case, words, self.options.config, self.options.demo)
         self.config, self.about = self.resolved.config, self.resolved.about
         self.name = check_name(self.options.name or ("demo" if self.options.demo else "default"))

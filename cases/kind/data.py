@@ -1,6 +1,7 @@
 """What turns files into KinD's samples: LOL's pairs, each picture stretched by the bounds of the whole photograph, in patches or whole."""
 import copy
 import csv
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -74,3 +75,22 @@ def read_bounds(path):
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"no stretch bounds ({error}): {path}: a CSV file with the columns name, {', '.join(columns)} was expected: "
                         "mend data.stretch") from error
+
+
+def evaluation_set(cfg):
+    """The whole pictures to test on, unstretched, with .set_name and .is_lol: eval15, or the scenes held out of training.
+
+    None where eval15 has dark pictures only.
+    """
+    root = cfg.test.root or cfg.data.root
+    if cfg.test.set == "validation":
+        names = paired_names(root, TRAINING)
+        pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed))
+    else:
+        names = None
+        if (Path(root) / "eval15" / "low").is_dir() and not (Path(root) / "eval15" / "high").is_dir():
+            return None
+        pairs = PairedImages(root, "eval15")
+    pairs.is_lol = is_lol(names or pairs.names)
+    pairs.set_name = cfg.test.set
+    return pairs

@@ -117,20 +117,31 @@ class AutomaticRatio(nn.Module):
     decomposition, to which it belongs. What the buffers hold before: a line through 81 pairs under the official decomposition.
     """
 
+    QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
     RIDGE = 1.0
 
     def __init__(self):
         super().__init__()
-        count = self.features(*(torch.rand(1, channels, 8, 8) for channels in (3, 3, 1))).shape[1]
+        count = 1 + 2 * len(self.QUANTILES)
         weight = torch.zeros(count)
         weight[0] = -0.906
         for name, value in (("weight", weight), ("centre", torch.zeros(count)), ("scale", torch.ones(count)), ("bias", torch.tensor(-0.255))):
             self.register_buffer(name, value)
 
-    @staticmethod
-    def features(stretched, reflectance, illumination):
-        """(N, F) float32 of whole pictures: ln mean I, then ... """
-        return illumination.float().mean(dim=(1, 2, 3)).clamp_min(STEADY).log()[:, None]
+    @property
+    def fitted(self):
+        """Whether fit() was called, or the buffers come from where it was."""
+        return bool((self.scale != 1).any())
+
+    def features(self, stretched, illumination):
+        """(N, 19) float32 of whole pictures: ln mean I, then ln quantiles of I and of the mean of S over R, G, B."""
+        levels = torch.tensor(self.QUANTILES, device=illumination.device)
+        columns = [illumination.float().mean(dim=(1, 2, 3)).clamp_min(STEADY).log()[None]]
+        for maps in (illumination, stretched.mean(dim=1, keepdim=True)):
+            values = maps.float().flatten(1)
+            values = values[:, ::max(1, values.shape[1] // 50_000)]           # thinned evenly: enough for quantiles
+            columns.append((torch.quantile(values, levels, dim=1) + 0.005).log())     # (9, N)
+        return torch.cat(columns).T
 
     def forward(self, features):
         """(N, F) -> (N,) ratios."""
@@ -174,16 +185,16 @@ class KinD(nn.Module):
         """P of a decomposition."""
         return reflectance if self.restoration is None else self.restoration(reflectance, illumination)
 
-    def guess_ratio(self, stretched, reflectance, illumination):
+    def guess_ratio(self, stretched, illumination):
         """(N,) ratios of whole decomposed pictures."""
-        return self.automatic(self.automatic.features(stretched, reflectance, illumination))
+        return self.automatic(self.automatic.features(stretched, illumination))
 
     def stages(self, low, ratio=None, bounds=None):
         """Every map of a whole picture. low: (N, 3, h, w) in [0, 1]; ratio: a number, (N,), or None to guess it. Returns Stages."""
         stretched = self.stretch(low, bounds)
         reflectance, illumination = self.decomposition(stretched)
         if ratio is None:
-            ratio = self.guess_ratio(stretched, reflectance, illumination)
+            ratio = self.guess_ratio(stretched, illumination)
         restored = self.restore(reflectance, illumination)
         adjusted = self.adjustment(illumination, ratio)
         return Stages(stretched, reflectance, illumination, restored, adjusted, restored * adjusted)

@@ -31,8 +31,8 @@ class Measured(nn.Module):
                 picture = picture[None].to(run.device, memory_format=torch.channels_last)
                 with run.autocast():
                     maps.append([value.float() for value in model.decomposition(picture)])
-            (reflectance, low), (_, high) = maps
-            features.append(model.automatic.features(pair.low[None].to(run.device), reflectance, low)[0].cpu())
+            (_, low), (_, high) = maps
+            features.append(model.automatic.features(pair.low[None].to(run.device), low)[0].cpu())
             self.up[place], self.down[place] = light_ratio(low, high), light_ratio(high, low)
         model.automatic.fit(torch.stack(features), self.up)
 

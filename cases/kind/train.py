@@ -228,7 +228,7 @@ def validate(run, model, pairs):
     scores = []
     for pair in singly(run, pairs):
         (r_low, i_low), (_, i_high) = decomposed(run, model, pair, 0)
-        guessed = model.guess_ratio(pair.low, r_low, i_low)
+        guessed = model.guess_ratio(pair.low, i_low)
         with run.autocast():
             restored = model.restore(r_low, i_low)
             outputs = [restored * model.adjustment(i_low, ratio) for ratio in (light_ratio(i_low, i_high), guessed)]
