@@ -38,14 +38,15 @@ def main(argv=None):
     training, validation = training_sets(run.config, run.say)
     model = run.prepare(KinD(**run.config.model).requires_grad_(False), start=False)
     begin_from_weights(run, model)
+    measured = Measured(training.names)
     if stage in ("all", "decompose"):
         decompose(run, model, training, validation)
     if stage in ("all", "restore"):
         restore(run, model, training, validation)
     if stage in ("all", "adjust"):
-        adjust(run, model, training, validation)
+        adjust(run, model, training, validation, measured)
     if stage in ("all", "joint") and run.config.joint.steps:
-        joint(run, model, training, validation)
+        joint(run, model, training, validation, measured)
     run.finish()
 
 
@@ -87,11 +88,10 @@ def restore(run, model, training, validation):
     part.keep(model)
 
 
-def adjust(run, model, training, validation):
+def adjust(run, model, training, validation, measured):
     """Stage 3: I of one picture, told the ratio, becomes I of the other; half of the patches are brightened, half are darkened."""
     settings, weights, norm = run.config.adjust, run.config.loss.adjust, run.config.loss.gradient_norm
-    part, measured = begin(run, model, "adjustment", settings), Measured(training.names)
-    part.states["measured"] = measured
+    part = begin(run, model, "adjustment", settings, measured=measured)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="adjust", **part.states):
         measured.once(model, training, run)                       # whole pictures: light ratios, and the fit of the automatic one
         (_, i_low), (_, i_high) = decomposed(run, model, pair, settings.border)
@@ -106,11 +106,10 @@ def adjust(run, model, training, validation):
     part.keep(model)
 
 
-def joint(run, model, training, validation):
+def joint(run, model, training, validation, measured):
     """Stage 4 (ours): restoration and adjustment together, on the final picture."""
     settings, weights = run.config.joint, run.config.loss.joint
-    part, measured = begin(run, model, None, settings), Measured(training.names)
-    part.states["measured"] = measured
+    part = begin(run, model, None, settings, measured=measured)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="joint", **part.states):
         measured.once(model, training, run)
         with run.autocast():
@@ -149,8 +148,8 @@ class Part(NamedTuple):
         model.requires_grad_(False)
 
 
-def begin(run, model, name, settings):
-    """Get one network of the model ready to be trained; name None: restoration and adjustment at once."""
+def begin(run, model, name, settings, **more):
+    """Get one network of the model ready to be trained; name None: restoration and adjustment at once. more: further states of a run."""
     train = run.config.train
     for part in [name] if name else ["restoration", "adjustment"]:
         getattr(model, part).requires_grad_(True)
@@ -166,7 +165,7 @@ def begin(run, model, name, settings):
         schedule = warmup_cosine(optimizer, steps, train.warmup)
     else:
         schedule = falls_at(optimizer, train.milestones, by=0.5)
-    states = {"model": model, "average": whole, "moving": average, "optimizer": optimizer, "schedule": schedule}
+    states = {"model": model, "average": whole, "moving": average, "optimizer": optimizer, "schedule": schedule, **more}
     return Part(name, network, average, whole, optimizer, schedule, steps, states)
 
 
