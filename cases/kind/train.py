@@ -26,7 +26,7 @@ from common import checkpoints
 from common.errors import UserError, start
 from common.images import to_bytes
 from common.metrics import psnr, ssim
-from common.run import Run, bare
+from common.run import Run
 from common.training import falls_at, moving_average, warmup_cosine
 
 STRETCHED = torch.tensor([[0.0, 1.0]])                          # stretch bounds of what is stretched already
@@ -56,7 +56,7 @@ def decompose(run, model, training, validation):
     """Stage 1: R and I of both pictures of a pair, by one network."""
     settings, weights, norm = run.config.decompose, dict(run.config.loss.decompose), run.config.loss.gradient_norm
     first = weights["guide"]
-    part = begin(run, model, "decomposition", settings)
+    part = begin(run, model, "decomposition", settings=settings)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="decompose", **part.states):
         count = len(pair.low)
         with run.autocast():
@@ -75,7 +75,7 @@ def decompose(run, model, training, validation):
 def restore(run, model, training, validation):
     """Stage 2: R_l, whose noise is strong where I_l is small, becomes R_h to a power."""
     settings, weights, norm = run.config.restore, run.config.loss.restore, run.config.loss.gradient_norm
-    part = begin(run, model, "restoration", settings)
+    part = begin(run, model, "restoration", settings=settings)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="restore", **part.states):
         (r_low, i_low), (r_high, _) = decomposed(run, model, pair, settings.border)
         with run.autocast():
@@ -91,7 +91,7 @@ def restore(run, model, training, validation):
 def adjust(run, model, training, validation, measured):
     """Stage 3: I of one picture, told the ratio, becomes I of the other; half of the patches are brightened, half are darkened."""
     settings, weights, norm = run.config.adjust, run.config.loss.adjust, run.config.loss.gradient_norm
-    part = begin(run, model, "adjustment", settings, measured=measured)
+    part = begin(run, model, "adjustment", settings=settings, measured=measured)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="adjust", **part.states):
         measured.once(model, training, run)                       # whole pictures: light ratios, and the fit of the automatic one
         (_, i_low), (_, i_high) = decomposed(run, model, pair, settings.border)
@@ -109,7 +109,7 @@ def adjust(run, model, training, validation, measured):
 def joint(run, model, training, validation, measured):
     """Stage 4 (ours): restoration and adjustment together, on the final picture."""
     settings, weights = run.config.joint, run.config.loss.joint
-    part = begin(run, model, None, settings, measured=measured)
+    part = begin(run, model, "restoration", "adjustment", settings=settings, measured=measured)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="joint", **part.states):
         measured.once(model, training, run)
         with run.autocast():
@@ -126,11 +126,12 @@ def joint(run, model, training, validation, measured):
 # ---- what the stages share ----------------------------------------------------------------------------------------------------------
 
 class Part(NamedTuple):
-    """One network while it is trained."""
-    name: str | None                # the attribute of KinD; None: KinD itself
-    network: nn.Module              # with gradients, wrapped for torchrun
-    average: AveragedModel          # the moving average of its weights
-    whole: KinD                     # KinD with the average in its place: what is evaluated and saved
+    """What one stage trains."""
+    names: list                     # networks of KinD by name
+    network: nn.Module              # with gradients, wrapped for torchrun: the one network, or KinD itself where there are two
+    trained: nn.ModuleDict          # the networks by name
+    average: AveragedModel          # the moving average of their weights
+    whole: KinD                     # KinD with the averages in their places: what is evaluated and saved
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     steps: int
@@ -139,34 +140,31 @@ class Part(NamedTuple):
     def after_step(self):
         """Move the learning rate and the average."""
         self.schedule.step()
-        self.average.update_parameters(bare(self.network))
+        self.average.update_parameters(self.trained)
 
     def keep(self, model):
-        """The stage's end: its average becomes the network of `model`, no longer trained."""
-        trained = getattr(model, self.name) if self.name else model
-        trained.load_state_dict(self.average.module.state_dict())
+        """The stage's end: the averages become the networks of `model`, no longer trained."""
+        for name in self.names:
+            getattr(model, name).load_state_dict(self.average.module[name].state_dict())
         model.requires_grad_(False)
 
 
-def begin(run, model, name, settings, **more):
-    """Get one network of the model ready to be trained; name None: restoration and adjustment at once. more: further states of a run."""
+def begin(run, model, *names, settings, **more):
+    """Get one or two networks of the model ready to be trained. more: further states of a run."""
     train = run.config.train
-    for part in [name] if name else ["restoration", "adjustment"]:
-        getattr(model, part).requires_grad_(True)
-    network = run.prepare(getattr(model, name) if name else model, start=False)
-    average = moving_average(bare(network), train.average)
-    whole = average.module
-    if name:
-        whole = copy.copy(model)                                  # shares every network but the one that is trained
-        whole._modules = model._modules | {name: average.module}
+    trained = nn.ModuleDict({name: getattr(model, name).requires_grad_(True) for name in names})
+    network = run.prepare(model if len(names) > 1 else getattr(model, names[0]), start=False)
+    average = moving_average(trained, train.average)
+    whole = copy.copy(model)                                      # shares every network but those that are trained
+    whole._modules = model._modules | dict(average.module.items())
     steps = train.steps or settings.steps
-    optimizer = torch.optim.Adam([weight for weight in network.parameters() if weight.requires_grad], lr=settings.lr)
+    optimizer = torch.optim.Adam(trained.parameters(), lr=settings.lr)
     if train.schedule == "cosine":
         schedule = warmup_cosine(optimizer, steps, train.warmup)
     else:
         schedule = falls_at(optimizer, train.milestones, by=0.5)
     states = {"model": model, "average": whole, "moving": average, "optimizer": optimizer, "schedule": schedule, **more}
-    return Part(name, network, average, whole, optimizer, schedule, steps, states)
+    return Part(list(names), network, trained, average, whole, optimizer, schedule, steps, states)
 
 
 @torch.no_grad()
@@ -200,13 +198,15 @@ def begin_from_weights(run, model):
 
 @torch.inference_mode()
 def validate_decomposition(run, model, pairs):
-    """How far R_l already serves the bright picture (PSNR of R_l I_h), how exact both products are, and the mean illuminations."""
-    scores = []
+    """The loss; PSNR of both products and of R_l I_h, which says how far R_l already serves the bright picture; mean illuminations."""
+    weights, scores = run.config.loss.decompose, []
     for pair in singly(run, pairs):
-        (r_low, i_low), (r_high, i_high) = decomposed(run, model, pair, 0)
-        scores.append([psnr(r_low * i_high, pair.high).item(), psnr(r_low * i_low, pair.low).item(), psnr(r_high * i_high, pair.high).item(),
-                       i_low.mean().item(), i_high.mean().item()])
-    return means(["psnr", "psnr_low", "psnr_high", "I_low", "I_high"], scores)
+        low, high = decomposed(run, model, pair, 0)
+        terms = losses.decomposition(low, high, pair.low, pair.high, run.config.loss.gradient_norm)
+        products = (low[0] * low[1], pair.low), (high[0] * high[1], pair.high), (low[0] * high[1], pair.high)
+        scores.append([sum(losses.weighted(terms, weights).values()).item(), *(psnr(*pictures).item() for pictures in products),
+                       low[1].mean().item(), high[1].mean().item()])
+    return means(["loss", "psnr_low", "psnr_high", "psnr_R_low_I_high", "I_low", "I_high"], scores)
 
 
 @torch.inference_mode()
