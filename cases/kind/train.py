@@ -162,7 +162,7 @@ def begin(run, model, *names, settings, **more):
     if train.schedule == "cosine":
         schedule = warmup_cosine(optimizer, steps, train.warmup)
     else:
-        schedule = falls_at(optimizer, train.milestones, by=0.5)
+        schedule = falls_at(optimizer, train.milestones if "restoration" in names else [], by=0.5)      # the others' rate stays
     states = {"model": model, "average": whole, "moving": average, "optimizer": optimizer, "schedule": schedule, **more}
     return Part(list(names), network, trained, average, whole, optimizer, schedule, steps, states)
 
