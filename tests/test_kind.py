@@ -326,3 +326,31 @@ def test_a_late_stage_needs_the_earlier_ones():
     done = train("--name", "test-late", "stage=joint")
     assert done.returncode == 2 and "decomposition" in done.stderr and "--weights" in done.stderr and "Traceback" not in done.stderr
     shutil.rmtree(config.ROOT / "results/kind/test-late", ignore_errors=True)
+
+
+# ---- the release --------------------------------------------------------------------------------------------------------------------
+
+RELEASE = config.ROOT / "checkpoints" / "kind" / "release.pt"
+
+
+@pytest.mark.skipif(not RELEASE.exists(), reason="checkpoints/kind/release.pt is not in this checkout")
+def test_release_on_lol(shared, folders):
+    """The numbers that the README states, measured: both protocols, the guess beside fixed ratios and beside the reference's."""
+    kind_test.main(["--name", "check", "--weights", "release", f"data.root={shared('data/LOL')}"])
+    found = metrics_of(folders, "check")
+    ratio, free = found["gt_ratio"], found["gt_free"]
+    assert ratio["psnr"] >= 19.8 and ratio["ssim"] >= 0.79 and ratio["count"] == 15
+    assert free["psnr"] >= 17.5 and free["ssim"] >= 0.75
+    assert free["psnr"] >= max(found[f"ratio_{fixed}/gt_free"]["psnr"] for fixed in (3, 5)) + 0.4
+    assert free["psnr"] >= ratio["psnr"] - 1.5
+    assert ratio["ssim"] > found["unrestored/gt_ratio"]["ssim"] + 0.05, "the restoration restores"
+    assert {"psnr", "ssim", "ssim_gray", "count"} <= found["gt_mean"].keys()
+
+
+@pytest.mark.skipif(not RELEASE.exists(), reason="checkpoints/kind/release.pt is not in this checkout")
+def test_the_release_file_is_whole_small_and_listed():
+    checkpoints.check_release(RELEASE)
+    weights = checkpoints.find("kind", "x", "release")
+    model = checkpoints.build(KinD, weights)
+    assert RELEASE.stat().st_size <= 17_000_000 and model.automatic.fitted and model.restoration is not None
+    assert "kind/release.pt" in (RELEASE.parents[1] / "README.md").read_text(encoding="utf-8")

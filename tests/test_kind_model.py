@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cases.kind import convert, losses
-from cases.kind.model import AdjustNet, DecomNet, KinD, RestorationNet, light_ratio, stretch
+from cases.kind import convert, enhance, losses
+from cases.kind.model import AdjustNet, DecomNet, Joined, KinD, RestorationNet, light_ratio, stretch
 from common import checkpoints
 from common.errors import UserError
 from common.images import tiled
@@ -164,16 +164,27 @@ def test_the_stretch_by_hand_and_with_given_bounds():
     assert torch.equal(KinD(restoration="none", stretch="none").stretch(low), low)
 
 
-def test_restoration_in_tiles_is_the_same():
-    """Origins on the 16-grid and a halo of 128: bit for bit; an origin beside the grid is another picture."""
+def test_restoration_in_tiles_is_the_same(official):
+    """Origins on the 16-grid and a halo of 112: the same; an origin beside the grid is another picture."""
     torch.manual_seed(0)
-    net, maps = RestorationNet().eval(), torch.rand(1, 4, 300, 333)
+    net, maps = official.restoration, torch.rand(1, 4, 300, 333)
     with torch.inference_mode():
         whole = net(maps[:, :3], maps[:, 3:])
-        parts = tiled(lambda crop, box: net(crop[:, :3], crop[:, 3:]), maps, 160, KinD.HALO, KinD.MULTIPLE)
+        parts = tiled(lambda crop, box: net(crop[:, :3], crop[:, 3:]), maps, 160, enhance.FAR, KinD.MULTIPLE)
         assert (parts - whole).abs().max() <= 1e-6
         shifted = net(maps[:, :3, 8:], maps[:, 3:, 8:])[:, :, 130:, 130:]
-        assert (shifted - whole[:, :, 138:, 130:]).abs().max() > 1e-3
+        assert (shifted - whole[:, :, 138:, 130:]).abs().max() > 1e-2
+
+
+def test_joined_convolutions_are_those_of_the_concatenation():
+    """With gradients (training) and without (use), for weights in either layout."""
+    torch.manual_seed(0)
+    layer, a, b = Joined(7, 5, 3, padding=1), torch.rand(2, 4, 9, 8), torch.rand(2, 3, 9, 8)
+    expected = torch.nn.functional.conv2d(torch.cat([a, b], dim=1), layer.weight, layer.bias, padding=1)
+    assert torch.equal(layer(a, b), expected)
+    with torch.inference_mode():
+        assert torch.allclose(layer(a, b), expected, atol=1e-6)
+        assert torch.allclose(layer.to(memory_format=torch.channels_last)(a, b), expected, atol=1e-6)
 
 
 # ---- losses -------------------------------------------------------------------------------------------------------------------------

@@ -25,6 +25,19 @@ class Stages(NamedTuple):
     output: torch.Tensor            # P * A, (N, 3, h, w)
 
 
+class Joined(nn.Conv2d):
+    """A convolution of two maps joined along the channels.
+
+    Without gradients it is the sum of both parts' convolutions: the same to rounding, and the copy of full-size maps is saved.
+    """
+
+    def forward(self, first, second):
+        if torch.is_grad_enabled():
+            return super().forward(torch.cat([first, second], dim=1))
+        kernels = self.weight.split([first.shape[1], second.shape[1]], dim=1)
+        return self._conv_forward(first, kernels[0], None).add_(self._conv_forward(second, kernels[1], self.bias))
+
+
 class DecomNet(nn.Module):
     """S -> (R, I), the same weights for dark and bright pictures: a small U and, from its first layer, a branch for I. 235,876 parameters."""
 
@@ -34,12 +47,12 @@ class DecomNet(nn.Module):
         self.g_conv2_1 = nn.Conv2d(32, 64, 3, padding=1)
         self.g_conv3_1 = nn.Conv2d(64, 128, 3, padding=1)
         self.g_up_1 = nn.ConvTranspose2d(128, 64, 2, stride=2, bias=False)
-        self.g_conv8_1 = nn.Conv2d(128, 64, 3, padding=1)
+        self.g_conv8_1 = Joined(128, 64, 3, padding=1)
         self.g_up_2 = nn.ConvTranspose2d(64, 32, 2, stride=2, bias=False)
-        self.g_conv9_1 = nn.Conv2d(64, 32, 3, padding=1)
+        self.g_conv9_1 = Joined(64, 32, 3, padding=1)
         self.g_conv10 = nn.Conv2d(32, 3, 1)
         self.l_conv1_2 = nn.Conv2d(32, 32, 3, padding=1)
-        self.l_conv1_4 = nn.Conv2d(64, 1, 1)
+        self.l_conv1_4 = Joined(64, 1, 1)
         glorot_uniform(self)
 
     def forward(self, stretched):
@@ -47,11 +60,11 @@ class DecomNet(nn.Module):
         a = leaky(self.g_conv1_1(stretched))                                  # (N, 32, h, w)
         b = leaky(self.g_conv2_1(pool(a)))                                    # (N, 64, h/2, w/2)
         c = leaky(self.g_conv3_1(pool(b)))                                    # (N, 128, h/4, w/4)
-        d = leaky(self.g_conv8_1(up(self.g_up_1, c, b)))                      # (N, 64, h/2, w/2)
-        e = leaky(self.g_conv9_1(up(self.g_up_2, d, a)))                      # (N, 32, h, w)
+        d = leaky(self.g_conv8_1(up(self.g_up_1, c, b), b))                   # (N, 64, h/2, w/2)
+        e = leaky(self.g_conv9_1(up(self.g_up_2, d, a), a))                   # (N, 32, h, w)
         reflectance = torch.sigmoid(self.g_conv10(e))
         texture_free = leaky(self.l_conv1_2(a))                               # (N, 32, h, w)
-        illumination = torch.sigmoid(self.l_conv1_4(torch.cat([texture_free, e], dim=1)))
+        illumination = torch.sigmoid(self.l_conv1_4(texture_free, e))
         return reflectance, illumination
 
 
@@ -69,7 +82,7 @@ class RestorationNet(nn.Module):
             setattr(self, f"de_conv{number}_2", nn.Conv2d(width, width, 3, padding=1))
         for number, width in enumerate(levels[-2::-1], start=6):
             setattr(self, f"up_{number}", nn.ConvTranspose2d(2 * width, width, 2, stride=2, bias=False))
-            setattr(self, f"de_conv{number}_1", nn.Conv2d(2 * width, width, 3, padding=1))
+            setattr(self, f"de_conv{number}_1", Joined(2 * width, width, 3, padding=1))
             setattr(self, f"de_conv{number}_2", nn.Conv2d(width, width, 3, padding=1))
         self.de_conv10 = nn.Conv2d(channels, 3, 3, padding=1)
         glorot_uniform(self)
@@ -82,12 +95,13 @@ class RestorationNet(nn.Module):
                 skips.append(x)
                 x = pool(x)
         for level in (6, 7, 8, 9):                                            # and up again
-            x = self.level(level, up(getattr(self, f"up_{level}"), x, skips.pop()))
+            skip = skips.pop()
+            x = self.level(level, up(getattr(self, f"up_{level}"), x, skip), skip)
         return torch.sigmoid(self.de_conv10(x))
 
-    def level(self, number, x):
+    def level(self, number, *maps):
         """The two convolutions of one level."""
-        return leaky(getattr(self, f"de_conv{number}_2")(leaky(getattr(self, f"de_conv{number}_1")(x))))
+        return leaky(getattr(self, f"de_conv{number}_2")(leaky(getattr(self, f"de_conv{number}_1")(*maps))))
 
 
 class AdjustNet(nn.Module):
@@ -167,7 +181,7 @@ class KinD(nn.Module):
         output = KinD()(low, ratio=4.0)           # low (N, 3, h, w) in [0, 1]; ratio=None: guessed
     """
 
-    HALO, MULTIPLE = 128, 16                      # tiles: pixels around one that its result depends on, grid that they must begin on
+    MULTIPLE = 16                                 # pixels: the grid on which tiles must begin, because of four poolings
 
     def __init__(self, restoration="unet", channels=32, stretch="minmax"):
         super().__init__()
@@ -229,8 +243,8 @@ def pool(x):
 
 
 def up(layer, x, skip):
-    """[x at twice the size, cut at its end to the skip's; skip] along the channels."""
-    return torch.cat([layer(x)[:, :, :skip.shape[2], :skip.shape[3]], skip], dim=1)
+    """x at twice the size, cut at its end to the skip's."""
+    return layer(x)[:, :, :skip.shape[2], :skip.shape[3]]
 
 
 def glorot_uniform(module):
