@@ -2,11 +2,11 @@
 PYTHON := .venv/bin/python
 SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
 
-.PHONY: help setup demo test data check train evaluate figures bench trackers clean
+.PHONY: help setup demo test data check train evaluate figures bench report skeleton compare pack trackers clean
 
 help:             ## this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
-	@echo '  CASE=msrnet NAME=mine ARGS="train.steps=100 ..." narrow train, evaluate, figures and bench'
+	@echo '  CASE=msrnet NAME=mine ARGS="train.steps=100 ..." narrow train, evaluate, figures, bench and report'
 
 setup: .venv/ready  ## .venv with everything that requirements.txt pins
 .venv/ready: requirements.txt pyproject.toml
@@ -35,6 +35,18 @@ figures: setup    ## figures.py of one case or all
 
 bench: setup      ## speed and memory against a straightforward version
 	@$(PYTHON) -m common.menu bench $(SELECT) $(ARGS)
+
+report: setup     ## results/report.html and report.md: our numbers beside the published ones, figures, times
+	@$(PYTHON) -m common.report $(SELECT) $(ARGS)
+
+skeleton: setup   ## the outline of a student's report on a run of CASE, in Chinese (ARGS="--lang en")
+	@$(PYTHON) -m common.report --skeleton "$(CASE)" $(if $(NAME),--name "$(NAME)") $(ARGS)
+
+pack: setup       ## a run of CASE as results/<case>-<run>.zip, checked, to hand in
+	@$(PYTHON) -m common.pack "$(CASE)" $(if $(NAME),--name "$(NAME)") $(ARGS)
+
+compare: setup    ## is B as good as A? A, B: result folders or zips (ARGS="--each FOLDER --html FILE --csv FILE")
+	@$(PYTHON) -m common.compare "$(A)" $(if $(B),"$(B)") $(ARGS)
 
 trackers:         ## opencv-contrib-python instead of opencv-python: MOSSE, KCF, CSRT (setup swaps back)
 	@python3 common/install.py --trackers

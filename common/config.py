@@ -41,7 +41,7 @@ class Settings(dict):
 FLOAT = re.compile(r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$")
 INT = re.compile(r"^[-+]?[0-9]+$")
 SPECIAL = {"": None, "~": None, "null": None, "true": True, "false": False}
-COMMENT = re.compile(r"[ \t]*[:,]?[ \t]*#[ \t]*(.*)")
+COMMENT = re.compile(r"[ \t]*(?:[:,][ \t]*)?#[ \t]*(.*)")
 
 
 def plain_value(word):

@@ -62,6 +62,10 @@ class PairedImages(Dataset):
         """(low, high) files of a pair."""
         return tuple(folder / self.names[index] for folder in self.folders)
 
+    def inputs(self):
+        """{stem: path of the low picture}: what Run.record passes on to the report."""
+        return {Path(name).stem: str(self.folders[0] / name) for name in self.names}
+
     def fingerprint(self):
         """A digest of all names and file sizes."""
         return fingerprint(path for index in range(len(self)) for path in self.paths(index))

@@ -177,7 +177,7 @@ def enhance_own(run, weights, enhance, inputs=None):
         before = no_reference(low, low, parameters) | of_input(low)
         results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
     results.finish(items)
-    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path))
+    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path), inputs=dict(zip(items, map(str, paths))))
     run.say(f"{len(items) - len(results.failures())} picture(s) brightened: {run.options.output or results.final / 'images' / 'network'}; "
             f"numbers: {results.final / 'items.csv'}")
     return results

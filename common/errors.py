@@ -1,6 +1,7 @@
 """One message for a user's mistake: `error: what is wrong: where: what was expected: what to do`, exit status 2, no traceback."""
 import os
 import sys
+import unicodedata
 
 
 class UserError(Exception):
@@ -18,6 +19,11 @@ def listed(problems, shown=10):
     return "; ".join(problems[:shown]) + more
 
 
+def printable(text):
+    """Text for a terminal: names from foreign files may hold control characters, which must not act."""
+    return "".join("?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs") else letter for letter in str(text))
+
+
 def start(main, argv=None):
     """Run main(argv) as a script: translate its outcome into one line on stderr and an exit status.
 
@@ -25,13 +31,16 @@ def start(main, argv=None):
     `--debug` among the arguments keeps all of them.
     """
     words = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")         # a console that lacks a letter must not stop the work
     try:
         return main(argv) or 0
     except (UserError, Negative) as problem:
         if "--debug" in words:
             raise
         if int(os.environ.get("RANK", 0)) == 0:          # under torchrun every process meets the same mistake: said once
-            print(f"{'error' if isinstance(problem, UserError) else 'no'}: {problem}", file=sys.stderr)
+            print(f"{'error' if isinstance(problem, UserError) else 'no'}: {printable(problem)}", file=sys.stderr)
         return 2 if isinstance(problem, UserError) else 1
     except BrokenPipeError:                              # the reader of our output went away, as in `... | head`
         sys.stdout = open(os.devnull, "w")

@@ -68,7 +68,12 @@ def read_image(path):
 
 def read_bytes(path):
     """The colours of a picture file as uint8 (H, W, 3) RGB, without the detour through floats; 16-bit ones rounded as write_image does."""
-    pixels, _ = _decode(_contents(path), path, MAX_PIXELS)
+    return bytes_of(_contents(path), path)
+
+
+def bytes_of(data, path, max_pixels=MAX_PIXELS):
+    """read_bytes of a file's contents that are in memory already; path is what messages call it."""
+    pixels, _ = _decode(data, path, max_pixels)
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)     # floor(255 v / 65535 + 0.5) in whole numbers
     return np.ascontiguousarray(pixels[..., :3])

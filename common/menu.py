@@ -1,10 +1,11 @@
-"""What the Makefile calls: the same script of one case or of all, the demo, and the cleaning up. Cases are found, not listed."""
+"""What the Makefile calls: the same script of one case or of all, the demo, all figures, and the cleaning up. Cases are found, not listed."""
 import argparse
 import shutil
 import subprocess
 import sys
 import time
 
+from common import gather
 from common.config import ROOT, all_cases
 from common.errors import Negative, UserError, start
 
@@ -58,6 +59,53 @@ def demo(cases):
         raise Negative("the demo did not end well: see above")
 
 
+def figures(cases, name, words):
+    """All figures of a run of every case, made again: the run called name, else the one that the report shows.
+
+    A case without it says the command that makes the run, and the others go on. A single case's exit status is figures.py's own.
+    """
+    name = name or ("demo" if "--demo" in words else None)
+    lines, wrong = [], []
+    for case in cases:
+        try:
+            run = run_of(case, name)
+        except UserError as problem:
+            if len(cases) == 1:
+                raise
+            print(f"--- {case}: {problem}", flush=True)
+            lines.append(f"{case:16s} {name or '-':16s} MISSING: {problem}")
+            wrong.append(case)
+            continue
+        print(f"--- {case}: figures of the run {run}", flush=True)
+        began = time.monotonic()
+        demo_too = ["--demo"] if run == "demo" and "--demo" not in words else []
+        status = call("figures", case, [f"--name={run}", *demo_too, *words])
+        drawn = len(gather.read_figures(gather.results_folder(case) / run / "figures")) if status == 0 else 0
+        lines.append(f"{case:16s} {run:16s} {time.monotonic() - began:6.1f} s   {f'FAILED ({status})' if status else f'{drawn} figures'}")
+        wrong += [case] if status else []
+    print("\n" + "\n".join(lines))
+    if len(cases) == 1:
+        return status
+    if wrong:
+        raise Negative(f"figures are missing for {', '.join(wrong)}: the reasons stand above")
+
+
+def run_of(case, name):
+    """The name of the run whose figures are drawn; UserError with the command where there is none, or what is there cannot be read."""
+    names = gather.run_names(case)
+    if names and name in (None, *names):
+        return gather.chosen_run(case, name).name
+    wanted = name or "check"
+    release = (ROOT / "checkpoints" / case / "release.pt").exists()
+    command = f"python cases/{case}/test.py --name {wanted}" + (" --weights release" if release else "")
+    if wanted == "demo":
+        command = f"python -m common.menu demo --case {case}"
+    elif not release:
+        command = f"python cases/{case}/train.py --name {wanted}, then {command}"
+    there = f"expected one of {', '.join(names)}" if name and names else "results of test.py were expected"
+    raise UserError(f"{case} has no run{f' {name!r}' if name else ' yet'}: {there}: {command}")
+
+
 def clean():
     """Remove caches, sample data and what the demo made; other runs, weights and .venv stay."""
     targets = [*ROOT.glob("results/*/demo"), *ROOT.glob("checkpoints/*/demo"), ROOT / "datasets" / "sample",
@@ -79,6 +127,8 @@ def main(argv=None):
         return demo(cases)
     if options.what == "clean":
         return clean()
+    if options.what == "figures":
+        return figures(cases, options.name, words)
     return everywhere(options.what, cases, ([f"--name={options.name}"] if options.name else []) + words)
 
 

@@ -360,7 +360,7 @@ class Run:
         return values
 
     def record(self, part, **more):
-        """Add to environment.json what this part ran on and how long it took (not judged)."""
+        """Add to environment.json what this part ran on and how long it took (not judged). inputs={item: path} shows the report the "before"."""
         entry = runtime.environment(self.device) | {
             "command": self.command, "commit": runtime.commit(ROOT), "seconds": round(time.monotonic() - self.started, 2),
             "peak_memory_mb": runtime.peak_memory_mb(), "workers": self.config.workers} | more

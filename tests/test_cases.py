@@ -124,15 +124,44 @@ def compare_training(clone, case, run):
     assert "train/log.jsonl" in files and "train/config.yaml" in files
 
 
-def test_two_names_same_judged_bytes(trained):
+@pytest.fixture(scope="session")
+def second(trained):
+    """(clone, case) in which the same commands have made another run, `second`."""
     clone, case = trained
     for name in ("train", "test", "figures"):
         words = SHORT if name == "train" else ["--demo"]
         succeed(script(clone, case, name, *words, "--name", "second"))
-    first, second = manifest(clone, case, "never-stopped"), manifest(clone, case, "second")
-    assert first == second
+    return trained
+
+
+def test_two_names_same_judged_bytes(second):
+    first, again = manifest(*second, "never-stopped"), manifest(*second, "second")
+    assert first == again
     parts = {entry["path"].split("/")[0] for entry in first["files"]}
     assert parts == {"train", "test", "figures"}
+
+
+def compare(clone, case, *words):
+    """common.compare of runs of the case, `never-stopped` being the reference; returns the finished process."""
+    command = [sys.executable, "-m", "common.compare", f"results/{case}/never-stopped", *words]
+    return subprocess.run(command, cwd=clone, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300)
+
+
+def test_compare_tells_runs_apart(second):
+    """The same seed is identical; another one is not exactly so, with a metric and the seed named; a changed byte in a picture is found."""
+    clone, case = second
+    assert "second: identical" in succeed(compare(clone, case, f"results/{case}/second")).stdout
+    for name in ("train", "test"):
+        succeed(script(clone, case, name, *(SHORT if name == "train" else ["--demo"]), "seed=1", "--name", "other"))
+    done = compare(clone, case, f"results/{case}/other", "--exact")
+    assert done.returncode == 1 and "seed = 1 instead of 0" in done.stdout and "decides: " in done.stdout, done.stdout + done.stderr
+    edited = Path(shutil.copytree(clone / "results" / case / "second", clone / "results" / case / "edited"))
+    picture = next(edited.glob("test/*/images/*/*"))
+    data = bytearray(picture.read_bytes())
+    data[-20] ^= 1
+    picture.write_bytes(data)
+    done = compare(clone, case, f"results/{case}/edited")
+    assert done.returncode == 1 and "edited: tampered" in done.stdout and picture.name in done.stdout, done.stdout
 
 
 def test_finished_and_changed(trained):

@@ -45,7 +45,8 @@ def cross_dataset(run, model, weights):
     content = results.finish(list(pictures))
     contact_sheet(run, results, [], files=pictures, row="gt_free")
     tell(run, results, content, groups, numbers)
-    run.record("test/cross-dataset", paths=run.machine(), weights=str(weights.path))
+    run.record("test/cross-dataset", paths=run.machine(), weights=str(weights.path),
+               inputs={item: str(path) for item, path in pictures.items()})
     return fails(results)
 
 

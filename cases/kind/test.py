@@ -84,7 +84,7 @@ def benchmark(run, model, weights):
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     content = results.finish([Path(name).stem for name in pairs.names])
-    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path),
+    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs=pairs.inputs(),
                seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
     run.say(f"levels are written by {'rounding' if settings.output == 'round' else 'truncation'} (test.output)")
     enhancement.show(run, content, results, first="gt_ratio")

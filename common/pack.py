@@ -1,0 +1,205 @@
+"""What graders ask students for: python -m common.pack CASE [--name RUN] [--out FOLDER]   (make pack CASE= NAME=)
+
+Writes <case>-<run>.zip: every judged file of results/<case>/<run>/ (those that manifest.json lists), checked against its size and SHA-256,
+and manifest.json, all as they are; the figures' PNGs and figures.json, which are not judged but which a reader wants to see; and environment.json
+(versions, device, threads, seconds), also not judged, in which every path that leads out of the repository is cut to its last part. Everything lies
+in one folder <case>-<run>/, in a fixed order and with a fixed time, so that the same run makes the same zip.
+"""
+import argparse
+import hashlib
+import json
+import os
+import re
+import shlex
+import sys
+import zipfile
+from pathlib import Path
+
+from common import gather
+from common.config import all_cases
+from common.errors import UserError, listed, start
+from common.files import part_of
+from common.progress import watch
+
+TIME = (1980, 1, 1, 0, 0, 0)                                # the earliest that a zip can say; a clock would make every zip another one
+START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"           # how a path begins that is absolute or leads out
+WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)                # a text, or `key=` and a text, that is such a path
+INSIDE = re.compile(rf"""(?<![\w./\\~-]){START}[^'",;\[\]{{}}()|<>\r\n]+""")                # such a path in the midst of other text
+
+
+def pack(case, name=None, out=None):
+    """Write the zip of one run and return (its path, the number of files in it, remarks for the reader). Nothing is written after a UserError.
+
+    name: the run; without it `default`, or the only one there is. out: the zip's folder, results/ where it is None.
+    """
+    name = chosen(case, name)
+    folder = gather.results_folder(case) / name
+    refuse_links(folder)
+    judged = [path for path in files_below(folder) if is_judged(path)]
+    if not any(path.startswith("test/") for path in judged):
+        raise UserError(f"the run {name} of {case} has no test results in {gather.shown(folder)}: a tested run was expected: "
+                        f"first: python cases/{case}/test.py --name {name}")
+    listing = manifest_of(folder, case, name)
+    environment = environment_of(folder)
+    refuse_others(folder, case, name, environment, {path: "not in the manifest" for path in judged if path not in listing}
+                  | {path: "missing" for path in listing if path not in judged})
+    figures = [path for path in files_below(folder) if re.fullmatch(r"figures/[^/]+\.png|figures/figures\.json", path)]
+    target = Path(out if out is not None else folder.parent.parent) / f"{case}-{name}.zip"
+    part = part_of(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        count, naming = fill(part, folder, case, name, environment, listing, figures)
+        os.replace(part, target)
+    except OSError as error:
+        raise UserError(f"cannot pack ({error.strerror}): {error.filename or target}: files to read and a folder with the right to write and "
+                        "enough room were expected: mend that, or choose another folder with --out") from error
+    finally:
+        if part.exists():
+            part.unlink()
+    remarks = ["environment.json: paths cut to their last part; in results/ it is unchanged" if environment else
+               "environment.json is missing or unreadable here, so it is left out; it is not judged"]
+    if naming:
+        remarks.append(f"{listed(naming, 3)}: judged, so packed as it stands, and it seems to name a folder of this machine: look at it first")
+    return target, count, remarks
+
+
+def chosen(case, name):
+    """The run to pack, one of those there are."""
+    names = gather.run_names(case)
+    if not names:
+        raise UserError(f"{case} has no run yet: results of test.py were expected in {gather.shown(gather.results_folder(case))}: "
+                        f"first: python cases/{case}/test.py --name check --weights release")
+    if name is None and ("default" in names or len(names) == 1):
+        return "default" if "default" in names else names[0]
+    if name not in names:
+        problem = f"there is no run {name!r} of {case}" if name else f"{case} has several runs"
+        raise UserError(f"{problem}: expected one of {', '.join(names)}: name it, for example: make pack CASE={case} NAME={names[0]}")
+    return name
+
+
+def files_below(folder):
+    """Relative names, with /, of all files below a folder, sorted."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def is_judged(path):
+    """Whether a file of a run, by its relative name, decides how the run compares: what common.results enters in the manifest."""
+    part, *rest = path.split("/")
+    if part == "figures":
+        return path.endswith(".csv")
+    hidden = any(piece.startswith(".") for piece in rest)
+    return not hidden and ((part == "train" and len(rest) > 0) or (part == "test" and len(rest) > 1))
+
+
+def refuse_links(folder):
+    """Raise UserError where anything below the run's folder is a symbolic link: a zip holds files, and a link may lead anywhere."""
+    links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
+    if links:
+        raise UserError(f"{len(links)} symbolic link(s) in {gather.shown(folder)}: {listed(links)}: files were expected: "
+                        "put the files themselves there, or remove the links")
+
+
+def manifest_of(folder, case, name):
+    """{path: (size, sha256)} of manifest.json."""
+    path = folder / "manifest.json"
+    again = f"make it again: python cases/{case}/test.py --name {name} --fresh"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = [(str(entry["path"]), int(entry["size"]), str(entry["sha256"])) for entry in content["files"]]
+    except FileNotFoundError:
+        raise UserError(f"no manifest.json in {gather.shown(folder)}: the list of judged files that test.py writes was expected: {again}") from None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise UserError(f"{gather.shown(path)} cannot be read ({type(error).__name__}): the list of judged files was expected: {again}") from None
+    return {path: (size, digest) for path, size, digest in entries}
+
+
+def environment_of(folder):
+    """The content of environment.json; {} where it is missing or unreadable, since nothing is judged by it."""
+    try:
+        content = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def refuse_others(folder, case, name, environment, problems):
+    """Raise UserError where judged files are not what the manifest says. problems: {path: what is wrong with it}."""
+    if not problems:
+        return
+    parts = dict.fromkeys("/".join(path.split("/")[:2 if path.startswith("test/") else 1]) for path in sorted(problems))
+    commands = [command_for(part, case, name, environment) for part in parts]
+    raise UserError(f"{len(problems)} file(s) of {gather.shown(folder)} are not as manifest.json lists them: "
+                    f"{listed(f'{path} ({problem})' for path, problem in sorted(problems.items()))}: "
+                    f"what the scripts wrote, unchanged, was expected: run test.py (or what made the file) again: {listed(commands)}")
+
+
+def command_for(part, case, name, environment):
+    """The command that makes a part of a run again: the recorded one, else the plain one. Without --fresh test.py would keep what is there."""
+    script = {"train": "train", "figures": "figures"}.get(part, "test")
+    recorded = environment.get(part, {}).get("command") if isinstance(environment.get(part), dict) else None
+    words = recorded[1:] if isinstance(recorded, list) else ["--name", name]
+    fresh = ["--fresh"] if script == "test" and "--fresh" not in words else []
+    return f"python cases/{case}/{script}.py {shlex.join([*map(str, words), *fresh])}"
+
+
+def fill(path, folder, case, name, environment, listing, figures):
+    """Write the zip at path, checking each judged file as it is read. Returns (number of files, judged texts that seem to name a folder)."""
+    inside, problems, naming = f"{case}-{name}/", {}, []
+    with zipfile.ZipFile(path, "w", compresslevel=6) as packed:
+        def add(file, data):
+            info = zipfile.ZipInfo(inside + file, TIME)
+            info.create_system, info.external_attr = 3, 0o100644 << 16      # the same on every system
+            info.compress_type = zipfile.ZIP_STORED if file.endswith(".png") else zipfile.ZIP_DEFLATED
+            packed.writestr(info, data)
+
+        add("manifest.json", (folder / "manifest.json").read_bytes())
+        if environment:
+            add("environment.json", (json.dumps(without_paths(environment), indent=2, ensure_ascii=False) + "\n").encode())
+        for file in watch(sorted({*listing, *figures}), f"packing {case}-{name}"):
+            data = (folder / file).read_bytes()
+            if file in listing and (len(data), hashlib.sha256(data).hexdigest()) != listing[file]:
+                problems[file] = "changed"
+            if file in listing and file.endswith(".csv") and INSIDE.search(data.decode(errors="replace")):
+                naming.append(file)
+            add(file, data)
+        count = len(packed.namelist())
+    refuse_others(folder, case, name, environment, problems)
+    return count, naming
+
+
+def without_paths(value):
+    """A JSON value in which every path that is absolute, or climbs out by `..` or `~`, is its last part: /home/li/LOL is LOL."""
+    if isinstance(value, dict):
+        return {name: without_paths(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [without_paths(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    whole = WHOLE.fullmatch(value)
+    return whole[1] + last_part(whole[2]) if whole else INSIDE.sub(lambda match: last_part(match[0]), value)
+
+
+def last_part(path):
+    """The last part of a path; `~` for a home folder itself, whose last part is a person's name."""
+    path = path.removeprefix("file://").rstrip("/\\ ")
+    name = re.split(r"[/\\]", path)[-1]
+    person = re.fullmatch(r"(/home|/Users|[A-Za-z]:[/\\]Users)[/\\][^/\\]+", path)
+    return "~" if person or name.startswith("~") or path == str(Path.home()) else name
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m common.pack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", metavar="CASE")
+    parser.add_argument("--name", metavar="RUN", help="the run (`default`, or the only one there is)")
+    parser.add_argument("--out", metavar="FOLDER", help="where the zip goes (results/)")
+    options = parser.parse_args(argv)
+    if options.case not in all_cases():
+        raise UserError(f"there is no case {options.case!r}: expected one of {', '.join(all_cases())}")
+    path, count, remarks = pack(options.case, options.name, options.out)
+    print(f"{path}: {count} files, {path.stat().st_size / 1e6:.2f} MB")
+    for remark in remarks:
+        print(f"  {remark}")
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))
