@@ -147,7 +147,7 @@ def test_ratios_by_hand():
 def test_before_a_fit_the_guess_is_the_published_line():
     model, illumination = AutomaticRatio(), torch.full((1, 1, 20, 20), 0.2)
     expected = np.exp(-0.906 * np.log(0.2) - 0.255)
-    assert not model.fitted and model(model.features(torch.rand(1, 3, 20, 20), illumination)).item() == pytest.approx(expected, rel=1e-5)
+    assert not model.fitted and model(model.features(torch.rand(1, 3, 20, 20), illumination, torch.tensor([[0, 0.3]]))).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_fitted_guess_finds_the_rule():
@@ -156,7 +156,7 @@ def test_a_fitted_guess_finds_the_rule():
     model = AutomaticRatio()
     pictures = torch.rand(80, 1, 24, 24) * torch.linspace(0.05, 0.6, 80)[torch.randperm(80)][:, None, None, None]
     stretched = (pictures * 1.5).expand(-1, 3, -1, -1)
-    features, ratios = model.features(stretched, pictures), 0.9 * pictures.mean((1, 2, 3)) ** -0.8
+    features, ratios = model.features(stretched, pictures, torch.tensor([[0.0, 1.0]]).expand(80, 2)), 0.9 * pictures.mean((1, 2, 3)) ** -0.8
     model.fit(features[:60], ratios[:60])
     assert model.fitted
     assert (model(features[60:]).log() - ratios[60:].log()).abs().max() < 0.1

@@ -18,6 +18,7 @@ class Maps(NamedTuple):
     stretched: Tensor        # S, (1, 3, h, w)
     reflectance: Tensor      # R, (1, 3, h, w)
     illumination: Tensor     # I, (1, 1, h, w)
+    bounds: Tensor           # (1, 2): the values that the stretch made 0 and 1
 
 
 def decompose(model, rgb, tile=640, hot_pixels=0.0, bounds=None):
@@ -26,7 +27,7 @@ def decompose(model, rgb, tile=640, hot_pixels=0.0, bounds=None):
     bounds = whole_bounds(picture, hot_pixels) if bounds is None else bounds
     stretched = model.stretch(picture, bounds).clamp_(0, 1)
     maps = in_tiles(model, lambda crop: torch.cat(model.decomposition(crop), dim=1), stretched, tile, NEAR, 4)
-    return Maps(stretched, maps[:, :3], maps[:, 3:])
+    return Maps(stretched, maps[:, :3], maps[:, 3:], bounds)
 
 
 def whole_bounds(picture, hot_pixels=0.0):
@@ -40,7 +41,7 @@ def whole_bounds(picture, hot_pixels=0.0):
 def guess(model, maps):
     """The automatic light ratio of decomposed maps, a float."""
     device = model.automatic.bias.device
-    return model.guess_ratio(maps.stretched.to(device), maps.illumination.to(device)).item()
+    return model.guess_ratio(maps.stretched.to(device), maps.illumination.to(device), maps.bounds.to(device)).item()
 
 
 def true_ratio(low, high):

@@ -132,11 +132,11 @@ class AutomaticRatio(nn.Module):
     """
 
     QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-    RIDGE = 1.0
+    RIDGE = 0.1
 
     def __init__(self):
         super().__init__()
-        count = 1 + 2 * len(self.QUANTILES)
+        count = 4 + 2 * len(self.QUANTILES)
         weight = torch.zeros(count)
         weight[0] = -0.906
         for name, value in (("weight", weight), ("centre", torch.zeros(count)), ("scale", torch.ones(count)), ("bias", torch.tensor(-0.255))):
@@ -147,10 +147,13 @@ class AutomaticRatio(nn.Module):
         """Whether fit() was called, or the buffers come from where it was."""
         return bool((self.scale != 1).any())
 
-    def features(self, stretched, illumination):
-        """(N, 19) float32 of whole pictures: ln mean I, then ln quantiles of I and of the mean of S over R, G, B."""
+    def features(self, stretched, illumination, bounds):
+        """(N, 22) float32 of whole pictures: ln mean I; of the picture before the stretch ln least, largest and mean value (bounds: (N, 2), the
+        first two); then ln quantiles of I and of the mean of S over R, G, B."""
         levels = torch.tensor(self.QUANTILES, device=illumination.device)
-        columns = [illumination.float().mean(dim=(1, 2, 3)).clamp_min(STEADY).log()[None]]
+        least, largest = bounds.float().unbind(dim=1)
+        before = torch.stack([least, largest, least + (largest - least) * stretched.float().mean(dim=(1, 2, 3))])
+        columns = [illumination.float().mean(dim=(1, 2, 3)).clamp_min(STEADY).log()[None], (before + 0.005).log()]
         for maps in (illumination, stretched.mean(dim=1, keepdim=True)):
             values = maps.float().flatten(1)
             values = values[:, ::max(1, values.shape[1] // 50_000)]           # thinned evenly: enough for quantiles
@@ -199,16 +202,16 @@ class KinD(nn.Module):
         """P of a decomposition."""
         return reflectance if self.restoration is None else self.restoration(reflectance, illumination)
 
-    def guess_ratio(self, stretched, illumination):
-        """(N,) ratios of whole decomposed pictures."""
-        return self.automatic(self.automatic.features(stretched, illumination))
+    def guess_ratio(self, stretched, illumination, bounds):
+        """(N,) ratios of whole decomposed pictures. bounds: (N, 2), least and largest value before the stretch."""
+        return self.automatic(self.automatic.features(stretched, illumination, bounds))
 
     def stages(self, low, ratio=None, bounds=None):
         """Every map of a whole picture. low: (N, 3, h, w) in [0, 1]; ratio: a number, (N,), or None to guess it. Returns Stages."""
         stretched = self.stretch(low, bounds)
         reflectance, illumination = self.decomposition(stretched)
         if ratio is None:
-            ratio = self.guess_ratio(stretched, illumination)
+            ratio = self.guess_ratio(stretched, illumination, bounds_of(low) if bounds is None else bounds)
         restored = self.restore(reflectance, illumination)
         adjusted = self.adjustment(illumination, ratio)
         return Stages(stretched, reflectance, illumination, restored, adjusted, restored * adjusted)

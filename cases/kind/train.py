@@ -225,9 +225,9 @@ def validate_restoration(run, model, pairs):
 def validate(run, model, pairs):
     """SSIM and PSNR of the final picture under gt_ratio, against the stretched target, and PSNR under gt_free."""
     scores = []
-    for pair in singly(run, pairs):
+    for place, pair in enumerate(singly(run, pairs)):
         (r_low, i_low), (_, i_high) = decomposed(run, model, pair, 0)
-        guessed = model.guess_ratio(pair.low, i_low)
+        guessed = model.guess_ratio(pair.low, i_low, torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None] / 255)
         with run.autocast():
             restored = model.restore(r_low, i_low)
             outputs = [restored * model.adjustment(i_low, ratio) for ratio in (light_ratio(i_low, i_high), guessed)]
