@@ -144,10 +144,27 @@ def test_ratios_by_hand():
     assert [value.item() for value in measured.ratios(["a.png"], None, None, "picture")] == [3.0, 0.25]
 
 
+def test_permuted_colours_are_the_same_in_both_pictures(tmp_path):
+    """Every order occurs, pairs stay pairs, whole pictures stay as they are; the same place gives the same patch."""
+    for kind, factor in (("low", 0.25), ("high", 1.0)):
+        colour = torch.tensor([0.9, 0.6, 0.3])[:, None, None] * torch.linspace(0.2, 1, 64)
+        write_image(tmp_path / f"our485/{kind}/1.png", (factor * colour).expand(3, 64, 64))
+    whole = data.StretchedPairs(tmp_path, "our485", stretched=False, permute=1.0)
+    pairs = whole.in_patches(32)
+    orders = {tuple(pairs[epoch, 0].high.mean((1, 2)).argsort().tolist()) for epoch in range(60)}
+    assert len(orders) == 6
+    for epoch in range(10):
+        pair = pairs[epoch, 0]
+        assert torch.equal(pair.low.mean((1, 2)).argsort(), pair.high.mean((1, 2)).argsort())
+        assert torch.equal(pair.high, pairs[epoch, 0].high)
+    assert whole[5, 0].high.mean((1, 2)).argsort().tolist() == [2, 1, 0]
+
+
 def test_before_a_fit_the_guess_is_the_published_line():
     model, illumination = AutomaticRatio(), torch.full((1, 1, 20, 20), 0.2)
     expected = np.exp(-0.906 * np.log(0.2) - 0.255)
-    assert not model.fitted and model(model.features(torch.rand(1, 3, 20, 20), illumination, torch.tensor([[0, 0.3]]))).item() == pytest.approx(expected, rel=1e-5)
+    features = model.features(torch.rand(1, 3, 20, 20), illumination, torch.tensor([[0, 0.3]]))
+    assert not model.fitted and model(features).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_fitted_guess_finds_the_rule():

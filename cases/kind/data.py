@@ -19,12 +19,13 @@ class StretchedPairs(PairedImages):
     """PairedImages whose pictures are stretched to [0, 1] by (x - min) / (max - min) of the whole picture: pairs[epoch, index] -> Pair.
 
     bounds: {name: (low_min, low_max, high_min, high_max)} in levels of 255, for files that are only parts of their pictures; of others
-    they are measured once, when a picture is first needed. stretched=False: pictures as they are.
+    they are measured once, when a picture is first needed. stretched=False: pictures as they are. permute: share of the patches whose three
+    colours change places, the same in both pictures of a pair.
     """
 
-    def __init__(self, root, split, bounds=None, stretched=True, **options):
+    def __init__(self, root, split, bounds=None, stretched=True, permute=0.0, **options):
         super().__init__(root, split, **options)
-        self.bounds, self.stretched = dict(bounds or {}), stretched
+        self.bounds, self.stretched, self.permute = dict(bounds or {}), stretched, permute
         missing = [name for name in self.names if name not in self.bounds] if bounds else []
         if missing:
             raise UserError(f"no stretch bounds for {listed(missing)}: data.stretch: a line for every training picture was expected: "
@@ -37,12 +38,20 @@ class StretchedPairs(PairedImages):
         return other
 
     def __getitem__(self, place):
-        pair = super().__getitem__(place)
+        pair = self._permuted(super().__getitem__(place), place)
         if not self.stretched:
             return pair
         bounds = torch.tensor(self.bounds_of(place[1])).float() / 255
         low, high = (stretch(picture[None], bounds[None, side:side + 2])[0] for picture, side in ((pair.low, 0), (pair.high, 2)))
         return pair._replace(low=low, high=high)
+
+    def _permuted(self, pair, place):
+        """LOL has hardly any orange; without this the restoration learns that there is none, and makes it yellow."""
+        draw = np.random.default_rng([self.seed, *place, 1])            # not the draws of the patch
+        if not self.patch or draw.random() >= self.permute:
+            return pair
+        order = torch.from_numpy(draw.permutation(3))
+        return pair._replace(low=pair.low[order], high=pair.high[order])
 
     def bounds_of(self, index):
         """(low_min, low_max, high_min, high_max) of a pair, in levels."""
@@ -59,7 +68,8 @@ def training_sets(cfg, say=print):
     chosen = one_per_scene(held) if is_lol(names) else held
     chosen = (chosen + [name for name in held if name not in chosen])[:cfg.train.validate_pictures]
     options = {"bounds": read_bounds(data.stretch) if data.stretch else None, "stretched": cfg.model.stretch == "minmax"}
-    training = StretchedPairs(data.root, TRAINING, names=[name for name in names if name not in set(held)], seed=cfg.seed, turns=True, **options)
+    training = StretchedPairs(data.root, TRAINING, names=[name for name in names if name not in set(held)], seed=cfg.seed, turns=True,
+                              permute=data.permute, **options)
     if is_lol(names) and options["stretched"] and not data.stretch and training._pixels(0)[0].shape[:2] != WHOLE_LOL:
         say("these training pictures are crops of LOL's and are stretched by their own bounds, about twice too much: "
             "data.stretch=FILE names the bounds of the whole ones")
