@@ -7,8 +7,8 @@ from common import page
 from common.errors import UserError
 from common.files import part_of
 from common.judge import PASSING, number
-from common.page import Html, escape
 from common.judge_pictures import output_picture
+from common.page import Html, escape
 from common.submission import Unreadable
 
 SHOWN = 3                                                  # pictures per submission: the farthest from the reference run's
@@ -86,15 +86,15 @@ def means(judgement):
 
 
 def curves(reference, submission, width=640, height=200):
-    """The loss of both training logs as a drawing; nothing where a log is missing or both are equal."""
-    before, now = ([(line["step"], line["loss"]) for line in run.log if "step" in line and "loss" in line] for run in (reference, submission))
+    """The loss of both training logs, line by line (steps begin anew in every stage); nothing where a log is missing or both are equal."""
+    before, now = ([(place, line["loss"]) for place, line in enumerate(run.log) if "loss" in line] for run in (reference, submission))
     if len(before) < 2 or len(now) < 2 or before == now:
         return ""
     points = np.array(before + now, dtype=float)
     low, span = points.min(axis=0), np.ptp(points, axis=0).clip(1e-12)
 
     def line(curve, colour):
-        where = [((step - low[0]) / span[0] * width, height - (loss - low[1]) / span[1] * height) for step, loss in curve[:2000]]
+        where = [((place - low[0]) / span[0] * width, height - (loss - low[1]) / span[1] * height) for place, loss in curve[:2000]]
         return (f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" '
                 f'points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in where)}"/>')
     drawn = line(before, "#0072B2") + line(now, "#D55E00")
@@ -112,10 +112,8 @@ def pictures(judgement, reference, submission):
         except Unreadable:
             continue
         title = f"{found.set_name}, {found.item} ({found.row}): {found.psnr:.2f} dB, at most {found.largest} levels"
-        drawn = [("reference", before), ("submission", after)]
-        if before.shape == after.shape:
-            factor = max(1, 128 // max(1, found.largest))
-            drawn.append((f"difference, {factor} times", amplified(before, after, factor)))
+        factor = max(1, 128 // max(1, found.largest))
+        drawn = [("reference", before), ("submission", after), (f"difference, {factor} times", amplified(before, after, factor))]
         cells = "".join(page.figure(page.picture(pixels, f"{name} of {found.item}", SIDE), name) for name, pixels in drawn)
         text += f'<h4>{escape(title)}</h4>\n<div class="pair">{cells}</div>\n'
     return f"<h3>Output pictures</h3>\n{text}" if text else ""

@@ -10,6 +10,7 @@ from common.datasets import PairedImages, paired_names, picture_files
 from common.errors import Negative, UserError, listed
 from common.images import open_picture, read_bytes, to_bytes, write_image
 from common.lol import shares_scene_with_evaluation
+from common.metrics import fidelity
 from common.progress import watch
 
 FIDELITY = ["psnr", "ssim", "ssim_gray"]
@@ -72,12 +73,6 @@ def rounded(values):
 def tensor(rgb8):
     """An 8-bit picture as (1, 3, h, w) float32 in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(rgb8)).permute(2, 0, 1)[None].float() / 255
-
-
-def fidelity(picture, high):
-    """PSNR and both SSIM of an 8-bit picture against its target."""
-    a, b = tensor(picture), tensor(high)
-    return {name: getattr(metrics, name)(a, b).item() for name in FIDELITY}
 
 
 def niqe_parameters(run):

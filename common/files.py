@@ -83,6 +83,12 @@ def reason(error):
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
 
 
+def leads_out(name):
+    """Whether a relative name from elsewhere, with / or \\, may lead out of the folder that it is meant for: absolute, `..`, a drive."""
+    inside = PurePosixPath(name.replace("\\", "/"))        # as Windows would read it
+    return inside.is_absolute() or any(step == ".." or step[1:2] == ":" for step in inside.parts)
+
+
 def unpack(archive, folder, max_bytes=None):
     """Unpack a zip or tar (also .gz, .bz2, .xz) file into folder, which must be new or empty: all of it or nothing.
 
@@ -119,8 +125,8 @@ def _fill(folder, archive, max_bytes):
                FREE_OF_RATIO + MAX_RATIO * archive.stat().st_size)
     members = tqdm(_members(archive), desc=f"unpacking {archive.name}", unit=" files", delay=2, disable=None)
     for count, (name, kind, size, open_member) in enumerate(members, 1):
-        inside = PurePosixPath(name.replace("\\", "/"))      # as Windows would read it
-        if inside.is_absolute() or any(step == ".." or step[1:2] == ":" for step in inside.parts):
+        inside = PurePosixPath(name.replace("\\", "/"))
+        if leads_out(name):
             refuse(f"the name {name!r} leads out of the folder")
         if kind == "other":
             refuse(f"{name!r} is a link or a device")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from common import config
 from common.config import Document
 from common.errors import UserError
+from common.results import flat
 
 DAMAGED = "copy the run's folder again, or make this part of it again"
 PARTS = ("train", "test", "figures")                    # what makes a folder a run
@@ -127,20 +128,31 @@ def paper_differences(case, settings):
     return [(key, ours[key], paper[key]) for key in keys if ours[key] != paper[key]]
 
 
-def flat(settings, above=""):
-    """Nested settings as {dotted key: value}."""
-    values = {}
-    for name, value in settings.items():
-        values |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
-    return values
-
-
 def laid_over(below, above):
     """Nested settings with those of above in place of those of below."""
     both = dict(below)
     for name, value in above.items():
         both[name] = laid_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
     return both
+
+
+def as_typed(value):
+    """A setting's value as one types it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def command(case, script, name):
+    """The command by which a script of a case adds to the run of this name; with the release weights where the run has none of its own."""
+    demo = " --demo" if name == "demo" else f" --name {name}"
+    return f"python cases/{case}/{script}.py{demo}{'' if script == 'train' else weights_option(case, name)}"
+
+
+def weights_option(case, name):
+    """` --weights release` where the run has no weights of its own and the case has released some."""
+    folder = config.ROOT / "checkpoints" / case
+    own = any((folder / name / file).exists() for file in ("best.pt", "last.pt"))
+    releases = sorted(path.stem for path in folder.glob("release*.pt"))
+    return f" --weights {releases[0]}" if releases and not own else ""
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------------------------

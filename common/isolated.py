@@ -1,4 +1,5 @@
 """Work on untrusted material in processes of its own: one that dies or hangs takes nothing else with it."""
+import contextlib
 import multiprocessing
 import time
 from multiprocessing.connection import wait
@@ -12,8 +13,11 @@ MAX_MEMORY = 8 << 30                                      # bytes of address spa
 
 
 # Never a plain fork: the copy of a process that has computed with torch may wait for threads that it does not have.
-PROCESSES = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
-PROCESSES.set_forkserver_preload(["common.compare_page"])  # imported once, not by each process
+if "forkserver" in multiprocessing.get_all_start_methods():
+    PROCESSES = multiprocessing.get_context("forkserver")
+    PROCESSES.set_forkserver_preload(["common.compare_page"])      # imported once, not by each process
+else:
+    PROCESSES = multiprocessing.get_context("spawn")
 
 
 class Lost(str):
@@ -82,7 +86,8 @@ class Worker:
 def _work(function, pipe):
     """What a worker does until it is killed: item in, result out. It may not take all of the machine's memory."""
     if resource:
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        with contextlib.suppress(ValueError, OSError):    # not every system lets it be set
+            resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     while True:
         try:
             item = pipe.recv()

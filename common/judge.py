@@ -6,10 +6,8 @@ from common import metrics
 from common.errors import listed
 from common.judge_notes import file_notes, log_notes, picture_notes, settings_notes, weights_notes
 from common.judge_pictures import compare_pictures, measure_again
-from common.results import summary
-from common.submission import flat, is_number
+from common.results import flat, is_number, summary
 
-VERDICTS = ["identical", "same", "better", "different", "tampered", "unreadable"]
 PASSING = ("identical", "same", "better")
 MAX_SAID = 40                         # reasons, and notes, of one submission; each of at most MAX_LETTERS
 MAX_LETTERS = 400
@@ -34,7 +32,7 @@ class Value(NamedTuple):
 
 class Judgement(NamedTuple):
     name: str
-    verdict: str
+    verdict: str                      # identical | same | better | different | tampered | unreadable
     reasons: list                     # what decided, most serious first
     notes: list                       # what informs
     values: list                      # of Value
@@ -76,7 +74,7 @@ def judge(reference, submission, options=Options()):
 
 def check_manifest(submission):
     """(tampered, different): files that are not what manifest.json says, and files that are missing, damaged or not entered."""
-    if submission.manifest is None:
+    if "manifest.json" not in submission.files:
         return [], ["manifest.json is missing: nothing vouches for the files"]
     entries = submission.manifest["files"]
     there = [name for name in entries if name in submission.files]
@@ -91,12 +89,9 @@ def check_manifest(submission):
 
 
 def missing_files(reference, submission):
-    """Judged files of training and tests that the reference has and the submission lacks, in the parts that it has at all or ought to have."""
-    expected = [name for name in (reference.manifest or {"files": {}})["files"] if name.startswith(("train/", "test/"))]
-    parts = {name.rsplit("/", 1)[0] for name in submission.files}
-    entered = (submission.manifest or {"files": {}})["files"]
-    missing = [name for name in expected if name not in submission.files and name not in entered
-               and (name.startswith("train/") or name.count("/") == 2 and name.rsplit("/", 1)[0] in parts)]
+    """Logs, settings and tables of the reference that the submission has neither as a file nor in its manifest; pictures are missed by line."""
+    missing = [name for name in reference.manifest["files"] if name.startswith(("train/", "test/")) and "/images/" not in name
+               and name not in submission.files and name not in submission.manifest["files"]]
     return [f"missing, and not in its manifest either: {listed(missing)}"] if missing else []
 
 
@@ -106,7 +101,7 @@ def compare_sets(reference, submission, options):
     for name, expected in reference.sets.items():
         given = submission.sets.get(name)
         if given is None:
-            wrong.append(f"the test set {name} is missing: {', '.join(submission.sets) or 'none'} was handed in")
+            wrong.append(f"the test set {name} is missing: {', '.join(tested(submission)) or 'none'} was handed in")
             continue
         columns = [column for column in (expected.lines or [{}])[0] if column not in (given.lines or [{}])[0]]
         if columns:
@@ -118,6 +113,11 @@ def compare_sets(reference, submission, options):
                 continue
             values += compare_means(name, row, means, given.metrics[row], options)
     return wrong + [said(value) for value in values if value.judged in ("worse", "other", "missing")], values
+
+
+def tested(submission):
+    """Names of all test sets that were handed in."""
+    return sorted({name.split("/")[1] for name in submission.files if name.startswith("test/") and name.count("/") > 1})
 
 
 def compare_items(name, expected, given, files):
@@ -232,7 +232,5 @@ def agree(a, b, tolerance):
 
 def changed_files(reference, submission):
     """Judged files that are not equal in both runs, by the digests of the files themselves."""
-    expected, given = ((run.manifest or {"files": {}})["files"] for run in (reference, submission))
-    names = dict.fromkeys([*expected, *given])
-    changed = [name for name in names if reference.digests.get(name) != submission.digests.get(name)]
-    return changed or ([] if submission.manifest else ["manifest.json"])
+    names = dict.fromkeys([*reference.manifest["files"], *submission.manifest["files"]])
+    return [name for name in names if reference.digests.get(name) != submission.digests.get(name)]

@@ -32,7 +32,7 @@ def short(value):
 
 def weights_notes(reference, submission):
     """The parts that other weights have made."""
-    before, now = ((run.manifest or {"weights": {}})["weights"] for run in (reference, submission))
+    before, now = (run.manifest["weights"] for run in (reference, submission))
     parts = [part for part in before if part in now and before[part] != now[part]]
     return [f"other weights in {', '.join(parts)}"] if parts else []
 

@@ -1,17 +1,18 @@
 """Output pictures of a submission beside those of the reference run, and measured again against the reference pictures of the data."""
 import math
 import unicodedata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from common import metrics
-from common.enhancement import FIDELITY, fidelity
 from common.errors import UserError, listed
+from common.files import leads_out
 from common.images import bytes_of, read_bytes
 from common.submission import Unreadable
 
+MEASURED_AGAIN = ("psnr", "ssim", "ssim_gray")
 MAX_PIXELS = 50_000_000
 
 
@@ -82,8 +83,8 @@ def measure_again(reference, submission, root):
     """
     refuted, measured, without, others = [], 0, {}, set()
     for name, line, other in pairs_of_lines(reference, submission):
-        written = {metric: other.get(metric) for metric in FIDELITY if line.get(metric)}
-        others |= {metric for metric in reference.sets[name].measured if line[metric] and metric not in FIDELITY}
+        written = {metric: other.get(metric) for metric in MEASURED_AGAIN if line.get(metric)}
+        others |= {metric for metric in reference.sets[name].measured if line[metric] and metric not in MEASURED_AGAIN}
         if not (line["image"] and line["reference"] and written):
             without[name, line["row"]] = without.get((name, line["row"]), 0) + 1
             continue
@@ -115,14 +116,13 @@ def measured_pair(submission, path, name, root):
         target = read_bytes(reference_path(root, name))
         output = output_picture(submission, path, target[..., 0].size)
         same_size(output, target, "its reference")
-        MEASURED[key] = fidelity(output, target)
+        MEASURED[key] = metrics.fidelity(output, target)
     return MEASURED[key]
 
 
 def reference_path(root, name):
     """Where the picture of this name lies below root (names composed or decomposed); UserError for none. The name may not lead out of root."""
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts:
+    if leads_out(name):
         raise UserError(f"the reference {name!r} leads out of the test root {root}: a path below it was expected")
     for form in ("NFC", "NFD"):
         if (Path(root) / unicodedata.normalize(form, name)).is_file():

@@ -31,10 +31,18 @@ class Places:
             yield places
 
 
+PATIENCE = 60                         # seconds
+
+
 def as_worker(number):
-    """What a loader's process does first: leave Ctrl-C to the main process, and end at once when told to."""
+    """What a loader's process does first: leave Ctrl-C and SIGTERM to the main process.
+
+    Schedulers send SIGTERM to every process of a group at once; a worker that died of it would take the main process with it before that has
+    saved. So it goes on until the main process ends it, or PATIENCE is over.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "alarm"):                          # Windows sends no SIGTERM
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(PATIENCE))
 
 
 def to_device(batch, device):

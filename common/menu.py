@@ -96,12 +96,11 @@ def run_of(case, name):
     if names and name in (None, *names):
         return gather.chosen_run(case, name).name
     wanted = name or "check"
-    release = (ROOT / "checkpoints" / case / "release.pt").exists()
-    command = f"python cases/{case}/test.py --name {wanted}" + (" --weights release" if release else "")
+    command = gather.command(case, "test", wanted)
     if wanted == "demo":
         command = f"python -m common.menu demo --case {case}"
-    elif not release:
-        command = f"python cases/{case}/train.py --name {wanted}, then {command}"
+    elif "--weights" not in command:
+        command = f"{gather.command(case, 'train', wanted)}, then {command}"
     there = f"expected one of {', '.join(names)}" if name and names else "results of test.py were expected"
     raise UserError(f"{case} has no run{f' {name!r}' if name else ' yet'}: {there}: {command}")
 

@@ -181,6 +181,12 @@ def gt_mean(output8, target8):
     return np.floor(np.clip(output8 * ratio, 0, 255) + 0.5).astype(np.uint8)
 
 
+def fidelity(rgb8, reference8):
+    """{psnr, ssim, ssim_gray} of a picture as written against its reference, of one size."""
+    a, b = (torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255 for picture in (rgb8, reference8))
+    return {"psnr": psnr(a, b).item(), "ssim": ssim(a, b).item(), "ssim_gray": ssim_gray(a, b).item()}
+
+
 def entropy(rgb8):
     """Discrete entropy of the gray histogram (256 bins), -sum p log2 p, in bit: 0 for one level, 8 for all equally often."""
     share = np.bincount(gray8(rgb8).ravel(), minlength=256) / rgb8[..., 0].size

@@ -20,6 +20,7 @@ from common.config import all_cases
 from common.errors import UserError, listed, start
 from common.files import part_of
 from common.progress import watch
+from common.results import is_judged
 
 TIME = (1980, 1, 1, 0, 0, 0)                                # the earliest that a zip can say; a clock would make every zip another one
 START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"           # how a path begins that is absolute or leads out
@@ -80,15 +81,6 @@ def chosen(case, name):
 def files_below(folder):
     """Relative names, with /, of all files below a folder, sorted."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def is_judged(path):
-    """Whether a file of a run, by its relative name, decides how the run compares: what common.results enters in the manifest."""
-    part, *rest = path.split("/")
-    if part == "figures":
-        return path.endswith(".csv")
-    hidden = any(piece.startswith(".") for piece in rest)
-    return not hidden and ((part == "train" and len(rest) > 0) or (part == "test" and len(rest) > 1))
 
 
 def refuse_links(folder):

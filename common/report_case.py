@@ -1,13 +1,14 @@
 """What the report says of one case: its paper, the chosen run's numbers beside the published ones, pictures, figures, settings, hardware."""
-from pathlib import PurePosixPath
 
 from common import config, gather
-from common.config import shown, to_yaml
+from common.config import to_yaml
 from common.errors import UserError
+from common.files import leads_out
 from common.metrics import metric_of
 from common.progress import duration
 from common.report_blocks import (Both, Figure, Folded, Gallery, Heading, Links, Listing, Note, Paragraph, Slider, Table, both, code, each, joined)
 from common.report_numbers import finite, measures, number_with_unit, numbers
+from common.results import flat, is_number
 
 PICTURES = 3                                               # of a test set that are shown
 
@@ -71,28 +72,14 @@ def which_run(run):
 
 # ---- what has not been run ------------------------------------------------------------------------------------------------------------
 
-def command(case, script, name):
-    """The command by which a script of a case adds to the run of this name."""
-    demo = " --demo" if name == "demo" else f" --name {name}"
-    return f"python cases/{case}/{script}.py{demo}{'' if script == 'train' else weights_option(case, name)}"
-
-
-def weights_option(case, name):
-    """` --weights release` where the run has no weights of its own and the case has released some."""
-    folder = config.ROOT / "checkpoints" / case
-    own = any((folder / name / file).exists() for file in ("best.pt", "last.pt"))
-    releases = sorted(path.stem for path in folder.glob("release*.pt"))
-    return f" --weights {releases[0]}" if releases and not own else ""
-
-
 def nothing_yet(case, about, name=None):
     """No run at all, or none of this name: how to make one, and what is published."""
-    released = weights_option(case, name or "check")
+    released = gather.weights_option(case, name or "check")
     text = Both("Nothing has been run yet. These commands measure and draw it:", "尚未运行。用以下命令测试并绘图：")
     if name:
         text = Both(f"There is no run {code(name)} of this case. These commands make it:", f"该案例没有名为 {code(name)} 的运行。用以下命令生成：")
     scripts = ("test", "figures") if released else ("train", "test", "figures")
-    made = Note(text, tuple(command(case, script, name or ("check" if released else "default")) for script in scripts))
+    made = Note(text, tuple(gather.command(case, script, name or ("check" if released else "default")) for script in scripts))
     demo = Both("In minutes, on the embedded sample data:", "在内置样例数据上只需几分钟：")
     return [made, Note(demo, (f"python -m common.menu demo --case {case}",)), *numbers(None, about)]
 
@@ -102,15 +89,16 @@ def not_yet(run):
     notes = []
     if run.log and "train" not in run.weights:
         text = Both("The training has not ended yet: the same command goes on where it stopped.", "训练尚未结束：用同一命令可从中断处继续。")
-        notes.append(Note(text, (command(run.case, "train", run.name),)))
+        notes.append(Note(text, (gather.command(run.case, "train", run.name),)))
     for name in gather.unfinished_tests(run.case, run.name):
         text = Both(f"The test on {code(name)} has not ended: the command that began it finishes it.",
                     f"{code(name)} 上的测试尚未完成：重新执行原命令即可补完。")
-        notes.append(Note(text, (command(run.case, "test", run.name),)))
+        notes.append(Note(text, (gather.command(run.case, "test", run.name),)))
     if not run.tests:
-        notes.append(Note(Both("No test has been run under this name yet:", "该运行尚未测试："), (command(run.case, "test", run.name),)))
+        notes.append(Note(Both("No test has been run under this name yet:", "该运行尚未测试："), (gather.command(run.case, "test", run.name),)))
     if not run.figures:
-        notes.append(Note(Both("No figures have been drawn under this name yet:", "该运行尚未绘图："), (command(run.case, "figures", run.name),)))
+        text = Both("No figures have been drawn under this name yet:", "该运行尚未绘图：")
+        notes.append(Note(text, (gather.command(run.case, "figures", run.name),)))
     return notes
 
 
@@ -163,7 +151,7 @@ def find_picture(run, test, name):
     """A picture of the test data by its name below the test root that environment.json or the case's file knows; None if nowhere."""
     recorded = test.environment.get("paths")
     paths = recorded if isinstance(recorded, dict) else {}
-    usual = gather.flat(gather.settings_of(run.case))
+    usual = flat(gather.settings_of(run.case))
     roots = []
     for known in (paths, usual):
         keys = sorted((key for key in known if key == "root" or key.endswith(".root")), key=lambda key: (not key.endswith("test.root"), key))
@@ -174,11 +162,10 @@ def find_picture(run, test, name):
 
 def inside(folder, name):
     """The file of this relative name below folder; None where it is missing or the name leads out of the folder."""
-    named = PurePosixPath(name or "..")
-    if named.is_absolute() or ".." in named.parts:
+    if not name or leads_out(name):
         return None
     try:
-        return folder / named if (folder / named).is_file() else None
+        return folder / name if (folder / name).is_file() else None
     except (OSError, ValueError):                          # a name that no file can have
         return None
 
@@ -211,7 +198,7 @@ def settings(run):
     if "paper" not in gather.presets_of(run.case):
         blocks.append(Paragraph(Both("The case has no `preset=paper` to compare with.", "该案例没有可供比较的 `preset=paper`。")))
     elif differences:
-        rows = [[key, value_text(ours), value_text(paper)] for key, ours, paper in differences]
+        rows = [[key, gather.as_typed(ours), gather.as_typed(paper)] for key, ours, paper in differences]
         blocks.append(Table("", [Both("setting", "设置"), Both("this run", "本次运行"), Both("paper (preset=paper)", "论文（preset=paper）")], rows,
                             sortable=False))
     else:
@@ -219,10 +206,6 @@ def settings(run):
     readme = f"`cases/{run.case}/README.md`"
     blocks.append(Paragraph(Both(f"The reasons stand in {readme}.", f"原因见 {readme}。"), "muted"))
     return [*blocks, Folded(Both("All settings of this run", "本次运行的全部设置"), [Listing(to_yaml(run.settings).rstrip())])]
-
-
-def value_text(value):
-    return value if isinstance(value, str) else shown(value)
 
 
 def hardware(run):
@@ -245,7 +228,3 @@ def hardware(run):
         blocks.append(Paragraph(code(f"{versions}; {last.get('platform', '')}"), "small"))
     lines = [f"{part}: {' '.join(map(str, entry['command']))}" for part, entry in run.environment.items() if isinstance(entry.get("command"), list)]
     return blocks + ([Folded(Both("The commands of this run", "本次运行的命令"), [Listing("\n".join(lines))])] if lines else [])
-
-
-def is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -72,10 +72,10 @@ def number_with_unit(name, value):
     return f"{name} {number(name, value)} {metric_of(name).unit}".rstrip()
 
 
-def heading_of(name):
-    """A metric as the heading of a column: `psnr ↑ (dB)`, the arrow never alone on a line."""
+def heading_of(name, said=str, gap="\u00a0"):
+    """A metric as the heading of a column: `psnr ↑ (dB)`, the arrow never alone on a line. said: how its name is written."""
     metric = metric_of(name)
-    return f"{name}\u00a0{ARROWS[metric.direction]}".rstrip() + (f" ({metric.unit})" if metric.unit else "")
+    return f"{said(name)}{gap}{ARROWS[metric.direction]}".rstrip() + (f" ({metric.unit})" if metric.unit else "")
 
 
 def protocol_name(protocol):

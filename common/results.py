@@ -45,6 +45,14 @@ def write_csv(path, header, rows):
     write_text(path, text.getvalue())
 
 
+def is_judged(name):
+    """Whether a file of a run, by its path inside results/<case>/<run>, is entered in the manifest and compared (DESIGN section 4)."""
+    part, *inside = name.split("/")
+    if part == "figures":
+        return name.endswith(".csv")
+    return len(inside) > (part == "test") and part in ("train", "test") and not any(piece.startswith(".") for piece in inside)
+
+
 def write_manifest(folder, part, weights=None):
     """Enter every judged file below results/<case>/<run>/<part> (`train`, `test/<set>`, `figures`) in the run's manifest.json.
 
@@ -57,10 +65,9 @@ def write_manifest(folder, part, weights=None):
         manifest = {"weights": {}, "files": []}
     files = [entry for entry in manifest["files"] if not entry["path"].startswith(part + "/")]
     for file in sorted((folder / part).rglob("*")):
-        name = file.relative_to(folder)
-        judged = file.suffix == ".csv" if part == "figures" else not any(piece.startswith(".") for piece in name.parts)
-        if file.is_file() and judged:
-            files.append({"path": name.as_posix(), "size": file.stat().st_size, "sha256": sha256(file)})
+        name = file.relative_to(folder).as_posix()
+        if file.is_file() and is_judged(name):
+            files.append({"path": name, "size": file.stat().st_size, "sha256": sha256(file)})
     digests = {key: value for key, value in manifest["weights"].items() if key != part}
     if weights:
         digests[part] = weights
@@ -72,6 +79,19 @@ def number_text(value):
     if value is None:
         return ""
     return f"{value:.6f}" if math.isfinite(value) else str(float(value))
+
+
+def is_number(value):
+    """Whether a value of JSON is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+
+
+def flat(settings, above=""):
+    """Nested settings as {dotted key: value}."""
+    values = {}
+    for name, value in settings.items():
+        values |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return values
 
 
 def file_name(item):

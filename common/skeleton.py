@@ -2,7 +2,6 @@
 left empty, with questions made of the run's numbers. Nothing here knows a case: all comes from the configuration, the results and the source.
 """
 import ast
-import json
 import re
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from common.files import write_whole
 from common.metrics import metric_of
 from common.pack import without_paths
 from common.progress import duration
-from common.report_numbers import PROTOCOLS, measures, number, split
-from common.skeleton_questions import is_number, main_row, published, questions
+from common.report_numbers import PROTOCOLS, heading_of, measures, number, split
+from common.results import flat, is_number
+from common.skeleton_questions import main_row, published, questions
 from common.skeleton_text import LANGUAGES, Sheet, address, code, path_link, prose
 
 READING_ORDER = ("model", "losses", "data", "train", "test", "figures")        # of a case's files (DESIGN section 1); others follow
@@ -49,10 +49,9 @@ def write(case, name=None, language="zh", out=None, force=False):
     return path
 
 
-def command(script, run, *more):
+def command(script, run):
     """The command that makes a part of a run, as code."""
-    name = ["--demo"] if run.name == "demo" else ["--name", run.name]
-    return code(" ".join(["python", f"cases/{run.case}/{script}.py", *name, *more]))
+    return code(gather.command(run.case, script, run.name))
 
 
 # ---- the sections, in their order ----------------------------------------------------------------------------------------------------
@@ -98,7 +97,7 @@ def principle(sheet, run):
     else:
         sheet.add(sheet.say("no_network", command=command("figures", run)))
     model = run.settings.get("model") or sheet.defaults.get("model")
-    values = [code(f"{key}={shown(value)}") for key, value in gather.flat(model).items()] if isinstance(model, dict) else []
+    values = [code(f"{key}={gather.as_typed(value)}") for key, value in flat(model).items()] if isinstance(model, dict) else []
     sheet.ask(*sheet.say("ask_principle"), *([sheet.say("ask_model", settings=sheet.joined(values))] if values else []))
 
 
@@ -174,34 +173,29 @@ def settings(sheet, run):
         sheet.add(sheet.say("no_settings"))
         return
     paper = {key: theirs for key, _, theirs in gather.paper_differences(run.case, run.settings)}
-    defaults = gather.flat(sheet.defaults)
+    defaults = flat(sheet.defaults)
     sheet.add(sheet.say("settings_said" if "paper" in sheet.presets else "settings_said_plain", config=sheet.config))
     if "train" not in run.settings:
         sheet.add(sheet.say("not_trained"))
     rows = []
-    for key, value in gather.flat(run.settings).items():
+    for key, value in flat(run.settings).items():
         own = key in defaults and defaults[key] != value
-        rows.append([code(key), f"**{code(shown(value))}**" if own else code(shown(value)), code(shown(defaults[key])) if own else "",
-                     code(shown(paper[key])) if key in paper else ""])
+        ours, usual, theirs = (code(gather.as_typed(values[key])) if key in values else "" for values in ({key: value}, defaults, paper))
+        rows.append([code(key), f"**{ours}**" if own else ours, usual if own else "", theirs])
     sheet.table(sheet.say("settings_table", run=code(run.name)), ["setting", "ours", "default", "of_paper"], rows)
-
-
-def shown(value):
-    """A setting's value as it is typed."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def data(sheet, run):
     sheet.heading(3, "data")
     if not run.tests:
         sheet.add(sheet.say("no_test", command=command("test", run)))
-    ours, rows, protocols = gather.flat(run.settings), [], {}
+    ours, rows, protocols = flat(run.settings), [], {}
     for test in run.tests:
         used = dict.fromkeys(protocol for row in test.metrics if (protocol := split(row, test.metrics)[1]))
         protocols |= used
         items = {line["item"]: line["status"] for line in test.items}
-        there = {key: value for key, value in gather.flat(test.settings).items() if "train" in run.settings or not key.startswith("train.")}
-        other = [code(f"{key}={shown(value)}") for key, value in there.items() if ours.get(key) != value]
+        there = {key: value for key, value in flat(test.settings).items() if "train" in run.settings or not key.startswith("train.")}
+        other = [code(f"{key}={gather.as_typed(value)}") for key, value in there.items() if ours.get(key) != value]
         rows.append([code(test.name), code(material(test)) or "–", code(weights(run, test)) or "–", str(len(items)),
                      str(sum(status != "ok" for status in items.values())), sheet.joined(map(code, used)), sheet.joined(other)])
     if rows:
@@ -282,12 +276,6 @@ def results(sheet, run):
         sheet.add(say("no_published"))
 
 
-def heading_of(name):
-    """A metric with its unit and the side that is better."""
-    metric = metric_of(name)
-    return code(name) + {"higher": " ↑", "lower": " ↓"}.get(metric.direction, "") + (f" ({metric.unit})" if metric.unit else "")
-
-
 def credit(sheet, entry):
     """Where a published number comes from."""
     return sheet.say("comma").join(prose(entry[key]) for key in ("source", "note") if entry.get(key)) or "–"
@@ -308,7 +296,8 @@ def result_table(sheet, test):
         protocol = split(str(entry.get("row") or ""), test.metrics)[1]
         cells = [number(name, value) if is_number(value := entry["metrics"].get(name)) else "–" for name in names]
         rows.append([prose(entry.get("method")), code(protocol) or "–", prose(entry.get("count", "–")), *cells, credit(sheet, entry)])
-    sheet.table(sheet.say("results_table", set=code(test.name)), ["method", "protocol", "count", *map(heading_of, names), "from"], rows)
+    header = ["method", "protocol", "count", *(heading_of(name, code, " ") for name in names), "from"]
+    sheet.table(sheet.say("results_table", set=code(test.name)), header, rows)
     if left_out:
         sheet.add(sheet.say("left_out", names=sheet.joined(left_out)))
 
@@ -323,7 +312,7 @@ def class_table(sheet, test):
         rows = [[code(classing), code(name), str(values["count"]), *(number(metric, values.get(metric)) for metric in names)]
                 for classing, classes in by.items() for name, values in classes.items()]
         title = sheet.say("classes_table", set=code(test.name), method=code(method), protocol=code(protocol) or "–")
-        sheet.table(title, ["classing", "class", "count", *map(heading_of, names)], rows)
+        sheet.table(title, ["classing", "class", "count", *(heading_of(name, code, " ") for name in names)], rows)
 
 
 def figures(sheet, run):
@@ -348,10 +337,10 @@ def extension(sheet, run):
     sheet.heading(2, "extension")
     path = f"cases/{run.case}/{readme}"
     sheet.add(sheet.say("extension_said", readme=path_link(path, sheet.to(config.ROOT / path))))
-    rows, defaults = [], gather.flat(sheet.defaults)
+    rows, defaults = [], flat(sheet.defaults)
     for preset in sheet.presets:
-        values = gather.flat(gather.settings_of(run.case, preset))
-        changed = [code(f"{key}={shown(value)}") for key, value in values.items() if defaults.get(key) != value]
+        values = flat(gather.settings_of(run.case, preset))
+        changed = [code(f"{key}={gather.as_typed(value)}") for key, value in values.items() if defaults.get(key) != value]
         rows.append([code(preset), sheet.joined(changed), code(f"python cases/{run.case}/train.py preset={preset} --name {preset}"), ""])
     if rows:
         sheet.table(sheet.say("presets_table"), ["preset", "changes", "command", "my_result"], rows)

@@ -1,9 +1,8 @@
 """What a run's numbers make one ask: rows of metrics.json read for people, and the questions of the skeleton's section 5 (common/skeleton.py)."""
-import math
-
 from common import gather
 from common.metrics import metric_of
-from common.report_numbers import NETWORK, measures, number, split
+from common.report_numbers import NETWORK, finite, measures, number, split
+from common.results import is_number
 from common.skeleton_text import TEXT, code, path_link
 
 
@@ -64,7 +63,7 @@ def of_items(sheet, test, row, metric):
     """The worst and the best item of a row."""
     say = sheet.say
     lines = [line for line in test.items if line["row"] == row and line["status"] == "ok"]
-    ranked = from_worst([(value, line) for line in lines if (value := finite(line.get(metric))) is not None], metric)
+    ranked = from_worst([(float(line[metric]), line) for line in lines if finite(line.get(metric))], metric)
     if len(ranked) < 2 or ranked[0][0] == ranked[-1][0]:
         return []
 
@@ -76,15 +75,6 @@ def of_items(sheet, test, row, metric):
     return [say("q_items", set=code(test.name), row=row_words(sheet, row, test.metrics), metric=code(metric),
                 worst=code(worst["item"]), low=described(low, worst), best=code(best["item"]), high=described(high, best),
                 what=say("with_target" if worst["reference"] else "without_target"))]
-
-
-def finite(text):
-    """A number of items.csv; None where it is empty, not finite or no number."""
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
 
 
 def of_baseline(say, test, row, metric):
@@ -158,10 +148,6 @@ def of_curve(say, run):
     value, step = ranked[-1]
     total = max(line["step"] for line in run.log if line["stage"] == stage)
     return [say("q_curve", name=code(name), step=-step, total=total, value=with_unit(say, metric, value))]
-
-
-def is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def published(about):

@@ -262,7 +262,7 @@ class Sheet:
     def __init__(self, run, language, folder):
         self.language, self.folder, self.lines, self.tables, self.unnumbered = language, folder, [], 0, 0
         self.say, self.about, self.defaults = words(language), gather.about(run.case), gather.settings_of(run.case)
-        self.presets = config.Document(config.ROOT / "configs" / f"{run.case}.yaml").section("presets")
+        self.presets = gather.presets_of(run.case)
         self.config = path_link(f"configs/{run.case}.yaml", self.to(config.ROOT / "configs" / f"{run.case}.yaml"))
 
     def add(self, *lines):

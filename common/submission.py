@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import math
 import os
 import re
 import stat
@@ -19,8 +18,8 @@ from typing import NamedTuple
 
 from common.config import load_yaml
 from common.errors import UserError, listed
-from common.files import FREE_OF_RATIO, MAX_RATIO, impostor, reason
-from common.results import COLUMNS
+from common.files import FREE_OF_RATIO, MAX_RATIO, impostor, leads_out, reason
+from common.results import COLUMNS, flat, is_number
 
 MAX_FILES = 8000                 # a test of 1,000 pairs with five pictures each has 5,000
 MAX_DEPTH = 12                   # folders inside folders
@@ -92,9 +91,9 @@ class Submission:
 
     @cached_property
     def manifest(self):
-        """{"weights": {part: digest}, "files": {path: (size, sha256)}} of manifest.json, or None where there is none."""
+        """{"weights": {part: digest}, "files": {path: (size, sha256)}} of manifest.json, both empty where there is none."""
         if "manifest.json" not in self.files:
-            return None
+            return {"weights": {}, "files": {}}
         content = self._json("manifest.json")
         try:
             files = {entry["path"]: (entry["size"], entry["sha256"]) for entry in content["files"]}
@@ -174,18 +173,6 @@ class Submission:
         if len({(row[0], row[1]) for row in rows}) < len(rows):
             raise Unreadable(f"{name} has two lines for one item and row")
         return [dict(zip(header, row)) for row in rows]
-
-
-def flat(settings, above=""):
-    """{dotted key: value} of nested settings."""
-    values = {}
-    for key, value in settings.items():
-        values |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
-    return values
-
-
-def is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
 
 
 def _parsed(text, name):
@@ -337,9 +324,8 @@ def _bounded(entries, room):
 
 
 def _check_member(info, name):
-    inside = PurePosixPath(name)
     kind = info.external_attr >> 28                       # upper bits of a Unix mode: 8 a file, 0 not said, 10 a link
-    if inside.is_absolute() or any(step == ".." or step[1:2] == ":" for step in inside.parts):
+    if leads_out(name):
         raise Unreadable(f"the zip holds the name {name!r}, which leads out of its folder")
     if kind not in (0, 8):
         raise Unreadable(f"the zip holds {name!r}, a link or a device")
@@ -347,7 +333,7 @@ def _check_member(info, name):
         raise Unreadable(f"the zip holds {name!r}, packed by another method than usual: pack it as an ordinary zip")
     if info.flag_bits & 1:
         raise Unreadable("the zip has a password")
-    if len(inside.parts) > MAX_DEPTH:
+    if name.count("/") >= MAX_DEPTH:
         raise Unreadable(f"{name!r} lies more than {MAX_DEPTH} folders deep")
 
 

@@ -9,7 +9,7 @@ import torch
 
 from common.files import sha256
 from common.images import read_bytes, write_image
-from common.enhancement import fidelity
+from common.metrics import fidelity
 from common.results import TestResults, number_text, write_csv, write_json, write_manifest, write_text
 
 SIZE = (40, 48)                                            # height, width

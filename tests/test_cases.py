@@ -15,10 +15,10 @@ from common.samples import build
 
 SHORT = ["--demo", "train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
 
-# Runs a script with a trap: TRAP is "step N SIGNAL" (a signal to itself after step N) or "write N" (death in the middle of the N-th
-# write of last.pt, when half of it is in the temporary file).
+# Runs a script with a trap: TRAP is "step N SIGNAL" (a signal to itself after step N; "... group": to its workers as well) or "write N" (death
+# in the middle of the N-th write of last.pt, when half of it is in the temporary file).
 TRAPPED = """
-import os, runpy, signal, sys
+import os, runpy, signal, sys, time
 sys.path[0] = os.getcwd()
 import common.checkpoints, common.files, common.run
 kind, number, *rest = os.environ["TRAP"].split()
@@ -26,7 +26,8 @@ if kind == "step":
     original = common.run.Run._after_step
     def after_step(self, *arguments):
         if self.step == int(number):
-            os.kill(os.getpid(), getattr(signal, rest[0]))
+            (os.killpg if "group" in rest else os.kill)(os.getpid(), getattr(signal, rest[0]))
+            time.sleep(1 if "group" in rest else 0)             # long enough to hear of a worker that died
         original(self, *arguments)
     common.run.Run._after_step = after_step
 else:
@@ -68,7 +69,7 @@ def script(clone, case, name, *words, trap=None, processes=1):
         command += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=29517"]
     command += [str(clone / "cases" / case / f"{name}.py"), *words]
     environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300, start_new_session=True)
 
 
 def succeed(done):
@@ -106,8 +107,9 @@ def test_killed_and_resumed_is_never_stopped(trained):
 
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_ends_the_step_and_saves(trained, number, status):
+    """As a terminal's Ctrl-C and a scheduler's SIGTERM come: to every process of the group, the loader's workers too."""
     clone, case = trained
-    done = script(clone, case, "train", *SHORT, "--name", number, trap=f"step 5 {number}")
+    done = script(clone, case, "train", *SHORT[:-1], "workers=1", "--name", number, trap=f"step 5 {number} group")
     assert done.returncode == status, done.stderr[-3000:]
     assert "after step 5" in done.stdout
     again = succeed(script(clone, case, "train", *SHORT, "--name", number))

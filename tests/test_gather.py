@@ -4,20 +4,10 @@ import os
 import shutil
 
 import pytest
-from report_runs import DIGEST, ROWS, SETTINGS, build, change_json, copied, make_run
+from report_runs import DIGEST, ROWS, SETTINGS, change_json, make_run
 
 from common import gather
 from common.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("repository"))
-
-
-@pytest.fixture
-def repository(template, tmp_path, monkeypatch):
-    return copied(template, tmp_path, monkeypatch)
 
 
 def test_a_whole_run_is_read(repository):

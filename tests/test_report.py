@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from report_runs import build, change_json, copied, make_run, picture
+from report_runs import change_json, make_run, picture
 from test_page import Reader
 
 from common import config, gather, report
@@ -13,16 +13,6 @@ from common.errors import start
 from common.report_blocks import Both, Table, code, joined, quiet, to_markdown
 from common.report_case import case_blocks, inside
 from common.report_numbers import numbers, split
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("repository"))
-
-
-@pytest.fixture
-def repository(template, tmp_path, monkeypatch):
-    return copied(template, tmp_path, monkeypatch)
 
 
 def written(repository, *words):

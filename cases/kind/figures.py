@@ -22,10 +22,10 @@ from cases.kind.model import KinD
 from cases.kind.test import written
 from common import enhancement, figures, metrics
 from common import enhancement_figures as shared
-from common.enhancement import fidelity
 from common.enhancement_figures import middle, of_row, picture, read_items, signed, spread
 from common.errors import UserError, start
 from common.images import read_bytes, read_image
+from common.metrics import fidelity
 from common.run import Run
 
 PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]), ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),

@@ -21,9 +21,10 @@ from cases.kind import foreign, video
 from cases.kind.data import evaluation_set
 from cases.kind.model import KinD
 from common import enhancement, metrics
-from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, fails, fidelity, niqe_parameters, no_reference, of_input, tensor
+from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, fails, niqe_parameters, no_reference, of_input, tensor
 from common.errors import UserError, start
 from common.images import read_bytes, read_image, to_bytes, write_image
+from common.metrics import fidelity
 from common.progress import watch
 from common.run import Run
 

@@ -18,10 +18,10 @@ from cases.msrnet.model import MSRNet
 from cases.msrnet.test import enhance
 from common import checkpoints, enhancement, figures, metrics
 from common import enhancement_figures as shared
-from common.enhancement import fidelity
 from common.enhancement_figures import middle, of_row, picture, read_items, signed, spread
 from common.errors import UserError, start
 from common.images import read_bytes, read_image
+from common.metrics import fidelity
 from common.run import Run
 
 PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]), ("validation SSIM", ["val_ssim"])]
