@@ -195,8 +195,12 @@ class TestResults:
             self.folder.rename(self.final)
             shutil.rmtree(old, ignore_errors=True)
             self.folder = self.final
-        write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
+        self.enter()
         return content
+
+    def enter(self):
+        """Enter the folder's files in the manifest; for a case that adds some after finish()."""
+        write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
 
     def failures(self):
         """[(item, reason)] of the items that failed."""
