@@ -107,7 +107,7 @@ class Run:
             changed = listed(different(self._saved["settings"], settings))
             raise UserError(f"the run {self.name} began with other settings: {changed}: "
                             f"a run keeps its settings to the end: use --name NEW for another run, or --fresh to start this one again")
-        self.finished = bool(self._saved and self._saved["finished"])
+        self.finished, self.resumed = bool(self._saved and self._saved["finished"]), bool(self._saved)
         estimate = self.about.get("time", {}).get("demo" if self.options.demo else "train", "unknown")
         self.say(f"{self.case}: training run '{self.name}' on {self.device}, {self.threads} threads, {self.world} process(es); "
                  f"expected time: {estimate}")
@@ -325,11 +325,11 @@ class Run:
 
     # ---- results of a test --------------------------------------------------------------------------------------------------------
 
-    def results(self, set_name, weights, data, *, rows, metrics, classings=()):
+    def results(self, set_name, weights, data, *, rows, metrics, classings=(), ranked=None):
         """The results.TestResults of test/<set_name>/ for these weights, settings and data (a fingerprint)."""
         settings = self.resolved.judged() | {"model": plain(weights.model)}
         return results.TestResults(self.folder, set_name, weights=weights.digest, settings=settings, data=data, rows=rows,
-                                   metrics=metrics, classings=classings, fresh=self.options.fresh)
+                                   metrics=metrics, classings=classings, ranked=ranked, fresh=self.options.fresh)
 
     def own_results(self, weights, paths, *, rows, metrics):
         """results() for the files of --input; the set is named after the folder given, else `input`."""
