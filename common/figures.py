@@ -168,7 +168,7 @@ def trace(module, call):
             kernel = "x".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
             dilated = f" d{layer.dilation[0]}" if getattr(layer, "dilation", (1,))[0] > 1 else ""
             layers.append({"name": name, "kind": f"{type(layer).__name__.lower().removesuffix('2d')} {kernel}{dilated}".strip(),
-                           "inputs": tuple(inputs[0].shape[1:]), "outputs": tuple(output.shape[1:]),
+                           "inputs": (sum(x.shape[1] for x in inputs), *inputs[0].shape[2:]), "outputs": tuple(output.shape[1:]),
                            "parameters": sum(parameter.numel() for parameter in layer.parameters())})
         handles.append(layer.register_forward_hook(record))
     try:

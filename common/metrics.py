@@ -36,6 +36,8 @@ METRICS = {
     "loe": Metric("lower", 5, 1, "pixels"),               # flips 2 to 6, of 3,750 pixels
     "noise_sigma": Metric("lower", 0.1, 2, "levels"),     # a median of whole numbers: its steps are .08; judge it beside sharpness
     "sharpness": Metric("higher", 0.02, 3),               # 1 % more brightness .002; a blur of sigma .5 takes .07
+    "loss": Metric("lower", 1e-6, 4),                     # of a training, on held-out data
+    "light_ratio": Metric("two-sided", 0.02, 2),          # what KinD was told; another machine moves it by 1e-5
     # tracking: one sequence of five that rounding throws off its target moves a mean by .003 (seen) and may by .02
     "ao": Metric("higher", 0.01, 4),
     "auc": Metric("higher", 0.01, 4),

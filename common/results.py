@@ -6,11 +6,13 @@ import json
 import math
 import os
 import shutil
+import statistics
 from pathlib import Path
 
 from common.config import to_yaml
 from common.errors import UserError, listed
 from common.files import sha256, write_whole
+from common.metrics import metric_of
 
 COLUMNS = ["item", "row", "status", "reason", "image", "reference"]      # then the metrics, then classings as `by_<name>`
 
@@ -103,13 +105,14 @@ class TestResults:
     """One test/<set>/ folder while it is filled. It belongs to one (weights, settings, data): the same again finishes what is missing.
 
     Something else (or fresh=True) is built in a folder beside it, which takes its place whole at finish().
-    rows: the rows' names in their order; metrics: the columns of items.csv; classings: names of by_<classing> columns.
+    rows: the rows' names in their order; metrics: the columns of items.csv; classings: names of by_<classing> columns; ranked: the metric by
+    whose order each row's items fall into the classes best_30, 30_60, 60_100 (percent) of the classing `rank`.
     """
     __test__ = False                                       # no test class, whatever pytest makes of its name
 
-    def __init__(self, run_folder, set_name, *, weights, settings, data, rows, metrics, classings=(), fresh=False):
-        self.run_folder, self.set_name, self.weights = Path(run_folder), set_name, weights
-        self.rows, self.metrics, self.classings = list(rows), list(metrics), list(classings)
+    def __init__(self, run_folder, set_name, *, weights, settings, data, rows, metrics, classings=(), ranked=None, fresh=False):
+        self.run_folder, self.set_name, self.weights, self.ranked = Path(run_folder), set_name, weights, ranked
+        self.rows, self.metrics, self.classings = list(rows), list(metrics), list(classings) + (["rank"] if ranked else [])
         self.final = self.run_folder / "test" / set_name
         beside = self.run_folder / "test" / f".{set_name}.new"
         identity = json.dumps([weights, settings, data, self.rows, self.metrics, self.classings], sort_keys=True)
@@ -141,11 +144,14 @@ class TestResults:
         return self.folder / "images" / file_name(row) / (file_name(item) + suffix)
 
     def add(self, item, rows, reference=None, classes=None):
-        """Enter all rows of one item at once. rows: {row: (metrics, image path or None)}; classes: {classing: class}."""
+        """Enter all rows of one item at once. rows: {row: (metrics, image path or None)}; classes: {classing: class}.
+
+        The metrics may hold `reason`, text: why a row has no answer for this item, although the item was done.
+        """
         lines = []
         for row in self.rows:
             values, image = rows[row]
-            line = {"item": item, "row": row, "status": "ok", "reason": "", "reference": reference or "",
+            line = {"item": item, "row": row, "status": "ok", "reason": values.get("reason") or "", "reference": reference or "",
                     "image": image.relative_to(self.folder).as_posix() if image else ""}
             line |= {name: number_text(values.get(name)) for name in self.metrics}
             lines.append(line | {f"by_{name}": (classes or {}).get(name, "") for name in self.classings})
@@ -176,8 +182,10 @@ class TestResults:
         order = {name: number for number, name in enumerate(items)}
         self.lines = sorted((line for line in self.lines if line["item"] in order),
                             key=lambda line: (order[line["item"]], self.rows.index(line["row"])))
-        write_csv(self.folder / "items.csv", self.header, [[line[name] for name in self.header] for line in self.lines])
         done = [line for line in self.lines if line["status"] == "ok"]
+        for row in self.rows if self.ranked else []:
+            rank([line for line in done if line["row"] == row], self.ranked)
+        write_csv(self.folder / "items.csv", self.header, [[line[name] for name in self.header] for line in self.lines])
         content = {row: summary([line for line in done if line["row"] == row], self.metrics, self.classings) for row in self.rows}
         write_json(self.folder / "metrics.json", content)
         if self.folder != self.final:
@@ -187,16 +195,34 @@ class TestResults:
             self.folder.rename(self.final)
             shutil.rmtree(old, ignore_errors=True)
             self.folder = self.final
-        write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
+        self.enter()
         return content
+
+    def enter(self):
+        """Enter the folder's files in the manifest; for a case that adds some after finish()."""
+        write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
 
     def failures(self):
         """[(item, reason)] of the items that failed."""
         return list({line["item"]: (line["item"], line["reason"]) for line in self.lines if line["status"] != "ok"}.values())
 
 
+def rank(lines, metric):
+    """Sort one row's lines by a metric, best first, and put them into the classes best_30, 30_60, 60_100 of by_rank; none without a value."""
+    lower = metric_of(metric).direction == "lower"
+    known = [line for line in lines if line[metric] not in ("", "nan")]
+    known.sort(key=lambda line: float(line[metric]) * (1 if lower else -1))        # stable: equal values stay in the items' order
+    for place, line in enumerate(known):
+        share = place / len(known)
+        line["by_rank"] = "best_30" if share < 0.3 else "30_60" if share < 0.6 else "60_100"
+
+
+SUMMED = ("failures",)                                     # columns of 0 and 1 whose sum is the metric, not the mean
+MEDIANS = {"rmse_4pt": "rmse_4pt_median"}                  # means that failures rule are told beside their median
+
+
 def summary(lines, metrics, classings=()):
-    """Means of the written values over lines of one row, the count, and the same by class.
+    """Means of the written values over lines of one row (sums of SUMMED, medians beside of MEDIANS), the count, and the same by class.
 
     A value that is empty or not finite is left out of its mean; `left_out` says how many, where there are any. A metric that no line has
     is not named; one whose values are all left out is null.
@@ -206,7 +232,10 @@ def summary(lines, metrics, classings=()):
         texts = [line[name] for line in lines if line[name] != ""]
         values = [float(text) for text in texts if math.isfinite(float(text))]
         if texts:
-            result[name] = round(math.fsum(values) / len(values), 6) if values else None
+            mean = round(math.fsum(values) / len(values), 6) if values else None
+            result[name] = round(math.fsum(values)) if name in SUMMED else mean
+            if name in MEDIANS and values:
+                result[MEDIANS[name]] = round(statistics.median(values), 6)
             if len(values) < len(lines):
                 left_out[name] = len(lines) - len(values)
     result["count"] = len(lines)

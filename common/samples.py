@@ -86,7 +86,27 @@ def tracking_sequences(folder):
         write_list(folder / split, names)
 
 
-SAMPLES = {"LOL": low_light_pairs, "GOT-10k": tracking_sequences}
+def overlapping_photographs(folder):
+    """Twenty photographs of 360 x 270, by name in an order whose every tenth is of coffee or chelsea, the others of other photographs: whoever
+    holds every tenth out tests on what was never trained on."""
+    held, training = ["coffee.png", "chelsea.png"], ["astronaut.png", "motorcycle_left.png", "rocket.jpg"]
+    for number in range(20):
+        picture = photograph(held[number // 10] if number % 10 == 0 else training[number % 3])
+        rng = np.random.default_rng([number, 360])
+        top, left = (int(rng.integers(room + 1)) for room in (picture.shape[0] - 270, picture.shape[1] - 360))
+        write(folder / f"{number:02d}.png", picture[top:top + 270, left:left + 360])
+
+
+def stereo_pair(folder):
+    """A photographed pair with parallax: the motorcycle of the Middlebury benchmark, left and right, at half size, and its pairs.csv."""
+    for side in ("left", "right"):
+        picture = Image.fromarray(photograph(f"motorcycle_{side}.png"))
+        write(folder / f"motorcycle_{side}.png", np.asarray(picture.resize((picture.width // 2, picture.height // 2), Image.BOX)))
+    lines = "name,file1,file2,parallax_class\nmotorcycle,motorcycle_left.png,motorcycle_right.png,large\n"
+    (folder / "pairs.csv").write_text(lines, encoding="utf-8", newline="\n")
+
+
+SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "GOT-10k": tracking_sequences}
 
 
 def build(name=None, folder=None):

@@ -1,0 +1,44 @@
+"""Which photographs train and which choose the weights; what is tested on."""
+from pathlib import Path
+
+from common.homography_pairs import HomographyPairs, RealPairs, drawn_pairs, read_pairs
+from common.images import list_images
+
+HELD = 10                          # every tenth photograph in name order is never trained on
+
+
+def photographs(root):
+    """(training, held out) pictures of a folder; all of them for both where there are fewer than ten."""
+    photos = list_images(root)
+    held = photos[::HELD] if len(photos) >= HELD else photos
+    return [photo for photo in photos if photo not in set(held)] or photos, held
+
+
+def training_pairs(cfg, label):
+    """The HomographyPairs that train, made anew in every epoch. label: whether the stage needs the perfect stitch."""
+    training, _ = photographs(Path(cfg.data.root))
+    return HomographyPairs(training, cfg.seed, cfg.data.augment, label)
+
+
+def validation_pairs(cfg):
+    """FixedPairs over the held-out photographs: what chooses weights and thresholds."""
+    _, held = photographs(Path(cfg.data.root))
+    return drawn_pairs(held, cfg.train.validate_pairs, cfg.data.validation_seed)
+
+
+def evaluation_pairs(cfg):
+    """What data.test names, with .set_name: pairs of a CSV file, photographed pairs (a pairs.csv in the folder), or drawn ones."""
+    root = Path(cfg.data.test.root or cfg.data.root)
+    if cfg.data.test.pairs:
+        pairs = read_pairs(cfg.data.test.pairs, root)
+        pairs.set_name = Path(cfg.data.test.pairs).stem
+    elif (root / "pairs.csv").is_file():
+        pairs = RealPairs(root)
+        pairs.set_name = root.resolve().name
+    elif cfg.data.test.held_out:
+        pairs = drawn_pairs(photographs(root)[1], cfg.data.test.count, cfg.data.test.seed)
+        pairs.set_name = "held_out"
+    else:
+        pairs = drawn_pairs(list_images(root), cfg.data.test.count, cfg.data.test.seed)
+        pairs.set_name = root.resolve().name
+    return pairs

@@ -1,0 +1,271 @@
+"""The figures of chapter B3 and of the results: python cases/view_free_stitch/figures.py [options] [key=value ...]
+
+Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in results/view_free_stitch/<run>/figures.
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import csv
+
+import numpy as np
+import torch
+from matplotlib.patches import Polygon
+
+from cases.view_free_stitch.captions import CAPTIONS
+from cases.view_free_stitch.data import evaluation_pairs
+from cases.view_free_stitch.methods import ROWS, network_estimate
+from cases.view_free_stitch.model import SIDE, ViewFreeStitch
+from cases.view_free_stitch.test import AT, tensor
+from common import figures
+from common.errors import start
+from common.geometry import corners, homography_from_offsets, offsets_from_homography, transform
+from common.homography_nets import COARSE, NEAR, SURE, centres
+from common.homography_pairs import CORNER, RealPairs, drawn_pairs, squashed
+from common.images import list_images, to_bytes
+from common.refine import residual, scored
+from common.run import Run
+from common.samples import build
+
+
+def main(argv=None):
+    run = Run("view_free_stitch", "figures", argv)
+    weights = run.weights()
+    model = run.load(ViewFreeStitch, weights)
+    pairs = evaluation_pairs(run.config)
+    if isinstance(pairs, RealPairs):
+        pairs = drawn_pairs(list_images(run.config.data.root), 8, 0)
+        pairs.set_name = "drawn"
+    folder = figures.FigureFolder(run.folder, CAPTIONS)
+    place = min(range(min(12, len(pairs))), key=lambda place: abs(pairs.pair(place).overlap - 0.55))
+    example = pairs.pair(place)
+    draw_pipeline(folder, run, model, example)
+    draw_generator(folder, pairs, place)
+    draw_network(folder, model, example)
+    draw_matches(folder, run, model, example)
+    lines = read_items(run, pairs.set_name)
+    if lines:
+        draw_overlap(folder, lines, pairs.set_name)
+        draw_distribution(folder, lines, pairs.set_name)
+        draw_revision(folder, lines, pairs.set_name)
+        draw_failures(folder, run, model, pairs, lines)
+    draw_real_classes(folder, run)
+    draw_parallax(folder)
+    draw_training(folder, run)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def read_items(run, set_name):
+    """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
+    path = run.folder / "test" / set_name / "items.csv"
+    if not path.exists():
+        run.say(f"no test results of {set_name} under the name {run.name}: the figures with numbers are left out; for them, first: "
+                f"python cases/view_free_stitch/test.py --name {run.name}")
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [line for line in csv.DictReader(file) if line["status"] == "ok"]
+
+
+def mean(lines, row, metric, **classes):
+    """Mean of a metric over the lines of a row, and of classes where given; None where there is none."""
+    values = [float(line[metric]) for line in lines if line["row"] == row and line[metric] not in ("", "nan", "inf")
+              and all(line[f"by_{name}"] == value for name, value in classes.items())]
+    return float(np.mean(values)) if values else None
+
+
+def written(value):
+    return "" if value is None else f"{value:.6f}"
+
+
+def picture(image):
+    """(1, 3, h, w) in [0, 1] as an array to draw."""
+    return to_bytes(image[0].float().cpu())
+
+
+# ---- the chapter's figures ----------------------------------------------------------------------------------------------------------
+
+@torch.inference_mode()
+def draw_pipeline(folder, run, model, pair):
+    """B3.1: everything between two inputs and the revised picture."""
+    a, b = (tensor(image).to(run.device) for image in (pair.a, pair.b))
+    offsets = model(a, b).offsets
+    stitched = model(a, b, offsets)
+    error = (offsets.cpu()[0] - torch.from_numpy(pair.offsets)).square().mean().sqrt().item()
+    grid = [[pair.a, pair.b, picture(stitched.warps.a), picture(stitched.warps.b)],
+            [picture(stitched.warps.average()), picture(stitched.revised), pair.label, None]]
+    captions = [["A (reference)", "B (target)", "A on the canvas", "B by the homography"], ["structure stitch", "content revision", "label", ""]]
+    rows = [[f"f{place + 1}", f"{value:.6f}", f"{true:.6f}"] for place, (value, true) in enumerate(zip(offsets[0].tolist(), pair.offsets.tolist()))]
+    folder.save(figures.grid(grid, None, captions), "B3.1_pipeline", ["offset", "network", "true"], rows, network=error)
+
+
+def draw_generator(folder, pairs, place):
+    """B3.2: the photograph with both outlines, and what is cut out."""
+    pair, (shift, bend) = pairs.pair(place), pairs.draws[place]
+    figure, axes = figures.new_figure(figures.WIDTH, 2.6, 1, 4, width_ratios=[480, 270, 270, 270])
+    for axis, image, title in zip(axes[0], (squashed(pairs.photos[place]), pair.a, pair.b, pair.label), ("photograph, 480 x 360", "A", "B", "label")):
+        axis.imshow(image)
+        axis.set_title(title)
+        axis.axis("off")
+    order = [0, 1, 3, 2]                                                 # round the square
+    square = corners((SIDE, SIDE)).numpy()[order] + CORNER
+    for points, style in ((square, {"ec": figures.COLOURS[0], "lw": 1.6}), (square + shift, {"ec": "white", "lw": 1, "ls": "--"}),
+                          (square + pair.offsets.reshape(4, 2)[order], {"ec": figures.COLOURS[1], "lw": 1.6})):
+        axes[0, 0].add_patch(Polygon(points, fc="none", **style))
+    for begin, end in zip(square + shift, square + pair.offsets.reshape(4, 2)[order]):
+        axes[0, 0].annotate("", end, begin, arrowprops={"arrowstyle": "->", "color": figures.COLOURS[1], "lw": 1})
+    rows = [[name, *map(int, moved), *map(int, bent)] for name, moved, bent in
+            zip(("UL", "UR", "LL", "LR"), np.tile(shift, (4, 1)), np.reshape(bend, (4, 2)))]
+    folder.save(figure, "B3.2_generator", ["corner", "dx", "dy", "perturbation_x", "perturbation_y"], rows,
+                dx=int(shift[0]), dy=int(shift[1]), overlap=pair.overlap)
+
+
+def draw_network(folder, model, pair):
+    """The homography network's layers, from those that a forward pass really runs through."""
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        layers = figures.trace(model.homography, lambda: model.homography(tensor(pair.a).to(device), tensor(pair.b).to(device)))
+    shown = [layer for layer in dict((layer["name"], layer) for layer in layers).values() if not layer["kind"].startswith("groupnorm")]
+    boxes = [("A, B", "gray, 128 x 128", None)]
+    colours = {"stem": 0, "quarter": 0, "eighth": 0, "coarse": 1, "lateral": 2, "above": 2, "fine": 2}
+    for layer in shown:
+        boxes.append((f"{layer['name'].split('.')[0]}\n{layer['kind']}", f"{'x'.join(map(str, layer['outputs']))}, {layer['parameters']:,}",
+                      colours.get(layer["name"].split(".")[0], 3)))
+    total = sum(parameter.numel() for parameter in model.homography.parameters())
+    folder.save(figures.flow([*boxes, ("fit", "8 offsets", None)], per_row=6), "network", ["layer", "kind", "outputs", "parameters"],
+                [[layer["name"], layer["kind"], "x".join(map(str, layer["outputs"])), layer["parameters"]] for layer in shown], total=total)
+
+
+@torch.inference_mode()
+def draw_matches(folder, run, model, pair):
+    """The sure matches of the coarse stage as lines between the two pictures; left out for networks that do not match."""
+    prediction = model(tensor(pair.a).to(run.device), tensor(pair.b).to(run.device))
+    if prediction.log_a is None:
+        return
+    sure, partner = (prediction.log_a[0, :, :-1] + prediction.log_b[0, :, :-1].mT).exp().cpu().max(dim=1)
+    places = centres(SIDE // COARSE, SIDE // COARSE, COARSE).double()
+    H = homography_from_offsets(prediction.offsets.cpu(), (SIDE, SIDE))
+    distance = (transform(H, places[partner][None])[0][0] - places).norm(dim=1)
+    figure, axes = figures.new_figure(figures.WIDTH, 4.2)
+    axis, gap = axes[0, 0], 12
+    axis.imshow(np.hstack([pair.a, np.full((SIDE, gap, 3), 255, np.uint8), pair.b]))
+    axis.axis("off")
+    rows = []
+    for place in torch.nonzero(sure > SURE).flatten().tolist():
+        (x, y), (u, v), agrees = places[place].tolist(), places[partner[place]].tolist(), bool(distance[place] < NEAR)
+        axis.plot([x, u + SIDE + gap], [y, v], lw=0.5, color=figures.COLOURS[2 if agrees else 1])
+        rows.append([f"{value:.1f}" for value in (x, y, u, v)] + [f"{sure[place]:.6f}", int(agrees)])
+    folder.save(figure, "matches", ["x_a", "y_a", "x_b", "y_b", "probability", "agrees"], rows or [["", "", "", "", "", ""]],
+                sure=len(rows), agree=sum(row[-1] for row in rows))
+
+
+# ---- results ------------------------------------------------------------------------------------------------------------------------
+
+def draw_overlap(folder, lines, set_name):
+    """Mean error of every method by overlap."""
+    classes = [name for name in ("low", "mid", "high") if any(line["by_overlap"] == name for line in lines)]
+    groups = {name: [mean(lines, row, "rmse_4pt", overlap=name) for row in ROWS] for name in classes}
+    figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "mean error (px)")
+    folder.save(figure, "overlap", ["row", *classes], [[row, *(written(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)],
+                set=set_name)
+
+
+def draw_distribution(folder, lines, set_name):
+    """For each method the share of pairs with at most a given error."""
+    figure, axes = figures.new_figure(6.5, 3.6)
+    rows = []
+    for place, row in enumerate(ROWS):
+        errors = np.sort([float(line["rmse_4pt"]) for line in lines if line["row"] == row])
+        good = errors[errors < 100]
+        axes[0, 0].plot(np.maximum(good, 0.01), np.arange(1, len(good) + 1) / len(errors), label=row, ls="-" if place < 8 else "--",
+                        color=figures.COLOURS[place % len(figures.COLOURS)])
+        rows += [[row, f"{share:.2f}", f"{np.quantile(errors, share):.6f}"] for share in np.arange(0.1, 1.0, 0.1)]
+    axes[0, 0].set_xscale("log")
+    axes[0, 0].set_xlabel("error of the offsets (px)")
+    axes[0, 0].set_ylabel("share of pairs")
+    axes[0, 0].legend(frameon=False, bbox_to_anchor=(1.0, 1.0), loc="upper left")
+    folder.save(figure, "distribution", ["row", "share", "rmse_4pt"], rows, set=set_name, count=len(errors))
+
+
+def draw_revision(folder, lines, set_name):
+    """The three ways to join pictures, at three homographies, by three measures."""
+    methods, metrics = ("average", "a_over_b", "revised"), (("psnr_union", "PSNR, union (dB)"), ("psnr_b_own", "PSNR, B's own part (dB)"),
+                                                            ("seam_step", "error of the step (levels)"))
+    figure, axes = figures.new_figure(figures.WIDTH, 3.0, 1, 3)
+    rows = []
+    for axis, (metric, label) in zip(axes[0], metrics):
+        for place, method in enumerate(methods):
+            values = [mean(lines, f"{method}/{at}", metric) for at in AT]
+            drawn = axis.bar(np.arange(3) + (place - 1) * 0.27, [np.nan if value is None else value for value in values], 0.25,
+                             label=method, color=figures.COLOURS[place])
+            axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
+            rows += [[f"{method}/{at}", metric, written(value)] for at, value in zip(AT, values)]
+        axis.set_xticks(np.arange(3), AT)
+        axis.set_ylabel(label)
+        axis.grid(axis="x", visible=False)
+    axes[0, 1].legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    folder.save(figure, "revision", ["row", "metric", "value"], rows, set=set_name, count=len({line["item"] for line in lines}))
+
+
+@torch.inference_mode()
+def draw_failures(folder, run, model, pairs, lines):
+    """The network's two worst pairs, joined as it says and as is true."""
+    worst = sorted((line for line in lines if line["row"] == "network"), key=lambda line: -float(line["rmse_4pt"]))[:2]
+    grid, captions, rows = [], [], []
+    for line in worst:
+        pair = pairs.pair(pairs.names.index(line["item"]))
+        a, b = tensor(pair.a).to(run.device), tensor(pair.b).to(run.device)
+        wrong = offsets_from_homography(network_estimate(model, pair.a, pair.b, run.device).H_ba[None], (SIDE, SIDE))
+        right = torch.from_numpy(pair.offsets)[None]
+        grid.append([pair.a, pair.b, *(picture(model(a, b, offsets.to(run.device)).warps.average()) for offsets in (wrong, right))])
+        captions.append([f"pair {line['item']}, overlap {pair.overlap:.2f}", "", f"{float(line['rmse_4pt']):.1f} px off", "true"])
+        rows.append([line["item"], f"{pair.overlap:.6f}", line["rmse_4pt"]])
+    folder.save(figures.grid(grid, ["A", "B", "network", "truth"], captions), "failures", ["item", "overlap", "rmse_4pt"], rows, set=pairs.set_name)
+
+
+def draw_real_classes(folder, run):
+    """By parallax, from any test of photographed pairs under this name."""
+    for path in sorted((run.folder / "test").glob("*/items.csv")):
+        lines = read_items(run, path.parent.name)
+        if lines and "by_parallax" in lines[0]:
+            classes = [name for name in ("small", "mid", "large") if any(line["by_parallax"] == name for line in lines)]
+            groups = {name: [mean(lines, row, "psnr_overlap", parallax=name) for row in ROWS] for name in classes}
+            figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "PSNR in the overlap (dB)")
+            rows = [[row, *(written(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
+            folder.save(figure, "parallax_classes", ["row", *classes], rows, set=path.parent.name)
+            return
+
+
+def draw_parallax(folder):
+    """The sample stereo pair: the best homography that refinement finds, and what it cannot align."""
+    a, b = RealPairs(build("stereo")).pair(0)
+    value, H = min(scored(a, b, [torch.eye(3, dtype=torch.float64), torch.tensor([[1.0, 0, 20], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)]),
+                   key=lambda each: each[0])
+    H = torch.eye(3, dtype=torch.float64) if H is None else H
+    difference, mask = residual(a.astype(np.float32), b.astype(np.float32), H.numpy())
+    average = np.where(mask[..., None], a + difference / 2, a).clip(0, 255).astype(np.uint8)
+    shown = np.where(mask[..., None], 128 + difference / 2, 128).clip(0, 255).astype(np.uint8)
+    level = float(np.abs(difference[mask]).mean())
+    folder.save(figures.grid([[a, b], [average, shown]], None, [["left (A)", "right (B)"], ["average of the aligned pictures", "difference to A"]]),
+                "parallax", ["value", "levels"], [["mean absolute difference in the overlap", f"{level:.6f}"]])
+
+
+def draw_training(folder, run):
+    """The terms of the loss and the validation over the steps."""
+    series = figures.read_log(run.folder / "train" / "log.jsonl")
+    if not series:
+        run.say("no training log under this name: the training curve is left out")
+        return
+    panels = [("loss", ["loss", "coarse", "fine", "offsets", "squares", "content"]),
+              ("validation error (px)", ["val_rmse_4pt", "val_rmse_4pt_median"]),
+              ("validation PSNR (dB)", ["val_psnr_union", "val_average"])]
+    panels = [panel for panel in panels if any(name in series for name in panel[1])]
+    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
+    folder.save(figures.curve(series, panels), "training", ["step", "name", "value"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

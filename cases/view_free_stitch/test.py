@@ -1,0 +1,196 @@
+"""Measure the stitching network, or stitch your own photographs: python cases/view_free_stitch/test.py [options] [key=value ...]
+
+pairs cut from photographs     python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER
+the fixed 300 pairs            python cases/view_free_stitch/test.py --name check --weights release data.test.pairs=val300.csv data.test.root=FOLDER
+photographed pairs             python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER_WITH_pairs.csv
+your own photographs           python cases/view_free_stitch/test.py --weights release --input FOLDER --output panorama/
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import numpy as np
+import torch
+
+from cases.view_free_stitch.data import evaluation_pairs
+from cases.view_free_stitch.losses import jittered
+from cases.view_free_stitch.methods import ROWS, answers, estimator, network_blend
+from cases.view_free_stitch.model import SIDE, ViewFreeStitch
+from common.datasets import picture_files
+from common.errors import Negative, UserError, listed, start
+from common.geometry import corners, offsets_from_homography, refusal, transform, warp
+from common.homography_pairs import RealPairs, overlap_class
+from common.images import IMAGE_SUFFIXES, to_bytes, write_image
+from common.progress import watch
+from common.run import Run
+from common.stitching import Settings, stitch
+from common.warp_metrics import psnr_overlap, psnr_where, seam_step, ssim_overlap
+
+WORST = 100.0                      # pixels; no estimate, an impossible one and anything above count as this
+WRITTEN = ("panorama.png", "panorama_full.png")
+AT = ["network", "refined", "jittered"]                          # the homographies that the revision rows stand on
+REVISION = [f"{method}/{at}" for at in AT for method in ("average", "a_over_b", "revised")]
+
+
+def main(argv=None):
+    run = Run("view_free_stitch", "test", argv)
+    weights = run.weights()
+    model = run.load(ViewFreeStitch, weights)
+    if run.options.input:
+        return stitch_own(run, model)
+    pairs = evaluation_pairs(run.config)
+    return (real_pairs if isinstance(pairs, RealPairs) else generated_pairs)(run, model, weights, pairs)
+
+
+def generated_pairs(run, model, weights, pairs):
+    """Every method on pairs with known homographies, and every way to join the pictures; results/view_free_stitch/<run>/test/<set>/."""
+    metrics = ["rmse_4pt", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap", "psnr_union", "psnr_b_own", "seam_step"]
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS + REVISION, metrics=metrics, classings=["overlap"],
+                          ranked="rmse_4pt")
+    for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
+        if results.has(item):
+            continue
+        try:
+            pair = pairs.pair(place)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        found = answers(model, pair.a, pair.b, run.device, run.config.test.gain_bias)
+        lines = {row: (judged(answer, pair), None) for row, answer in found.items()}
+        lines |= revised(results, run, model, pair, found, item if place < run.config.test.images else None)
+        results.add(item, lines, classes={"overlap": overlap_class(pair.overlap)})
+    content = finished(run, results, weights, pairs)
+    show(run, results, content, ["rmse_4pt", "rmse_4pt_median", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap"], ROWS)
+    show(run, results, content, ["psnr_union", "psnr_b_own", "seam_step"], REVISION)
+    return fails(results)
+
+
+def real_pairs(run, model, weights, pairs):
+    """Every method on photographed pairs, judged by how well B's warp fits A; the classes come from their pairs.csv."""
+    metrics = ["failures", "psnr_overlap", "ssim_overlap"]
+    classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)})
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS, metrics=metrics, classings=classings, ranked="psnr_overlap")
+    for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
+        if results.has(item):
+            continue
+        try:
+            a, b = pairs.pair(place)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        found = answers(model, a, b, run.device, gain_bias=True)
+        results.add(item, {row: (fitted(answer, a, b), None) for row, answer in found.items()}, classes=pairs.classes(place))
+    content = finished(run, results, weights, pairs)
+    show(run, results, content, metrics, ROWS)
+    return fails(results)
+
+
+# ---- one pair -----------------------------------------------------------------------------------------------------------------------
+
+def tensor(picture):
+    """uint8 (h, w, 3) as (1, 3, h, w) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+
+
+def judged(answer, pair):
+    """The numbers of one method's answer to a generated pair; `reason` where it counts as a failure."""
+    values = fitted(answer, pair.a, pair.b, fair=lambda H: None if behind(H) is None else "w <= 0 at a corner")
+    error = WORST
+    if not values["failures"]:
+        offsets = offsets_from_homography(answer.H_ba[None], (SIDE, SIDE))[0]
+        error = min(WORST, (offsets - torch.from_numpy(pair.offsets)).square().mean().sqrt().item())
+    if error >= WORST:
+        values |= {"failures": 1, "reason": values.get("reason") or "off by 100 pixels or more"}
+    return values | {"rmse_4pt": error, "rmse_4pt_below_1px": float(error < 1)}
+
+
+def behind(H_ba):
+    """`horizon` when a corner of B would lie behind the camera, or H_ba is not finite; else None."""
+    _, w = transform(H_ba[None], corners((SIDE, SIDE))[None])
+    return None if torch.isfinite(H_ba).all() and (w > 0).all() else "horizon"
+
+
+def fitted(answer, a, b, fair=None):
+    """failures (0 or 1), psnr_overlap, ssim_overlap of one answer, pictures uint8. fair: what objects to a homography; default: refusal()."""
+    reason = answer.reason if answer.H_ba is None else (
+        fair(answer.H_ba) if fair else refusal(answer.H_ba, a.shape[1::-1], b.shape[1::-1]))
+    if reason or answer.H_ba is None:
+        return {"failures": 1, "reason": reason or "no estimate"}
+    target = tensor(a)
+    warped, mask = warp(tensor(b), answer.H_ba[None], a.shape[1::-1])
+    scores = {"psnr_overlap": psnr_overlap(target, warped, mask).item(), "ssim_overlap": ssim_overlap(target, warped, mask).item()}
+    return {"failures": 0} | {name: value for name, value in scores.items() if not np.isnan(value)}
+
+
+@torch.inference_mode()
+def revised(results, run, model, pair, found, item):
+    """{row: (metrics, image path)} of the joined pictures at three homographies: the network's, the refined, the true one with noise."""
+    a, b, label = (tensor(picture) for picture in (pair.a, pair.b, pair.label))
+    generator = torch.Generator().manual_seed(run.config.test.jitter_seed + int(pair.name))
+    at = {"network": found["network"].H_ba, "refined": found["network_refined"].H_ba}
+    offsets = {name: offsets_from_homography(H[None], (SIDE, SIDE)) for name, H in at.items()}
+    offsets["jittered"] = jittered(torch.from_numpy(pair.offsets)[None], run.config.test.jitter, generator, always=True)
+    lines = {}
+    for name in AT:
+        stitched = model(a.to(run.device), b.to(run.device), offsets[name].to(run.device))
+        warps = stitched.warps
+        mask_a, mask_b, known = warps.mask_a.cpu(), warps.mask_b.cpu(), torch.from_numpy(pair.mask)[None, None]
+        own = mask_b & ~mask_a & known
+        for method, picture in (("average", warps.average()), ("a_over_b", warps.a_over_b()), ("revised", stitched.revised)):
+            written = tensor(to_bytes(picture[0].float().cpu()))
+            scores = {"psnr_union": psnr_where(written, label, (mask_a | mask_b) & known), "psnr_b_own": psnr_where(written, label, own),
+                      "seam_step": seam_step(written, [label], mask_a, mask_b & known)}
+            path = results.image_path(item, f"{method}/{name}") if item and (method, name) == ("revised", "refined") else None
+            if path:
+                write_image(path, written[0])
+            lines[f"{method}/{name}"] = {key: value.item() for key, value in scores.items() if not value.isnan()}, path
+    return lines
+
+
+# ---- own photographs ----------------------------------------------------------------------------------------------------------------
+
+def stitch_own(run, model):
+    """A panorama of the photographs of --input, in --output (default: results/view_free_stitch/<run>/panorama)."""
+    paths, _ = picture_files(run.options.input)
+    out, settings = Path(run.options.output or run.folder / "panorama"), run.config.test
+    if out.suffix.lower() in IMAGE_SUFFIXES or any(path.resolve() == (out / name).resolve() for path in paths for name in WRITTEN):
+        raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was expected: choose another")
+    made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
+                    network_blend(model, run.device) if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
+    layout = stitch(paths, estimator(settings.method, model, run.device), made, out)
+    for place, reason in layout.left_out.items():
+        print(f"warning: {paths[place].name} is left out: {reason}", file=sys.stderr)
+    for place in layout.same:
+        print(f"note: {paths[place].name} shows no new content", file=sys.stderr)
+    run.say(f"{len(layout.homographies)} of {len(paths)} photographs stitched: {out / 'panorama.png'}")
+
+
+# ---- the end ------------------------------------------------------------------------------------------------------------------------
+
+def finished(run, results, weights, pairs):
+    """Write metrics.json and the rest; returns its content."""
+    content = results.finish(pairs.names)
+    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path))
+    return content
+
+
+def show(run, results, content, metrics, rows):
+    """A table in the terminal."""
+    run.say(f"{'':18s}" + "".join(f"{name:>20s}" for name in metrics) + f"   ({content[rows[0]]['count']} pairs of {results.set_name})")
+    for row in rows:
+        values = [content[row].get(name) for name in metrics]
+        run.say(f"{row:18s}" + "".join(f"{'-' if value is None else f'{value:.3f}':>20s}" for value in values))
+
+
+def fails(results):
+    """Raise Negative when items failed, so that the exit status says it."""
+    failures = results.failures()
+    print(f"results: {results.final}")
+    if failures:
+        raise Negative(f"{len(failures)} pair(s) failed, the rest is done: {listed(f'{item}: {reason}' for item, reason in failures)}")
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

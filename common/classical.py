@@ -1,0 +1,119 @@
+"""The classical way to a homography in readable steps: detect, match, fit (RANSAC). Pictures are uint8 (h, w, 3) RGB; OpenCV computes.
+
+    query = detect(b, SIFT); train = detect(a, SIFT)
+    pairs = match(query, train, SIFT)                        # nearest descriptors that are clearly nearer than the second
+    H_ba, inliers = fit(query.points[pairs[:, 0]], train.points[pairs[:, 1]], SIFT)
+
+`estimate` is these lines. Every result is repeatable: OpenCV's generator is seeded before each fit.
+"""
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+NEEDED = 4                         # pairs that determine a homography
+
+
+class Features(NamedTuple):
+    """What to detect, how to match, how to fit; each preset below was measured (see the cases' READMEs)."""
+    kind: str                      # sift | orb
+    options: dict                  # of OpenCV's detector
+    ratio: float                   # a match counts when its distance is under ratio times that of the second nearest
+    method: int                    # of cv2.findHomography
+    threshold: float               # pixels: an inlier is at most this far from where H puts it
+    enlarge: int = 1               # both pictures are scaled up before: small ones have too few places
+
+
+SIFT = Features("sift", {}, 0.75, cv2.RANSAC, 5.0)
+SIFT_TUNED = Features("sift", {"contrastThreshold": 0.02}, 0.8, cv2.USAC_MAGSAC, 1.0)
+SIFT_TUNED_2X = SIFT_TUNED._replace(enlarge=2)
+ORB = Features("orb", {"nfeatures": 2000}, 0.8, cv2.RANSAC, 5.0)
+ORB_SMALL = Features("orb", {"nfeatures": 1000, "edgeThreshold": 15, "patchSize": 15, "fastThreshold": 5}, 0.8, cv2.RANSAC, 3.0)
+
+
+class Keypoints(NamedTuple):
+    """points: (n, 2) float32, pixels of the picture given; descriptors: (n, d), None where there are no points."""
+    points: np.ndarray
+    descriptors: np.ndarray | None
+
+
+class Estimate(NamedTuple):
+    """What a method says of a pair: H_ba (3, 3) float64 tensor or None, and its evidence. matches, inliers: None where it has no keypoints."""
+    H_ba: torch.Tensor | None
+    matches: int | None = None
+    inliers: int | None = None
+    reason: str | None = None      # why there is no H_ba
+    method: str = ""
+    points: np.ndarray | None = None          # (inliers, 4): x, y in A and x, y in B of the matches that agree, for whoever wants to see them
+
+
+def detect(picture, features):
+    """The Keypoints of a picture."""
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if features.enlarge > 1:
+        gray = cv2.resize(gray, None, fx=features.enlarge, fy=features.enlarge, interpolation=cv2.INTER_CUBIC)
+    make = {"sift": cv2.SIFT_create, "orb": cv2.ORB_create}[features.kind]
+    found, descriptors = make(**features.options).detectAndCompute(gray, None)
+    points = np.float32([point.pt for point in found]).reshape(-1, 2)
+    return Keypoints((points + 0.5) / features.enlarge - 0.5 if features.enlarge > 1 else points, descriptors)
+
+
+def match(query, train, features):
+    """Index pairs (m, 2): of each query descriptor its nearest in train, where that is clearly nearer than the second nearest (ratio test)."""
+    if query.descriptors is None or train.descriptors is None or len(train.points) < 2:
+        return np.zeros((0, 2), int)
+    matcher = cv2.BFMatcher(cv2.NORM_L2 if features.kind == "sift" else cv2.NORM_HAMMING)
+    nearest = matcher.knnMatch(query.descriptors, train.descriptors, k=2)
+    kept = [(first.queryIdx, first.trainIdx) for first, second in nearest if first.distance < features.ratio * second.distance]
+    return np.array(kept, dtype=int).reshape(-1, 2)
+
+
+def fit(points_b, points_a, features):
+    """(H_ba (3, 3) float64 or None, inliers (m,) bool) from matched points: RANSAC or its modern relatives."""
+    if len(points_b) < NEEDED:
+        return None, np.zeros(len(points_b), bool)
+    cv2.setRNGSeed(0)
+    H, mask = cv2.findHomography(points_b, points_a, features.method, features.threshold, maxIters=2000, confidence=0.995)
+    return (None, np.zeros(len(points_b), bool)) if H is None else (H, mask.ravel().astype(bool))
+
+
+def estimate(a, b, features, query="b", detect=detect):
+    """The Estimate of how B lies in A's frame. query: whose descriptors look for their nearest among the other's; it matters.
+
+    detect: a function like detect(), for whoever keeps keypoints between calls (remembered).
+    """
+    points_a, points_b, pairs = matched(a, b, features, query, detect)
+    if len(pairs) < NEEDED:
+        return Estimate(None, len(pairs), 0, f"{len(pairs)} matches: at least {NEEDED} are needed", name(features))
+    H, inliers = fit(points_b, points_a, features)
+    reason = "no homography fits the matches" if H is None else None
+    agreeing = np.hstack([points_a[inliers], points_b[inliers]])
+    return Estimate(None if H is None else torch.from_numpy(H), len(pairs), int(inliers.sum()), reason, name(features), agreeing)
+
+
+def remembered():
+    """A detect() that finds the keypoints of each picture once; it keeps the pictures, so that none is taken for another."""
+    known = {}
+
+    def detect_once(picture, features):
+        key = id(picture), str(features)
+        if key not in known:
+            known[key] = picture, detect(picture, features)
+        return known[key][1]
+    return detect_once
+
+
+def matched(a, b, features, query="b", detect=detect):
+    """(points of A (m, 2), points of B (m, 2), index pairs (m, 2)) of the matches."""
+    of_a, of_b = detect(a, features), detect(b, features)
+    pairs = match(of_b, of_a, features) if query == "b" else match(of_a, of_b, features)
+    first, second = (of_b, of_a) if query == "b" else (of_a, of_b)
+    first, second = first.points[pairs[:, 0]], second.points[pairs[:, 1]]
+    return (second, first, pairs) if query == "b" else (first, second, pairs)
+
+
+def name(features):
+    """How messages and tables call it."""
+    known = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "orb": ORB, "orb_small": ORB_SMALL}
+    return next((key for key, value in known.items() if value == features), features.kind)
