@@ -133,13 +133,17 @@ def curve(series, panels, width=WIDTH, height=2.8):
 
 
 def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=None):
-    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where there is room."""
+    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where there is room.
+
+    colours: one per label, or {legend: colour}.
+    """
     figure, axes = new_figure(width, height)
     axis, share = axes[0, 0], 0.8 / len(groups)
     for place, (name, values) in enumerate(groups.items()):
         x = np.arange(len(labels)) + (place - (len(groups) - 1) / 2) * share
         heights = [math.nan if value is None else value for value in values]
-        drawn = axis.bar(x, heights, share * 0.92, label=name, color=colours or COLOURS[place % len(COLOURS)])
+        own = colours.get(name) if isinstance(colours, dict) else colours
+        drawn = axis.bar(x, heights, share * 0.92, label=name, color=own or COLOURS[place % len(COLOURS)])
         if len(labels) * len(groups) <= 40:
             axis.bar_label(drawn, fmt="%.3g", fontsize=6.5, padding=1)
     axis.set_xticks(np.arange(len(labels)), labels, rotation=rotation, ha="right" if rotation else "center", fontsize=8)
