@@ -7,7 +7,7 @@ import torch
 
 from common import metrics
 from common.datasets import PairedImages, paired_names, picture_files
-from common.errors import Negative, UserError, listed
+from common.errors import UserError
 from common.images import open_picture, read_bytes, to_bytes, write_image
 from common.lol import shares_scene_with_evaluation
 from common.metrics import fidelity
@@ -136,13 +136,6 @@ def show(run, content, results, first="gt_free", beside=("identity", "gamma", "t
     if beaten:
         run.say(f"gt_free PSNR: the network {'does NOT beat ' + ', '.join(lost) if lost else 'beats ' + ', '.join(beaten)}")
     run.say(f"results: {results.final}")
-
-
-def fails(results):
-    """Raise Negative when items failed, so that the exit status says it."""
-    failures = results.failures()
-    if failures:
-        raise Negative(f"{len(failures)} picture(s) failed, the rest is done: {listed(f'{item}: {reason}' for item, reason in failures)}")
 
 
 # ---- one's own pictures -------------------------------------------------------------------------------------------------------------

@@ -1,22 +1,10 @@
 """Figures that every low-light case draws from its test results and its data: pairs, ranking, classes, differences, training curves."""
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from common import figures
 from common.images import read_bytes, to_bytes
-
-
-def read_items(run, set_name):
-    """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
-    path = run.folder / "test" / set_name / "items.csv"
-    if not path.exists():
-        run.say(f"no test results under the name {run.name}: the figures with numbers are left out; for them, first: "
-                f"python cases/{run.case}/test.py --name {run.name}")
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [line for line in csv.DictReader(file) if line["status"] == "ok"]
 
 
 def of_row(lines, row="gt_free"):

@@ -1,6 +1,7 @@
 """Figures from one hand: sizes, colours and fonts are set here, so that all cases look alike. Labels inside a figure are English and
 symbols; titles and captions are bilingual and stand outside it, in figures.json. Every figure has its numbers beside it as CSV.
 """
+import csv
 import json
 import math
 from pathlib import Path
@@ -217,3 +218,14 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
         axis.annotate("", (xs[-1], ys[-1]), (xs[-1], ys[-1] + 0.01), arrowprops=style | {"color": COLOURS[1]})
         axis.text((xs[1] + xs[2]) / 2, ys[1] + 0.03, label, fontsize=8, color=COLOURS[1], ha="center", va="bottom")
     return figure
+
+
+def read_items(run, set_name):
+    """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
+    path = run.folder / "test" / set_name / "items.csv"
+    if not path.exists():
+        run.say(f"no test results of {set_name} under the name {run.name}: the figures with numbers are left out; for them, first: "
+                f"python cases/{run.case}/test.py --name {run.name}")
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [line for line in csv.DictReader(file) if line["status"] == "ok"]

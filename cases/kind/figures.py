@@ -22,7 +22,7 @@ from cases.kind.model import KinD
 from cases.kind.test import written
 from common import enhancement, figures, metrics
 from common import enhancement_figures as shared
-from common.enhancement_figures import middle, of_row, picture, read_items, signed, spread
+from common.enhancement_figures import middle, of_row, picture, signed, spread
 from common.errors import UserError, start
 from common.images import read_bytes, read_image
 from common.metrics import fidelity
@@ -53,7 +53,7 @@ def main(argv=None):
     if pairs is None:
         raise UserError(f"figures need pairs: {run.config.test.root or run.config.data.root} has no eval15/high: expected the bright pictures: "
                         "put them there, or set data.root")
-    lines = read_items(run, pairs.set_name)
+    lines = figures.read_items(run, pairs.set_name)
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     with torch.inference_mode():
         diagram.draw(folder, model)
@@ -252,7 +252,7 @@ def draw_elsewhere(folder, run, count=6):
     """Pictures of other data sets before and after, where `test.py test.set=cross-dataset` has run under this name."""
     test = run.folder / "test" / "cross-dataset"
     root = Path(run.config.test.unpaired)
-    lines = of_row(read_items(run, "cross-dataset"), "gt_free") if (test / "items.csv").exists() else []
+    lines = of_row(figures.read_items(run, "cross-dataset"), "gt_free") if (test / "items.csv").exists() else []
     if not lines or not root.is_dir():
         return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
                        f"python cases/kind/test.py --name {run.name} test.set=cross-dataset test.unpaired=FOLDER")

@@ -21,7 +21,7 @@ from cases.kind import foreign, video
 from cases.kind.data import evaluation_set
 from cases.kind.model import KinD
 from common import enhancement, metrics
-from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, fails, niqe_parameters, no_reference, of_input, tensor
+from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, niqe_parameters, no_reference, of_input, tensor
 from common.errors import UserError, start
 from common.images import read_bytes, read_image, to_bytes, write_image
 from common.metrics import fidelity
@@ -89,7 +89,7 @@ def benchmark(run, model, weights):
                seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
     run.say(f"levels are written by {'rounding' if settings.output == 'round' else 'truncation'} (test.output)")
     enhancement.show(run, content, results, first="gt_ratio")
-    return fails(results)
+    return results.expect_no_failures()
 
 
 def rows_of(settings, curve, restores):
@@ -172,7 +172,7 @@ def own(run, model, weights):
     results = enhancement.enhance_own(run, weights, lambda rgb: one.enhance(model, rgb, settings)[0], pictures)
     if any(path.is_dir() for path in pictures):
         foreign.contact_sheet(run, results, pictures)
-    return fails(results)
+    return results.expect_no_failures()
 
 
 if __name__ == "__main__":

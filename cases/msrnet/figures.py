@@ -18,7 +18,7 @@ from cases.msrnet.model import MSRNet
 from cases.msrnet.test import enhance
 from common import checkpoints, enhancement, figures, metrics
 from common import enhancement_figures as shared
-from common.enhancement_figures import middle, of_row, picture, read_items, signed, spread
+from common.enhancement_figures import middle, of_row, picture, signed, spread
 from common.errors import UserError, start
 from common.images import read_bytes, read_image
 from common.metrics import fidelity
@@ -32,7 +32,7 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(MSRNet, weights)
     pairs = evaluation_set(run.config)
-    lines = read_items(run, pairs.set_name)
+    lines = figures.read_items(run, pairs.set_name)
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     draw_network(folder, model)
     example = pairs.paths(middle(lines, pairs))[0]

@@ -17,7 +17,7 @@ from cases.msrnet import floors
 from cases.msrnet.data import evaluation_set
 from cases.msrnet.model import MSRNet, thumbnail_of
 from common import enhancement
-from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, fails, judged, niqe_parameters, row_name
+from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, judged, niqe_parameters, row_name
 from common.errors import UserError, start
 from common.images import read_bytes, read_image, tiled, to_bytes
 from common.progress import watch
@@ -29,7 +29,7 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(MSRNet, weights)
     if run.options.input:
-        return fails(enhancement.enhance_own(run, weights, lambda rgb: enhance(model, rgb, run)))
+        return enhancement.enhance_own(run, weights, lambda rgb: enhance(model, rgb, run)).expect_no_failures()
     return benchmark(run, model, weights)
 
 
@@ -83,7 +83,7 @@ def benchmark(run, model, weights):
     run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs=pairs.inputs(),
                seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
     enhancement.show(run, content, results)
-    return fails(results)
+    return results.expect_no_failures()
 
 
 def floor_names(curve):
