@@ -1,6 +1,7 @@
 """Figures from one hand: sizes, colours and fonts are set here, so that all cases look alike. Labels inside a figure are English and
 symbols; titles and captions are bilingual and stand outside it, in figures.json. Every figure has its numbers beside it as CSV.
 """
+import csv
 import json
 import math
 from pathlib import Path
@@ -133,13 +134,17 @@ def curve(series, panels, width=WIDTH, height=2.8):
 
 
 def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=None):
-    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where there is room."""
+    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where there is room.
+
+    colours: one per label, or {legend: colour}.
+    """
     figure, axes = new_figure(width, height)
     axis, share = axes[0, 0], 0.8 / len(groups)
     for place, (name, values) in enumerate(groups.items()):
         x = np.arange(len(labels)) + (place - (len(groups) - 1) / 2) * share
         heights = [math.nan if value is None else value for value in values]
-        drawn = axis.bar(x, heights, share * 0.92, label=name, color=colours or COLOURS[place % len(COLOURS)])
+        own = colours.get(name) if isinstance(colours, dict) else colours
+        drawn = axis.bar(x, heights, share * 0.92, label=name, color=own or COLOURS[place % len(COLOURS)])
         if len(labels) * len(groups) <= 40:
             axis.bar_label(drawn, fmt="%.3g", fontsize=6.5, padding=1)
     axis.set_xticks(np.arange(len(labels)), labels, rotation=rotation, ha="right" if rotation else "center", fontsize=8)
@@ -164,7 +169,7 @@ def trace(module, call):
             kernel = "x".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
             dilated = f" d{layer.dilation[0]}" if getattr(layer, "dilation", (1,))[0] > 1 else ""
             layers.append({"name": name, "kind": f"{type(layer).__name__.lower().removesuffix('2d')} {kernel}{dilated}".strip(),
-                           "inputs": tuple(inputs[0].shape[1:]), "outputs": tuple(output.shape[1:]),
+                           "inputs": (sum(x.shape[1] for x in inputs), *inputs[0].shape[2:]), "outputs": tuple(output.shape[1:]),
                            "parameters": sum(parameter.numel() for parameter in layer.parameters())})
         handles.append(layer.register_forward_hook(record))
     try:
@@ -213,3 +218,14 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
         axis.annotate("", (xs[-1], ys[-1]), (xs[-1], ys[-1] + 0.01), arrowprops=style | {"color": COLOURS[1]})
         axis.text((xs[1] + xs[2]) / 2, ys[1] + 0.03, label, fontsize=8, color=COLOURS[1], ha="center", va="bottom")
     return figure
+
+
+def read_items(run, set_name):
+    """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
+    path = run.folder / "test" / set_name / "items.csv"
+    if not path.exists():
+        run.say(f"no test results of {set_name} under the name {run.name}: the figures with numbers are left out; for them, first: "
+                f"python cases/{run.case}/test.py --name {run.name}")
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [line for line in csv.DictReader(file) if line["status"] == "ok"]

@@ -4,6 +4,7 @@ from common import config, gather
 from common.config import to_yaml
 from common.errors import UserError
 from common.files import leads_out
+from common.images import IMAGE_SUFFIXES
 from common.metrics import metric_of
 from common.progress import duration
 from common.report_blocks import (Both, Figure, Folded, Gallery, Heading, Links, Listing, Note, Paragraph, Slider, Table, both, code, each, joined)
@@ -157,7 +158,7 @@ def find_picture(run, test, name):
         keys = sorted((key for key in known if key == "root" or key.endswith(".root")), key=lambda key: (not key.endswith("test.root"), key))
         roots += [config.ROOT / known[key] for key in keys if isinstance(known[key], str)]
     found = [inside(root, name) for root in roots]
-    return next((path for path in found if path), None)
+    return next((path for path in found if path and path.suffix.lower() in IMAGE_SUFFIXES), None)      # of a sequence it is its file of boxes
 
 
 def inside(folder, name):

@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 
 from common.config import to_yaml
-from common.errors import UserError, listed
+from common.errors import Negative, UserError, listed
 from common.files import sha256, write_whole
 from common.metrics import metric_of
 
@@ -195,12 +195,22 @@ class TestResults:
             self.folder.rename(self.final)
             shutil.rmtree(old, ignore_errors=True)
             self.folder = self.final
-        write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
+        self.enter()
         return content
+
+    def enter(self):
+        """Enter the folder's files in the manifest; for a case that adds some after finish()."""
+        write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
 
     def failures(self):
         """[(item, reason)] of the items that failed."""
         return list({line["item"]: (line["item"], line["reason"]) for line in self.lines if line["status"] != "ok"}.values())
+
+    def expect_no_failures(self, things="picture"):
+        """Raise Negative when items failed, so that the exit status says it."""
+        failures = self.failures()
+        if failures:
+            raise Negative(f"{len(failures)} {things}(s) failed, the rest is done: {listed(f'{item}: {reason}' for item, reason in failures)}")
 
 
 def rank(lines, metric):

@@ -22,8 +22,11 @@ from common.progress import Progress, duration
 RESULTS = ROOT / "results"
 
 
-def parse(case, script, argv):
-    """The options of DESIGN section 2 and the `key=value` words. Returns (options, words)."""
+def parse(case, script, argv, shorthands=None):
+    """The options of DESIGN section 2 and the `key=value` words. Returns (options, words).
+
+    shorthands: {option: (key, help)} of a case's settings that are options as well: `--ratio 5` for `test.ratio=5`.
+    """
     options, words = config.split_words(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog=f"cases/{case}/{script}.py", usage=f"python cases/{case}/{script}.py [options] [key=value ...]",
@@ -38,7 +41,10 @@ def parse(case, script, argv):
     if script == "test":
         parser.add_argument("--input", nargs="+", metavar="PATH", help="your own files or folders instead of the test set")
         parser.add_argument("--output", metavar="PATH", help="where results of --input go: a folder, or a file for one file")
-    return parser.parse_args(options), words
+    for option, (key, said) in (shorthands or {}).items():
+        parser.add_argument(option, dest=key, metavar="X", help=f"{said} (the setting {key})")
+    parsed = parser.parse_args(options)
+    return parsed, words + [f"{key}={vars(parsed)[key]}" for key, _ in (shorthands or {}).values() if vars(parsed)[key] is not None]
 
 
 def check_name(name):
@@ -54,9 +60,9 @@ class Run:
     config: Settings. device: torch.device. name, folder (results/<case>/<name>), checkpoints (checkpoints/<case>/<name>). options: argparse's.
     """
 
-    def __init__(self, case, script, argv=None):
+    def __init__(self, case, script, argv=None, shorthands=None):
         self.case, self.script = case, script
-        self.options, words = parse(case, script, argv)
+        self.options, words = parse(case, script, argv, shorthands)
         self.resolved = config.resolve(case, words, self.options.config, self.options.demo)
         self.config, self.about = self.resolved.config, self.resolved.about
         self.name = check_name(self.options.name or ("demo" if self.options.demo else "default"))
@@ -132,9 +138,10 @@ class Run:
                 print(f"warning: {log} is shorter than the run's state says; the curve will have a gap", file=sys.stderr)
             file.truncate(min(size, file.tell()))
 
-    def prepare(self, model):
-        """Move a network to the device, channels last, start values from --weights where given; wrapped for torchrun when it runs."""
-        if self.script == "train" and self.options.weights and not self._saved:
+    def prepare(self, model, start=True):
+        """Move a network to the device, channels last; wrapped for torchrun when it runs. start: whether --weights, where given, has its
+        start values (not so for a part of the network that the file holds)."""
+        if start and self.script == "train" and self.options.weights and not self._saved:
             chosen = checkpoints.find(self.case, self.name, self.options.weights)
             model.load_state_dict(checkpoints.build(type(model), chosen, self.resolved.typed).state_dict())
             self.say(f"starting from {chosen.said}")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.clips import fitted, synthetic, write_list, write_sequence
 from common.config import ROOT
 from common.errors import UserError, start
 from common.files import part_of, sha256
@@ -61,6 +62,30 @@ def low_light_pairs(folder):
                 write(folder / split / "low" / file, (255 * low + 0.5).astype(np.uint8))
 
 
+def colourful(picture, rng, size):
+    """Of eight random square windows of a photograph the one with the largest spread of levels, resized to `size` (width, height)."""
+    windows = []
+    for _ in range(8):
+        side = int(min(picture.shape[:2]) * rng.uniform(0.3, 0.5))
+        top, left = (int(rng.integers(room - side + 1)) for room in picture.shape[:2])
+        windows.append(picture[top:top + side, left:left + side])
+    return fitted(max(windows, key=lambda window: window.std()), size)
+
+
+def tracking_sequences(folder):
+    """GOT-10k's layout: 6 sequences to train on and 3 to test on, 30 frames of 320 x 240: a patch of one photograph moves over another."""
+    splits = {"train": ["astronaut.png", "motorcycle_left.png", "rocket.jpg"], "val": ["coffee.png", "chelsea.png", "coins.png"]}
+    for split, photographs in splits.items():
+        names = []
+        for number in range(6) if split == "train" else range(3, 6):
+            rng = np.random.default_rng([number, 5])
+            background, source = (photograph(photographs[(number + shift) % 3]) for shift in (0, 1 + number // 3))
+            size = tuple(int(value) for value in rng.integers(44, 76, 2))
+            names.append(f"GOT-10k_{split.capitalize()}_{len(names) + 1:06d}")
+            write_sequence(folder / split / names[-1], synthetic(rng, background, colourful(source, rng, size), turn=3.0))
+        write_list(folder / split, names)
+
+
 def overlapping_photographs(folder):
     """Twenty photographs of 360 x 270, by name in an order whose every tenth is of coffee or chelsea, the others of other photographs: whoever
     holds every tenth out tests on what was never trained on."""
@@ -103,7 +128,7 @@ def stitching_pairs(folder):
         write(folder / "testing" / part / "000005.png", np.asarray(picture)[29:221, 60:252])
 
 
-SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs}
+SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs, "GOT-10k": tracking_sequences}
 
 
 def build(name=None, folder=None):
@@ -137,7 +162,7 @@ def is_whole(folder):
 
 def stamp(folder):
     """What a set should look like: digests of the recipe and of every file, as text."""
-    recipe = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in ("samples.py", "lowlight.py")))
+    recipe = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in ("samples.py", "lowlight.py", "clips.py")))
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name not in (STAMP, ".DS_Store", "Thumbs.db"))
     return "\n".join([recipe.hexdigest(), *(f"{sha256(path)}  {path.relative_to(folder).as_posix()}" for path in files), ""])
 

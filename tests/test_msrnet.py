@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from cases.msrnet import data, floors, losses
+from cases.msrnet import data, losses
 from cases.msrnet import test as msrnet_test
 from cases.msrnet.model import MSRNet
-from common import checkpoints, config, lol, run
+from common import checkpoints, config, enhancement, lol, run
 from common.errors import Negative, UserError
 from common.images import open_picture, read_bytes, read_image, to_bytes, write_image
 from common.samples import build
@@ -130,7 +130,7 @@ def test_our_loss_is_zero_for_equal_pictures_and_has_a_gradient():
 def test_tone_curve_is_the_conditional_mean_and_never_falls():
     low = np.array([[[0, 0, 2], [2, 4, 4]]], np.uint8)
     high = np.array([[[10, 20, 40], [60, 45, 45]]], np.uint8)
-    curve = floors.fit_tone_curve([(low, high)])
+    curve = enhancement.fit_tone_curve([(low, high)])
     assert curve[[0, 1, 2, 4, 255]].tolist() == [15, 32.5, 50, 50, 50]
 
 
@@ -139,8 +139,8 @@ def test_floors_on_lol_equal_the_golden_numbers(shared):
     folder = shared("data/LOL") / "eval15"
     for name in ("1", "179"):
         low, high = read_bytes(folder / "low" / f"{name}.png"), read_bytes(folder / "high" / f"{name}.png")
-        for method, key in ((floors.identity, "identity"), (floors.gamma, "gamma22")):
-            expected, values = golden[f"{name}.png"][key], msrnet_test.fidelity(method(low), high)
+        for method, key in ((enhancement.identity, "identity"), (enhancement.gamma, "gamma22")):
+            expected, values = golden[f"{name}.png"][key], enhancement.fidelity(method(low), high)
             for metric, flavour in (("psnr", "psnr"), ("ssim", "ssim_gauss_rgb"), ("ssim_gray", "ssim_gauss_gray")):
                 assert values[metric] == pytest.approx(expected[flavour], abs=1e-6), (name, key, metric)
 
@@ -170,7 +170,7 @@ def test_release_on_lol(shared, folders):
     assert {line["by_scene"] for line in lines if line["item"] == "179"} == {"new"}
     line = next(line for line in lines if line["item"] == "22" and line["row"] == "gt_free")
     written = read_image(folders / "results/msrnet/check/test/eval15" / line["image"])
-    assert msrnet_test.fidelity(to_bytes(written), read_bytes(root / line["reference"]))["psnr"] == pytest.approx(float(line["psnr"]), abs=1e-6)
+    assert enhancement.fidelity(to_bytes(written), read_bytes(root / line["reference"]))["psnr"] == pytest.approx(float(line["psnr"]), abs=1e-6)
 
 
 def test_release_denoise_on_lol(shared, folders):

@@ -200,7 +200,7 @@ def test_result_tables_name_protocol_count_and_source(run, tmp_path):
     assert rows[2:] == [["`network`", "`gt_free`", "3", "20.00", "this run"], ["`network`", "`gt_mean`", "3", "25.00", "this run"],
                         ["`gamma`", "`gt_free`", "3", "20.00", "this run"], ["`identity`", "`gt_free`", "3", "5.00", "this run"],
                         ["Alpha", "`gt_free`", "–", "25.50", "table 2 of the paper, their own crop"]]
-    assert of(text, "mean over the items of `own`")[2] == ["`network`", "–", "2", "6.50", "this run"]
+    assert of(text, "mean over the items of `own`")[2] == ["`network`", "–", "2", "6.50", "6.50", "this run"]     # mean and median
     assert of(text, "not tested on")[2] == ["Alpha", "`secret`", "`gt_free`", "`psnr` 30.25", "table 3"]
     assert of(text, "`val` by classes")[2:] == [["`size`", "`large`", "2", "25.00"], ["`size`", "`small`", "1", "10.00"]]
     assert of(text, "test sets")[2:] == [["`own`", "`--input mine`", "`digest`", "2", "0", "none", "`seed=1`"],

@@ -50,13 +50,6 @@ def evaluation_set(cfg):
     return pairs
 
 
-def tone_curve_pairs(cfg, pairs):
-    """(low, high) files of the training pictures that are not among `pairs`."""
-    tested = set(pairs.names) if cfg.test.set == "validation" else set()
-    training = PairedImages(cfg.data.root, TRAINING, names=[name for name in paired_names(cfg.data.root, TRAINING) if name not in tested])
-    return [training.paths(index) for index in range(len(training))]
-
-
 def bright_photographs(root):
     """The bright half of a set in LOL's layout, else the pictures of a plain folder."""
     folder = Path(root) / TRAINING / "high"

@@ -8,8 +8,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
 
-import csv
-
 import numpy as np
 import torch
 
@@ -17,11 +15,16 @@ from cases.msrnet import floors
 from cases.msrnet.captions import CAPTIONS
 from cases.msrnet.data import evaluation_set
 from cases.msrnet.model import MSRNet
-from cases.msrnet.test import enhance, fidelity
-from common import checkpoints, figures, metrics
+from cases.msrnet.test import enhance
+from common import checkpoints, enhancement, figures, metrics
+from common import enhancement_figures as shared
+from common.enhancement_figures import middle, of_row, picture, signed, spread
 from common.errors import UserError, start
-from common.images import read_bytes, read_image, to_bytes
+from common.images import read_bytes, read_image
+from common.metrics import fidelity
 from common.run import Run
+
+PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]), ("validation SSIM", ["val_ssim"])]
 
 
 def main(argv=None):
@@ -29,52 +32,24 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(MSRNet, weights)
     pairs = evaluation_set(run.config)
-    lines = read_items(run, pairs.set_name)
+    lines = figures.read_items(run, pairs.set_name)
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     draw_network(folder, model)
     example = pairs.paths(middle(lines, pairs))[0]
     draw_stages(folder, model, example)
-    draw_pairs(folder, pairs)
+    shared.draw_pairs(folder, pairs, "B1.4_pairs")
     draw_results(folder, run, model, pairs)
-    draw_training(folder, run)
+    shared.draw_training(folder, run, PANELS)
     if lines:
         draw_floors(folder, lines, pairs.set_name)
-        draw_ranking(folder, lines)
-        draw_classes(folder, lines)
+        shared.draw_ranking(folder, lines)
+        shared.draw_classes(folder, lines, "MSR-net")
         draw_failures(folder, run, model, pairs, lines)
     draw_noise(folder, run, model, pairs)
     draw_releases(folder, run, pairs)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
-
-
-def read_items(run, set_name):
-    """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
-    path = run.folder / "test" / set_name / "items.csv"
-    if not path.exists():
-        run.say(f"no test results under the name {run.name}: the figures with numbers are left out; for them, first: "
-                f"python cases/msrnet/test.py --name {run.name}")
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [line for line in csv.DictReader(file) if line["status"] == "ok"]
-
-
-def of_row(lines, row="gt_free"):
-    """The lines of one row."""
-    return [line for line in lines if line["row"] == row]
-
-
-def middle(lines, pairs):
-    """Place of a picture of middling PSNR, as the example; the first where nothing was measured."""
-    ranked = sorted(of_row(lines), key=lambda line: float(line["psnr"]))
-    stems = [Path(name).stem for name in pairs.names]
-    return stems.index(ranked[2 * len(ranked) // 3]["item"]) if ranked else 0
-
-
-def picture(tensor):
-    """(1, 3, h, w) or (3, h, w) in [0, 1] as an array to draw."""
-    return to_bytes(tensor.reshape(3, *tensor.shape[-2:]).float().cpu())
 
 
 # ---- the chapter's figures ----------------------------------------------------------------------------------------------------------
@@ -146,20 +121,6 @@ def statistics(tensor):
     return [f"{value.item():.6f}" for value in (tensor.mean(), tensor.min(), tensor.max())]
 
 
-def draw_pairs(folder, pairs, count=6):
-    """B1.4: sample pairs of the data set, dark above bright."""
-    places = spread(pairs, count)
-    lows, highs = zip(*[[read_bytes(path) for path in pairs.paths(place)] for place in places])
-    names = [pairs.names[place] for place in places]
-    folder.save(figures.grid([list(lows), list(highs)], names, rows=["low", "high"]), "B1.4_pairs", ["item", "low_mean", "high_mean"],
-                [[name, f"{low.mean():.6f}", f"{high.mean():.6f}"] for name, low, high in zip(names, lows, highs)], set=pairs.set_name)
-
-
-def spread(pairs, count):
-    """At most `count` places, evenly over the set."""
-    return np.linspace(0, len(pairs.names) - 1, min(count, len(pairs.names))).astype(int)
-
-
 # ---- results ------------------------------------------------------------------------------------------------------------------------
 
 def draw_results(folder, run, model, pairs, count=4):
@@ -167,7 +128,7 @@ def draw_results(folder, run, model, pairs, count=4):
     grid, captions, rows = [], [], []
     for place in spread(pairs, count):
         low, high, output = answered(run, model, pairs, place)
-        outputs = [low, floors.gamma(low), floors.msr(low), output, high]
+        outputs = [low, enhancement.gamma(low), floors.msr(low), output, high]
         values = [fidelity(result, high)["psnr"] for result in outputs[:-1]]
         grid.append(outputs)
         captions.append([f"{value:.2f} dB" for value in values] + [pairs.names[place]])
@@ -180,17 +141,6 @@ def answered(run, model, pairs, place):
     """(low, high, the network's answer) of a pair, 8-bit."""
     low_path, high_path = pairs.paths(place)
     return read_bytes(low_path), read_bytes(high_path), picture(enhance(model, read_image(low_path), run))
-
-
-def draw_training(folder, run):
-    """The terms of the loss and the validation over the steps."""
-    series = figures.read_log(run.folder / "train" / "log.jsonl")
-    if not series:
-        run.say("no training log under this name: the training curve is left out")
-        return
-    panels = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]), ("validation SSIM", ["val_ssim"])]
-    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
-    folder.save(figures.curve(series, panels), "training", ["step", "name", "value"], rows)
 
 
 def draw_floors(folder, lines, set_name):
@@ -210,31 +160,6 @@ def draw_floors(folder, lines, set_name):
     folder.save(figure, "floors", ["method", "psnr", "ssim"], rows, set=set_name, count=len(of_row(lines)))
 
 
-def draw_ranking(folder, lines):
-    """Pictures from best to worst, coloured by how dark the input was."""
-    ranked = sorted(of_row(lines), key=lambda line: -float(line["psnr"]))
-    shades = [figures.COLOURS[{"a": 6, "b": 0, "c": 5}[line["by_light"][0]]] for line in ranked]
-    figure = figures.bars([line["item"] for line in ranked], {"PSNR": [float(line["psnr"]) for line in ranked]},
-                          "PSNR (dB)", rotation=0 if len(ranked) <= 20 else 90, colours=shades)
-    keys = ["item", "psnr", "ssim", "input_light", "input_noise"]
-    folder.save(figure, "ranking", keys, [[line[key] for key in keys] for line in ranked])
-
-
-def draw_classes(folder, lines):
-    """Mean PSNR by measured light level and noise of the input, and by whether training shows the scene."""
-    rows, labels = [], []
-    for classing in ("light", "noise", "scene"):
-        for name in sorted({line[f"by_{classing}"] for line in of_row(lines)} - {""}):
-            inside = [line for line in lines if line[f"by_{classing}"] == name]
-            means = [np.mean([float(line["psnr"]) for line in of_row(inside, row)]) if of_row(inside, row) else None
-                     for row in ("gt_free", "gamma/gt_free")]
-            labels.append(f"{classing}\n{name.split(': ')[-1]}\n({len(of_row(inside))})")
-            rows.append([classing, name, len(of_row(inside)), *means])
-    figure = figures.bars(labels, {"MSR-net": [row[3] for row in rows], "gamma 1/2.2": [row[4] for row in rows]}, "PSNR (dB), gt_free")
-    folder.save(figure, "classes", ["classing", "class", "count", "network_psnr", "gamma_psnr"],
-                [[*row[:3], *("" if value is None else f"{value:.6f}" for value in row[3:])] for row in rows])
-
-
 def draw_failures(folder, run, model, pairs, lines):
     """The two worst pictures: what came out, what was expected, the signed difference in gray, and how much of it is brightness alone."""
     stems = [Path(name).stem for name in pairs.names]
@@ -252,19 +177,12 @@ def draw_failures(folder, run, model, pairs, lines):
                 ["item", "psnr_gt_free", "psnr_gt_mean", "output_mean", "target_mean"], rows)
 
 
-def signed(difference, limit=128):
-    """A gray difference as colours: white none, red brighter, blue darker, full at +-limit levels."""
-    share = np.clip(np.abs(difference) / limit, 0, 1)[..., None]
-    colour = np.where(difference[..., None] > 0, (213, 94, 0), (0, 114, 178))
-    return (255 * (1 - share) + colour * share + 0.5).astype(np.uint8)
-
-
 def draw_noise(folder, run, model, pairs, side=96):
     """A crop at full size: the dark picture lifted to the target's mean, gamma, the network, a filter behind it, and the target."""
     place = len(pairs.names) // 2
     low, high, output = answered(run, model, pairs, place)
     columns = ["low, lifted", "gamma 1/2.2", "MSR-net", "MSR-net + bilateral", "target"]
-    pictures = [metrics.gt_mean(low, high), floors.gamma(low), output, floors.bilateral(output), high]
+    pictures = [metrics.gt_mean(low, high), enhancement.gamma(low), output, floors.bilateral(output), high]
     top, left = (max(0, (size - side) // 2) for size in low.shape[:2])
     values = [(metrics.noise_sigma(image), metrics.sharpness(image)) for image in pictures]
     crops = [image[top:top + side, left:left + side] for image in pictures]
@@ -284,7 +202,7 @@ def draw_releases(folder, run, pairs):
         except UserError as problem:
             return run.say(f"the two releases side by side are left out: {problem}")
     low, high = (read_bytes(path) for path in pairs.paths(place))
-    pictures = {"low": low, "gamma 1/2.2": floors.gamma(low), "MSR": floors.msr(low)}
+    pictures = {"low": low, "gamma 1/2.2": enhancement.gamma(low), "MSR": floors.msr(low)}
     pictures |= {name: answered(run, model, pairs, place)[2] for name, model in networks.items()}
     values = [fidelity(result, high) for result in pictures.values()]
     captions = [[f"{value['psnr']:.2f} dB, {value['ssim']:.3f}" for value in values] + [pairs.names[place]]]

@@ -8,7 +8,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
 
-import csv
 
 import cv2
 import numpy as np
@@ -39,7 +38,7 @@ def main(argv=None):
     pairs = photographed(run.config.data.test.root or run.config.data.root, "testing")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     example = next((name for name in ("udisd_demo1", "spw_01") if name in pairs.names), pairs.names[0])
-    lines = read_items(run, pairs.set_name)
+    lines = figures.read_items(run, pairs.set_name)
     draw_pipeline(folder, run, model, pairs, "spw_01" if "spw_01" in pairs.names else example)
     draw_examples(folder, run, model, pairs, "B4.2_scenes", scenes(pairs))
     draw_examples(folder, run, model, pairs, "B4.3_overlap", by_overlap(pairs))
@@ -56,17 +55,6 @@ def main(argv=None):
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
-
-
-def read_items(run, set_name):
-    """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
-    path = run.folder / "test" / set_name / "items.csv"
-    if not path.exists():
-        run.say(f"no test results of {set_name} under the name {run.name}: the figures with numbers are left out; for them, first: "
-                f"python cases/udis/test.py --name {run.name}")
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [line for line in csv.DictReader(file) if line["status"] == "ok"]
 
 
 def mean(lines, row, metric, **classes):

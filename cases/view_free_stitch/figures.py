@@ -8,7 +8,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
 
-import csv
 
 import numpy as np
 import torch
@@ -45,7 +44,7 @@ def main(argv=None):
     draw_generator(folder, pairs, place)
     draw_network(folder, model, example)
     draw_matches(folder, run, model, example)
-    lines = read_items(run, pairs.set_name)
+    lines = figures.read_items(run, pairs.set_name)
     if lines:
         draw_overlap(folder, lines, pairs.set_name)
         draw_distribution(folder, lines, pairs.set_name)
@@ -57,17 +56,6 @@ def main(argv=None):
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
-
-
-def read_items(run, set_name):
-    """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
-    path = run.folder / "test" / set_name / "items.csv"
-    if not path.exists():
-        run.say(f"no test results of {set_name} under the name {run.name}: the figures with numbers are left out; for them, first: "
-                f"python cases/view_free_stitch/test.py --name {run.name}")
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [line for line in csv.DictReader(file) if line["status"] == "ok"]
 
 
 def mean(lines, row, metric, **classes):
@@ -229,7 +217,7 @@ def draw_failures(folder, run, model, pairs, lines):
 def draw_real_classes(folder, run):
     """By parallax, from any test of photographed pairs under this name."""
     for path in sorted((run.folder / "test").glob("*/items.csv")):
-        lines = read_items(run, path.parent.name)
+        lines = figures.read_items(run, path.parent.name)
         if lines and "by_parallax" in lines[0]:
             classes = [name for name in ("small", "mid", "large") if any(line["by_parallax"] == name for line in lines)]
             groups = {name: [mean(lines, row, "psnr_overlap", parallax=name) for row in ROWS] for name in classes}

@@ -76,12 +76,12 @@ def homography_terms(prediction, true, settings):
 # ---- stage 2 ----
 
 def jittered(true, spread, generator=None, always=False):
-    """Offsets as stage 1 will err: the true ones (N, 8) plus normal noise of up to twice `spread` px; a quarter stay exact unless `always`."""
+    """Offsets as stage 1 will err: the true ones (N, 8) plus normal noise of up to twice `spread` px; half stay exact unless `always`."""
     size = spread * 2 * torch.rand(len(true), 1, generator=generator)
     if always:
         size = torch.full_like(size, spread)
     else:
-        size = size * (torch.rand(len(true), 1, generator=generator) > 0.25)
+        size = size * (torch.rand(len(true), 1, generator=generator) > 0.5)
     return true + (size * torch.randn(true.shape, generator=generator)).to(true.device)
 
 

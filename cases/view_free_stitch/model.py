@@ -83,10 +83,25 @@ class PaperRevision(nn.Module):
         return (torch.tanh(self.network(2 * pictures - 1)) + 1) / 2
 
 
-class SmallRevision(nn.Module):
-    """Ours: the same U-Net decides instead of painting. Weights of the two warps where they overlap, and a small correction.
+def disagreement(warps):
+    """How far the warps are from agreeing where both are: mean |A - B| over the mean step of A to its neighbours, (N, 1, 1, 1); 1 without overlap.
 
-    Starts as the plain average and cannot blur what only one picture shows, except by the correction. width 12: 271,000 parameters.
+    About 0.4 when they lie upon each other (interpolation alone), 0.55 half a pixel off, 1.2 two pixels off (46 generated pairs each).
+    """
+    both = (warps.mask_a & warps.mask_b).to(warps.a.dtype)
+    difference = ((warps.a - warps.b).abs() * both).sum(dim=(1, 2, 3), keepdim=True)
+    beside = (warps.a.diff(dim=-1).abs() * both[..., 1:] * both[..., :-1]).sum(dim=(1, 2, 3), keepdim=True)
+    below = (warps.a.diff(dim=-2).abs() * both[..., 1:, :] * both[..., :-1, :]).sum(dim=(1, 2, 3), keepdim=True)
+    steps = (beside + below) / 2
+    return torch.where(steps > 0, difference / steps.clamp(min=1e-6), 1)
+
+
+class SmallRevision(nn.Module):
+    """Ours: the same U-Net decides instead of painting. Weights of the two warps where they overlap, and a small correction of B.
+
+    Starts as the plain average. A is never touched: it is the reference, and a correction that must be nothing over most of the canvas
+    learns to be nothing everywhere. B is corrected (sharpened: interpolation blurs) only as far as the warps agree: fully up to a
+    disagreement of 0.45, not at all from 0.58. width 12: 271,000 parameters.
     """
 
     def __init__(self, width=12):
@@ -101,7 +116,8 @@ class SmallRevision(nn.Module):
         share = torch.sigmoid(answer[:, :1])                                              # of A, where both are
         share = torch.where(warps.mask_a & warps.mask_b, share, masks[:, :1])
         union = (warps.mask_a | warps.mask_b).to(share.dtype)
-        return (share * warps.a + (1 - share) * warps.b + 0.2 * torch.tanh(answer[:, 1:])) * union
+        trust = ((0.58 - disagreement(warps)) / 0.13).clamp(0, 1)
+        return (share * warps.a + (1 - share) * (warps.b + 0.2 * trust * torch.tanh(answer[:, 1:]))) * union
 
 
 class Stitched(NamedTuple):

@@ -1,0 +1,1 @@
+"""KinD (chapter B2): decomposition, reflectance restoration, illumination adjustment."""

@@ -1,0 +1,93 @@
+"""One picture of any size through KinD: whole-picture bounds and ratio first, then the networks in tiles, with the same result as whole."""
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from cases.kind.model import bounds_of, light_ratio
+from common.images import tiled
+
+NEAR, FAR = 16, 112          # halos in pixels: the decomposition sees 13 and begins on a grid of 4, the restoration 103 on a grid of 16
+SKIMAGE_GRAY = torch.tensor([0.2125, 0.7154, 0.0721])
+
+
+class Maps(NamedTuple):
+    """A decomposed picture, on the CPU."""
+    stretched: Tensor        # S, (1, 3, h, w)
+    reflectance: Tensor      # R, (1, 3, h, w)
+    illumination: Tensor     # I, (1, 1, h, w)
+    bounds: Tensor           # (1, 2): the values that the stretch made 0 and 1
+
+
+def decompose(model, rgb, tile=640, hot_pixels=0.0, bounds=None):
+    """Maps of a picture (3, h, w) in [0, 1]. bounds (1, 2): stretch bounds, where they are not its own extremes."""
+    picture = rgb[None]
+    bounds = whole_bounds(picture, hot_pixels) if bounds is None else bounds
+    stretched = model.stretch(picture, bounds).clamp_(0, 1)
+    maps = in_tiles(model, lambda crop: torch.cat(model.decomposition(crop), dim=1), stretched, tile, NEAR, 4)
+    return Maps(stretched, maps[:, :3], maps[:, 3:], bounds)
+
+
+def whole_bounds(picture, hot_pixels=0.0):
+    """(1, 2) stretch bounds of (1, 3, h, w): its extremes; above, hot_pixels percent of the values may be cut off."""
+    bounds = bounds_of(picture)
+    if hot_pixels:
+        bounds[:, 1] = float(np.percentile(picture.numpy(), 100 - hot_pixels))
+    return bounds
+
+
+def guess(model, maps):
+    """The automatic light ratio of decomposed maps, a float."""
+    device = model.automatic.bias.device
+    return model.guess_ratio(maps.stretched.to(device), maps.illumination.to(device), maps.bounds.to(device)).item()
+
+
+def true_ratio(low, high):
+    """The light ratio that the bright picture gives (gt_ratio), a float."""
+    return light_ratio(low.illumination, high.illumination).item()
+
+
+def restore(model, maps, tile=640):
+    """P of a decomposed picture, (1, 3, h, w)."""
+    if model.restoration is None:
+        return maps.reflectance
+    both = torch.cat([maps.reflectance, maps.illumination], dim=1)
+    return in_tiles(model, lambda crop: model.restoration(crop[:, :3], crop[:, 3:]), both, tile, FAR, model.MULTIPLE)
+
+
+def adjust(model, maps, ratio, tile=640):
+    """A of a decomposed picture, (1, 1, h, w)."""
+    return in_tiles(model, lambda crop: model.adjustment(crop, ratio), maps.illumination, tile, NEAR, 1)
+
+
+def enhance(model, rgb, settings, ratio=None, bounds=None):
+    """(answer (3, h, w) in [0, 1], its light ratio) for a picture (3, h, w) in [0, 1]; settings: those of `test`. ratio None: guessed."""
+    maps = decompose(model, rgb, settings.tile, settings.hot_pixels, bounds)
+    ratio = ratio or settings.ratio or guess(model, maps)
+    output = restore(model, maps, settings.tile) * adjust(model, maps, ratio, settings.tile)
+    return (fuse(output, maps) if settings.fusion else output)[0].clamp_(0, 1), ratio
+
+
+def fuse(output, maps):
+    """The released photo script's mix: the noisy black is darkened, and where the light was bright enough, the input stays.
+
+        m = min(sqrt(2 G3 * gray R_l), 1)        I_l S_l + (1 - I_l) m P A        (G3: Gaussian, sigma 3, cut at 4 sigma)
+    """
+    return maps.illumination * maps.stretched + (1 - maps.illumination) * dark_mask(maps.reflectance) * output
+
+
+def dark_mask(reflectance):
+    """m of fuse, (1, 1, h, w)."""
+    gray = torch.einsum("nchw,c->nhw", reflectance, SKIMAGE_GRAY)[0].numpy()
+    return torch.from_numpy(np.minimum(np.sqrt(2 * gaussian_filter(gray, 3, mode="nearest", truncate=4.0)), 1))[None, None]
+
+
+def in_tiles(model, function, maps, tile, halo, multiple):
+    """function over (1, C, h, w) on the model's device, in tiles where the picture is large; on the CPU again, float32."""
+    device = next(model.parameters()).device
+
+    def compute(crop, box=None):
+        return function(crop.to(device, memory_format=torch.channels_last)).float().to("cpu")
+    return tiled(compute, maps, tile, halo, multiple) if max(maps.shape[2:]) > tile else compute(maps)

@@ -1,0 +1,179 @@
+"""Measure KinD on LOL, or brighten your own pictures and videos: python cases/kind/test.py [options] [key=value ...]
+
+LOL's 15 evaluation pictures      python cases/kind/test.py --name check --weights release
+your own pictures                 python cases/kind/test.py --input photo.jpg folder/ --output brighter/ [--ratio 4]
+a video                           python cases/kind/test.py --input night.mp4 --output bright.mp4
+pictures of other data sets       python cases/kind/test.py test.set=cross-dataset test.unpaired=FOLDER
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import time
+
+import numpy as np
+import torch
+
+from cases.kind import enhance as one
+from cases.kind import foreign, video
+from cases.kind.data import evaluation_set
+from cases.kind.model import KinD
+from common import enhancement, metrics
+from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, niqe_parameters, no_reference, of_input, tensor
+from common.errors import UserError, start
+from common.images import read_bytes, read_image, to_bytes, write_image
+from common.metrics import fidelity
+from common.progress import watch
+from common.run import Run
+
+PROTOCOLS = ["gt_ratio", "gt_free", "gt_mean"]
+FIXED = (3, 5)                                                  # light ratios that a user might choose for all pictures
+SHORTHANDS = {"--ratio": ("test.ratio", "light ratio, by hand in place of guessed: higher is brighter, below 1 darker")}
+
+
+def main(argv=None):
+    run = Run("kind", "test", argv, SHORTHANDS)
+    weights = run.weights()
+    expect_restoration(run, weights)
+    model = run.load(KinD, weights)
+    with torch.inference_mode():
+        if run.options.input:
+            return own(run, model, weights)
+        if run.config.test.set == "cross-dataset":
+            return foreign.cross_dataset(run, model, weights)
+        return benchmark(run, model, weights)
+
+
+def expect_restoration(run, weights):
+    """Weights without a restoration give other numbers: the user must say that this is meant."""
+    if weights.model.get("restoration") == "none" and run.config.model.restoration != "none":
+        raise UserError(f"{weights.path} has no restoration network: all three networks were expected: say model.restoration=none to use the "
+                        "reflectance as it is, or give other --weights")
+
+
+# ---- pictures with a target ---------------------------------------------------------------------------------------------------------
+
+def benchmark(run, model, weights):
+    """Every picture of the test set under all protocols, beside simple methods; results/kind/<run>/test/<set>/."""
+    settings, pairs = run.config.test, evaluation_set(run.config)
+    if pairs is None:
+        return without_references(run, model, weights)
+    curve = enhancement.curve_of_training(run, pairs) if settings.floors else None
+    parameters = niqe_parameters(run)
+    rows = rows_of(settings, curve, model.restoration is not None)
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, classings=CLASSINGS,
+                          metrics=FIDELITY + NO_REFERENCE + (["niqe"] if parameters else []) + INPUT + ["light_ratio"])
+    seconds, pixels = 0.0, 0
+    for index, name in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
+        item = Path(name).stem
+        if results.has(item):
+            continue
+        low_path, high_path = pairs.paths(index)
+        try:
+            low, high = read_bytes(low_path), read_bytes(high_path)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        began = time.perf_counter()
+        outputs = network_outputs(model, read_image(low_path), read_image(high_path), settings)
+        seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size
+        lines = judged_networks(results, item, outputs, low, high, parameters)
+        for method, picture in simple_outputs(low, curve).items() if settings.floors else ():
+            lines |= enhancement.judged(results, item, method, picture, low, high, parameters)
+        classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
+        results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
+    content = results.finish([Path(name).stem for name in pairs.names])
+    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs=pairs.inputs(),
+               seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
+    run.say(f"levels are written by {'rounding' if settings.output == 'round' else 'truncation'} (test.output)")
+    enhancement.show(run, content, results, first="gt_ratio")
+    return results.expect_no_failures()
+
+
+def rows_of(settings, curve, restores):
+    """The rows of metrics.json: the protocols, fixed ratios and no restoration, then methods without a network."""
+    rows = list(PROTOCOLS)
+    if settings.floors:
+        rows += [f"ratio_{ratio}/gt_free" for ratio in FIXED]
+        rows += ["unrestored/gt_ratio", "unrestored/gt_free"] if restores else []
+        simple = ["identity", "gamma", *(["tone_curve"] if curve is not None else [])]
+        rows += [f"{method}/{protocol}" for method in simple for protocol in ("gt_free", "gt_mean")]
+    return rows
+
+
+def network_outputs(model, low, high, settings):
+    """{row: (8-bit picture, light ratio)} of everything that KinD answers to one pair."""
+    maps = one.decompose(model, low, settings.tile, settings.hot_pixels)
+    true = one.true_ratio(maps, one.decompose(model, high, settings.tile, settings.hot_pixels))
+    guessed = settings.ratio or one.guess(model, maps)
+    restored = one.restore(model, maps, settings.tile)
+    wanted = {"gt_ratio": (restored, true), "gt_free": (restored, guessed)}
+    if settings.floors:
+        wanted |= {f"ratio_{ratio}/gt_free": (restored, ratio) for ratio in FIXED}
+        wanted |= {"unrestored/gt_ratio": (maps.reflectance, true), "unrestored/gt_free": (maps.reflectance, guessed)}
+    outputs = {}
+    for row, (reflectance, ratio) in wanted.items():
+        picture = reflectance * one.adjust(model, maps, ratio, settings.tile)
+        outputs[row] = written(one.fuse(picture, maps) if settings.fusion else picture, settings.output), ratio
+    return outputs
+
+
+def written(output, how):
+    """The 8-bit levels of (1, 3, h, w): rounded, or truncated as the released code does."""
+    if how == "round":
+        return to_bytes(output[0])
+    return (output[0] * 255).clamp(0, 255).permute(1, 2, 0).numpy().astype(np.uint8)
+
+
+def judged_networks(results, item, outputs, low, high, parameters):
+    """{row: (metrics, image path)} of the network's rows; gt_mean stands on gt_free. Pictures of the three protocols are written."""
+    lines = {}
+    for row, (picture, ratio) in outputs.items():
+        lines[row] = fidelity(picture, high) | no_reference(picture, low, parameters) | {"light_ratio": ratio}, picture
+    free, ratio = outputs["gt_free"]
+    scaled = metrics.gt_mean(free, high)
+    lines["gt_mean"] = fidelity(scaled, high) | {"light_ratio": ratio}, scaled
+    lines["gt_free"][0].update(of_input(low))
+    for row, (values, picture) in lines.items():
+        path = results.image_path(item, row) if row in PROTOCOLS else None
+        if path:
+            write_image(path, tensor(picture)[0])
+        lines[row] = values, path
+    return lines
+
+
+def simple_outputs(low, curve):
+    """The 8-bit outputs of the methods without a network."""
+    outputs = {"identity": enhancement.identity(low), "gamma": enhancement.gamma(low)}
+    return outputs | ({"tone_curve": enhancement.tone_curve(low, curve)} if curve is not None else {})
+
+
+def without_references(run, model, weights):
+    """eval15 without its bright half: the pictures are enhanced, only gt_free exists, and nothing can be compared."""
+    folder = Path(run.config.test.root or run.config.data.root) / "eval15" / "low"
+    run.say(f"no bright pictures beside {folder}: they are enhanced by the guessed ratio (gt_free); PSNR and SSIM need eval15/high")
+    run.options.input = [str(folder)]
+    return own(run, model, weights)
+
+
+# ---- one's own pictures and videos ----------------------------------------------------------------------------------------------------
+
+def own(run, model, weights):
+    """Brighten --input: pictures, folders of them (with a contact sheet), videos."""
+    settings = run.config.test
+    films = [path for path in map(Path, run.options.input) if path.suffix.lower() in video.SUFFIXES]
+    pictures = [path for path in map(Path, run.options.input) if path not in films]
+    for path in films:
+        video.enhance_video(run, model, path)
+    if not pictures:
+        return None
+    results = enhancement.enhance_own(run, weights, lambda rgb: one.enhance(model, rgb, settings)[0], pictures)
+    if any(path.is_dir() for path in pictures):
+        foreign.contact_sheet(run, results, pictures)
+    return results.expect_no_failures()
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

@@ -1,0 +1,258 @@
+"""Train KinD, one network after the other: python cases/kind/train.py [options] [key=value ...]   (settings: configs/kind.yaml)
+
+all stages on LOL                    python cases/kind/train.py
+the restoration alone, on top of     python -m cases.kind.convert decomposition.npz adjustment.npz -o official.pt
+the official decomposition           python cases/kind/train.py stage=restore --weights official.pt --name restored
+a first look                         python cases/kind/train.py --demo            embedded sample data
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from cases.kind import losses
+from cases.kind.data import training_sets
+from cases.kind.ratios import Measured
+from cases.kind.model import KinD, light_ratio
+from common import checkpoints
+from common.errors import UserError, start
+from common.images import to_bytes
+from common.metrics import psnr, ssim
+from common.run import Run
+from common.training import falls_at, moving_average, warmup_cosine
+
+STRETCHED = torch.tensor([[0.0, 1.0]])                          # stretch bounds of what is stretched already
+
+
+def main(argv=None):
+    run = Run("kind", "train", argv)
+    stage = run.config.stage
+    training, validation = training_sets(run.config, run.say)
+    model = run.prepare(KinD(**run.config.model).requires_grad_(False), start=False)
+    begin_from_weights(run, model)
+    measured = Measured(training.names)
+    if stage in ("all", "decompose"):
+        decompose(run, model, training, validation)
+    if stage in ("all", "restore"):
+        restore(run, model, training, validation)
+    if stage in ("all", "adjust"):
+        adjust(run, model, training, validation, measured)
+    if stage in ("all", "joint") and run.config.joint.steps:
+        joint(run, model, training, validation, measured)
+    run.finish()
+
+
+# ---- the stages ---------------------------------------------------------------------------------------------------------------------
+
+def decompose(run, model, training, validation):
+    """Stage 1: R and I of both pictures of a pair, by one network."""
+    settings, weights, norm = run.config.decompose, dict(run.config.loss.decompose), run.config.loss.gradient_norm
+    first = weights["guide"]
+    part = begin(run, model, "decomposition", settings=settings)
+    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="decompose", **part.states):
+        count = len(pair.low)
+        with run.autocast():
+            reflectance, illumination = part.network(torch.cat([pair.low, pair.high]))
+        low, high = zip(reflectance.float().split(count), illumination.float().split(count))
+        terms = losses.decomposition(low, high, pair.low, pair.high, norm) | {"guide": losses.guide(low[1], high[1], pair.low, pair.high)}
+        weights["guide"] = max(first * (1 - 2 * run.step / part.steps), weights["guide_end"])
+        run.descend(part.optimizer, run.config.train.clip, **losses.weighted(terms, weights))
+        run.log(I_low=low[1].mean(), I_high=high[1].mean())      # both tend to gray where the terms are out of balance
+        part.after_step()
+        if run.due(run.config.train.validate_every):
+            run.validated(**validate_decomposition(run, part.whole, validation))
+    part.keep(model)
+
+
+def restore(run, model, training, validation):
+    """Stage 2: R_l, whose noise is strong where I_l is small, becomes R_h to a power."""
+    settings, weights, norm = run.config.restore, run.config.loss.restore, run.config.loss.gradient_norm
+    part = begin(run, model, "restoration", settings=settings)
+    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="restore", **part.states):
+        (r_low, i_low), (r_high, _) = decomposed(run, model, pair, settings.border)
+        with run.autocast():
+            prediction = part.network(r_low, i_low)
+        target = losses.restoration_target(r_high, run.config.loss.target_power)
+        run.descend(part.optimizer, run.config.train.clip, **losses.weighted(losses.restoration(prediction.float(), target, norm), weights))
+        part.after_step()
+        if run.due(run.config.train.validate_every):
+            run.validated(**validate_restoration(run, part.whole, validation))
+    part.keep(model)
+
+
+def adjust(run, model, training, validation, measured):
+    """Stage 3: I of one picture, told the ratio, becomes I of the other; half of the patches are brightened, half are darkened."""
+    settings, weights, norm = run.config.adjust, run.config.loss.adjust, run.config.loss.gradient_norm
+    part = begin(run, model, "adjustment", settings=settings, measured=measured)
+    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="adjust", **part.states):
+        measured.once(model, training, run)                       # whole pictures: light ratios, and the fit of the automatic one
+        (_, i_low), (_, i_high) = decomposed(run, model, pair, settings.border)
+        up, down = measured.ratios(pair.name, i_low, i_high, run.config.loss.ratio)
+        source, target, ratio = losses.alternately((i_low, i_high, up), (i_high, i_low, down))
+        with run.autocast():
+            prediction = part.network(source, ratio)
+        run.descend(part.optimizer, run.config.train.clip, **losses.weighted(losses.adjustment(prediction.float(), target, norm), weights))
+        part.after_step()
+        if run.due(run.config.train.validate_every):
+            run.validated(**validate(run, part.whole, validation))
+    part.keep(model)
+
+
+def joint(run, model, training, validation, measured):
+    """Stage 4 (ours): restoration and adjustment together, on the final picture."""
+    settings, weights = run.config.joint, run.config.loss.joint
+    part = begin(run, model, "restoration", "adjustment", settings=settings, measured=measured)
+    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="joint", **part.states):
+        measured.once(model, training, run)
+        with run.autocast():
+            ratio = measured.ratios(pair.name, None, None, "picture")[0]
+            output = part.network(pair.low, ratio.to(run.device), STRETCHED.expand(len(pair.low), 2).to(run.device))
+        terms = {"l1": losses.absolute(output.float(), pair.high), "ssim": losses.dissimilarity(output.float(), pair.high)}
+        run.descend(part.optimizer, run.config.train.clip, **losses.weighted(terms, weights))
+        part.after_step()
+        if run.due(run.config.train.validate_every):
+            run.validated(**validate(run, part.whole, validation))
+    part.keep(model)
+
+
+# ---- what the stages share ----------------------------------------------------------------------------------------------------------
+
+class Part(NamedTuple):
+    """What one stage trains."""
+    names: list                     # networks of KinD by name
+    network: nn.Module              # with gradients, wrapped for torchrun: the one network, or KinD itself where there are two
+    trained: nn.ModuleDict          # the networks by name
+    average: AveragedModel          # the moving average of their weights
+    whole: KinD                     # KinD with the averages in their places: what is evaluated and saved
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    steps: int
+    states: dict                    # what a resumed run needs
+
+    def after_step(self):
+        """Move the learning rate and the average."""
+        self.schedule.step()
+        self.average.update_parameters(self.trained)
+
+    def keep(self, model):
+        """The stage's end: the averages become the networks of `model`, no longer trained."""
+        for name in self.names:
+            getattr(model, name).load_state_dict(self.average.module[name].state_dict())
+        model.requires_grad_(False)
+
+
+def begin(run, model, *names, settings, **more):
+    """Get one or two networks of the model ready to be trained. more: further states of a run."""
+    train = run.config.train
+    trained = nn.ModuleDict({name: getattr(model, name).requires_grad_(True) for name in names})
+    network = run.prepare(model if len(names) > 1 else getattr(model, names[0]), start=False)
+    average = moving_average(trained, train.average)
+    whole = copy.copy(model)                                      # shares every network but those that are trained
+    whole._modules = model._modules | dict(average.module.items())
+    steps = train.steps or settings.steps
+    optimizer = torch.optim.Adam(trained.parameters(), lr=settings.lr)
+    if train.schedule == "cosine":
+        schedule = warmup_cosine(optimizer, steps, train.warmup)
+    else:
+        schedule = falls_at(optimizer, train.milestones if "restoration" in names else [], by=0.5)      # the others' rate stays
+    states = {"model": model, "average": whole, "moving": average, "optimizer": optimizer, "schedule": schedule, **more}
+    return Part(list(names), network, trained, average, whole, optimizer, schedule, steps, states)
+
+
+@torch.no_grad()
+def decomposed(run, model, pair, border):
+    """((R_l, I_l), (R_h, I_h)) of a batch, float32, without `border` pixels at each side, whose surroundings the network lacked."""
+    height, width = pair.low.shape[2:]
+    with run.autocast():
+        maps = model.decomposition(torch.cat([pair.low, pair.high]))
+    inside = [value.float()[:, :, border:height - border, border:width - border] for value in maps]
+    return tuple(zip(*(value.chunk(2) for value in inside)))
+
+
+def begin_from_weights(run, model):
+    """Take over the networks that the file of --weights holds (all, or what a converter found); check that a late stage has what it needs."""
+    stage, found = run.config.stage, set()
+    if run.options.weights:
+        chosen = checkpoints.find("kind", run.name, run.options.weights)
+        found = {key.split(".")[0] for key in chosen.state} & {"decomposition", "restoration", "adjustment"}
+        try:
+            model.load_state_dict({key: value.float() for key, value in chosen.state.items()}, strict=False)
+        except RuntimeError as error:
+            raise UserError(f"{chosen.path} does not fit KinD: {' '.join(str(error).split())[:300]}: give weights that this network made") from None
+        run.say(f"starting from {', '.join(sorted(found))} of {chosen.said}")
+    needed = {"restore": {"decomposition"}, "adjust": {"decomposition"}, "joint": {"decomposition", "restoration", "adjustment"}}.get(stage, set())
+    if needed - found:
+        raise UserError(f"stage={stage} builds on {', '.join(sorted(needed - found))}: no weights were given for it: expected --weights FILE: "
+                        "say --weights FILE, or stage=all")
+
+
+# ---- validation: whole pictures of held-out scenes ------------------------------------------------------------------------------------
+
+@torch.inference_mode()
+def validate_decomposition(run, model, pairs):
+    """The loss; PSNR of both products and of R_l I_h, which says how far R_l already serves the bright picture; mean illuminations."""
+    weights, scores = run.config.loss.decompose, []
+    for pair in singly(run, pairs):
+        low, high = decomposed(run, model, pair, 0)
+        terms = losses.decomposition(low, high, pair.low, pair.high, run.config.loss.gradient_norm)
+        products = (low[0] * low[1], pair.low), (high[0] * high[1], pair.high), (low[0] * high[1], pair.high)
+        scores.append([sum(losses.weighted(terms, weights).values()).item(), *(psnr(*pictures).item() for pictures in products),
+                       low[1].mean().item(), high[1].mean().item()])
+    return means(["loss", "psnr_low", "psnr_high", "psnr_R_low_I_high", "I_low", "I_high"], scores)
+
+
+@torch.inference_mode()
+def validate_restoration(run, model, pairs):
+    """SSIM and PSNR of P I_h, the picture at perfect illumination."""
+    scores = []
+    for pair in singly(run, pairs):
+        (r_low, i_low), (_, i_high) = decomposed(run, model, pair, 0)
+        with run.autocast():
+            restored = model.restore(r_low, i_low).float()
+        scores.append(fidelity(restored * i_high, pair.high))
+    return means(["ssim", "psnr"], scores)
+
+
+@torch.inference_mode()
+def validate(run, model, pairs):
+    """SSIM and PSNR of the final picture under gt_ratio, against the stretched target, and PSNR under gt_free."""
+    scores = []
+    for place, pair in enumerate(singly(run, pairs)):
+        (r_low, i_low), (_, i_high) = decomposed(run, model, pair, 0)
+        guessed = model.guess_ratio(pair.low, i_low, torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None] / 255)
+        with run.autocast():
+            restored = model.restore(r_low, i_low)
+            outputs = [restored * model.adjustment(i_low, ratio) for ratio in (light_ratio(i_low, i_high), guessed)]
+        scores.append([*fidelity(outputs[0].float(), pair.high), fidelity(outputs[1].float(), pair.high)[1]])
+    return means(["ssim", "psnr", "psnr_gt_free"], scores)
+
+
+def singly(run, pairs):
+    """Every pair of a data set as a batch of one, on the device."""
+    for index in range(len(pairs)):
+        pair = pairs[0, index]
+        yield pair._replace(low=pair.low[None].to(run.device, memory_format=torch.channels_last),
+                            high=pair.high[None].to(run.device, memory_format=torch.channels_last))
+
+
+def fidelity(output, target):
+    """(SSIM, PSNR) of the 8-bit picture."""
+    written = torch.from_numpy(to_bytes(output[0])).permute(2, 0, 1)[None] / 255
+    return ssim(written, target.cpu()).item(), psnr(written, target.cpu()).item()
+
+
+def means(names, scores):
+    """{name: mean}."""
+    return dict(zip(names, torch.tensor(scores, dtype=torch.float64).mean(dim=0).tolist()))
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

@@ -1,0 +1,1 @@
+"""SiamFC: fully-convolutional Siamese tracking (Bertinetto et al. 2016)."""

@@ -1,0 +1,103 @@
+"""The figures of chapter B5 and of the results: python cases/siamfc/figures.py [options] [key=value ...]
+
+Uses the boxes and numbers of test.py where that has run under the same name, and the log of train.py; figures land in results/siamfc/<run>/figures.
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import csv
+
+import numpy as np
+
+from cases.siamfc import chapter, plots
+from cases.siamfc.captions import CAPTIONS
+from cases.siamfc.data import training_sets
+from cases.siamfc.model import SiamFC
+from cases.siamfc.rivals import tracker_of
+from cases.siamfc.sequences import SequenceFolder
+from cases.siamfc.weights import chosen
+from common import figures
+from common.errors import UserError, start
+from common.run import Run
+
+
+def main(argv=None):
+    run = Run("siamfc", "figures", argv)
+    weights = chosen(run)
+    network = run.load(SiamFC, weights)
+    test = run.config.data.test
+    sequences = SequenceFolder(test.root, test.layout, test.split, test.names)
+    lines, boxes = read_results(run, sequences)
+    folder = figures.FigureFolder(run.folder, CAPTIONS)
+    tracker = tracker_of(network, run.config, run.device)
+    example = sequences[ranked(lines, sequences)[0]]
+
+    chapter.draw_network(folder, network, tracker, example)
+    chapter.draw_sequences(folder, sequences)
+    chapter.draw_folders(folder, sequences)
+    chapter.draw_meta_info(folder, sequences)
+    chapter.draw_exercise(folder, tracker, example)
+    hardest = sequences[ranked(lines, sequences)[-1]]
+    plots.draw_responses(folder, tracker_of(network, run.config, run.device), hardest)
+    plots.draw_confidence(folder, tracker_of(network, run.config, run.device), hardest)
+    if lines:
+        order = ranked(lines, sequences)
+        plots.draw_strips(folder, sequences, boxes, order)
+        plots.draw_success(folder, sequences, boxes)
+        plots.draw_items(folder, lines, sequences)
+        plots.draw_attributes(folder, lines, sequences)
+    draw_pairs(folder, run)
+    draw_training(folder, run)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def read_results(run, sequences):
+    """(lines of items.csv, {row: {sequence: boxes}}) that test.py has left; both empty, said in a line, where it has not run."""
+    place = run.folder / "test" / sequences.set_name
+    if not (place / "metrics.json").exists():
+        run.say(f"no test results under the name {run.name}: the figures with numbers are left out; for them, first: "
+                f"python cases/siamfc/test.py --name {run.name}")
+        return [], {}
+    with open(place / "items.csv", encoding="utf-8", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["status"] == "ok" and line["item"] in sequences.entries]
+    boxes = {}
+    for line in lines:
+        path = place / "boxes" / line["row"] / f"{line['item'].replace('/', '-')}.txt"
+        boxes.setdefault(line["row"], {})[line["item"]] = np.loadtxt(path, delimiter=",", ndmin=2)
+    return lines, boxes
+
+
+def ranked(lines, sequences):
+    """Names of the sequences from the best to the worst AO of SiamFC; in their order where nothing was measured."""
+    own = [line for line in lines if line["row"] == "siamfc" and line["ao"] not in ("", "nan")]
+    return [line["item"] for line in sorted(own, key=lambda line: -float(line["ao"]))] or sequences.names
+
+
+def draw_pairs(folder, run):
+    """Training pairs of this run's settings; left out, said in a line, where the training data is not there."""
+    try:
+        pairs, _ = training_sets(run.config)
+    except UserError as problem:
+        run.say(f"the training pairs are left out: {problem}")
+        return
+    plots.draw_pairs(folder, [pairs[index // len(pairs), index % len(pairs)] for index in range(8)])
+
+
+def draw_training(folder, run):
+    """The terms of the loss and the validation over the steps."""
+    series = figures.read_log(run.folder / "train" / "log.jsonl")
+    if not series:
+        run.say("no training log under this name: the training curve is left out")
+        return
+    panels = [("loss", ["loss", "competing", "logistic", "foreign"]), ("AO, AUC (validation)", ["val_ao", "val_auc"])]
+    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
+    folder.save(figures.curve(series, panels), "training", ["step", "name", "value"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

@@ -1,0 +1,287 @@
+"""The tracker around the network: a few enlarged and reduced search regions, their response maps, and the best peak of them all.
+
+Two flavours. `popular` is what the most used PyTorch port does, `original` what the authors' MATLAB code does. They differ in seven points, each
+of which is a setting of its own (see FLAVOURS): scales, box_centre, crop, resize, peak, bias, limits.
+State is float64: centre (row, column) of the target, 0-based; size (h, w); sides of the exemplar's and the search region's squares.
+"""
+import copy
+import time
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from cases.siamfc import crops
+from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE, SiamFC, correlate, folded
+from cases.siamfc.weights import read
+from common import checkpoints
+from common.errors import UserError
+
+UP = 16                                                       # the response is enlarged from 17 to 272 cells a side
+FINE = 272
+
+# What belongs to the number of scales: factor between neighbours, what a changed scale is multiplied by, how much of a change is taken over,
+# and the weight of the cosine window.
+BY_SCALES = {1: {"step": 1.0, "penalty": 1.0, "damping": 0.0, "influence": 0.176},
+             3: {"step": 1.0375, "penalty": 0.9745, "damping": 0.59, "influence": 0.176},       # SiamFC-3s
+             5: {"step": 1.0255, "penalty": 0.962, "damping": 0.34, "influence": 0.168}}        # SiamFC
+FLAVOURS = {
+    "popular": {"scales": 3, "box_centre": "pixel", "crop": "each", "resize": "bilinear", "peak": "between", "bias": 0.0, "limits": [0.0, 1e9]},
+    "original": {"scales": 3, "box_centre": "edge", "crop": "once", "resize": "bicubic", "peak": "on", "bias": -2.1484, "limits": [0.2, 5.0]},
+}
+EXTRAS = {"subpixel": False, "keep_inside": False, "rotation": 0.0, "precision": "fp32"}
+
+
+class Confidence(NamedTuple):
+    """P(IoU > .5) = 1 / (1 + exp(-(constant + ratio * ln(peak / first peak) + sidelobe * peak-to-sidelobe ratio))).
+
+    lost is set below `below` and cleared above `above`. The numbers were fitted on synthetic sequences (calibrate.py).
+    """
+    constant: float = 3.370
+    ratio: float = 5.487
+    sidelobe: float = 0.271
+    below: float = 0.505
+    above: float = 0.655
+
+    def probability(self, ratio, sidelobe):
+        """ratio: the peak over that of the second frame; sidelobe: peak-to-sidelobe ratio of the same map."""
+        value = self.constant + self.ratio * np.log(max(ratio, 1e-3)) + self.sidelobe * sidelobe
+        return float(1 / (1 + np.exp(-np.clip(value, -30, 30))))
+
+
+class Found(NamedTuple):
+    """What one update saw, for figures and tests."""
+    responses: np.ndarray        # (hypotheses, 17, 17) float32, as the network gives them
+    chosen: int                  # the hypothesis with the highest penalised peak
+    fine: np.ndarray             # (272, 272) float64: its map, normalised and windowed
+    peak: tuple                  # row and column of the maximum of `fine`
+    strength: float              # the penalised maximum by which it was chosen
+
+
+def settings_of(flavour="popular", **changes):
+    """All settings of a tracker: the flavour's, what belongs to the number of scales, and the changes (None: as the flavour has it)."""
+    if flavour not in FLAVOURS:
+        raise UserError(f"unknown flavour {flavour!r} of the tracker: expected one of {', '.join(FLAVOURS)}: change tracker.flavour")
+    changes = {name: value for name, value in changes.items() if value is not None}
+    settings = FLAVOURS[flavour] | EXTRAS | changes
+    if settings["scales"] not in BY_SCALES:
+        raise UserError(f"a tracker of {settings['scales']} scales: expected one of {', '.join(map(str, BY_SCALES))}: change tracker.scales")
+    settings = BY_SCALES[settings["scales"]] | settings
+    unknown = [name for name in changes if name not in {*FLAVOURS[flavour], *EXTRAS, *BY_SCALES[3]}]
+    if unknown:
+        raise UserError(f"unknown tracker setting(s) {', '.join(unknown)}: expected some of {', '.join(settings)}: mend the name")
+    return settings
+
+
+class SiamFCTracker:
+    """A tracker in the protocol of the got10k toolkit: init(image, box), then update(image) -> box for every further frame.
+
+    weights: a weights file (of this project or in the port's layout), the name of a release file, or a SiamFC network. image: a PIL picture or
+    RGB uint8 (h, w, 3), or gray (h, w). Boxes: (x, y, w, h), 1-based. After each update `confidence` in [0, 1] and `lost` tell whether
+    to trust the box. changes: settings of FLAVOURS and EXTRAS.
+    """
+
+    def __init__(self, weights="release", name="SiamFC", device="cpu", flavour="popular", confidence=Confidence(), **changes):
+        self.name, self.is_deterministic, self.device = name, True, torch.device(device)
+        self.settings, self.calibration = settings_of(flavour, **changes), confidence
+        network = weights if isinstance(weights, torch.nn.Module) else load(weights)
+        self.template = folded(network.backbone).to(self.device)                       # of the exemplar: once, so always in float32
+        self.bias = float(network.bias) if getattr(network, "bias", None) is not None else 0.0
+        self.type = torch.bfloat16 if self.settings["precision"] == "bf16" else torch.float32
+        self.features = copy.deepcopy(self.template).to(self.type)                     # of the search regions
+        hann = np.outer(np.hanning(FINE), np.hanning(FINE))
+        self.window = hann / hann.sum()
+        self.resize = crops.bicubic if self.settings["resize"] == "bicubic" else crops.bilinear
+        count = self.settings["scales"]
+        self.factors = self.settings["step"] ** np.arange(-(count // 2), count // 2 + 1, dtype=np.float64)
+
+    # ---- the protocol -------------------------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def init(self, image, box):
+        """Take the target's appearance from the first frame. Raises UserError for a box without area or outside the frame."""
+        image = as_rgb(image)
+        x, y, w, h = checked_box(box, image.shape)
+        self.centre = np.array([y, x]) + (np.array([h, w]) / 2 if self.settings["box_centre"] == "edge" else (np.array([h, w]) - 1) / 2 - 1)
+        self.size, self.angle = np.array([h, w]), 0.0
+        self.exemplar_side, self.search_side = crops.exemplar_side(self.size), crops.search_side(self.size)
+        self.first_side = self.search_side
+        self.fill = image.mean(axis=(0, 1))
+        patch = self.cut(image, self.exemplar_side)
+        self.kernel = self.embed(self.resize(patch, EXEMPLAR)[None], exemplar=True)    # (1, C, 6, 6)
+        self.confidence, self.lost, self.found, self.first_peak = 1.0, False, None, None
+
+    @torch.inference_mode()
+    def update(self, image):
+        """The target's box in the next frame, float64 (4,). Frames may change their size."""
+        image = as_rgb(image)
+        factors, angles = self.hypotheses()
+        if np.round(self.search_side * min(factors)) < 2:
+            return self.lose()
+        responses = self.respond(image, factors, angles)
+        found = self.locate(responses, factors)
+        if not np.isfinite(found.fine).all():
+            return self.lose()
+        self.judge(found)
+        self.move(found, factors[found.chosen], angles[found.chosen], image.shape)
+        self.found = found
+        return self.box()
+
+    def track(self, img_files, box, visualize=False):
+        """All boxes (N, 4) and seconds (N,) of a sequence of files, as the toolkit's Tracker.track; `visualize` does nothing here."""
+        boxes, seconds = np.zeros((len(img_files), 4)), np.zeros(len(img_files))
+        for place, path in enumerate(img_files):
+            with Image.open(path) as file:
+                image = np.asarray(file.convert("RGB"))
+            began = time.perf_counter()
+            boxes[place] = box if place == 0 else self.update(image)
+            if place == 0:
+                self.init(image, box)
+            seconds[place] = time.perf_counter() - began
+        return boxes, seconds
+
+    # ---- one update, step by step -----------------------------------------------------------------------------------------------------------
+
+    def hypotheses(self):
+        """(factors of the search side, angles in radians): every scale at the present angle and, where `rotation` is set, two turns at scale 1."""
+        turn = np.deg2rad(self.settings["rotation"])
+        factors, angles = list(self.factors), [self.angle] * len(self.factors)
+        return (factors + [1.0, 1.0], angles + [self.angle - turn, self.angle + turn]) if turn else (factors, angles)
+
+    def respond(self, image, factors, angles):
+        """The response of every hypothesis: (hypotheses, 17, 17) float32."""
+        if any(angles) or len(factors) > len(self.factors):
+            regions = [crops.cut_rotated(image, self.centre, self.search_side * factor, angle, SEARCH, self.fill) if angle else
+                       self.resize(self.cut(image, self.search_side * factor), SEARCH) for factor, angle in zip(factors, angles)]
+        elif self.settings["crop"] == "once":
+            regions = crops.cut_once(image, self.matlab_centre(), self.search_side * np.array(factors), SEARCH, self.fill, self.resize)
+        else:
+            regions = [self.resize(self.cut(image, self.search_side * factor), SEARCH) for factor in factors]
+        features = self.embed(np.stack(regions))
+        return correlate(self.kernel, features)[0].cpu().numpy() + np.float32(self.bias)
+
+    def locate(self, responses, factors):
+        """Enlarge, weigh, choose, window: Found."""
+        maps = [enlarge(response + np.float32(self.settings["bias"]), self.settings["resize"]) for response in responses]
+        changed = np.arange(len(maps)) != len(self.factors) // 2                       # all but the unchanged scale at the present angle
+        maps = [fine * np.float32(self.settings["penalty"]) if other else fine for fine, other in zip(maps, changed)]
+        peaks = [float(fine.max()) for fine in maps]
+        chosen = int(np.argmax(peaks))
+        fine = maps[chosen] - maps[chosen].min()
+        fine = fine / (fine.sum() + 1e-16)
+        fine = (1 - self.settings["influence"]) * fine + self.settings["influence"] * self.window
+        return Found(responses, chosen, fine, np.unravel_index(int(fine.argmax()), fine.shape), peaks[chosen])
+
+    def move(self, found, factor, angle, shape):
+        """Take the found displacement, and a damped part of the change of scale and angle."""
+        settings = self.settings
+        peak = np.array(found.peak, dtype=np.float64) + (parabola(found.fine, found.peak) if settings["subpixel"] else 0)
+        if settings["peak"] == "on":                                                   # displacement 0 exists; side unscaled and rounded
+            step = (peak - (FINE / 2 - 1)) * STRIDE / UP * crops.round_away(self.search_side) / SEARCH
+        else:                                                                          # the grid lies half a cell beside 0
+            step = (peak - (FINE - 1) / 2) * STRIDE / UP * self.search_side * factor / SEARCH
+        c, s = np.cos(angle), np.sin(angle)
+        self.centre = self.centre + (np.array([c * step[0] - s * step[1], c * step[1] + s * step[0]]) if angle else step)
+        growth = (1 - settings["damping"]) + settings["damping"] * factor
+        low, high = settings["limits"]
+        growth = float(np.clip(growth, low * self.first_side / self.search_side, high * self.first_side / self.search_side))
+        self.size, self.exemplar_side, self.search_side = self.size * growth, self.exemplar_side * growth, self.search_side * growth
+        self.angle += settings["damping"] * (angle - self.angle)
+        if settings["keep_inside"]:
+            self.centre = np.clip(self.centre, -self.size / 2, np.array(shape[:2]) - 1 + self.size / 2)
+
+    def judge(self, found):
+        """Set confidence and lost from the unpenalised map of the chosen hypothesis."""
+        response = found.responses[found.chosen]
+        peak = float(response.max())
+        self.first_peak = self.first_peak or max(peak, 1e-6)
+        self.evidence = peak / self.first_peak, sidelobe_ratio(response)
+        self.confidence = self.calibration.probability(*self.evidence)
+        self.lost = self.confidence < (self.calibration.above if self.lost else self.calibration.below)
+
+    def lose(self):
+        """Nothing can be told from this frame: the last box stays."""
+        self.confidence, self.lost = 0.0, True
+        return self.box()
+
+    # ---- small parts --------------------------------------------------------------------------------------------------------------------
+
+    def box(self):
+        """The present box, (x, y, w, h), 1-based: the inverse of init."""
+        corner = self.centre - (self.size / 2 if self.settings["box_centre"] == "edge" else (self.size - 1) / 2 - 1)
+        return np.array([corner[1], corner[0], self.size[1], self.size[0]])
+
+    def matlab_centre(self):
+        """The centre in 1-based pixels."""
+        return self.centre if self.settings["box_centre"] == "edge" else self.centre + 1
+
+    def cut(self, image, side):
+        """The square around the target, by the rule of the flavour."""
+        if self.settings["crop"] == "once":
+            return crops.cut_matlab(image, self.matlab_centre(), side, self.fill)
+        return crops.cut(image, self.matlab_centre() - 1, side, self.fill)
+
+    def embed(self, pictures, exemplar=False):
+        """phi of uint8 (N, h, w, 3): the batch, seen as (N, 3, h, w), is channels_last already."""
+        batch = torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device).permute(0, 3, 1, 2)
+        return self.template(batch.float()) if exemplar else self.features(batch.to(self.type))
+
+
+def load(weights):
+    """A SiamFC network from a weights file, or from a release file by its name."""
+    release = checkpoints.CHECKPOINTS / "siamfc" / f"{weights}.pt"
+    return checkpoints.build(SiamFC, checkpoints.find("siamfc", "", str(weights)) if release.is_file() else read(weights))
+
+
+def as_rgb(image):
+    """A frame as uint8 (h, w, 3). Raises UserError for what is none."""
+    if isinstance(image, Image.Image):
+        image = np.asarray(image.convert("RGB"))
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        seen = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UserError(f"a frame cannot be {seen}: a PIL picture or an 8-bit RGB array (h, w, 3) was expected: convert it")
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def checked_box(box, shape):
+    """The box as four floats. Raises UserError where it is no box in a frame of this shape (h, w, ...)."""
+    values = np.asarray(box, dtype=np.float64).ravel()
+    problem = None
+    if values.shape != (4,) or not np.isfinite(values).all():
+        problem = "four finite numbers were expected"
+    elif values[2] < 1 or values[3] < 1:
+        problem = "a width and a height of at least one pixel were expected"
+    elif values[0] > shape[1] or values[1] > shape[0] or values[0] + values[2] <= 1 or values[1] + values[3] <= 1:
+        problem = f"a box that touches the frame of {shape[1]} x {shape[0]} pixels was expected (1-based x, y of its corner)"
+    if problem:
+        raise UserError(f"no target there: box {', '.join(f'{value:g}' for value in values)}: {problem}: "
+                        "give x,y,w,h of the target in the first frame")
+    return values
+
+
+def enlarge(response, resize):
+    """(17, 17) to (272, 272) by bicubic interpolation between cell centres: OpenCV's (a = -.75), or MATLAB's (a = -.5) for `bicubic`."""
+    if resize == "bicubic":
+        return np.asarray(Image.fromarray(response).resize((FINE, FINE), Image.BICUBIC))
+    return cv2.resize(response, (FINE, FINE), interpolation=cv2.INTER_CUBIC)
+
+
+def parabola(fine, peak):
+    """Where between the cells the maximum lies: the vertex of the parabola through the peak and its neighbours, (row, column) in [-.5, .5]."""
+    offset = np.zeros(2)
+    for axis in (0, 1):
+        if 0 < peak[axis] < fine.shape[axis] - 1:
+            before, after = (fine[tuple(np.add(peak, np.eye(2, dtype=int)[axis] * side))] for side in (-1, 1))
+            bend = before - 2 * fine[tuple(peak)] + after
+            offset[axis] = np.clip(0.5 * (before - after) / bend, -0.5, 0.5) if bend < 0 else 0.0
+    return offset
+
+
+def sidelobe_ratio(response, reach=2):
+    """(peak - mean) / standard deviation of everything farther than `reach` cells from the peak (MOSSE's measure of a clear peak)."""
+    row, column = np.unravel_index(int(response.argmax()), response.shape)
+    rows, columns = np.ogrid[:response.shape[0], :response.shape[1]]
+    away = response[(abs(rows - row) > reach) | (abs(columns - column) > reach)]
+    return float((response.max() - away.mean()) / (away.std() + 1e-9))

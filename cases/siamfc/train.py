@@ -1,0 +1,80 @@
+"""Train SiamFC: python cases/siamfc/train.py [options] [key=value ...]   (settings: configs/siamfc.yaml)
+
+from still photographs with boxes      python cases/siamfc/train.py                        what made the release weights
+on GOT-10k                             python cases/siamfc/train.py preset=got10k --name got10k
+the paper's schedule                   python cases/siamfc/train.py preset=paper --name paper
+a first look                           python cases/siamfc/train.py --demo                 embedded sample sequences
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from cases.siamfc.data import training_sets
+from cases.siamfc.losses import terms
+from cases.siamfc.model import SiamFC
+from cases.siamfc.tracker import SiamFCTracker
+from common.errors import start
+from common.metrics import tracking
+from common.run import Run, bare
+from common.training import moving_average, warmup_cosine
+
+
+def main(argv=None):
+    run = Run("siamfc", "train", argv)
+    cfg = run.config
+    pairs, clips = training_sets(cfg)
+
+    model = run.prepare(SiamFC(**cfg.model))
+    average = moving_average(bare(model), cfg.train.average)
+    optimizer, schedule = optimisation(model, cfg.train)
+
+    for pair in run.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
+                          model=model, optimizer=optimizer, schedule=schedule, average=average):
+        with run.autocast():
+            responses = model(pair.z.float(), pair.x.float())         # (N, N, 15, 15): every exemplar on every search region
+        run.descend(optimizer, cfg.train.clip, **terms(responses, pair.offset, cfg.train.loss))
+        schedule.step()
+        average.update_parameters(bare(model))
+        if run.due(cfg.train.validate_every):
+            run.validated(**validate(average.module, clips, run))
+    run.finish()
+
+
+def optimisation(model, settings):
+    """(optimiser, schedule). sgd with the paper's schedule: the rate falls geometrically to a thousandth; with the authors' factors: rate 2 for
+    biases of convolutions and gains of batch norm, no decay on these and on its shifts. adamw: warm-up and cosine, decay on convolutions only."""
+    kernels, doubled, others = [], [], []
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            norm = isinstance(module, torch.nn.BatchNorm2d)
+            (kernels if parameter.dim() == 4 else others if norm and name == "bias" else doubled).append(parameter)
+    if settings.optimizer == "sgd":
+        groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": doubled, "lr": 2 * settings.lr}, {"params": others}]
+        optimizer = torch.optim.SGD([group for group in groups if group["params"]], lr=settings.lr, momentum=0.9)
+        return optimizer, LambdaLR(optimizer, lambda step: 1e-3 ** (step / max(1, settings.steps)))
+    groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": doubled + others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=settings.lr)
+    return optimizer, warmup_cosine(optimizer, settings.steps, settings.warmup)
+
+
+def validate(model, clips, run):
+    """Mean AO and success AUC over the validation clips, tracked with the popular settings. AO stands first: it chooses the weights."""
+    tracker = SiamFCTracker(model, device=run.device, precision=run.config.precision)
+    scores = []
+    for clip in clips:
+        tracker.init(clip.frames[0], clip.boxes[0])
+        boxes = [clip.boxes[0], *(tracker.update(frame) for frame in clip.frames[1:])]
+        result = tracking(boxes, clip.boxes)
+        scores.append([result["ao"], result["auc"]])
+    ao, auc = np.nanmean(scores, axis=0)
+    return {"ao": float(ao), "auc": float(auc)}
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

@@ -1,0 +1,89 @@
+"""Weights from elsewhere: state dicts of the PyTorch ports of SiamFC, by an explicit mapping of their keys.
+
+python -m cases.siamfc.weights FILE -o out.pt      makes a weights file of this project of one, for train.py --weights out.pt
+test.py, figures.py and the tracker read such files directly.
+"""
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import torch
+
+from cases.siamfc.model import SiamFC
+from common import checkpoints
+from common.errors import UserError, listed, start
+
+# Layers of the layout `features.N` (or `feature.N`): one nn.Sequential for the whole network, pools and ReLUs counted.
+NUMBERED = {"0": "conv1.0", "1": "conv1.1", "4": "conv2.0", "5": "conv2.1", "8": "conv3.0", "9": "conv3.1", "11": "conv4.0", "12": "conv4.1",
+            "14": "conv5.0"}
+
+
+def our_key(key):
+    """The key of SiamFC's state dict for a key of a port: `module.` off, `backbone.` before, numbers of one long Sequential by NUMBERED."""
+    key = key.removeprefix("module.")
+    numbered = re.fullmatch(r"features?\.(\d+)\.(\w+)", key)
+    if numbered and numbered[1] in NUMBERED:
+        return f"backbone.{NUMBERED[numbered[1]]}.{numbered[2]}"
+    if key in ("corr_bias", "bias", "adjust.bias"):
+        return "bias"
+    return f"backbone.{key}" if re.match(r"conv\d\.", key) else key
+
+
+def from_port(state, name="the given weights"):
+    """(arguments of SiamFC, its state dict) of a port's state dict. Widths are read off the shapes; nothing may be missing or left over."""
+    ours = {our_key(key): tensor for key, tensor in state.items()}
+    convolutions = [f"backbone.conv{number}.0.weight" for number in range(1, 6)]
+    missing = [key for key in convolutions if key not in ours]
+    if missing:
+        raise UserError(f"{name} has no AlexNet of SiamFC in it: {listed(missing)} missing: the 30 tensors of the usual port were expected "
+                        f"(backbone.conv1.0.weight and so on): give another file")
+    if "bias" in ours:
+        ours["bias"] = ours["bias"].reshape(())
+    arguments = {"widths": [ours[key].shape[0] for key in convolutions], "bias": "bias" in ours}
+    expected = SiamFC(**arguments).state_dict()
+    wrong = [f"{key} is missing" for key in expected if key not in ours] + [f"{key} is unknown" for key in ours if key not in expected]
+    wrong += [f"{key} is {tuple(ours[key].shape)}, expected {tuple(tensor.shape)}"
+              for key, tensor in expected.items() if key in ours and ours[key].shape != tensor.shape]
+    if wrong:
+        raise UserError(f"{name} does not fit AlexNetV1 (of AlexNetV2 and V3 there is none here): {listed(wrong)}: give weights of that network")
+    return arguments, ours
+
+
+def read(path):
+    """checkpoints.Weights of a file of this project or of a port. Raises UserError for anything else."""
+    path = Path(path)
+    content = None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:                                      # whatever is wrong, checkpoints.load says it well
+        checkpoints.load(path)
+        raise
+    if isinstance(content, dict) and content and all(torch.is_tensor(value) for value in content.values()):
+        arguments, state = from_port(content, str(path))
+        return checkpoints.Weights(path, arguments, state, checkpoints.digest(state), f"the file {path}, in the port's layout")
+    return checkpoints.find("siamfc", "", str(path))
+
+
+def chosen(run):
+    """run.weights(), and for --weights also a port's file."""
+    wanted = run.options.weights
+    if not wanted or not Path(wanted).is_file():
+        return run.weights()
+    weights = read(wanted)
+    run.say(f"weights: {weights.said} (content {weights.digest[:12]})")
+    return weights
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.weights", description=__doc__.splitlines()[0])
+    parser.add_argument("file")
+    parser.add_argument("-o", "--output", required=True)
+    options = parser.parse_args(argv)
+    weights = read(options.file)
+    checkpoints.save(options.output, {"case": "siamfc", "model": weights.model, "weights": weights.state})
+    print(f"{options.output}: widths {weights.model['widths']}, content {weights.digest[:16]}")
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

@@ -1,0 +1,171 @@
+"""What every low-light case measures, compares with and writes: simple methods, fidelity under named protocols, classes of inputs.
+
+8-bit pictures are RGB arrays (h, w, 3). Protocols: gt_free uses nothing of the reference; gt_mean scales the output to its mean gray.
+"""
+import numpy as np
+import torch
+
+from common import metrics
+from common.datasets import PairedImages, paired_names, picture_files
+from common.errors import UserError
+from common.images import open_picture, read_bytes, to_bytes, write_image
+from common.lol import shares_scene_with_evaluation
+from common.metrics import fidelity
+from common.progress import watch
+
+FIDELITY = ["psnr", "ssim", "ssim_gray"]
+NO_REFERENCE = ["entropy", "noise_sigma", "sharpness", "loe"]                           # niqe follows where it can be had
+INPUT = ["input_light", "input_noise"]                                                  # mean gray level and noise of the dark picture
+CLASSINGS = ["light", "noise", "scene"]
+
+
+# ---- methods without a network ------------------------------------------------------------------------------------------------------
+
+def identity(low):
+    """The dark picture itself."""
+    return low
+
+
+def gamma(low, exponent=1 / 2.2):
+    """A fixed gamma curve, x^(1/2.2)."""
+    curve = 255 * (np.arange(256) / 255) ** exponent
+    return rounded(curve)[low]
+
+
+def fit_tone_curve(pairs):
+    """The best single tone curve: for each dark level 0..255 the mean bright level over all pixels and channels of the training pairs.
+
+    pairs: an iterable of (low, high). Levels that never occur are interpolated, and the curve is kept from falling. Returns (256,) float64.
+    """
+    total, count = np.zeros(256), np.zeros(256)
+    for low, high in pairs:
+        total += np.bincount(low.ravel(), high.ravel().astype(np.float64), minlength=256)
+        count += np.bincount(low.ravel(), minlength=256)
+    seen = np.flatnonzero(count)
+    return np.maximum.accumulate(np.interp(np.arange(256), seen, total[seen] / count[seen]))
+
+
+def tone_curve(low, curve):
+    """A fitted curve applied to every channel."""
+    return rounded(curve)[low]
+
+
+def curve_of_training(run, pairs, split="our485"):
+    """The tone curve of the training pictures that `pairs` does not test on; None, said in a line, where there are none."""
+    tested = set(pairs.names) if pairs.split == split else set()
+    try:
+        names = [name for name in paired_names(run.config.data.root, split) if name not in tested]
+        training = PairedImages(run.config.data.root, split, names=names, cache=False)
+    except UserError as problem:
+        run.say(f"the tone curve is left out, for want of training pictures: {problem}")
+        return None
+    places = watch(range(len(training)), "fitting the tone curve")
+    return fit_tone_curve(tuple(map(read_bytes, training.paths(place))) for place in places)
+
+
+def rounded(values):
+    """Levels as they are written: clipped to 0..255, floor(x + 0.5)."""
+    return np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8)
+
+
+# ---- numbers ------------------------------------------------------------------------------------------------------------------------
+
+def tensor(rgb8):
+    """An 8-bit picture as (1, 3, h, w) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(rgb8)).permute(2, 0, 1)[None].float() / 255
+
+
+def niqe_parameters(run):
+    """The pristine model that test.niqe names; None, said in a line, where it names none."""
+    if run.config.test.niqe:
+        return metrics.load_parameters(run.config.test.niqe)
+    run.say("NIQE is left out: test.niqe=FILE names its standard parameters (see the README)")
+    return None
+
+
+def no_reference(picture, low, parameters):
+    """What can be said of an 8-bit output without a target."""
+    values = {"entropy": metrics.entropy(picture), "noise_sigma": metrics.noise_sigma(picture),
+              "sharpness": metrics.sharpness(picture), "loe": metrics.loe(low, picture)}
+    return values | ({"niqe": metrics.niqe(picture, parameters)} if parameters else {})
+
+
+def of_input(low):
+    """What is measured on the dark picture itself."""
+    return {"input_light": float(metrics.gray8(low).mean()), "input_noise": metrics.noise_sigma(low)}
+
+
+def classes_of(name, values):
+    """The classes of an input: by its mean level, its noise, and, for a picture of LOL, whether our485 shows its scene."""
+    light, noise = values["input_light"], values["input_noise"]
+    scene = ("seen in training" if shares_scene_with_evaluation(name) else "new") if name else ""
+    return {"light": "a: under 10" if light < 10 else "b: 10 to 18" if light < 18 else "c: over 18",
+            "noise": "a: under 1.45" if noise < 1.45 else "b: 1.45 to 1.6" if noise < 1.6 else "c: over 1.6", "scene": scene}
+
+
+def row_name(method, protocol):
+    """`gt_free` for the network, `gamma/gt_free` for another method."""
+    return protocol if method == "network" else f"{method}/{protocol}"
+
+
+def judged(results, item, method, picture, low, high, parameters):
+    """{row: (metrics, image path)} of one output under gt_free and gt_mean. The network's pictures are written."""
+    scaled = metrics.gt_mean(picture, high)
+    free = fidelity(picture, high) | no_reference(picture, low, parameters)
+    if method == "network":
+        free |= of_input(low)
+    lines = {}
+    for protocol, values, result in (("gt_free", free, picture), ("gt_mean", fidelity(scaled, high), scaled)):
+        path = results.image_path(item, protocol) if method == "network" else None
+        if path:
+            write_image(path, tensor(result)[0])
+        lines[row_name(method, protocol)] = values, path
+    return lines
+
+
+# ---- the end of a test --------------------------------------------------------------------------------------------------------------
+
+def show(run, content, results, first="gt_free", beside=("identity", "gamma", "tone_curve")):
+    """The table in the terminal, the verdict over the simple methods, and where to look."""
+    run.say(f"{'protocol or method':32s}   PSNR    SSIM  SSIM gray   ({content[first]['count']} pictures of {results.set_name})")
+    for row, values in content.items():
+        psnr = "   inf" if values.get("psnr") is None else f"{values['psnr']:6.2f}"
+        run.say(f"{row:32s} {psnr}  {values.get('ssim') or 0:6.4f}  {values.get('ssim_gray') or 0:6.4f}")
+    beaten = [name for name in beside if f"{name}/gt_free" in content]
+    lost = [name for name in beaten if content["gt_free"]["psnr"] <= content[f"{name}/gt_free"]["psnr"]]
+    if beaten:
+        run.say(f"gt_free PSNR: the network {'does NOT beat ' + ', '.join(lost) if lost else 'beats ' + ', '.join(beaten)}")
+    run.say(f"results: {results.final}")
+
+
+# ---- one's own pictures -------------------------------------------------------------------------------------------------------------
+
+def enhance_own(run, weights, enhance, inputs=None):
+    """Brighten the pictures of --input; they are written to --output, else beside the numbers in results/. Returns the TestResults.
+
+    enhance: (3, h, w) in [0, 1] to the same. inputs: which of --input are meant, where some are no pictures.
+    """
+    paths, items = picture_files(inputs or run.options.input)
+    parameters = niqe_parameters(run)
+    results = run.own_results(weights, paths, rows=["identity", "network"],
+                              metrics=NO_REFERENCE + (["niqe"] if parameters else []) + INPUT)
+    for path, item in zip(watch(paths, "brightening"), items):
+        if results.has(item) and not run.options.output:
+            continue
+        try:
+            picture = open_picture(path)
+            low = to_bytes(picture.rgb)
+            bright = enhance(picture.rgb)
+            kept = results.image_path(item, "network")
+            write_image(run.output_path(path, item) or kept, bright, like=picture)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        values = no_reference(to_bytes(bright), low, parameters)
+        before = no_reference(low, low, parameters) | of_input(low)
+        results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
+    results.finish(items)
+    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path), inputs=dict(zip(items, map(str, paths))))
+    run.say(f"{len(items) - len(results.failures())} picture(s) brightened: {run.options.output or results.final / 'images' / 'network'}; "
+            f"numbers: {results.final / 'items.csv'}")
+    return results
