@@ -79,7 +79,7 @@ def memory():
 import tempfile
 from pathlib import Path
 import cv2, numpy as np
-from cases.view_free_stitch.methods import estimator
+from common.estimators import estimator
 from common.samples import photograph
 from common.stitching import Settings, stitch
 with tempfile.TemporaryDirectory() as folder:

@@ -66,6 +66,7 @@ METRICS = {
     "ghost": Metric("lower", 0.1, 2, "levels"),           # averaging makes 4 to 12
     "seam_error": Metric("lower", 0.1, 2, "levels"),
     "seam_step": Metric("lower", 0.1, 2, "levels"),
+    "join_cost": Metric("lower", 0.1, 2, "levels"),       # ghost and seam_step together: what a training is chosen by
     "count": Metric("two-sided", 0, 0),
 }
 UNKNOWN = Metric("two-sided", 1e-6, 4)                    # nothing is known about it: any change in the six decimals written

@@ -193,6 +193,28 @@ def scored(a, b, starts, gain_bias=False):
     return [(np.inf, None) if H is None else (score(a, b, H, gain_bias), H) for H in refined]
 
 
+def best_fit(a, b, starts, gain_bias=False):
+    """The H_ba among the starts (each H_ba or None), after refine(), whose warp differs least from A; None where no start is fair.
+
+    Each is held against the best before it as refine() holds its result against its start: the error must be less on its own strict overlap and
+    on the pixels that both have, and the overlap no smaller than 90 %. So the first start is never made worse.
+    """
+    best = None
+    for start in starts:
+        if start is None or refusal(torch.as_tensor(start), (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])):
+            continue
+        H = refine(a, b, start, gain_bias).H_ba
+        new, mask = residual(a, b, H.numpy(), gain_bias)
+        if best is not None:
+            _, old, old_mask = best
+            common = mask & old_mask
+            if not (mask.sum() >= KEPT_AREA * old_mask.sum() and mean_square(new, mask) < mean_square(old, old_mask)
+                    and mean_square(new, common) <= mean_square(old, common)):
+                continue
+        best = H, new, mask
+    return best and best[0]
+
+
 def correlation(a, b, H_ba):
     """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 for equal up to gain and bias, 0 for strangers."""
     a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))

@@ -106,7 +106,29 @@ def stereo_pair(folder):
     (folder / "pairs.csv").write_text(lines, encoding="utf-8", newline="\n")
 
 
-SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "GOT-10k": tracking_sequences}
+def stitching_pairs(folder):
+    """UDIS-D's layout, 192 x 192: 12 training and 4 testing pairs, two views of one photograph each, the second from another place, a little
+    brighter or darker; and a fifth testing pair with parallax, the motorcycle's left and right picture. Training has other photographs."""
+    splits = {"training": (["astronaut.png", "rocket.jpg"], 6), "testing": (["coffee.png", "chelsea.png"], 2)}
+    for split, (photographs, views) in splits.items():
+        for number in range(views * len(photographs)):
+            rng = np.random.default_rng([number, views, 192])
+            picture = photograph(photographs[number // views])
+            top, left = (int(rng.integers(48, room - 48)) for room in (picture.shape[0] - 192, picture.shape[1] - 192))
+            square = np.array([[0, 0], [192, 0], [192, 192], [0, 192]]) + (left, top)
+            other = square + rng.choice([-1, 1], 2) * rng.integers((40, 4), (90, 40)) + rng.integers(-14, 15, (4, 2))
+            other = np.clip(other, 0, np.array(picture.shape[1::-1]) - 1)
+            corners = [tuple(map(float, point)) for point in other]
+            seen = Image.fromarray(picture).transform((192, 192), Image.QUAD, np.ravel([corners[place] for place in (0, 3, 2, 1)]), Image.BICUBIC)
+            seen = np.clip(np.asarray(seen, np.float64) * rng.uniform(0.92, 1.08), 0, 255).astype(np.uint8)
+            write(folder / split / "input1" / f"{number + 1:06d}.png", picture[top:top + 192, left:left + 192])
+            write(folder / split / "input2" / f"{number + 1:06d}.png", seen)
+    for side, part in (("left", "input1"), ("right", "input2")):
+        picture = Image.fromarray(photograph(f"motorcycle_{side}.png")).resize((370, 250), Image.BOX)
+        write(folder / "testing" / part / "000005.png", np.asarray(picture)[29:221, 60:252])
+
+
+SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs, "GOT-10k": tracking_sequences}
 
 
 def build(name=None, folder=None):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from cases.view_free_stitch.methods import by_keypoints, estimator
 from cases.view_free_stitch.model import ViewFreeStitch
 from common import checkpoints, panorama, stitching
 from common.classical import Estimate
 from common.config import ROOT
 from common.errors import Negative, UserError
+from common.estimators import by_keypoints, estimator
 from common.geometry import corners, transform
 from common.images import list_images, read_bytes
 from common.panorama import Cylinder, Piece, Plane, largest_rectangle

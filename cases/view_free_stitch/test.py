@@ -16,20 +16,18 @@ import torch
 
 from cases.view_free_stitch.data import evaluation_pairs
 from cases.view_free_stitch.losses import jittered
-from cases.view_free_stitch.methods import ROWS, answers, estimator, network_blend
+from cases.view_free_stitch.methods import ROWS, answers, network_blend
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
-from common.datasets import picture_files
 from common.errors import UserError, start
+from common.estimators import estimator, stitch_own
 from common.geometry import corners, offsets_from_homography, refusal, transform, warp
 from common.homography_pairs import RealPairs, overlap_class
-from common.images import IMAGE_SUFFIXES, to_bytes, write_image
+from common.images import to_bytes, write_image
 from common.progress import watch
 from common.run import Run
-from common.stitching import Settings, stitch
 from common.warp_metrics import psnr_overlap, psnr_where, seam_step, ssim_overlap
 
 WORST = 100.0                      # pixels; no estimate, an impossible one and anything above count as this
-WRITTEN = ("panorama.png", "panorama_full.png")
 AT = ["network", "refined", "jittered"]                          # the homographies that the revision rows stand on
 REVISION = [f"{method}/{at}" for at in AT for method in ("average", "a_over_b", "revised")]
 
@@ -39,7 +37,7 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(ViewFreeStitch, weights)
     if run.options.input:
-        return stitch_own(run, model)
+        return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
     pairs = evaluation_pairs(run.config)
     return (real_pairs if isinstance(pairs, RealPairs) else generated_pairs)(run, model, weights, pairs)
 
@@ -149,24 +147,6 @@ def revised(results, run, model, pair, found, item):
                 write_image(path, written[0])
             lines[f"{method}/{name}"] = {key: value.item() for key, value in scores.items() if not value.isnan()}, path
     return lines
-
-
-# ---- own photographs ----------------------------------------------------------------------------------------------------------------
-
-def stitch_own(run, model):
-    """A panorama of the photographs of --input, in --output (default: results/view_free_stitch/<run>/panorama)."""
-    paths, _ = picture_files(run.options.input)
-    out, settings = Path(run.options.output or run.folder / "panorama"), run.config.test
-    if out.suffix.lower() in IMAGE_SUFFIXES or any(path.resolve() == (out / name).resolve() for path in paths for name in WRITTEN):
-        raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was expected: choose another")
-    made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
-                    network_blend(model, run.device) if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
-    layout = stitch(paths, estimator(settings.method, model, run.device), made, out)
-    for place, reason in layout.left_out.items():
-        print(f"warning: {paths[place].name} is left out: {reason}", file=sys.stderr)
-    for place in layout.same:
-        print(f"note: {paths[place].name} shows no new content", file=sys.stderr)
-    run.say(f"{len(layout.homographies)} of {len(paths)} photographs stitched: {out / 'panorama.png'}")
 
 
 # ---- the end ------------------------------------------------------------------------------------------------------------------------

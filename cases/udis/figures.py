@@ -1,0 +1,294 @@
+"""The figures of chapter B4 and of the results: python cases/udis/figures.py [options] [key=value ...]
+
+Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in results/udis/<run>/figures.
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+
+import cv2
+import numpy as np
+import torch
+
+from cases.udis.captions import CAPTIONS
+from cases.udis.classical_figures import draw_classical, draw_opencv
+from cases.udis.data import photographed
+from cases.udis.losses import blanked, masked, seam_masks
+from cases.udis.methods import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, checked, domain, joined, refined
+from cases.udis.model import UDIS
+from common import figures
+from common.classical import SIFT, matched
+from common.datasets import to_tensor
+from common.errors import start
+from common.estimators import network_estimate
+from common.geometry import homography_from_offsets, overlap, rescale, transform, warp
+from common.images import to_bytes
+from common.run import Run
+
+BLUE, ORANGE = (np.array([0, 114, 178]), np.array([213, 94, 0]))
+
+
+def main(argv=None):
+    run = Run("udis", "figures", argv)
+    weights = run.weights()
+    model = run.load(UDIS, weights)
+    pairs = photographed(run.config.data.test.root or run.config.data.root, "testing")
+    folder = figures.FigureFolder(run.folder, CAPTIONS)
+    example = next((name for name in ("udisd_demo1", "spw_01") if name in pairs.names), pairs.names[0])
+    lines = figures.read_items(run, pairs.set_name)
+    draw_pipeline(folder, run, model, pairs, "spw_01" if "spw_01" in pairs.names else example)
+    draw_examples(folder, run, model, pairs, "B4.2_scenes", scenes(pairs))
+    draw_examples(folder, run, model, pairs, "B4.3_overlap", by_overlap(pairs))
+    draw_parallax(folder, pairs)
+    draw_masks(folder, run, model, pairs, example)
+    draw_degenerate(folder, pairs)
+    draw_classical(folder, pairs, example)
+    draw_opencv(folder, pairs)
+    if lines:
+        draw_methods(folder, lines, pairs.set_name)
+        draw_resolution(folder, lines, pairs.set_name)
+        draw_joining(folder, lines, pairs.set_name)
+    draw_training(folder, run)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def mean(lines, row, metric, **classes):
+    """Mean of a metric over the lines of a row, and of classes where given; None where there is none."""
+    values = [float(line[metric]) for line in lines if line["row"] == row and line[metric] not in ("", "nan", "inf")
+              and all(line.get(f"by_{name}") == value for name, value in classes.items())]
+    return float(np.mean(values)) if values else None
+
+
+def written(value):
+    return "" if value is None else f"{value:.6f}"
+
+
+def stitched(run, model, a, b):
+    """(Warps, {row: Joined}, H_ba) of a pair at its refined homography, from keypoints and network."""
+    found = refined(a, b, [by_keypoints(a, b, SIFT), checked(network_estimate(model, a, b, run.device), a, b)])
+    H = IDENTITY if found.H_ba is None else found.H_ba
+    warps, _ = domain(a, b, H)
+    return warps, joined(model, warps, run.device), H
+
+
+# ---- the chapter's figures ----------------------------------------------------------------------------------------------------------
+
+@torch.inference_mode()
+def draw_pipeline(folder, run, model, pairs, item):
+    """B4.1: everything between two inputs and the stitched picture."""
+    a, b = pairs.pair(pairs.names.index(item))
+    warps, made, _ = stitched(run, model, a, b)
+    whole = model(type(warps)(*(each.to(run.device) for each in warps)))
+    masks = 255 - (warps.mask_a[0, 0].numpy()[..., None] * (255 - BLUE) + warps.mask_b[0, 0].numpy()[..., None] * (255 - ORANGE)) / 2
+    bands = [band[0, 0].numpy()[..., None] for band in seam_masks(warps.mask_a, warps.mask_b)]
+    seam = 255 - bands[0] * (255 - BLUE) - bands[1] * (255 - ORANGE)
+    low = cv2.resize(to_bytes(whole.low[0].cpu()), warps.a.shape[:1:-1])
+    share = made["reconstructed"].label.float() if whole.share is None else whole.share.cpu()
+    grid = [[a, b, low, to_bytes(made["reconstructed"].picture[0])],
+            [to_bytes(warps.a[0]), to_bytes(warps.b[0]), masks.astype(np.uint8), seam.clip(0, 255).astype(np.uint8)],
+            [to_bytes(warps.joined(warps.average())[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8), None, None]]
+    captions = [["image 1", "image 2", "S_l (256 x 256)", "S_h"], ["warp of 1", "warp of 2", "content masks", "seam bands B1, B2"],
+                ["average, for comparison", "share of image 1", "", ""]]
+    rows = [[name, int(value)] for name, value in (("width", warps.a.shape[3]), ("height", warps.a.shape[2]), ("overlap pixels", warps.overlap.sum()),
+                                                   ("B1 pixels", bands[0].sum()), ("B2 pixels", bands[1].sum()))]
+    folder.save(figures.grid(grid, None, captions), "B4.1_pipeline", ["what", "pixels"], rows, item=item)
+
+
+def scenes(pairs):
+    """{label: item}: one pair of each scene that pairs.csv names, else the first pairs."""
+    wanted = {"indoor": "dfw_desk", "night": "cave_times", "nature": "lakeside", "city": "spw_01"}
+    chosen = {label: item for label, item in wanted.items() if item in pairs.names}
+    return chosen or {item: item for item in pairs.names[:3]}
+
+
+def by_overlap(pairs):
+    """{label: item}: low, middle and high overlap, the value measured by SIFT and refinement."""
+    chosen = [item for item in ("river", "roofs", "spw_05", "udisd_test_000001", "dfw_desk") if item in pairs.names] or pairs.names[:3]
+    labels = {}
+    for item in chosen:
+        a, b = pairs.pair(pairs.names.index(item))
+        found = refined(a, b, [by_keypoints(a, b, SIFT)])
+        share = 0.0 if found.H_ba is None else overlap(found.H_ba, a.shape[1::-1], b.shape[1::-1])
+        labels[f"{item}: {share:.2f}"] = item
+    return dict(sorted(labels.items(), key=lambda each: float(each[0].split(": ")[1])))
+
+
+def draw_examples(folder, run, model, pairs, name, chosen):
+    """Rows of image 1, image 2 and the stitched picture."""
+    grid, captions, rows = [], [], []
+    for label, item in chosen.items():
+        a, b = pairs.pair(pairs.names.index(item))
+        warps, made, H = stitched(run, model, a, b)
+        shown = to_bytes(made["reconstructed"].picture[0])
+        warped, mask = warp(to_tensor(b)[None], H[None], a.shape[1::-1])
+        strict = mask >= 0.999
+        error = ((warped - to_tensor(a)[None]).square() * strict).sum() / (3 * strict.sum().clamp(min=1))
+        value = -10 * torch.log10(error).item()
+        grid.append([fitted(picture, 360, 240) for picture in (a, b, shown)])
+        captions.append([label, "", f"{value:.1f} dB in the overlap"])
+        rows.append([item, label, f"{value:.6f}", shown.shape[1], shown.shape[0]])
+    folder.save(figures.grid(grid, ["image 1", "image 2", "stitched"], captions), name, ["item", "label", "psnr_overlap", "width", "height"], rows)
+
+
+def fitted(picture, width, height):
+    """A picture scaled into a white box of width x height."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    small = cv2.resize(picture, (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))), interpolation=cv2.INTER_AREA)
+    top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+    box = np.full((height, width, 3), 255, np.uint8)
+    box[top:top + small.shape[0], left:left + small.shape[1]] = small
+    return box
+
+
+def draw_parallax(folder, pairs):
+    """B4.4: what the best homography leaves of the real matches, drawn on image 1."""
+    chosen = [item for item in ("hill", "spw_09", "spw_10", "boat", "rew_cabin", "railtracks") if item in pairs.names] or pairs.names[-3:]
+    figure, axes = figures.new_figure(figures.WIDTH, 2.3 * -(-len(chosen) // 3), -(-len(chosen) // 3), 3)
+    rows = []
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, item in zip(axes.flat, chosen):
+        a, b = pairs.pair(pairs.names.index(item))
+        points_a, residuals = real_residuals(a, b)
+        axis.imshow(a)
+        axis.autoscale(False)
+        for (x, y), (dx, dy) in zip(points_a, residuals):
+            axis.plot([x, x + 3 * dx], [y, y + 3 * dy], lw=0.8, color=figures.COLOURS[1])
+        length = np.hypot(*residuals.T) if len(residuals) else np.zeros(1)
+        values = pairs.classes(pairs.names.index(item))
+        label = f"{item}: {values['parallax']}" if "parallax" in values else item
+        axis.set_title(f"{label}, median {np.median(length):.1f}, 90 % {np.quantile(length, 0.9):.1f} px", fontsize=8)
+        rows.append([item, len(residuals), f"{np.median(length):.6f}", f"{np.quantile(length, 0.9):.6f}"])
+    folder.save(figure, "B4.4_parallax", ["item", "matches", "median_px", "p90_px"], rows)
+
+
+def real_residuals(a, b):
+    """(points in A (n, 2), where H puts their partners less these (n, 2)): SIFT matches that one fundamental matrix explains."""
+    points_a, points_b, pairs = matched(a, b, SIFT, query="a")
+    found = by_keypoints(a, b, SIFT)
+    if found.H_ba is None or len(pairs) < 8:
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    cv2.setRNGSeed(0)
+    _, inside = cv2.findFundamentalMat(points_b, points_a, cv2.USAC_MAGSAC, 1.5, 0.999, 5000)
+    moved = transform(found.H_ba[None], torch.from_numpy(points_b)[None])[0][0].numpy()
+    residuals = moved - points_a
+    keep = (np.ones(len(residuals), bool) if inside is None else inside.ravel() > 0) & (np.hypot(*residuals.T) < 0.15 * a.shape[1])
+    return points_a[keep], residuals[keep]
+
+
+def draw_masks(folder, run, model, pairs, item):
+    """The four ways to join the same pair, and whose the pixels are."""
+    a, b = pairs.pair(pairs.names.index(item))
+    warps, made, _ = stitched(run, model, a, b)
+    labels = [(255 * torch.where(warps.mask_a | warps.mask_b, made[row].label.float(), 0.5)[0, 0].numpy()).astype(np.uint8) for row in JOINED]
+    labels[0] = np.where(warps.overlap[0, 0].numpy(), 128, labels[0]).astype(np.uint8)
+    labels[1] = (255 * torch.where(warps.overlap, warps.feather(), warps.mask_a.float())[0, 0].numpy()).astype(np.uint8)
+    with torch.inference_mode():
+        share = model(type(warps)(*(each.to(run.device) for each in warps))).share
+    if share is not None:
+        labels[3] = (255 * share.cpu()[0, 0].numpy()).astype(np.uint8)
+    pictures = [to_bytes(made[row].picture[0]) for row in JOINED]
+    rows = [[row, f"{(made[row].label & warps.overlap).sum().item() / max(1, warps.overlap.sum().item()):.6f}"] for row in JOINED]
+    folder.save(figures.grid([pictures, labels], JOINED), "masks", ["row", "share_of_image_1_in_the_overlap"], rows, item=item)
+
+
+def draw_degenerate(folder, pairs):
+    """Both alignment losses while image 2 is pushed out to the left."""
+    item = next((name for name in ("roofs", "dhw_carpark") if name in pairs.names), pairs.names[0])
+    a, b = pairs.pair(pairs.names.index(item))
+    small = [to_tensor(cv2.resize(picture, (128, 128), interpolation=cv2.INTER_LINEAR))[None] for picture in (a, b)]
+    found = refined(a, b, [by_keypoints(a, b, SIFT)])
+    H = IDENTITY if found.H_ba is None else found.H_ba
+    H = rescale(H[None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in (a, b)))
+    true = [function(small[0], *warp(small[1], H, (128, 128))).item() for function in (blanked, masked)]
+    shifts = list(range(0, 141, 4))
+    curves = {"paper": [], "masked": []}
+    for shift in shifts:
+        seen = warp(small[1], homography_from_offsets(torch.tensor([[-float(shift), 0.0] * 4]), (128, 128)), (128, 128))
+        curves["paper"].append(blanked(small[0], *seen).item())
+        curves["masked"].append(masked(small[0], *seen).item())
+    figure, axes = figures.new_figure(6.5, 3.2)
+    for (name, values), least, colour in zip(curves.items(), true, figures.COLOURS):
+        axes[0, 0].plot(shifts, values, label=f"{name}: all pixels" if name == "paper" else f"{name} mean and hinge", color=colour)
+        axes[0, 0].axhline(least, ls="--", color=colour, lw=1)
+    axes[0, 0].set_xlabel("shift (px of 128)")
+    axes[0, 0].set_ylabel("loss (dashed: at the true homography)")
+    axes[0, 0].legend(frameon=False)
+    rows = [["true", written(true[0]), written(true[1])]] + [[shift, written(x), written(y)] for shift, x, y in zip(shifts, *curves.values())]
+    folder.save(figure, "degenerate", ["shift", "paper", "masked"], rows, item=item)
+
+
+# ---- results ------------------------------------------------------------------------------------------------------------------------
+
+def classes_of(lines):
+    """The parallax classes that a set has, in their order; None, for all, where it has none."""
+    return [name for name in ("small", "mid", "large") if any(line.get("by_parallax") == name for line in lines)] or [None]
+
+
+def draw_methods(folder, lines, set_name):
+    """PSNR in the overlap of every homography, by parallax."""
+    classes, rows = classes_of(lines), [row for row in ALIGNED if row.rsplit("_", 1)[-1] not in map(str, SIZES)]
+    groups = {str(name or "all"): [mean(lines, row, "psnr_overlap_or_identity", **({"parallax": name} if name else {})) for row in rows]
+              for name in classes}
+    figure = figures.bars([row.replace("_", "\n") for row in rows], groups, "PSNR in the overlap (dB)")
+    table = [[row, *(written(values[place]) for values in groups.values())] for place, row in enumerate(rows)]
+    folder.save(figure, "methods", ["row", *groups], table, set=set_name, count=len({line["item"] for line in lines}))
+
+
+def draw_resolution(folder, lines, set_name):
+    """SIFT and the network at full size and below."""
+    figure, axes = figures.new_figure(figures.WIDTH, 3.0, 1, 2)
+    labels, rows = ["full", *map(str, SIZES)], []
+    for method, colour in (("sift", figures.COLOURS[1]), ("network", figures.COLOURS[0])):
+        names = [method, *(f"{method}_{size}" for size in SIZES)]
+        failures = [sum(float(line["failures"]) for line in lines if line["row"] == name) for name in names]
+        values = [mean(lines, name, "psnr_overlap_or_identity") for name in names]
+        for axis, numbers in zip(axes[0], (failures, values)):
+            axis.plot(labels, numbers, marker="o", label=method, color=colour)
+        rows += [[name, f"{failed:.0f}", written(value)] for name, failed, value in zip(names, failures, values)]
+    for axis, label in zip(axes[0], ("failures (pairs)", "PSNR in the overlap (dB)")):
+        axis.set_xlabel("size (px)")
+        axis.set_ylabel(label)
+        axis.legend(frameon=False)
+    folder.save(figure, "resolution", ["row", "failures", "psnr_overlap_or_identity"], rows, set=set_name)
+
+
+def draw_joining(folder, lines, set_name):
+    """Ghost, seam error and seam step of every way to join, by parallax."""
+    if not any(line["row"] == "reconstructed" for line in lines):
+        return
+    classes, rows = classes_of(lines), []
+    figure, axes = figures.new_figure(figures.WIDTH, 3.0, 1, 3)
+    for axis, metric in zip(axes[0], ("ghost", "seam_error", "seam_step")):
+        for place, name in enumerate(classes):
+            values = [mean(lines, row, metric, **({"parallax": name} if name else {})) for row in JOINED]
+            x = np.arange(len(JOINED)) + (place - (len(classes) - 1) / 2) * 0.27
+            drawn = axis.bar(x, [np.nan if value is None else value for value in values], 0.25, label=name or "all", color=figures.COLOURS[place])
+            axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
+            rows += [[row, metric, name or "all", written(value)] for row, value in zip(JOINED, values)]
+        axis.set_xticks(np.arange(len(JOINED)), [row.replace("reconstructed", "recon-\nstructed") for row in JOINED])
+        axis.set_ylabel(f"{metric.replace('_', ' ')} (levels)")
+        axis.grid(axis="x", visible=False)
+    axes[0, 1].legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    folder.save(figure, "joining", ["row", "metric", "parallax", "value"], rows, set=set_name, count=len({line["item"] for line in lines}))
+
+
+def draw_training(folder, run):
+    """The terms of the loss and the validation over the steps."""
+    series = figures.read_log(run.folder / "train" / "log.jsonl")
+    if not series:
+        run.say("no training log under this name: the training curve is left out")
+        return
+    terms = [name for name in series if not name.startswith("val_")]
+    validation = [name for name in series if name.startswith("val_") and name != "val_failures"]
+    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
+    folder.save(figures.curve(series, [("loss", terms), ("validation", validation)]), "training", ["step", "name", "value"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

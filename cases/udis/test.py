@@ -1,0 +1,88 @@
+"""Measure unsupervised stitching, or stitch your own photographs: python cases/udis/test.py [options] [key=value ...]
+
+photographed pairs        python cases/udis/test.py --name check --weights release data.test.root=FOLDER   (a pairs.csv, UDIS-D, two folders)
+your own photographs      python cases/udis/test.py --weights release --input FOLDER --output panorama/
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+from cases.udis.data import photographed, seen
+from cases.udis.methods import ALIGNED, JOINED, answers, domain, joined, network_blend
+from cases.udis.model import UDIS
+from cases.udis.quality import ALIGN, JOIN, aligned, measured
+from common.datasets import to_tensor
+from common.errors import UserError, start
+from common.estimators import estimator, stitch_own
+from common.images import to_bytes, write_image
+from common.progress import watch
+from common.run import Run
+
+
+def main(argv=None):
+    run = Run("udis", "test", argv)
+    weights = run.weights()
+    model = run.load(UDIS, weights)
+    if run.options.input:
+        return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
+    pairs = photographed(run.config.data.test.root or run.config.data.root, "testing")
+    rows = ALIGNED + (JOINED if run.config.test.reconstruct else [])
+    classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + JOIN, classings=classings, ranked="psnr_overlap")
+    for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
+        if results.has(item):
+            continue
+        try:
+            a, b = pairs.pair(place)
+            found = answers(model, a, b, run.device, run.config.test.refine.start)
+            lines = judged(found, a, b)
+            if run.config.test.reconstruct:
+                lines |= reconstructions(results, run, model, a, b, found["refined"], item if place < run.config.test.images else None)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        results.add(item, lines, classes=pairs.classes(place) | {"seen": seen(pairs, place)})
+    content = results.finish(pairs.names)
+    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path),
+               inputs={item: str(pairs.files[2 * place]) for place, item in enumerate(pairs.names)})
+    show(run, results, content, ALIGN, ALIGNED)
+    if run.config.test.reconstruct:
+        show(run, results, content, JOIN, JOINED)
+    run.say(f"results: {results.final}")
+    return results.expect_no_failures("pair")
+
+
+def judged(found, a, b):
+    """{row: (metrics, None)} of every homography."""
+    identity = aligned(found["identity"], a, b).get("psnr_overlap")
+    return {row: (aligned(answer, a, b, identity), None) for row, answer in found.items()}
+
+
+def reconstructions(results, run, model, a, b, answer, item):
+    """{row: (metrics, image path)} of the ways to join the pair, all on the refined homography; pictures are kept where item is given."""
+    if answer.H_ba is None:
+        return {row: ({"reason": answer.reason}, None) for row in JOINED}
+    warps, _ = domain(a, b, answer.H_ba)
+    lines = {}
+    for row, made in joined(model, warps, run.device).items():
+        picture = to_tensor(to_bytes(made.picture[0]))                    # as written
+        path = results.image_path(item, row) if item else None
+        if path:
+            write_image(path, picture)
+        lines[row] = measured(made._replace(picture=picture[None]), warps), path
+    return lines
+
+
+def show(run, results, content, metrics, rows):
+    """A table in the terminal."""
+    run.say(f"{'':16s}" + "".join(f"{name.replace('_overlap_or', '_or'):>18s}" for name in metrics)
+            + f"   ({content[rows[0]]['count']} pairs of {results.set_name})")
+    for row in rows:
+        values = [content[row].get(name) for name in metrics]
+        run.say(f"{row:16s}" + "".join(f"{'-' if value is None else f'{value:.3f}':>18s}" for value in values))
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

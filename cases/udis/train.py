@@ -1,0 +1,220 @@
+"""Train unsupervised stitching: python cases/udis/train.py [options] [key=value ...]   (settings: configs/udis.yaml)
+
+the homography on synthetic pairs    python cases/udis/train.py --name pretrain --weights checkpoints/view_free_stitch/release.pt
+... on photographed pairs            python cases/udis/train.py preset=align --name align --weights checkpoints/udis/pretrain/best.pt
+stage 2 on aligned pairs             python cases/udis/train.py preset=reconstruct --name reconstruct --weights checkpoints/udis/align/best.pt
+a first look                         python cases/udis/train.py --demo        embedded sample data
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from cases.udis.data import AlignmentPairs, WholePairs, photographed, trainable
+from cases.udis.losses import alignment_terms, colour_jitter, cut_terms, offset_distance, repaint_terms
+from cases.udis.methods import IDENTITY, Answer, domain, joined, refined
+from cases.udis.model import UDIS
+from cases.udis.perceptual import perceptual
+from cases.udis.quality import aligned, measured
+from common import checkpoints
+from common.datasets import to_tensor
+from common.errors import UserError, start
+from common.estimators import network_estimate
+from common.homography_pairs import HomographyPairs, drawn_pairs
+from common.images import list_images, to_bytes
+from common.run import Run, bare
+from common.training import moving_average, warmup_cosine
+
+HELD = 10                          # every tenth photograph in name order is never trained on
+
+
+def main(argv=None):
+    run = Run("udis", "train", argv)
+    cfg = run.config
+    {"pretrain": pretrain, "align": align, "reconstruct": reconstruct}[cfg.stage](run, cfg)
+    run.finish()
+
+
+def pretrain(run, cfg):
+    """Synthetic pairs of photographs, disturbed independently. Unsupervised, and, where offset_weight is not 0, by the known offsets too."""
+    photos = list_images(cfg.data.photos)
+    held = photos[::HELD]
+    training = HomographyPairs([photo for photo in photos if photo not in set(held)] or photos, cfg.seed, augment=True, label=False)
+    validation = drawn_pairs(held, cfg.train.validate_pairs, 1)
+    model, average, optimizer, schedule = prepared(run, cfg, "homography")
+    for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="pretrain",
+                          model=model, optimizer=optimizer, schedule=schedule, average=average):
+        with run.autocast():
+            prediction = model(pair.a, pair.b)
+        terms = alignment_terms(prediction, pair.a, pair.b, cfg.train)
+        if cfg.train.offset_weight:
+            terms["offsets"] = cfg.train.offset_weight * offset_distance(prediction.stages, pair.offsets)
+        run.descend(optimizer, cfg.train.clip, **terms)
+        after_step(run, model, average, schedule)
+        if run.due(cfg.train.validate_every):
+            run.validated(**validate_offsets(average.module, validation, run))
+
+
+def align(run, cfg):
+    """Photographed pairs, no labels at all. The network sees jittered colours, the loss the plain pictures."""
+    pairs = photographed(cfg.data.root, "training")
+    training = AlignmentPairs(pairs, trainable(pairs), cfg.seed)
+    model, average, optimizer, schedule = prepared(run, cfg, "homography")
+    for views in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="align",
+                           model=model, optimizer=optimizer, schedule=schedule, average=average):
+        with run.autocast():
+            prediction = model(colour_jitter(views.a), colour_jitter(views.b))
+        run.descend(optimizer, cfg.train.clip, **alignment_terms(prediction, views.a, views.b, cfg.train))
+        after_step(run, model, average, schedule)
+        if run.due(cfg.train.validate_every):
+            run.validated(**validate_warps(average.module, pairs, training.places[:cfg.train.validate_pairs], run))
+
+
+def reconstruct(run, cfg):
+    """Stage 2 on the warps of stage 1 (refined), one pair at a time, since canvases differ. Stage 1 is frozen; --weights brings it."""
+    if not run.options.weights and not run.resumed:
+        raise UserError("stage=reconstruct needs a trained homography network to stand on: --weights was expected: "
+                        "--weights checkpoints/udis/RUN/best.pt, with the RUN that trained stage=align or stage=pretrain")
+    pairs = photographed(cfg.data.root, "training")
+    training = WholePairs(pairs, trainable(pairs), cfg.train.longest)
+    features = perceptual(cfg.train, run.device, run.say) if cfg.model.form == "paper" else None
+    model, average, optimizer, schedule = prepared(run, cfg, "reconstruction")
+    aligner = Aligner(run, model)
+    for views in run.steps(training, steps=cfg.train.steps, batch=run.world, stage="reconstruct",
+                           model=model, optimizer=optimizer, schedule=schedule, average=average):
+        warps = turned(aligner.warps(views))
+        with run.autocast():
+            stitched = model(warps)
+        stitched = type(stitched)(*(each.float() if torch.is_tensor(each) else each for each in stitched))
+        terms = repaint_terms(stitched, warps, features, cfg.train) if stitched.share is None else cut_terms(stitched, warps, cfg.train)
+        run.descend(optimizer, cfg.train.clip, **terms)
+        after_step(run, model, average, schedule)
+        if run.due(cfg.train.validate_every):
+            run.validated(**validate_joined(average.module, training, aligner, run))
+
+
+# ---- what the stages share ----------------------------------------------------------------------------------------------------------
+
+def prepared(run, cfg, part):
+    """(model, its moving average, optimiser, schedule): the other part of the model is frozen."""
+    model = UDIS(**cfg.model)
+    begin(run, model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(part))
+    model = run.prepare(model)
+    average = moving_average(bare(model), cfg.train.average)
+    optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr=cfg.train.lr)
+    if cfg.train.schedule == "cosine":
+        return model, average, optimizer, warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
+    return model, average, optimizer, LambdaLR(optimizer, lambda step: 0.96 ** (step / 12500))
+
+
+def begin(run, model):
+    """Take over from --weights what fits: the homography network, of this case or of view_free_stitch (the same one), and stage 2 where it is
+    of the same form and width. A run that goes on has its own weights."""
+    wanted, run.options.weights = run.options.weights, None               # run.prepare() would want all of it
+    if not wanted or run.resumed:
+        return
+    content = checkpoints.load(wanted) if Path(wanted).is_file() else {"case": "udis"}
+    state = content["weights"] if content["case"] == "view_free_stitch" else checkpoints.find("udis", run.name, wanted).state
+    fits = {}
+    for name, part in model.named_children():
+        shapes = {key: value.shape for key, value in part.state_dict(prefix=name + ".").items()}
+        there = {key: value.float() for key, value in state.items() if key.startswith(name + ".")}
+        if {key: value.shape for key, value in there.items()} == shapes:
+            fits |= there
+        elif name == "homography":
+            raise UserError(f"{wanted} holds another homography network than model.arch={run.config.model.arch}: weights of the same network were "
+                            "expected: give others, or set model.arch")
+    model.load_state_dict(fits, strict=False)
+    parts = sorted({key.split(".")[0] for key in fits})
+    run.say(f"starting from {wanted}: {' and '.join(parts)}")
+
+
+def after_step(run, model, average, schedule):
+    schedule.step()
+    average.update_parameters(bare(model))
+
+
+class Aligner:
+    """Warps of pairs at the homography of stage 1, refined by the pictures; found once per pair, since stage 1 is frozen."""
+
+    def __init__(self, run, model):
+        self.run, self.model, self.known = run, bare(model).homography, {}
+
+    def warps(self, views):
+        """Warps of one pair, TwoViews with a batch of one."""
+        name = views.name[0]
+        a, b = views.a.float(), views.b.float()
+        if name not in self.known:
+            training = self.model.training
+            pictures = [to_bytes(picture[0].cpu()) for picture in (a, b)]
+            found = network_estimate(self.model.eval(), *pictures, self.run.device)
+            self.model.train(training)
+            answer = refined(*pictures, [Answer(found.H_ba), Answer(IDENTITY)])
+            self.known[name] = answer.H_ba if answer.H_ba is not None else IDENTITY
+        warps, _ = domain(*(to_bytes(picture[0].cpu()) for picture in (a, b)), self.known[name])
+        return type(warps)(*(each.to(self.run.device) for each in warps))
+
+
+def turned(warps):
+    """The warps mirrored, upside down, transposed, and with their roles exchanged, each half of the time (torch's generator)."""
+    swap, transpose, upside_down, mirror = (torch.rand(4) < 0.5).tolist()
+    if swap:
+        warps = warps.exchanged()
+    axes = [axis for axis, wanted in ((2, upside_down), (3, mirror)) if wanted]
+    return type(warps)(*((each.mT if transpose else each).flip(axes).contiguous() for each in warps))
+
+
+# ---- validation ---------------------------------------------------------------------------------------------------------------------
+
+@torch.inference_mode()
+def validate_offsets(model, pairs, run):
+    """Mean and median of the offsets' error over synthetic pairs of held-out photographs, pixels, each at most 100."""
+    model.eval()
+    errors = []
+    for place in range(len(pairs)):
+        pair = pairs.pair(place).tensors()
+        offsets = model(pair.a[None].to(run.device), pair.b[None].to(run.device)).offsets.cpu()
+        errors.append((offsets - pair.offsets).square().mean().sqrt().clamp(max=100))
+    model.train()
+    return {"rmse_4pt": torch.stack(errors).mean().item(), "rmse_4pt_median": torch.stack(errors).median().item()}
+
+
+@torch.inference_mode()
+def validate_warps(model, pairs, places, run):
+    """Mean psnr_overlap of the network alone, at full size, over the pairs that train (uncropped); an impossible answer counts as 0 dB."""
+    model.eval()
+    scores = []
+    for place in places:
+        a, b = pairs.pair(place)
+        values = aligned(Answer(network_estimate(model, a, b, run.device).H_ba), a, b)
+        scores.append(values.get("psnr_overlap", 0.0))
+    model.train()
+    return {"psnr_overlap": sum(scores) / len(scores), "failures": scores.count(0.0)}
+
+
+@torch.inference_mode()
+def validate_joined(model, training, aligner, run):
+    """Means over the first pairs that train. form=mask is chosen by ghost plus seam_step, form=paper, which can lose content, by content_psnr."""
+    model.eval()
+    values = []
+    for place in range(min(run.config.train.validate_pairs, len(training))):
+        views = training[0, place]
+        warps = aligner.warps(views._replace(a=views.a[None], b=views.b[None], name=[views.name]))
+        warps = type(warps)(*(each.cpu() for each in warps))
+        made = joined(model, warps, run.device)["reconstructed"]
+        values.append(measured(made._replace(picture=to_tensor(to_bytes(made.picture[0]))[None]), warps))
+    model.train()
+    means = {name: sum(each[name] for each in values) / len(values) for name in ("content_psnr", "ghost", "seam_step")}
+    if run.config.model.form == "paper":
+        return means
+    return {"join_cost": means["ghost"] + means["seam_step"], "ghost": means["ghost"], "seam_step": means["seam_step"]}
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

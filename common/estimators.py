@@ -1,0 +1,88 @@
+"""Estimates for photographs of any size, whoever makes them, and a user's own photographs stitched by them; for view_free_stitch and udis.
+
+An estimate is a function (a, b) -> Estimate (common/classical.py), pictures (h, w, 3) uint8: what common/stitching.py asks for.
+"""
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from common.classical import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remembered
+from common.datasets import picture_files
+from common.errors import UserError
+from common.geometry import homography_from_offsets, rescale
+from common.homography_nets import SIDE, support
+from common.images import IMAGE_SUFFIXES
+from common.refine import refine, score
+from common.stitching import INLIERS, Settings, doubt, stitch
+
+SMALL = 400                        # longest side under which pictures are enlarged for keypoints
+WRITTEN = ("panorama.png", "panorama_full.png")
+
+
+@torch.inference_mode()
+def network_estimate(model, a, b, device):
+    """The network's Estimate for pictures (h, w, 3) uint8 of any two sizes: both are squashed to 128 x 128, its answer is scaled back.
+
+    model(a, b) gives a Prediction (common/homography_nets.py).
+    """
+    small = [picture if picture.shape[:2] == (SIDE, SIDE) else cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in (a, b)]
+    tensors = [torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(device).float() / 255 for picture in small]
+    prediction = model(*tensors)
+    H = homography_from_offsets(prediction.offsets.cpu(), (SIDE, SIDE))
+    scale_a, scale_b = ((picture.shape[1] / SIDE, picture.shape[0] / SIDE) for picture in (a, b))
+    matches, inliers, points = support(prediction)
+    if points is not None:
+        points = (points + 0.5) * (*scale_a, *scale_b) - 0.5
+    return Estimate(rescale(H, scale_a, scale_b)[0], matches, inliers, method="network", points=points)
+
+
+def by_keypoints(a, b, detect=detect):
+    """Tuned SIFT, refined by the pictures; its evidence stays the keypoints'."""
+    features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else SIFT_TUNED
+    return refined_estimate(a, b, estimate(a, b, features, detect=detect))
+
+
+def refined_estimate(a, b, found):
+    """An Estimate moved to where the pictures agree best, whatever their exposure; without evidence it is not worth the time."""
+    if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
+        return found
+    return found._replace(H_ba=refine(a, b, found.H_ba, gain_bias=True).H_ba)
+
+
+def estimator(method, model, device):
+    """The estimate(a, b) that test.method names: network, sift, or auto (both; of what the pictures support, the one that fits better)."""
+    detect_once = remembered()
+
+    def by_sift(a, b):
+        return by_keypoints(a, b, detect_once)
+
+    def by_network(a, b):
+        return refined_estimate(a, b, network_estimate(model, a, b, device))
+
+    def by_both(a, b):
+        found = [by_sift(a, b), by_network(a, b)]
+        good = [each for each in found if doubt(a, b, each).reason is None]
+        return min(good, key=lambda each: score(a, b, each.H_ba, gain_bias=True)) if good else found[0]
+    return {"network": by_network, "sift": by_sift, "auto": by_both}[method]
+
+
+def stitch_own(run, estimate, network_blend):
+    """A panorama of the photographs of --input, in --output (default: results/<case>/<run>/panorama), by the settings test.* of the run.
+
+    network_blend: what test.compose=network stands for, a blend of common/stitching.py.
+    """
+    paths, _ = picture_files(run.options.input)
+    out, settings = Path(run.options.output or run.folder / "panorama"), run.config.test
+    if out.suffix.lower() in IMAGE_SUFFIXES or any(path.resolve() == (out / name).resolve() for path in paths for name in WRITTEN):
+        raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was expected: choose another")
+    made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
+                    network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
+    layout = stitch(paths, estimate, made, out)
+    for place, reason in layout.left_out.items():
+        print(f"warning: {paths[place].name} is left out: {reason}", file=sys.stderr)
+    for place in layout.same:
+        print(f"note: {paths[place].name} shows no new content", file=sys.stderr)
+    run.say(f"{len(layout.homographies)} of {len(paths)} photographs stitched: {out / 'panorama.png'}")
