@@ -229,3 +229,15 @@ def read_items(run, set_name):
         return []
     with open(path, encoding="utf-8", newline="") as file:
         return [line for line in csv.DictReader(file) if line["status"] == "ok"]
+
+
+def mean(lines, row, metric, **classes):
+    """Mean of a metric over the lines of a row, and of classes where given; None where there is none."""
+    values = [float(line[metric]) for line in lines if line["row"] == row and line[metric] not in ("", "nan", "inf")
+              and all(line.get(f"by_{name}") == value for name, value in classes.items())]
+    return float(np.mean(values)) if values else None
+
+
+def written(value):
+    """A number for a figure's CSV: six decimals, nothing where there is none."""
+    return "" if value is None else f"{value:.6f}"

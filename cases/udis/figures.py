@@ -57,17 +57,6 @@ def main(argv=None):
     run.say(f"figures: {folder.folder}")
 
 
-def mean(lines, row, metric, **classes):
-    """Mean of a metric over the lines of a row, and of classes where given; None where there is none."""
-    values = [float(line[metric]) for line in lines if line["row"] == row and line[metric] not in ("", "nan", "inf")
-              and all(line.get(f"by_{name}") == value for name, value in classes.items())]
-    return float(np.mean(values)) if values else None
-
-
-def written(value):
-    return "" if value is None else f"{value:.6f}"
-
-
 def stitched(run, model, a, b):
     """(Warps, {row: Joined}, H_ba) of a pair at its refined homography, from keypoints and network."""
     found = refined(a, b, [by_keypoints(a, b, SIFT), checked(network_estimate(model, a, b, run.device), a, b)])
@@ -219,7 +208,8 @@ def draw_degenerate(folder, pairs):
     axes[0, 0].set_xlabel("shift (px of 128)")
     axes[0, 0].set_ylabel("loss (dashed: at the true homography)")
     axes[0, 0].legend(frameon=False)
-    rows = [["true", written(true[0]), written(true[1])]] + [[shift, written(x), written(y)] for shift, x, y in zip(shifts, *curves.values())]
+    points = [("true", *true), *zip(shifts, *curves.values())]
+    rows = [[shift, figures.written(x), figures.written(y)] for shift, x, y in points]
     folder.save(figure, "degenerate", ["shift", "paper", "masked"], rows, item=item)
 
 
@@ -233,10 +223,10 @@ def classes_of(lines):
 def draw_methods(folder, lines, set_name):
     """PSNR in the overlap of every homography, by parallax."""
     classes, rows = classes_of(lines), [row for row in ALIGNED if row.rsplit("_", 1)[-1] not in map(str, SIZES)]
-    groups = {str(name or "all"): [mean(lines, row, "psnr_overlap_or_identity", **({"parallax": name} if name else {})) for row in rows]
+    groups = {str(name or "all"): [figures.mean(lines, row, "psnr_overlap_or_identity", **({"parallax": name} if name else {})) for row in rows]
               for name in classes}
     figure = figures.bars([row.replace("_", "\n") for row in rows], groups, "PSNR in the overlap (dB)")
-    table = [[row, *(written(values[place]) for values in groups.values())] for place, row in enumerate(rows)]
+    table = [[row, *(figures.written(values[place]) for values in groups.values())] for place, row in enumerate(rows)]
     folder.save(figure, "methods", ["row", *groups], table, set=set_name, count=len({line["item"] for line in lines}))
 
 
@@ -247,10 +237,10 @@ def draw_resolution(folder, lines, set_name):
     for method, colour in (("sift", figures.COLOURS[1]), ("network", figures.COLOURS[0])):
         names = [method, *(f"{method}_{size}" for size in SIZES)]
         failures = [sum(float(line["failures"]) for line in lines if line["row"] == name) for name in names]
-        values = [mean(lines, name, "psnr_overlap_or_identity") for name in names]
+        values = [figures.mean(lines, name, "psnr_overlap_or_identity") for name in names]
         for axis, numbers in zip(axes[0], (failures, values)):
             axis.plot(labels, numbers, marker="o", label=method, color=colour)
-        rows += [[name, f"{failed:.0f}", written(value)] for name, failed, value in zip(names, failures, values)]
+        rows += [[name, f"{failed:.0f}", figures.written(value)] for name, failed, value in zip(names, failures, values)]
     for axis, label in zip(axes[0], ("failures (pairs)", "PSNR in the overlap (dB)")):
         axis.set_xlabel("size (px)")
         axis.set_ylabel(label)
@@ -266,11 +256,11 @@ def draw_joining(folder, lines, set_name):
     figure, axes = figures.new_figure(figures.WIDTH, 3.0, 1, 3)
     for axis, metric in zip(axes[0], ("ghost", "seam_error", "seam_step")):
         for place, name in enumerate(classes):
-            values = [mean(lines, row, metric, **({"parallax": name} if name else {})) for row in JOINED]
+            values = [figures.mean(lines, row, metric, **({"parallax": name} if name else {})) for row in JOINED]
             x = np.arange(len(JOINED)) + (place - (len(classes) - 1) / 2) * 0.27
             drawn = axis.bar(x, [np.nan if value is None else value for value in values], 0.25, label=name or "all", color=figures.COLOURS[place])
             axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
-            rows += [[row, metric, name or "all", written(value)] for row, value in zip(JOINED, values)]
+            rows += [[row, metric, name or "all", figures.written(value)] for row, value in zip(JOINED, values)]
         axis.set_xticks(np.arange(len(JOINED)), [row.replace("reconstructed", "recon-\nstructed") for row in JOINED])
         axis.set_ylabel(f"{metric.replace('_', ' ')} (levels)")
         axis.grid(axis="x", visible=False)

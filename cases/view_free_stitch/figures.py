@@ -58,17 +58,6 @@ def main(argv=None):
     run.say(f"figures: {folder.folder}")
 
 
-def mean(lines, row, metric, **classes):
-    """Mean of a metric over the lines of a row, and of classes where given; None where there is none."""
-    values = [float(line[metric]) for line in lines if line["row"] == row and line[metric] not in ("", "nan", "inf")
-              and all(line[f"by_{name}"] == value for name, value in classes.items())]
-    return float(np.mean(values)) if values else None
-
-
-def written(value):
-    return "" if value is None else f"{value:.6f}"
-
-
 def picture(image):
     """(1, 3, h, w) in [0, 1] as an array to draw."""
     return to_bytes(image[0].float().cpu())
@@ -155,10 +144,10 @@ def draw_matches(folder, run, model, pair):
 def draw_overlap(folder, lines, set_name):
     """Mean error of every method by overlap."""
     classes = [name for name in ("low", "mid", "high") if any(line["by_overlap"] == name for line in lines)]
-    groups = {name: [mean(lines, row, "rmse_4pt", overlap=name) for row in ROWS] for name in classes}
+    groups = {name: [figures.mean(lines, row, "rmse_4pt", overlap=name) for row in ROWS] for name in classes}
     figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "mean error (px)")
-    folder.save(figure, "overlap", ["row", *classes], [[row, *(written(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)],
-                set=set_name)
+    rows = [[row, *(figures.written(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
+    folder.save(figure, "overlap", ["row", *classes], rows, set=set_name)
 
 
 def draw_distribution(folder, lines, set_name):
@@ -186,11 +175,11 @@ def draw_revision(folder, lines, set_name):
     rows = []
     for axis, (metric, label) in zip(axes[0], metrics):
         for place, method in enumerate(methods):
-            values = [mean(lines, f"{method}/{at}", metric) for at in AT]
+            values = [figures.mean(lines, f"{method}/{at}", metric) for at in AT]
             drawn = axis.bar(np.arange(3) + (place - 1) * 0.27, [np.nan if value is None else value for value in values], 0.25,
                              label=method, color=figures.COLOURS[place])
             axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
-            rows += [[f"{method}/{at}", metric, written(value)] for at, value in zip(AT, values)]
+            rows += [[f"{method}/{at}", metric, figures.written(value)] for at, value in zip(AT, values)]
         axis.set_xticks(np.arange(3), AT)
         axis.set_ylabel(label)
         axis.grid(axis="x", visible=False)
@@ -220,9 +209,9 @@ def draw_real_classes(folder, run):
         lines = figures.read_items(run, path.parent.name)
         if lines and "by_parallax" in lines[0]:
             classes = [name for name in ("small", "mid", "large") if any(line["by_parallax"] == name for line in lines)]
-            groups = {name: [mean(lines, row, "psnr_overlap", parallax=name) for row in ROWS] for name in classes}
+            groups = {name: [figures.mean(lines, row, "psnr_overlap", parallax=name) for row in ROWS] for name in classes}
             figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "PSNR in the overlap (dB)")
-            rows = [[row, *(written(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
+            rows = [[row, *(figures.written(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
             folder.save(figure, "parallax_classes", ["row", *classes], rows, set=path.parent.name)
             return
 
