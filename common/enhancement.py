@@ -2,6 +2,8 @@
 
 8-bit pictures are RGB arrays (h, w, 3). Protocols: gt_free uses nothing of the reference; gt_mean scales the output to its mean gray.
 """
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -101,6 +103,21 @@ def classes_of(name, values):
     scene = ("seen in training" if shares_scene_with_evaluation(name) else "new") if name else ""
     return {"light": "a: under 10" if light < 10 else "b: 10 to 18" if light < 18 else "c: over 18",
             "noise": "a: under 1.45" if noise < 1.45 else "b: 1.45 to 1.6" if noise < 1.6 else "c: over 1.6", "scene": scene}
+
+
+def pictures_left(results, pairs):
+    """(name, item, (low path, high path), low, high) of the pictures that are not tested yet, 8-bit; an unreadable one is a failed item."""
+    for index, name in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
+        item = Path(name).stem
+        if results.has(item):
+            continue
+        paths = pairs.paths(index)
+        try:
+            low, high = map(read_bytes, paths)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        yield name, item, paths, low, high
 
 
 def row_name(method, protocol):

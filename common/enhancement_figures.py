@@ -4,7 +4,19 @@ from pathlib import Path
 import numpy as np
 
 from common import figures
+from common.figures import Caption
 from common.images import read_bytes, to_bytes
+
+CAPTIONS = {
+    "ranking": Caption(
+        None, "Pictures from best to worst (gt_free). Black: mean input level under 10 of 255; dark blue: 10 to 18; light blue: over 18",
+        "由好到差排列的图像(gt_free 协议)。黑色：输入平均灰度低于 10；深蓝：10 到 18；浅蓝：高于 18(满值 255)",
+        "Falling bars, one per picture", "逐图递减的柱状图"),
+    "classes": Caption(
+        None, "By mean level and noise of the input (of 255), and by whether training shows the scene; in brackets the count",
+        "按输入图像的平均灰度、噪声水平(满值 255)以及训练集中是否出现同一场景分类；括号内为图像数量",
+        "Grouped bars by class", "按类别分组的柱状图"),
+}
 
 
 def of_row(lines, row="gt_free"):

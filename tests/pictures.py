@@ -1,9 +1,9 @@
-"""Integer pictures for the tests of common/images.py, and what reading them must give."""
+"""Integer pictures for the tests of common/images.py, and what reading them must give; a tiny set of pairs."""
 import numpy as np
 import torch
 from hypothesis import settings
 
-from common.images import open_picture, read_bytes, read_image, to_bytes
+from common.images import open_picture, read_bytes, read_image, to_bytes, write_image
 
 RNG = np.random.default_rng(12)
 DRAWN = settings(max_examples=30, deadline=None)
@@ -28,3 +28,14 @@ def check(path, rgb, alpha=None, gray=False, bits=8):
     quick = read_bytes(path)
     assert quick.dtype == np.uint8 and quick.flags.c_contiguous and quick.flags.writeable
     assert np.array_equal(quick, to_bytes(picture.rgb))
+
+
+def lol_like(folder, count=4, size=(40, 48)):
+    """A tiny set in LOL's layout."""
+    draw = np.random.default_rng(0)
+    for split in ("our485", "eval15"):
+        for number in range(1, count + 1):
+            high = torch.from_numpy(draw.random((3, *size), np.float32))
+            write_image(folder / split / "high" / f"{number}.png", high)
+            write_image(folder / split / "low" / f"{number}.png", high / 6)
+    return folder

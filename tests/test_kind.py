@@ -19,6 +19,7 @@ from cases.kind.ratios import Measured
 from common import checkpoints, config, run
 from common.errors import Negative, UserError
 from common.images import open_picture, read_bytes, read_image, to_bytes, write_image
+from pictures import lol_like
 
 
 @pytest.fixture
@@ -47,17 +48,6 @@ def official(tmp_path, shared):
 
 def settings(*words):
     return config.resolve("kind", list(words)).config
-
-
-def lol_like(folder, count=4, size=(40, 48)):
-    """A tiny set in LOL's layout."""
-    draw = np.random.default_rng(0)
-    for split in ("our485", "eval15"):
-        for number in range(1, count + 1):
-            high = torch.from_numpy(draw.random((3, *size), np.float32))
-            write_image(folder / split / "high" / f"{number}.png", high)
-            write_image(folder / split / "low" / f"{number}.png", high / 6)
-    return folder
 
 
 def metrics_of(folders, name, set_name="eval15"):

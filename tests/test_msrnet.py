@@ -19,6 +19,7 @@ from common import checkpoints, config, enhancement, lol, run
 from common.errors import Negative, UserError
 from common.images import open_picture, read_bytes, read_image, to_bytes, write_image
 from common.samples import build
+from pictures import lol_like
 
 RELEASE = config.ROOT / "checkpoints" / "msrnet"
 
@@ -32,17 +33,6 @@ def folders(tmp_path, monkeypatch):
 
 def settings(*words):
     return config.resolve("msrnet", list(words)).config
-
-
-def lol_like(folder, count=4, size=(40, 48)):
-    """A tiny set in LOL's layout."""
-    draw = np.random.default_rng(0)
-    for split in ("our485", "eval15"):
-        for number in range(1, count + 1):
-            high = torch.from_numpy(draw.random((3, *size), np.float32))
-            write_image(folder / split / "high" / f"{number}.png", high)
-            write_image(folder / split / "low" / f"{number}.png", high / 6)
-    return folder
 
 
 # ---- data ---------------------------------------------------------------------------------------------------------------------------

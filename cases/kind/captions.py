@@ -41,14 +41,6 @@ CAPTIONS = {
         None, "All rows of the test on {set} (means of {count} pictures); the three protocols of the network in the second colour",
         "{set} 上全部测试项的对比({count} 幅图像的均值)；网络的三种协议用另一种颜色标出",
         "Bars of PSNR and SSIM per row", "各项的 PSNR 与 SSIM 柱状图"),
-    "ranking": Caption(
-        None, "Pictures from best to worst (gt_free). Black: mean input level under 10 of 255; dark blue: 10 to 18; light blue: over 18",
-        "由好到差排列的图像(gt_free 协议)。黑色：输入平均灰度低于 10；深蓝：10 到 18；浅蓝：高于 18(满值 255)",
-        "Falling bars, one per picture", "逐图递减的柱状图"),
-    "classes": Caption(
-        None, "By mean level and noise of the input (of 255), and by whether training shows the scene; in brackets the count",
-        "按输入图像的平均灰度、噪声水平(满值 255)以及训练集中是否出现同一场景分类；括号内为图像数量",
-        "Grouped bars by class", "按类别分组的柱状图"),
     "ratios": Caption(
         None, "Left: the guessed light ratio over the reference's (rms error of the logarithm {rms:.2f}); right: what the error costs in PSNR",
         "左：自动估计的光照比率与由参考图像得到的比率(对数的均方根误差为 {rms:.2f})；右：比率误差造成的 PSNR 损失",

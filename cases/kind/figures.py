@@ -54,7 +54,7 @@ def main(argv=None):
         raise UserError(f"figures need pairs: {run.config.test.root or run.config.data.root} has no eval15/high: expected the bright pictures: "
                         "put them there, or set data.root")
     lines = figures.read_items(run, pairs.set_name)
-    folder = figures.FigureFolder(run.folder, CAPTIONS)
+    folder = figures.FigureFolder(run.folder, shared.CAPTIONS | CAPTIONS)
     with torch.inference_mode():
         diagram.draw(folder, model)
         examples = [read_example(run, model, pairs, place) for place in spread(pairs, 4)]

@@ -23,9 +23,8 @@ from cases.kind.model import KinD
 from common import enhancement, metrics
 from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, niqe_parameters, no_reference, of_input, tensor
 from common.errors import UserError, start
-from common.images import read_bytes, read_image, to_bytes, write_image
+from common.images import read_image, to_bytes, write_image
 from common.metrics import fidelity
-from common.progress import watch
 from common.run import Run
 
 PROTOCOLS = ["gt_ratio", "gt_free", "gt_mean"]
@@ -66,16 +65,7 @@ def benchmark(run, model, weights):
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, classings=CLASSINGS,
                           metrics=FIDELITY + NO_REFERENCE + (["niqe"] if parameters else []) + INPUT + ["light_ratio"])
     seconds, pixels = 0.0, 0
-    for index, name in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
-        item = Path(name).stem
-        if results.has(item):
-            continue
-        low_path, high_path = pairs.paths(index)
-        try:
-            low, high = read_bytes(low_path), read_bytes(high_path)
-        except UserError as problem:
-            results.fail(item, problem)
-            continue
+    for name, item, (low_path, high_path), low, high in enhancement.pictures_left(results, pairs):
         began = time.perf_counter()
         outputs = network_outputs(model, read_image(low_path), read_image(high_path), settings)
         seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size

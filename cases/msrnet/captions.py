@@ -33,14 +33,6 @@ CAPTIONS = {
         None, "The network beside simple methods on {set} (means of {count} pictures, gt_free)",
         "网络与简单方法在 {set} 上的对比({count} 幅图像的均值，gt_free 协议)",
         "Bars of PSNR and SSIM per method", "各方法的 PSNR 与 SSIM 柱状图"),
-    "ranking": Caption(
-        None, "Pictures from best to worst (gt_free). Black: mean input level under 10 of 255; dark blue: 10 to 18; light blue: over 18",
-        "由好到差排列的图像(gt_free 协议)。黑色：输入平均灰度低于 10；深蓝：10 到 18；浅蓝：高于 18(满值 255)",
-        "Falling bars, one per picture", "逐图递减的柱状图"),
-    "classes": Caption(
-        None, "By mean level and noise of the input (of 255), and by whether training shows the scene; in brackets the count",
-        "按输入图像的平均灰度、噪声水平(满值 255)以及训练集中是否出现同一场景分类；括号内为图像数量",
-        "Grouped bars by class", "按类别分组的柱状图"),
     "failures": Caption(
         None, "The two worst pictures. Where scaling to the target's mean repairs most of the error, only the brightness was guessed wrongly",
         "两幅最差的结果。若缩放到参考图像的平均亮度就能消除大部分误差，说明网络只是猜错了亮度",

@@ -33,7 +33,7 @@ def main(argv=None):
     model = run.load(MSRNet, weights)
     pairs = evaluation_set(run.config)
     lines = figures.read_items(run, pairs.set_name)
-    folder = figures.FigureFolder(run.folder, CAPTIONS)
+    folder = figures.FigureFolder(run.folder, shared.CAPTIONS | CAPTIONS)
     draw_network(folder, model)
     example = pairs.paths(middle(lines, pairs))[0]
     draw_stages(folder, model, example)

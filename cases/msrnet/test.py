@@ -18,9 +18,8 @@ from cases.msrnet.data import evaluation_set
 from cases.msrnet.model import MSRNet, thumbnail_of
 from common import enhancement
 from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, judged, niqe_parameters, row_name
-from common.errors import UserError, start
-from common.images import read_bytes, read_image, tiled, to_bytes
-from common.progress import watch
+from common.errors import start
+from common.images import read_image, tiled, to_bytes
 from common.run import Run
 
 
@@ -60,16 +59,7 @@ def benchmark(run, model, weights):
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, classings=CLASSINGS,
                           metrics=FIDELITY + NO_REFERENCE + (["niqe"] if parameters else []) + INPUT)
     seconds, pixels = 0.0, 0
-    for index, name in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
-        item = Path(name).stem
-        if results.has(item):
-            continue
-        low_path, high_path = pairs.paths(index)
-        try:
-            low, high = read_bytes(low_path), read_bytes(high_path)
-        except UserError as problem:
-            results.fail(item, problem)
-            continue
+    for name, item, (low_path, high_path), low, high in enhancement.pictures_left(results, pairs):
         began = time.perf_counter()
         output = to_bytes(enhance(model, read_image(low_path), run))
         seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size

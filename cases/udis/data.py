@@ -74,15 +74,11 @@ class TwoViews(NamedTuple):
     name: str
 
 
-class AlignmentPairs(Dataset):
-    """128 x 128 views of photographed pairs: views[epoch, index] -> TwoViews. Draws come from (seed, epoch, index).
+class TrainingPairs(Dataset):
+    """Those of some photographed pairs that stand at `places`."""
 
-    Either picture may come first; both are mirrored and transposed alike, and cropped by themselves to 75 to 100 % a side, of which the
-    crops of one pair differ by little, so that the overlap stays: a crop pair is another real pair.
-    """
-
-    def __init__(self, pairs, places, seed=0):
-        self.pairs, self.places, self.seed = pairs, list(places), seed
+    def __init__(self, pairs, places):
+        self.pairs, self.places = pairs, list(places)
         if not self.places:
             raise UserError(f"no pairs to train on: {pairs.root}: photographed pairs were expected: set data.root")
 
@@ -92,6 +88,18 @@ class AlignmentPairs(Dataset):
     def fingerprint(self):
         """A digest of all names and file sizes."""
         return self.pairs.fingerprint()
+
+
+class AlignmentPairs(TrainingPairs):
+    """128 x 128 views of photographed pairs: views[epoch, index] -> TwoViews. Draws come from (seed, epoch, index).
+
+    Either picture may come first; both are mirrored and transposed alike, and cropped by themselves to 75 to 100 % a side, of which the
+    crops of one pair differ by little, so that the overlap stays: a crop pair is another real pair.
+    """
+
+    def __init__(self, pairs, places, seed=0):
+        super().__init__(pairs, places)
+        self.seed = seed
 
     def __getitem__(self, place):
         epoch, index = place
@@ -116,20 +124,12 @@ def cropped(picture, rng, corner):
     return picture[top:top + size[1], left:left + size[0]]
 
 
-class WholePairs(Dataset):
+class WholePairs(TrainingPairs):
     """Photographed pairs as they are, for stage 2: pairs[epoch, index] -> TwoViews. Longest side at most `longest` (0: any)."""
 
     def __init__(self, pairs, places, longest=0):
-        self.pairs, self.places, self.longest = pairs, list(places), longest
-        if not self.places:
-            raise UserError(f"no pairs to train on: {pairs.root}: photographed pairs were expected: set data.root")
-
-    def __len__(self):
-        return len(self.places)
-
-    def fingerprint(self):
-        """A digest of all names and file sizes."""
-        return self.pairs.fingerprint()
+        super().__init__(pairs, places)
+        self.longest = longest
 
     def __getitem__(self, place):
         where = self.places[place[1]]
