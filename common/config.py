@@ -3,7 +3,7 @@
 The YAML file is the schema. A setting has the type of its default, and the comment on its own line may begin with
 
     [0, 1]  (0, 1]  [1, inf)      a range, for a number or for each number of a list
-    lol | synthetic: ...          the choices
+    lol | synthetic: ...          the choices; among them N stands for any whole number above 0: auto | none | N
     path: ...                     a path: made absolute, and left out where runs are compared
 
 so that the check reads the same line as the student. `about`, `demo` and `presets` are no settings; nothing else is known by name.
@@ -197,7 +197,7 @@ class Rule:
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
         text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where one is meant)")
         text = "a path" if self.path else f"{text} in {self.range[0]}" if self.range else text
-        text = "one of " + ", ".join(map(shown, self.choices)) if self.choices else text
+        text = "one of " + ", ".join("a whole number above 0" if choice == "N" else shown(choice) for choice in self.choices) if self.choices else text
         return f"a list, each element {text}" if isinstance(self.default, list) else text + (" or null" if self.default is None else "")
 
     def fit(self, value, example, folder):
@@ -210,7 +210,8 @@ class Rule:
             return None
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if self.choices:
-            fits = any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices)
+            fits = any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices if choice != "N")
+            fits = fits or "N" in self.choices and number and value == int(value) > 0
         elif isinstance(example, bool):
             fits = isinstance(value, bool)
         elif isinstance(example, (int, float)):
@@ -366,7 +367,6 @@ def resolve(case, words=(), config_file=None, demo=False):
     pairs, preset = _parsed(words, schema)
     if preset is not None:
         _known("preset", preset, [name for file in files for name in file.section("presets")], f"The presets of {case} are")
-
     layers = [(base,)] + [(file, "presets", preset) for file in files if preset is not None]
     layers += [(file,) for file in files[1:]] + [(file, "demo") for file in files if demo]
     values = {}
@@ -387,6 +387,7 @@ def _parsed(words, schema):
     """([(key, value)], preset name or None) of words key=value, read as YAML but for a single path, which is taken as typed."""
     pairs, presets = [], []
     for key, _, text in (word.partition("=") for word in words):
+        key = f"{key}.name" if key in schema.sections and f"{key}.name" in schema.rules else key        # network=small: network.name=small
         rule = schema.rules.get(key)
         if key == "preset":
             presets.append(text)
