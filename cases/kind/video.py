@@ -1,7 +1,4 @@
 """Videos frame by frame, without flicker: stretch bounds and light ratio are held steady within a shot, and so is the brightness."""
-from pathlib import Path
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 import torch
@@ -9,22 +6,12 @@ import torch
 from cases.kind import enhance as one
 from common.enhancement import tensor
 from common.errors import UserError
-from common.files import part_of
 from common.images import to_bytes
 from common.progress import watch
+from common.video import SUFFIXES, frames_of, open_film, writing  # noqa: F401  SUFFIXES belongs to what this module offers
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-CODECS = {".avi": "MJPG", ".webm": "VP80"}                      # others: mp4v, which OpenCV's wheel always has
 KEPT = 0.95                                                     # share of the running average that stays at each frame
 CUT = 0.3                                                       # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
-
-
-class Film(NamedTuple):
-    """An open video."""
-    capture: cv2.VideoCapture
-    size: tuple              # (width, height)
-    rate: float              # frames per second
-    count: int               # as the file says
 
 
 class Steady:
@@ -73,49 +60,19 @@ def averaged(before, now):
     return now if before is None else KEPT * before + (1 - KEPT) * now
 
 
-def open_film(path):
-    """The Film in a file. Raises UserError where OpenCV cannot read it."""
-    if not Path(path).exists():
-        raise UserError(f"no such file: {path}: a video was expected: check the path")
-    capture = cv2.VideoCapture(str(path))
-    width, height = (int(capture.get(number)) for number in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    if not capture.isOpened() or not width or not height:
-        raise UserError(f"this video cannot be read: {path}: a file of {', '.join(SUFFIXES)} that OpenCV decodes was expected: convert it to mp4")
-    return Film(capture, (width, height), capture.get(cv2.CAP_PROP_FPS) or 25.0, max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
-
-
-def frames_of(film):
-    """Its frames, uint8 RGB (h, w, 3)."""
-    while True:
-        there, frame = film.capture.read()
-        if not there:
-            return
-        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-
 @torch.inference_mode()
 def enhance_video(run, model, path):
     """Brighten a video file into --output, else into results/; sound is not carried over. The file appears when it is whole."""
     film = open_film(path)
     target = run.output_path(path, path.stem) or run.folder / "video" / path.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(target).with_suffix(target.suffix)           # the suffix tells OpenCV the container
-    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*CODECS.get(target.suffix.lower(), "mp4v")), film.rate, film.size)
-    if not writer.isOpened():
-        raise UserError(f"this kind of video cannot be written: {target}: .mp4, .avi or .webm was expected: choose another --output")
     steady, levels = Steady(model, run.config.test), []
-    try:
+    with writing(target, film.rate, film.size) as write:
         for frame in watch(frames_of(film), f"brightening {path.name}", film.count or 1):
             bright = steady.brighten(frame)
-            writer.write(cv2.cvtColor(bright, cv2.COLOR_RGB2BGR))
+            write(bright)
             levels.append((frame.mean(), bright.mean()))
-        writer.release()
         if not levels:
             raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
-        part.replace(target)
-    finally:
-        writer.release()
-        part.unlink(missing_ok=True)
     run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {np.mean(levels, axis=0)[0]:.1f} to {np.mean(levels, axis=0)[1]:.1f}; "
             f"no sound; {target}")
     return levels

@@ -10,13 +10,10 @@ import numpy as np
 from cases.siamfc.draw import label, outline
 from cases.siamfc.rivals import tracker_of
 from common.errors import UserError
-from common.files import part_of
 from common.images import list_images, read_bytes
 from common.progress import watch
 from common.results import write_csv
-
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-CODECS = {".webm": "VP80", ".avi": "MJPG", ".mp4": "mp4v"}          # of these browsers play .webm
+from common.video import CODECS, SUFFIXES, writing
 
 
 def split_boxes(argv):
@@ -113,26 +110,15 @@ def follow_own(run, network, weights, boxes):
 
 def write_video(target, frames, first, images, trackers):
     """Draw and write every frame; the lines of boxes.csv. The file appears when it is whole; frames of another size are fitted into the first's."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(target).with_suffix(target.suffix)           # the suffix tells OpenCV the container
     size = first.shape[1] - first.shape[1] % 2, first.shape[0] - first.shape[0] % 2
-    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*CODECS[target.suffix.lower()]), frames.rate, size)
-    if not writer.isOpened():
-        raise UserError(f"this OpenCV cannot write such a video: {target}: {', '.join(CODECS)} were expected: choose another --output")
     lines = []
-    try:
-        drawn = show_targets(first, trackers, [tracker.box() for tracker in trackers], 1, lines)
-        writer.write(cv2.cvtColor(cv2.resize(drawn, size), cv2.COLOR_RGB2BGR))
+    with writing(target, frames.rate, size) as write:
+        write(show_targets(first, trackers, [tracker.box() for tracker in trackers], 1, lines))
         for number, image in enumerate(watch(images, "tracking", count=(frames.count or 2) - 1), 2):
             drawn = show_targets(image, trackers, [tracker.update(image) for tracker in trackers], number, lines)
-            writer.write(cv2.cvtColor(cv2.resize(drawn, size), cv2.COLOR_RGB2BGR))
+            write(drawn)
             if frames.count is None and shown_live(drawn):
                 break
-        writer.release()
-        part.replace(target)
-    finally:
-        writer.release()
-        part.unlink(missing_ok=True)
     return lines
 
 
