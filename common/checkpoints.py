@@ -54,18 +54,23 @@ def save(path, content, keep_previous=False):
 
 def load(path):
     """The dictionary in a weights file, on the CPU. Raises UserError, saying which, for every way a file can be broken."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no weights file {path}: give another --weights, or train first")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:                     # torch has five exceptions for a broken file (EXAMPLES habit 11)
-        reason, remedy = _what_is(path, error)
-        raise UserError(f"{path} is not a readable weights file: {reason}: {remedy}") from None
+    content = read(path)
     if not isinstance(content, dict) or not {"case", "model", "weights"} <= content.keys():
         raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries case, model and weights: "
                         f"give a file from checkpoints/")
     return content
+
+
+def read(path):
+    """What a file of torch holds, whoever wrote it, on the CPU: plain data and tensors. Raises UserError for every way it can be broken."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no weights file {path}: give another --weights, or train first")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:                     # torch has five exceptions for a broken file (EXAMPLES habit 11)
+        reason, remedy = _what_is(path, error)
+        raise UserError(f"{path} is not a readable weights file: {reason}: {remedy}") from None
 
 
 def _what_is(path, error):
@@ -75,7 +80,7 @@ def _what_is(path, error):
     if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
         if impostor(head) is None:
             return "it holds Python objects (pickle), which are never executed here", again
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith((b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF")):      # a zip, or torch's form before 1.6
         return "it is cut short or damaged, or another kind of zip file", again
     return impostor(head) or ("its beginning is not that of a torch file", again)
 
