@@ -4,6 +4,7 @@ An estimate is a function (a, b) -> Estimate (common/classical.py), pictures (h,
 """
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,15 +12,22 @@ import torch
 
 from common.classical import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remembered
 from common.datasets import picture_files
-from common.errors import UserError
+from common.errors import Negative, UserError
 from common.geometry import homography_from_offsets, rescale
 from common.homography_nets import SIDE, support
 from common.images import IMAGE_SUFFIXES
+from common.panorama import LIMIT
 from common.refine import refine, score
 from common.stitching import INLIERS, Settings, doubt, stitch
 
 SMALL = 400                        # longest side under which pictures are enlarged for keypoints
 WRITTEN = ("panorama.png", "panorama_full.png")
+
+
+class Answer(NamedTuple):
+    """What a row of results says of a pair: H_ba (3, 3) float64, B in A's frame, or None and the reason."""
+    H_ba: torch.Tensor | None
+    reason: str | None = None
 
 
 @torch.inference_mode()
@@ -67,6 +75,28 @@ def estimator(method, model, device):
         good = [each for each in found if doubt(a, b, each).reason is None]
         return min(good, key=lambda each: score(a, b, each.H_ba, gain_bias=True)) if good else found[0]
     return {"network": by_network, "sift": by_sift, "auto": by_both}[method]
+
+
+def on_canvas(pieces):
+    """Pieces of a panorama (common/panorama.py) as tensors on the smallest rectangle that holds all of them.
+
+    Returns ([pictures (1, 3, H, W) in [0, 1], zero outside], [masks (1, 1, H, W) bool], (left, top) of the rectangle). Negative above LIMIT pixels.
+    """
+    left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
+    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) - low for axis, low in ((0, left), (1, top)))
+    if width * height > LIMIT:
+        raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most {LIMIT / 1e6:.0f} million were expected: "
+                       "use smaller ones")
+    pictures, masks = [], []
+    for piece in pieces:
+        x, y = piece.corner[0] - left, piece.corner[1] - top
+        part = np.s_[..., y:y + piece.mask.shape[0], x:x + piece.mask.shape[1]]
+        picture, mask = torch.zeros(1, 3, height, width), torch.zeros(1, 1, height, width, dtype=torch.bool)
+        mask[part] = torch.from_numpy(piece.mask > 0)
+        picture[part] = torch.from_numpy(piece.image).permute(2, 0, 1)[None] / 255
+        pictures.append(picture * mask)
+        masks.append(mask)
+    return pictures, masks, (left, top)
 
 
 def stitch_own(run, estimate, network_blend):

@@ -15,9 +15,11 @@ from cases.udis.data import AlignmentPairs, photographed, seen, trainable
 from cases.udis.model import UDIS, MaskReconstruction, PaperHomography, stitching_domain
 from common import checkpoints, run
 from common.errors import Negative, UserError
+from common.estimators import on_canvas
 from common.geometry import homography_from_offsets
 from common.homography_pairs import make_pair, squashed
-from common.images import read_bytes
+from common.images import read_bytes, to_bytes
+from common.panorama import Piece
 from common.samples import build
 
 FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2", "train.batch_size=2"]
@@ -156,7 +158,8 @@ def test_the_mask_form_starts_on_the_line_of_equal_depth_and_copies_what_is_alon
     at_border = warps.overlap & (warps.depth_b < 1) & (warps.depth_a > 30), warps.overlap & (warps.depth_a < 1) & (warps.depth_b > 30)
     free = model(warps).share                                                            # whatever the network says: r is at most .95
     assert at_border[0].any() and (free[at_border[0]] > 0.95).all() and (free[at_border[1]] < 0.05).all()
-    assert torch.allclose(network.look(warps), -network.look(warps.exchanged()), atol=1e-4)
+    small = warps.resized((256, 256))
+    assert torch.allclose(network.asked(small), -network.asked(small.exchanged()), atol=1e-4)
     low, high = torch.minimum(warps.a, warps.b), torch.maximum(warps.a, warps.b)
     both = warps.overlap.expand_as(warps.a)
     assert (stitched.high[both] >= low[both] - 1e-5).all() and (stitched.high[both] <= high[both] + 1e-5).all()
@@ -310,6 +313,21 @@ def test_a_broken_picture_fails_alone(folders, tmp_path):
         case_test.main(["--demo", "--name", "short", f"data.test.root={tmp_path / 'own'}", "test.reconstruct=false"])
     content = json.loads((folders / "results/udis/short/test/own/metrics.json").read_text())
     assert content["sift"]["count"] == 4 and list(content) == methods.ALIGNED
+
+
+def test_pieces_on_one_canvas():
+    """common/estimators.py: what both stitching cases lay their photographs on."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(1, 256, (2, 20, 30, 3), dtype=np.uint8)
+    mask = np.full((20, 30), 255, np.uint8)
+    mask[:, :5] = 0
+    pieces = [Piece(image[0], mask, (-10, 4)), Piece(image[1], np.full_like(mask, 255), (7, -3))]
+    pictures, masks, corner = on_canvas(pieces)
+    assert corner == (-10, -3) and pictures[0].shape == (1, 3, 27, 47) and masks[0].dtype == torch.bool
+    assert masks[0].sum() == 20 * 25 and not masks[0][..., :5].any() and (pictures[0] * ~masks[0] == 0).all()
+    assert np.array_equal(to_bytes(pictures[0][0])[7:27, 5:30], image[0][:, 5:]) and np.array_equal(to_bytes(pictures[1][0])[:20, 17:], image[1])
+    with pytest.raises(Negative, match="64 million"):
+        on_canvas([pieces[0], pieces[1]._replace(corner=(9000, 9000))])
 
 
 def test_three_photographs_are_joined_pair_by_pair(folders, tmp_path):

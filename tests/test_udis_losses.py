@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from cases.udis import losses
-from cases.udis.model import LIMIT, Warps, guarded
+from cases.udis.model import LIMIT, Warps, guarded, settled
 from cases.udis.perceptual import rule
 from common.config import Settings
 from common.geometry import corners, homography_from_offsets, transform, warp
@@ -161,6 +161,19 @@ def test_seam_masks_lie_along_the_others_border(halves):
     assert (b1 <= halves.mask_a.float()).all() and (b2 <= halves.mask_b.float()).all()
 
 
+def test_islands_are_given_back(halves):
+    share = torch.where(halves.overlap, (torch.arange(96.0) < 48).float().expand(1, 1, 64, 96), halves.mask_a.float())
+    assert torch.equal(settled(share, halves), share)
+    dotted = share.clone()
+    dotted[..., 20:26, 50:56], dotted[..., 40:44, 39:43] = 1, 0                            # one of A's in B's part, one the other way round
+    found = settled(dotted, halves)
+    assert torch.equal(found, share) and dotted[0, 0, 22, 52] == 1                         # and the argument stays what it was
+    dotted[..., 20:26, 40:56] = 1                                                          # no island: it hangs on A's part
+    assert (settled(dotted, halves)[..., 20:26, 50:56] == 1).all()
+    within = halves._replace(mask_a=torch.ones_like(halves.mask_a))                        # B shows nothing alone: it keeps what it won
+    assert (settled(share, within)[..., 48:] == 0).all()
+
+
 def test_seam_loss_counts_the_bands_alone(halves):
     bands = losses.seam_masks(halves.mask_a, halves.mask_b)
     assert losses.seam(halves.a + halves.b * ~halves.mask_a, halves, bands).item() == pytest.approx(0, abs=1e-6)
@@ -187,12 +200,12 @@ def test_weight_of_the_content_term_follows_the_blur(shared):
 
 def test_a_cut_costs_least_where_the_pictures_agree(halves):
     """A seam through columns that agree costs nothing, one that does not its differences, one along the overlap's border still more."""
-    settings = Settings(path_weight=1.0, step_weight=1.0, seam_weight=1.0)
+    settings = Settings(path_weight=1.0, length_cost=0.0, step_weight=1.0, seam_weight=1.0)
     b = halves.b.clone()
     b[..., 48:] = (b[..., 48:] + 0.5) * halves.mask_b[..., 48:]                           # they differ right of column 48
     warps = halves._replace(b=b)
 
-    def terms(edge, narrow):
+    def terms(edge, narrow, settings=settings):
         share = torch.sigmoid(narrow * (edge - 0.5 - torch.arange(96.0))).expand(1, 1, 64, 96)
         share = torch.where(warps.overlap, share, warps.mask_a.float())
         small = warps.resized((256, 256))
@@ -204,4 +217,5 @@ def test_a_cut_costs_least_where_the_pictures_agree(halves):
     assert good["path_high"] < 1e-3 and good["step_high"] < 1e-3
     assert bad["path_high"] == pytest.approx(1, abs=0.05) and bad["step_high"] == pytest.approx(1 / 3, abs=0.2)
     assert terms(53, 1.0)["path_high"] == pytest.approx(1, abs=0.1)                       # whatever the width
+    assert terms(43, 2.0, Settings(settings | {"length_cost": 0.1}))["path_high"] == pytest.approx(0.2, abs=0.02)      # .1, in units of d = .5
     assert sum(border.values()) > 1.5 * sum(bad.values()) and border["seam_high"] > 2

@@ -39,6 +39,12 @@ CAPTIONS = {
         None, "Who decides in the overlap of {item}: average, feathering, OpenCV's seam, stage 2 (above the picture, below image 1's share)",
         "{item} 重叠区域的合成方式：平均、羽化、OpenCV 接缝与第二阶段网络(上为结果，下为图像 1 的权重)",
         "Four stitched pictures with their masks", "四幅拼接结果及其掩膜"),
+    "forms": Caption(
+        None, "Stage 2 in both forms on large parallax, with averaging and OpenCV's seam beside them: ours decides which picture a pixel comes from, "
+        "the paper's paints every pixel anew. Ghosts and steps in levels of 255",
+        "大视差下第二阶段的两种形式，并与平均和 OpenCV 接缝比较：本项目的网络决定每个像素取自哪幅图像，论文的网络则重新绘制全部像素。"
+        "重影与跳变以 0 至 255 的灰度级计",
+        "Rows of one pair joined in four ways", "每行为同一对图像的四种合成结果"),
     "degenerate": Caption(
         None, "Why the paper's loss may not be left alone: image 2 pushed out to the side on {item}. The ablation loss falls to 0, below the true "
         "alignment (dashed); the masked mean with its hinge does not",

@@ -19,7 +19,8 @@ from cases.udis.data import photographed
 from cases.udis.losses import blanked, masked, seam_masks
 from cases.udis.methods import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, checked, domain, joined, refined
 from cases.udis.model import UDIS
-from common import figures
+from cases.udis.quality import JOIN, measured
+from common import checkpoints, figures
 from common.classical import SIFT, matched
 from common.datasets import to_tensor
 from common.errors import start
@@ -44,6 +45,7 @@ def main(argv=None):
     draw_examples(folder, run, model, pairs, "B4.3_overlap", by_overlap(pairs))
     draw_parallax(folder, pairs)
     draw_masks(folder, run, model, pairs, example)
+    draw_forms(folder, run, model, pairs)
     draw_degenerate(folder, pairs)
     draw_classical(folder, pairs, example)
     draw_opencv(folder, pairs)
@@ -184,6 +186,28 @@ def draw_masks(folder, run, model, pairs, item):
     pictures = [to_bytes(made[row].picture[0]) for row in JOINED]
     rows = [[row, f"{(made[row].label & warps.overlap).sum().item() / max(1, warps.overlap.sum().item()):.6f}"] for row in JOINED]
     folder.save(figures.grid([pictures, labels], JOINED), "masks", ["row", "share_of_image_1_in_the_overlap"], rows, item=item)
+
+
+FORMS = {"release": "decides (mask form)", "release-repaint": "repaints (paper's form)"}
+
+
+def draw_forms(folder, run, model, pairs):
+    """Both forms of stage 2 on the same warps, averaging and a hard seam beside them: the release weights, where both files are there."""
+    if not all((checkpoints.CHECKPOINTS / "udis" / f"{name}.pt").is_file() for name in FORMS):
+        return run.say(f"{' and '.join(FORMS)} are not both there: the figure of both forms is left out")
+    networks = {label: checkpoints.build(UDIS, checkpoints.find("udis", run.name, name)).to(run.device) for name, label in FORMS.items()}
+    grid, captions, rows = [], [], []
+    for item in [name for name in ("rew_cabin", "sculpture", "railtracks") if name in pairs.names] or pairs.names[-2:]:
+        warps, made, _ = stitched(run, model, *pairs.pair(pairs.names.index(item)))
+        ways = {row: made[row] for row in ("average", "seam")}
+        ways |= {label: joined(network, warps, run.device)["reconstructed"] for label, network in networks.items()}
+        grid.append([fitted(to_bytes(way.picture[0]), 480, 300) for way in ways.values()])
+        captions.append([])
+        for label, way in ways.items():
+            written = measured(way._replace(picture=to_tensor(to_bytes(way.picture[0]))[None]), warps)
+            captions[-1].append(f"{item}: ghost {written.get('ghost', 0):.2f}, step {written.get('seam_step', 0):.1f}")
+            rows.append([item, label, *(figures.written(written.get(name)) for name in JOIN)])
+    folder.save(figures.grid(grid, list(ways), captions), "forms", ["item", "way", *JOIN], rows)
 
 
 def draw_degenerate(folder, pairs):

@@ -147,7 +147,8 @@ def pixels(picture, warps):
 def cut_terms(stitched, warps, settings):
     """Ours, for a share s of A that decides: what the passage from one picture to the other costs, on both branches; d = mean_c |W1 - W2|.
 
-    path: k / 4 times the sum over the overlap of 4 s (1 - s) d, the differences under the passage, whatever its width: a soft minimal cut. step: sum
+    path: k / 4 times the sum over the overlap of 4 s (1 - s) (d + l), the differences under the passage, whatever its width: a soft minimal cut. l
+    is what a pixel of it costs where the pictures agree: short passages, no islands. step: sum
     over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the overlap. seam: the paper's, sums of |S - W1| B1 and
     |S - W2| B2 instead of means: no passage along the borders. All over the square root of the overlap's area, a length.
     """
@@ -164,7 +165,7 @@ def cut_terms(stitched, warps, settings):
             step = step + ((share[p] - share[q]).square() * cost).sum(dim=(1, 2, 3))
         along = sum(((picture - warped).abs().mean(dim=1, keepdim=True) * band).sum(dim=(1, 2, 3))
                     for warped, band in zip((seen.a, seen.b), seam_masks(seen.mask_a, seen.mask_b)))
-        path = stitched.narrow / 4 * (4 * share * (1 - share) * d).sum(dim=(1, 2, 3))
+        path = stitched.narrow / 4 * (4 * share * (1 - share) * (d + settings.length_cost) * both).sum(dim=(1, 2, 3))
         terms |= {f"path_{name}": settings.path_weight * (path / length).mean(), f"step_{name}": settings.step_weight * (step / length).mean(),
                   f"seam_{name}": settings.seam_weight * (along / length).mean()}
     return terms

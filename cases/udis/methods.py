@@ -5,11 +5,10 @@ import cv2
 import numpy as np
 import torch
 
-from cases.udis.model import HALO, LOW, Warps, enlarged, stitching_domain
+from cases.udis.model import HALO, LOW, Warps, enlarged, settled, stitching_domain
 from common.classical import ORB, SIFT, estimate
 from common.datasets import to_tensor
-from common.errors import Negative
-from common.estimators import network_estimate
+from common.estimators import Answer, network_estimate, on_canvas
 from common.geometry import refusal, rescale
 from common.images import tiled, to_bytes
 from common.panorama import Panorama, Piece, seams, smaller
@@ -22,12 +21,6 @@ JOINED = ["average", "feather", "seam", "reconstructed"]
 IDENTITY = torch.eye(3, dtype=torch.float64)
 NEEDED = 8                         # matches and inliers of keypoints below which an answer counts as a failure (as in the data's README)
 TILE = 256                         # of the high-resolution branch; with its border it stays in a core's cache
-
-
-class Answer(NamedTuple):
-    """One method's homography (3, 3) float64 of image 2 in image 1's frame, or None and the reason."""
-    H_ba: torch.Tensor | None
-    reason: str | None = None
 
 
 # ---- stage 1: align -----------------------------------------------------------------------------------------------------------------
@@ -109,15 +102,16 @@ def reconstructed(model, warps, device, tile=TILE):
     def join(crop, box):
         seen = overlap.crop(box)
         if decides and not seen.overlap.any():
-            return torch.cat([seen.a + seen.b, seen.mask_a.float()], dim=1)
+            return seen.mask_a.float()
         picture, share = network.join(Warps(*(each.to(device) for each in seen)), crop.to(device))
-        return torch.cat([picture, picture[:, :1] if share is None else share], dim=1).float().cpu()
+        return (picture if share is None else share).float().cpu()
     answer = tiled(join, inside, tile=tile, halo=HALO)
     if not decides:
-        return answer[:, :3], None
-    picture, share = warps.a + warps.b, warps.mask_a.float()                  # right wherever only one picture is
-    picture[..., part[0]:part[2], part[1]:part[3]], share[..., part[0]:part[2], part[1]:part[3]] = answer[:, :3], answer[:, 3:]
-    return picture, share
+        return answer, None
+    share = warps.mask_a.float()                                              # right wherever only one picture is
+    share[..., part[0]:part[2], part[1]:part[3]] = answer
+    share = settled(share, warps)
+    return warps.joined(share), share
 
 
 def bounds(mask, border=HALO):
@@ -172,20 +166,9 @@ def common_area(first, second):
 
 def join_pieces(model, first, second, device):
     """Two Pieces as one, by stage 2."""
-    left, top = (min(piece.corner[axis] for piece in (first, second)) for axis in (0, 1))
-    right, bottom = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in (first, second)) for axis in (0, 1))
-    if (right - left) * (bottom - top) > 64e6:
-        raise Negative(f"two photographs would need {right - left} x {bottom - top} pixels: at most 64 million were expected: use smaller ones")
-    parts = {"picture": [], "mask": [], "depth": []}
-    for piece in (first, second):
-        place = np.s_[..., piece.corner[1] - top:piece.corner[1] - top + piece.mask.shape[0],
-                      piece.corner[0] - left:piece.corner[0] - left + piece.mask.shape[1]]
-        picture, mask, depth = torch.zeros(1, 3, bottom - top, right - left), *torch.zeros(2, 1, 1, bottom - top, right - left)
-        mask[place] = torch.from_numpy((piece.mask > 0).astype(np.float32))
-        picture[place] = torch.from_numpy(piece.image).permute(2, 0, 1)[None] / 255
-        depth[place] = torch.from_numpy(cv2.distanceTransform(np.pad((piece.mask > 0).astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1])
-        for name, value in (("picture", picture * mask), ("mask", mask > 0), ("depth", depth)):
-            parts[name].append(value)
-    warps = Warps(*parts["picture"], *parts["mask"], *parts["depth"])
+    pictures, masks, corner = on_canvas((first, second))
+    depths = [torch.from_numpy(cv2.distanceTransform(np.pad(mask[0, 0].numpy().astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1])[None, None]
+              for mask in masks]
+    warps = Warps(*pictures, *masks, *depths)
     picture, _ = reconstructed(model, warps, device)
-    return Piece(to_bytes(picture[0]), 255 * (warps.mask_a | warps.mask_b)[0, 0].numpy().astype(np.uint8), (left, top))
+    return Piece(to_bytes(picture[0]), 255 * (warps.mask_a | warps.mask_b)[0, 0].numpy().astype(np.uint8), corner)

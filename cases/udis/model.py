@@ -9,8 +9,10 @@ Pictures are (N, 3, H, W) in [0, 1]; conventions of homographies and offsets: co
 """
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor, nn
 
 from common.geometry import STRICT, canvas, homography_from_offsets, rescale, warp
@@ -223,7 +225,7 @@ class MaskReconstruction(nn.Module):
     The share of A is sigmoid(k ((1 + r) d_a - (1 - r) d_b) / 2), d the depths inside the pictures, r in (-1, 1) what the branches say: a seam that
     begins (r = 0) on the line of equal depth and is moved by r, with a passage of about 4 / k pixels. At B's border A's share is near 1 and at A's
     near 0 whatever they say. The low-resolution branch is asked both ways round and the difference counts: neither picture can be preferred for
-    being the first. width 16: 482,881 + 40,897 parameters.
+    being the first. Once trained, islands are given back (settled). width 16: 482,881 + 40,897 parameters.
     """
     NARROW, REACH = 0.6, 0.95     # k; largest r: one depth is then 39 times the other
 
@@ -245,10 +247,13 @@ class MaskReconstruction(nn.Module):
         of_a = torch.sigmoid(narrow / 2 * ((1 + r) * warps.depth_a - (1 - r) * warps.depth_b))
         return torch.where(warps.overlap, of_a, warps.mask_a.to(of_a.dtype))
 
-    def look(self, warps):
-        """What the low-resolution branch says of the whole canvas: (N, 1, 256, 256). The aspect is not kept."""
-        small = warps.resized((LOW, LOW))
+    def asked(self, small):
+        """What the low-resolution branch says of warps of 256 x 256, (N, 1, 256, 256): the opposite when their roles are exchanged."""
         return self.low(self.inputs(small)) - self.low(self.inputs(small.exchanged()))
+
+    def look(self, warps):
+        """The same of a whole canvas, whose aspect is not kept."""
+        return self.asked(warps.resized((LOW, LOW)))
 
     def join(self, warps, hint, narrow=NARROW):
         """(picture, share of A) of a canvas or a part of it; hint: look()'s answer at its size, which the high branch moves by a little."""
@@ -262,7 +267,33 @@ class MaskReconstruction(nn.Module):
         small, hint = warps.resized((LOW, LOW)), self.look(warps)
         share_low = self.share(small, hint, narrow)
         high, share = self.join(warps, enlarged(hint, warps.a.shape[2:]), narrow)
+        if not self.training:
+            share = settled(share, warps)
+            high = warps.joined(share)
         return Stitched(small.joined(share_low), high, share_low, share, narrow)
+
+
+ATTACHED, AROUND = 16, 4          # pixels that a picture must show alone for what touches them to be its own; width of the passage
+
+
+def settled(share, warps):
+    """A's share without islands: parts of the overlap that one picture won though they touch nothing that it shows alone.
+
+    A cut round an island is one cut too many: its inside, and the passage round it, goes to the other picture. share: (N, 1, H, W). A picture
+    that shows nothing alone keeps what it won.
+    """
+    share = share.clone()
+    for n in range(len(share)):
+        for mine, other, lost_to in ((warps.mask_a, warps.mask_b, 0.0), (warps.mask_b, warps.mask_a, 1.0)):
+            both, alone = (mine & other)[n, 0], (mine & ~other)[n, 0]
+            won = (share[n, 0] < 0.5) == bool(lost_to)
+            parts, count = ndimage.label((alone | both & won).cpu().numpy(), np.ones((3, 3)))
+            held = np.bincount(parts[alone.cpu().numpy()], minlength=count + 1)
+            lost = torch.from_numpy((parts > 0) & (held[parts] < ATTACHED)).to(both.device) & both
+            if (held >= ATTACHED).any() and lost.any():
+                around = F.max_pool2d(lost[None].float(), 2 * AROUND + 1, 1, AROUND)[0].bool() & both & (lost | ~won)
+                share[n, 0][around] = lost_to
+    return share
 
 
 def enlarged(hint, size):

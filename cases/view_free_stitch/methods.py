@@ -1,13 +1,11 @@
 """Every way to a homography that this case compares: the network, keypoints, both refined, and the automatic choice among them."""
-from typing import NamedTuple
-
 import numpy as np
 import torch
 
 from cases.view_free_stitch.model import Warps
 from common.classical import ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, estimate
 from common.errors import Negative
-from common.estimators import SMALL, network_estimate
+from common.estimators import SMALL, Answer, network_estimate, on_canvas
 from common.images import tiled, to_bytes
 from common.panorama import Panorama
 from common.refine import scored
@@ -15,12 +13,6 @@ from common.refine import scored
 CLASSICAL = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "orb": ORB_SMALL}
 ROWS = ["identity", *CLASSICAL, "network", "network_refined", "auto_classical", "auto"]
 IDENTITY = torch.eye(3, dtype=torch.float64)
-
-
-class Answer(NamedTuple):
-    """One method's homography (3, 3) float64 of B in A's frame, or None and the reason."""
-    H_ba: torch.Tensor | None
-    reason: str | None = None
 
 
 def answers(model, a, b, device, gain_bias=False):
@@ -49,17 +41,7 @@ def network_blend(model, device):
     def blend(pieces):
         if len(pieces) != 2:
             raise Negative(f"test.compose=network joins two photographs, these are {len(pieces)}: use test.compose=multiband")
-        left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
-        right, bottom = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) for axis in (0, 1))
-        pictures, inside = [], []
-        for piece in pieces:
-            x, y = piece.corner[0] - left, piece.corner[1] - top
-            picture, mask = torch.zeros(1, 3, bottom - top, right - left), torch.zeros(1, 1, bottom - top, right - left, dtype=torch.bool)
-            part = np.s_[..., y:y + piece.mask.shape[0], x:x + piece.mask.shape[1]]
-            mask[part] = torch.from_numpy(piece.mask > 0)
-            picture[part] = torch.from_numpy(piece.image).permute(2, 0, 1)[None] / 255
-            pictures.append(picture * mask)
-            inside.append(mask)
+        pictures, inside, corner = on_canvas(pieces)
         stacked = torch.cat([*pictures, *(mask.float() for mask in inside)], dim=1)
 
         def revise(crop, place=None):
@@ -67,5 +49,5 @@ def network_blend(model, device):
             return model.revision(Warps(crop[:, :3], crop[:, 3:6], crop[:, 6:7] > 0.5, crop[:, 7:] > 0.5)).cpu()
         image = tiled(revise, stacked, tile=512, halo=96, multiple=8) if max(stacked.shape[2:]) > 704 else revise(stacked)
         mask = (inside[0] | inside[1])[0, 0].numpy()
-        return Panorama(to_bytes(image[0]) * mask[..., None], 255 * mask.astype(np.uint8), (left, top))
+        return Panorama(to_bytes(image[0]) * mask[..., None], 255 * mask.astype(np.uint8), corner)
     return blend
