@@ -197,7 +197,7 @@ class Rule:
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
         text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where one is meant)")
         text = "a path" if self.path else f"{text} in {self.range[0]}" if self.range else text
-        text = "one of " + ", ".join("a whole number above 0" if choice == "N" else shown(choice) for choice in self.choices) if self.choices else text
+        text = "one of " + ", ".join("a whole number" if choice == "N" else shown(choice) for choice in self.choices) if self.choices else text
         return f"a list, each element {text}" if isinstance(self.default, list) else text + (" or null" if self.default is None else "")
 
     def fit(self, value, example, folder):

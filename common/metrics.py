@@ -67,6 +67,11 @@ METRICS = {
     "seam_error": Metric("lower", 0.1, 2, "levels"),
     "seam_step": Metric("lower", 0.1, 2, "levels"),
     "join_cost": Metric("lower", 0.1, 2, "levels"),       # ghost and seam_step together: what a training is chosen by
+    # style transfer: optimisation amplifies rounding: another machine's picture is another one, as good
+    "style_distance": Metric("lower", 0.01, 3),
+    "style_distance_untouched": Metric("two-sided", 0.001, 3),
+    "content_distance": Metric("lower", 0.02, 3),
+    "scales": Metric("two-sided", 0, 0),
     "count": Metric("two-sided", 0, 0),
 }
 UNKNOWN = Metric("two-sided", 1e-6, 4)                    # nothing is known about it: any change in the six decimals written

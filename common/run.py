@@ -73,7 +73,7 @@ class Run:
         self.world, self.main = runtime.world_size(), runtime.rank() == 0
         runtime.seed_all(self.config.seed)
         self.started, self.command = time.monotonic(), [Path(sys.argv[0]).name, *(sys.argv[1:] if argv is None else argv)]
-        self.step, self.stage, self.batch = 0, None, None
+        self.step, self.stage, self.batch, self.marks = 0, None, None, {}
         self._saved, self._states, self._best, self._sums, self._signal = None, {}, None, {}, 0
         if self.main:
             remove_parts(self.folder)
@@ -166,12 +166,14 @@ class Run:
 
     # ---- training -----------------------------------------------------------------------------------------------------------------
 
-    def steps(self, data, *, steps, batch, stage="train", **states):
+    def steps(self, data, *, steps, batch, stage="train", marks=None, **states):
         """Yield `steps` batches of `batch` samples, going on where the run stopped; after each, log, checkpoint and obey signals.
 
         data: a data set with `__len__` and `__getitem__((epoch, index))`. states: everything with a state_dict that the run needs to go
-        on exactly (model=, optimizer=, schedule=, average=); `average`, else `model`, gives the weights to evaluate.
+        on exactly (model=, optimizer=, schedule=, average=); `average`, else `model`, gives the weights to evaluate. marks: {name: text} that
+        each line of the log carries.
         """
+        self.marks = marks or {}
         self._begin(stage, steps, batch, states, data)
         if self.step >= steps:
             return
@@ -223,12 +225,7 @@ class Run:
 
         clip: largest norm of the gradient. A term that is not finite stops the run before anything is changed.
         """
-        loss = sum(terms.values())
-        if not torch.isfinite(loss):
-            values = ", ".join(f"{name} {value.item():.6g}" for name, value in terms.items())
-            raise UserError(f"the loss is not finite at step {self.step} of {self.stage}: {values}; pictures of the batch: "
-                            f"{listed(getattr(self.batch, 'name', ['(unnamed)']))}: the last checkpoint stays as it was: "
-                            f"lower train.lr, or look at those pictures")
+        loss = self.expect_finite(terms)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if clip:
@@ -236,6 +233,16 @@ class Run:
             torch.nn.utils.clip_grad_norm_(parameters, clip)
         optimizer.step()
         self.log(loss=loss, **terms)
+
+    def expect_finite(self, terms):
+        """The sum of the terms {name: scalar}. Raises UserError, with each of them and the batch's pictures, where it is not finite."""
+        loss = sum(terms.values())
+        if not torch.isfinite(loss):
+            values = ", ".join(f"{name} {value.item():.6g}" for name, value in terms.items())
+            raise UserError(f"the loss is not finite at step {self.step} of {self.stage}: {values}; pictures of the batch: "
+                            f"{listed(getattr(self.batch, 'name', ['(unnamed)']))}: the last checkpoint stays as it was: "
+                            f"lower train.lr, or look at those pictures")
+        return loss
 
     def log(self, **values):
         """Add scalars to the log's running means; a line with the means is written every `train.log_every` steps."""
@@ -277,7 +284,7 @@ class Run:
 
     def _write_log(self, values):
         if self.main:
-            line = {"stage": self.stage, "step": self.step} | {name: float(f"{value:.6g}") for name, value in values.items()}
+            line = {"stage": self.stage, "step": self.step} | self.marks | {name: float(f"{value:.6g}") for name, value in values.items()}
             with open(self.folder / "train" / "log.jsonl", "a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps(line, allow_nan=False) + "\n")
 

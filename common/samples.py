@@ -128,7 +128,17 @@ def stitching_pairs(folder):
         write(folder / "testing" / part / "000005.png", np.asarray(picture)[29:221, 60:252])
 
 
-SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs, "GOT-10k": tracking_sequences}
+def style_pictures(folder):
+    """Two photographs (chelsea, coffee) and two styles: stained tissue, and gravel, which is gray."""
+    for part, names in (("content", {"chelsea": "chelsea.png", "coffee": "coffee.png"}), ("style", {"tissue": "ihc.png", "gravel": "gravel.png"})):
+        for name, file in names.items():
+            picture = Image.fromarray(photograph(file))
+            picture.thumbnail((320, 320), Image.LANCZOS)
+            write(folder / part / f"{name}.png", np.asarray(picture))
+
+
+SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs, "GOT-10k": tracking_sequences,
+           "style": style_pictures}
 
 
 def build(name=None, folder=None):

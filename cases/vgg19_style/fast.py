@@ -37,7 +37,6 @@ def train_fast(run, cfg):
     photos, held = photographs(cfg.data.photos)
     crops = Crops(photos, cfg.data.size, cfg.train.crop, files, cfg.seed)
     perception = Perception(cfg, files, run.device)
-    perception.check(cfg.train.crop)
     run.say(f"feature network {perception.trunk.name} (content {perception.trunk.digest[:12]}); styles: {', '.join(names)}")
 
     model = run.prepare(FastNetwork(**run.config.model))
@@ -68,14 +67,17 @@ class Perception:
 
     def __init__(self, cfg, files, device):
         self.trunk, self.loss = feature_network(cfg, device)
-        self.targets = self.grams([style_picture(file, cfg.data).to(device) for file in files])          # a level's: {tap: (S, C, C)}
+        pictures = [style_picture(file, cfg.data).to(device) for file in files]
+        self.check("crops", cfg.train.crop)
+        self.check("styles", min(min(picture.shape[2:]) for picture in pictures))
+        self.targets = self.grams(pictures)                             # a level's: {tap: (S, C, C)}
 
-    def check(self, crop):
-        """Raise UserError where crops are too small at the smallest level."""
+    def check(self, what, smaller):
+        """Raise UserError where a side is too small at the smallest level."""
         least = self.trunk.smallest * 2 ** (self.loss.levels - 1)
-        if crop < least:
-            raise UserError(f"crops of {crop} pixels are too small for {self.loss.levels} levels on {self.trunk.name}: train.crop of at least "
-                            f"{least} was expected: raise it, or lower loss.levels")
+        if smaller < least:
+            raise UserError(f"{what} of {smaller} pixels are too small for {self.loss.levels} levels on {self.trunk.name}: at least {least} were "
+                            "expected: raise train.crop or data.size, or lower loss.levels")
 
     @torch.no_grad()
     def grams(self, pictures):

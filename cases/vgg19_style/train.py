@@ -12,17 +12,71 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
 
+import time
+
+from cases.vgg19_style.data import Turns, works
 from cases.vgg19_style.distill import distill
 from cases.vgg19_style.fast import train_fast
-from cases.vgg19_style.optimise import paint
+from cases.vgg19_style.optimise import Painter, feature_network, prepared
 from common.errors import start
+from common.images import write_image
+from common.progress import duration
 from common.run import Run
+
+LONG = 120                              # seconds of work from which an estimate is printed first
 
 
 def main(argv=None):
     run = Run("vgg19_style", "train", argv)
     {"optimise": paint, "fast": train_fast, "distill": distill}[run.config.mode](run, run.config)
     run.finish()
+
+
+def paint(run, cfg):
+    """Every content in every style, one picture after the other; a stage of the run is one picture."""
+    trunk, loss = feature_network(cfg, run.device)
+    run.say(f"network {trunk.name} ({trunk.tag}): style {', '.join(loss.style_taps)}; content {', '.join(loss.content_taps)}")
+    if run.world > 1:
+        run.say("a picture has no batch to share: every process paints the same; one is enough")
+    all_works = works(cfg.data, trunk.name)
+    canvas, optimizer = prepared(cfg, run.device)
+    folder, seconds = run.folder / "train" / "images", {}
+    for place, work in enumerate(all_works):
+        painter = Painter(cfg, trunk, loss, work, canvas, optimizer, place)
+        if place == 0 and not run.resumed:
+            say_estimate(run, painter, len(all_works))
+        began = time.perf_counter()
+        for _ in run.steps(Turns(all_works), steps=cfg.train.steps, batch=run.world, stage=work.name, marks={"pair": work.name},
+                           model=canvas, optimizer=optimizer):
+            terms = painter.step(run.step)
+            run.log(loss=run.expect_finite(terms), **terms)
+            if run.step % cfg.train.epoch == 0 and run.step // cfg.train.epoch in cfg.train.snapshots and run.main:
+                write_image(folder / "epochs" / work.name / f"{run.step // cfg.train.epoch:03d}.png", painter.result()[0])
+            if run.due(cfg.train.save_every) and run.main:
+                last = run.step == cfg.train.steps
+                write_image(folder / f"{work.name}.png", (painter.finish() if last else painter.result())[0])
+            if run.step == 1:
+                seconds[work.name] = None
+        if work.name in seconds:
+            seconds[work.name] = round(time.perf_counter() - began, 2)
+    run.record("pictures", seconds_per_picture=seconds)
+
+
+def say_estimate(run, painter, count):
+    """Print time and memory of the whole before a long run, from one step at the first, coarsest scale."""
+    cfg = run.config
+    painter.probe()                                             # the first call also warms up
+    began = time.perf_counter()
+    painter.probe()
+    rate = (time.perf_counter() - began) / pixels(painter.scales[0].size)
+    steps = [scale.last - last for scale, last in zip(painter.scales, [0, *(scale.last for scale in painter.scales)])]
+    seconds = count * rate * sum(pixels(scale.size) * number for scale, number in zip(painter.scales, steps))
+    if seconds > LONG:
+        run.say(f"{count} pictures of {cfg.train.steps} steps, about {duration(seconds)}; {painter.memory() / 2**30:.1f} GiB for the features")
+
+
+def pixels(size):
+    return size[0] * size[1]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,124 @@
+"""From files to pictures for style transfer: read, resized, masks; which content meets which style."""
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch.utils.data import Dataset
+
+from common.datasets import by, fingerprint, to_tensor
+from common.errors import UserError, listed
+from common.images import list_images, open_picture, to_bytes
+
+
+class Work(NamedTuple):
+    """One picture to paint: a content, and one style or several with weights (summing to 1) and, where given, a mask each."""
+    name: str                           # CONTENT__STYLE__NETWORK
+    content: Path
+    styles: list                        # paths
+    weights: list
+    masks: list                         # paths, as many as styles, or none
+
+
+def works(data, network):
+    """Every content with every style, in natural order; with data.styles every content once, with all of these. network: its name, for outputs."""
+    contents = pictures_at(data.content, "data.content")
+    if data.styles:
+        styles = [Path(path) for path in data.styles]
+        weights, masks = data.weights or [1.0] * len(styles), [Path(path) for path in data.masks]
+        for what, given in (("data.weights", weights), ("data.masks", masks)):
+            if given and len(given) != len(styles):
+                raise UserError(f"{what} has {len(given)} entries, data.styles {len(styles)}: one for each was expected: give as many, or none")
+        if sum(weights) <= 0:
+            raise UserError("data.weights are all 0: a weight above 0 was expected: raise one")
+        groups = [(styles, [weight / sum(weights) for weight in weights], masks)]
+    elif data.weights or data.masks:
+        raise UserError("data.weights and data.masks belong to data.styles, which is empty: set data.styles=[...] instead of data.style")
+    else:
+        groups = [([style], [1.0], []) for style in pictures_at(data.style, "data.style")]
+    found = [Work("__".join([content.stem, "+".join(style.stem for style in group[0]), network]), content, *group)
+             for content in contents for group in groups]
+    names = [work.name for work in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"pictures with the same name: {listed(twice)}: their results would replace each other: rename one")
+    return found
+
+
+def pictures_at(place, setting):
+    """[path] of a picture file, or the pictures of a folder in natural order. Raises UserError where there is none."""
+    path = Path(place)
+    found = [path] if path.is_file() else list_images(path)
+    if not found:
+        raise UserError(f"no pictures in {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: set {setting}")
+    return found
+
+
+def read_on_white(path):
+    """A picture as uint8 (H, W, 3); where it is transparent, white shows through (its alpha is not kept)."""
+    picture = open_picture(path)
+    return to_bytes(picture.rgb if picture.alpha is None else picture.rgb * picture.alpha + 1 - picture.alpha)
+
+
+def fitted_size(shape, longest):
+    """(height, width) of a picture of shape (h, w, ...) whose long side is to be `longest` pixels; 0: as it is."""
+    scale = longest / max(shape[:2]) if longest else 1
+    return tuple(max(1, round(side * scale)) for side in shape[:2])
+
+
+def resized(pixels, size):
+    """uint8 (H, W, 3) at size (h, w) by Lanczos, as float32 (1, 3, h, w) in [0, 1]."""
+    if pixels.shape[:2] != tuple(size):
+        pixels = np.array(Image.fromarray(pixels).resize(size[::-1], Image.LANCZOS))
+    return to_tensor(pixels)[None]
+
+
+def read_mask(path, size):
+    """A gray picture as weights (1, 1, h, w) in [0, 1], resized by area. Raises UserError for one that shows nothing."""
+    gray = to_tensor(read_on_white(path)).mean(dim=0)[None, None]
+    mask = F.interpolate(gray, size, mode="area")
+    if mask.sum() < 1:
+        raise UserError(f"an empty mask: {path}: a picture that is bright where its style belongs was expected: give another mask, or none")
+    ratio = (gray.shape[3] / gray.shape[2]) / (size[1] / size[0])
+    if not 0.9 < ratio < 1.1:
+        raise UserError(f"a mask of another shape: {path} is {by(gray.shape[2:])}, the content {by(size)}: equal proportions were expected: "
+                        "draw it over the content picture")
+    return mask
+
+
+def padded(picture, multiple):
+    """The picture (1, 3, h, w) reflected at the right and below to sides that are multiples: VGG's pooling drops what is over, so that a strip along
+    these borders would feel the shallow layers alone."""
+    down, right = (-side % multiple for side in picture.shape[2:])
+    return F.pad(picture, (0, right, 0, down), mode="reflect") if down or right else picture
+
+
+class Turn(NamedTuple):
+    """What a step of painting gets from a loader: nothing but the name, for messages."""
+    name: str
+
+
+class Turns(Dataset):
+    """A picture that is optimised has no batches: every step sees the same works."""
+
+    def __init__(self, all_works):
+        self.files = [path for work in all_works for path in [work.content, *work.styles, *work.masks]]
+        self.name = all_works[0].name
+
+    def __len__(self):
+        return 1
+
+    def fingerprint(self):
+        """A digest of all names and file sizes."""
+        return fingerprint(self.files)
+
+    def __getitem__(self, place):
+        return Turn(self.name)
+
+
+def noise_like(picture, seed, place, amplitude):
+    """Uniform noise in [-amplitude, amplitude] of a picture's shape, drawn from (seed, place)."""
+    drawn = np.random.default_rng([seed, place]).uniform(-amplitude, amplitude, tuple(picture.shape))
+    return torch.from_numpy(drawn.astype(np.float32)).to(picture.device)

@@ -1,0 +1,106 @@
+"""Judge painted pictures by numbers, or paint your own: python cases/vgg19_style/test.py [options] [key=value ...]
+
+what train.py painted            python cases/vgg19_style/test.py --name check
+the network of many styles       python cases/vgg19_style/test.py mode=fast
+your own picture                 python cases/vgg19_style/test.py --input photo.jpg --style painting.jpg --output out.png
+... in one pass, or a video      python cases/vgg19_style/test.py mode=fast --style starry_night --input photo.jpg film.mp4 --output painted/
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import time
+
+import torch
+
+from cases.vgg19_style import fast, own
+from cases.vgg19_style.data import Work, fitted_size, pictures_at, read_on_white, resized, works
+from cases.vgg19_style.judge import METRICS, judged, judges, show
+from common.errors import UserError, listed, start
+from common.images import to_bytes, write_image
+from common.progress import watch
+from common.run import Run
+
+SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with mode=fast also the name of one of the network's styles")}
+
+
+def main(argv=None):
+    run = Run("vgg19_style", "test", argv, SHORTHANDS)
+    if run.config.mode == "fast":
+        network, weights = fast.load(run)
+        return own.in_one_pass(run, network, weights) if run.options.input else judge_network(run, network, weights)
+    if run.config.mode == "distill":
+        raise UserError("nothing to test with mode=distill: mode=optimise or mode=fast was expected: tests/test_vgg19_style_small.py measures the "
+                        "network `small`; to paint with it: network=small")
+    if run.options.input:
+        return own.optimised(run)
+    return judge_pictures(run, run.weights())
+
+
+# ---- content x style ----------------------------------------------------------------------------------------------------------------
+
+def judge_pictures(run, weights):
+    """The pictures that train.py painted, which its checkpoint holds, by every judge; results/vgg19_style/<run>/test/<set>/."""
+    cfg = run.config
+    painted = {name.removeprefix("done."): picture for name, picture in weights.state.items() if name.startswith("done.")}
+    all_judges = judges(run)
+    found = [work for work in works(cfg.data, all_judges[0].name) if work.name in painted]
+    if not found:
+        raise UserError(f"no picture of these contents and styles by {all_judges[0].name} in {weights.path} ({listed(painted) or 'none at all'}): "
+                        "the words that train.py was given were expected: give the same data.content, data.style and network, or mode=fast")
+    return finish(run, weights, all_judges, found, lambda work: painted[work.name])
+
+
+def judge_network(run, network, weights):
+    """Every content, painted in one pass in every style of the network that has a picture of its name in data.style, by every judge."""
+    cfg = run.config
+    styles = fast.chosen_styles(network, cfg.test.style)
+    files = {path.stem: path for path in (map(Path, cfg.data.styles) if cfg.data.styles else pictures_at(cfg.data.style, "data.style"))}
+    found = [Work(f"{content.stem}__{style}__fast", content, [files[style]], [1.0], [])
+             for content in pictures_at(cfg.data.content, "data.content") for style in styles if style in files]
+    if not found:
+        raise UserError(f"none of the network's styles ({listed(styles)}) has a picture to be compared with: {cfg.data.style}: a file of such a name "
+                        "was expected: set data.style, or use --input to paint without judging")
+
+    def paint(work):
+        content8 = read_on_white(work.content)
+        content = resized(content8, fitted_size(content8.shape, cfg.data.size))[0]
+        picture = fast.stylise(network, content.to(run.device), styles[work.styles[0].stem])
+        return torch.from_numpy(to_bytes(picture.cpu())).permute(2, 0, 1)
+    return finish(run, weights, judges(run), found, paint)
+
+
+def finish(run, weights, all_judges, found, paint):
+    """Judge all works, write the results, print the table. paint: from a work to its picture, uint8 (3, H, W)."""
+    set_name = Path(run.config.data.content).stem
+    sizes = [[work.name, *(path.stat().st_size for path in [work.content, *work.styles])] for work in found]
+    results = run.results(set_name, weights, [sizes, [judge.digest for judge in all_judges]], rows=[judge.name for judge in all_judges],
+                          metrics=METRICS, classings=["style", "content"])
+    seconds = {}
+    for work in watch(found, "judging"):
+        if results.has(work.name):
+            continue
+        try:
+            began = time.perf_counter()
+            picture = paint(work)[None].float() / 255
+            seconds[work.name] = round(time.perf_counter() - began, 3)
+            lines = judged(all_judges, work, picture)
+        except UserError as problem:
+            results.fail(work.name, problem)
+            continue
+        first = all_judges[0].name
+        path = results.image_path(work.name, first)                      # once: all rows judge the same picture
+        write_image(path, picture[0])
+        results.add(work.name, {row: (values, path if row == first else None) for row, values in lines.items()},
+                    classes={"style": "+".join(style.stem for style in work.styles), "content": work.content.stem})
+    content = results.finish([work.name for work in found])
+    more = {"seconds_per_picture": seconds} if run.config.mode == "fast" else {}
+    run.record(f"test/{set_name}", paths=run.machine(), weights=str(weights.path), inputs={work.name: str(work.content) for work in found}, **more)
+    show(run, content, results)
+    return results.expect_no_failures("picture")
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))
