@@ -105,8 +105,8 @@ def own_taps(source, loss):
     if "relu5_2" not in held and "relu5_1" in held:
         content = ["relu5_1" if tap == "relu5_2" else tap for tap in content]
     if loss.style_weights and len(loss.style_weights) != len(style):
-        raise UserError(f"loss.style_weights has {len(loss.style_weights)} numbers for {len(style)} style taps ({', '.join(style)}): one for each was "
-                        "expected: give as many, or none")
+        raise UserError(f"loss.style_weights has {len(loss.style_weights)} numbers for {len(style)} style taps ({', '.join(style)}): one for each "
+                        "was expected: give as many, or none")
     return {"style_taps": style, "content_taps": content}
 
 

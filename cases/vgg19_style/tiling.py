@@ -50,7 +50,7 @@ def chosen_tile(tile, trunk, size):
     """The tile's side for a picture of size (height, width), or None for the whole at once. tile: auto, none, or a number."""
     if not hasattr(trunk, "reach"):                          # SqueezeNet's grid is not aligned with its input's borders
         if tile not in ("auto", "none"):
-            raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: set train.tile=none, or name one")
+            raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: set train.tile=none")
         return None
     if tile == "none":
         return None
