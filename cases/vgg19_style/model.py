@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 BLOCKS = 5                              # residual blocks
-BAND = 2**22                            # positions of a layer's output from which on it is computed in bands of rows (without gradients)
+BAND = 2**26                            # values, of a convolution's input or output, above which it is computed in bands of rows (without gradients)
 
 
 class FastNetwork(nn.Module):
@@ -75,9 +75,10 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x):
         height, width = (-(-self.enlarge * side // self.stride[0]) for side in x.shape[-2:])
-        if torch.is_grad_enabled() or len(x) * height * width <= BAND:
+        values = max(x.numel() * self.enlarge ** 2, len(x) * self.out_channels * height * width)
+        if torch.is_grad_enabled() or values <= BAND:
             return self.rows(x, 0, height)
-        band = max(1, BAND // 4 // (len(x) * width))
+        band = max(1, height * BAND // (4 * values))
         output = x.new_empty(len(x), self.out_channels, height, width)
         for top in range(0, height, band):
             output[:, :, top:top + band] = self.rows(x, top, min(top + band, height))
@@ -124,7 +125,7 @@ class InstanceNorm(torch.autograd.Function):
 
 def mean_square(x):
     """Mean of x^2 over the picture, (N, C), without a copy of a large x."""
-    rows = max(1, 4 * BAND // x[:, :, :1].numel())
+    rows = max(1, BAND // (4 * x[:, :, :1].numel()))
     return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / (x.shape[2] * x.shape[3])
 
 
