@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.utils.data import Dataset
 
-from common.datasets import by, fingerprint, to_tensor
+from common.datasets import by, fingerprint, picture_size, to_tensor
 from common.errors import UserError, listed
 from common.images import list_images, open_picture, to_bytes
 
@@ -66,6 +66,12 @@ def fitted_size(shape, longest):
     """(height, width) of a picture of shape (h, w, ...) whose long side is to be `longest` pixels; 0: as it is."""
     scale = longest / max(shape[:2]) if longest else 1
     return tuple(max(1, round(side * scale)) for side in shape[:2])
+
+
+def largest_size(all_works, longest):
+    """(height, width) of the largest picture that these works will be: fitted_size() of their contents."""
+    shapes = [picture_size(work.content) or read_on_white(work.content).shape for work in all_works]
+    return max((fitted_size(shape, longest) for shape in shapes), key=lambda size: size[0] * size[1])
 
 
 def resized(pixels, size):

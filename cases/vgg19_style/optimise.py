@@ -24,6 +24,7 @@ from common.errors import UserError
 from common.images import to_bytes
 
 STYLE_TAPS, CONTENT_TAP = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "relu4_1"
+HISTORY, HISTORY_BYTES = 20, 1.0e9      # steps that L-BFGS remembers by two pictures each, and the bytes that these may take
 MULTIPLE = 16                           # pixels: stride of the deepest taps
 COARSEST = 64                           # pixels: the short side of the first scale is not below
 FEWER = 0.6                             # each scale has so many times the steps of the one before: fine steps are dear and few are needed
@@ -74,12 +75,14 @@ class Canvas(nn.Module):
         self.sum, self.weight, self.scale = (state[name].to(getattr(self, name)) for name in ("sum", "weight", "scale"))
 
 
-def prepared(settings, device="cpu"):
-    """(Canvas, optimiser) for these settings; the optimiser is told the canvas's z alone."""
+def prepared(settings, device="cpu", size=None):
+    """(Canvas, optimiser) for works of at most size (height, width), by default data.size squared; the optimiser is told the canvas's z alone."""
+    height, width = size or (settings.data.size, settings.data.size)
     canvas = Canvas(*vgg.TAGS["torchvision"]) if settings.loss.form == "b6" else Canvas()
     canvas.to(device)
-    if settings.train.optimizer == "lbfgs":
-        return canvas, torch.optim.LBFGS([canvas.z], lr=settings.train.lr, max_iter=1, history_size=20, tolerance_grad=0, tolerance_change=0)
+    fits = (2 * HISTORY + 1) * 12 * height * width <= HISTORY_BYTES
+    if settings.train.optimizer == "lbfgs" or settings.train.optimizer == "auto" and fits:
+        return canvas, torch.optim.LBFGS([canvas.z], lr=1.0, max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0)
     betas = (0.9, 0.99) if settings.loss.form == "relative" else (0.9, 0.999)
     return canvas, torch.optim.Adam([canvas.z], lr=settings.train.lr, betas=betas)
 
@@ -210,10 +213,11 @@ class Painter:
             terms.update(found)
             return sum(found.values())
         self.optimizer.step(closure)
-        if self.loss.form == "relative" and self.settings.train.optimizer == "adam":
-            canvas.z.data.clamp_(0, 1)                                   # inside L-BFGS it would break the curvature pairs
-        if self.settings.train.average:
-            canvas.average(self.settings.train.average)
+        if isinstance(self.optimizer, torch.optim.Adam):                 # clamping inside L-BFGS would break the curvature pairs
+            if not self.parity:
+                canvas.z.data.clamp_(0, 1)
+            if self.settings.train.average:
+                canvas.average(self.settings.train.average)
         return terms
 
     def probe(self):

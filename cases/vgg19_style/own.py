@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cases.vgg19_style import fast
-from cases.vgg19_style.data import Work, fitted_size, read_on_white, resized, works
+from cases.vgg19_style.data import Work, fitted_size, largest_size, read_on_white, resized, works
 from cases.vgg19_style.judge import METRICS, judged, judges
 from cases.vgg19_style.optimise import Painter, feature_network, prepared
 from cases.vgg19_style.video import stylise_video
@@ -33,7 +33,7 @@ def optimised(run):
     run.say(f"network {trunk.name}: style {', '.join(loss.style_taps)}; content {', '.join(loss.content_taps)}")
 
     def paint(task):
-        painter = Painter(cfg, trunk, loss, task.work, *prepared(cfg, run.device))
+        painter = Painter(cfg, trunk, loss, task.work, *prepared(cfg, run.device, largest_size([task.work], cfg.data.size)))
         for step in watch(range(1, cfg.train.steps + 1), task.item):
             painter.step(step)
         return painter.result()[0].cpu()

@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
 import time
 
-from cases.vgg19_style.data import Turns, works
+from cases.vgg19_style.data import Turns, largest_size, works
 from cases.vgg19_style.distill import distill
 from cases.vgg19_style.fast import train_fast
 from cases.vgg19_style.optimise import Painter, feature_network, prepared
@@ -39,7 +39,7 @@ def paint(run, cfg):
     if run.world > 1:
         run.say("a picture has no batch to share: every process paints the same; one is enough")
     all_works = works(cfg.data, trunk.name)
-    canvas, optimizer = prepared(cfg, run.device)
+    canvas, optimizer = prepared(cfg, run.device, largest_size(all_works, cfg.data.size))
     folder, seconds = run.folder / "train" / "images", {}
     for place, work in enumerate(all_works):
         painter = Painter(cfg, trunk, loss, work, canvas, optimizer, place)
