@@ -103,8 +103,12 @@ def any_process(flag, device):
 
 
 def slow_bf16(device):
-    """Whether bfloat16 is only emulated here, many times slower than float32: a CPU without AVX-512 or AMX for it."""
-    return device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Whether bfloat16 is only emulated here, slower than float32: a CPU without instructions for it. oneDNN alone calls plain AVX-512 supported."""
+    if device.type != "cpu":
+        return False
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def peak_memory_mb():
