@@ -186,6 +186,19 @@ def test_train_then_test(place, capsys):
     assert np.array_equal(written, read_bytes(folder / "images" / "cat__tissue__net.png"))
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_contents_of_other_sizes_follow_each_other(place, optimizer):
+    """One canvas and one optimiser serve all works of a run, whatever their sizes: the second is what it would have been alone."""
+    (place / "contents").mkdir()
+    for name, size in (("a", (120, 80)), ("b", (80, 80))):
+        Image.open(place / "cat.png").resize(size).save(place / "contents" / f"{name}.png")
+    more = [f"train.optimizer={optimizer}", "train.steps=6", "train.scales=1"]
+    train.main(["--name", "both", *words(place, f"data.content={place / 'contents'}", *more)])
+    train.main(["--name", "one", *words(place, f"data.content={place / 'contents' / 'b.png'}", *more)])
+    both, one = (read_bytes(place / "results/vgg19_style" / name / "train/images/b__tissue__net.png") for name in ("both", "one"))
+    assert np.array_equal(both, one)
+
+
 def test_own_picture(place):
     script.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"), "--style", str(place / "style" / "gravel.png"),
                  "--output", str(place / "out.png"), "data.size=64", "train.steps=4", "test.judge=none"])

@@ -175,7 +175,7 @@ class Painter:
         before = int(self.canvas.scale)
         if before == -1:
             self.canvas.begin(number, self.start(content))
-            self.optimizer.state.clear()
+            forget(self.optimizer)
         elif before != number:
             painted = self.cropped(self.canvas.averaged(), self.scales[number - 1].size)
             self.canvas.begin(number, self.fitted(enlarged(painted, size)))
@@ -240,7 +240,7 @@ class Painter:
         picture = self.result()
         self.canvas.done[self.work.name] = torch.from_numpy(to_bytes(picture[0].cpu())).permute(2, 0, 1).contiguous()
         self.canvas.begin(-1, torch.zeros(1, 3, 1, 1, device=self.device))
-        self.optimizer.state.clear()
+        forget(self.optimizer)
         return picture
 
     def result(self):
@@ -260,13 +260,18 @@ def padded_mask(mask, content):
     return F.pad(mask, (0, content.shape[3] - mask.shape[3], 0, content.shape[2] - mask.shape[2]), mode="replicate")
 
 
+def forget(optimizer):
+    """Let an optimiser begin anew, with a picture of whatever size."""
+    optimizer.state.clear()
+    if hasattr(optimizer, "_numel_cache"):
+        optimizer._numel_cache = None                                    # L-BFGS's own note of the number of values
+
+
 def carry_moments(optimizer, z):
     """Bring an optimiser's memory to the canvas's new size: Adam's two moments are resized, L-BFGS begins anew."""
     state = optimizer.state.get(z, {})
     if "exp_avg" not in state:
-        optimizer.state.clear()
-        if hasattr(optimizer, "_numel_cache"):
-            optimizer._numel_cache = None                                # torch's own note of the number of values
+        forget(optimizer)
         return
     for name in ("exp_avg", "exp_avg_sq"):
         state[name] = F.interpolate(state[name], z.shape[2:], mode="bilinear", align_corners=False)
