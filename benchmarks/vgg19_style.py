@@ -34,7 +34,7 @@ from common.samples import build, photograph
 WIDTHS = (64, 128, 256, 512, 512)
 CONTENT_TAP = "relu5_2"
 ALPHA, BETA = 1.0, 100.0
-RIVAL = ("train.scales=1", "train.steps=300", "train.lr=0.02", "train.average=0", "loss.content=0.05")     # one scale, nothing else clever
+RIVAL = ("train.optimizer=adam", "train.scales=1", "train.steps=300", "train.lr=0.02", "train.average=0", "loss.content=0.05")     # the usual way
 
 
 def seeded():
@@ -182,7 +182,7 @@ def memory(network):
         file = Path(place) / "large.png"
         Image.fromarray(photograph("coffee.png")).resize((4096, 3072), Image.BICUBIC).save(file, compress_level=1)
         words = (f"network={network}", f"data.content={file}", f"data.style={build('style') / 'style' / 'tissue.png'}", "data.size=4096",
-                 "train.scales=1", "train.steps=1", "train.tile=auto")
+                 "train.scales=1", "train.steps=1", "train.optimizer=adam", "train.tile=auto")
         code = f"""
 {imports}
 import time, torch
