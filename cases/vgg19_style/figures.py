@@ -1,0 +1,200 @@
+"""The figures of chapter B6 and of the results: python cases/vgg19_style/figures.py [options] [key=value ...]
+
+Uses the pictures and the log of train.py, and the numbers of test.py where that has run under the same name; with mode=fast the network that
+paints in one pass. Figures land in results/vgg19_style/<run>/figures. They want the words that train.py was given.
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+
+import json
+
+from cases.vgg19_style import chapter, fast, passes
+from cases.vgg19_style.captions import CAPTIONS, JUDGED
+from cases.vgg19_style.data import read_on_white, works
+from cases.vgg19_style.judge import Judge
+from cases.vgg19_style.optimise import STYLE_TAPS, own_taps
+from common import figures, vgg
+from common.config import Settings
+from common.enhancement_figures import draw_training
+from common.errors import UserError, start
+from common.figures import written
+from common.images import list_images, read_bytes
+from common.run import Run
+from common.video import writing
+
+CONTENTS, STYLES, STRIPS = 5, 6, 3         # at most so many in a figure
+FILM, HELD = 2, 3                          # frames per second of the epochs' film; frames for which its last picture stays
+DISTILLED = [("distance to the teachers", STYLE_TAPS), ("agreement, held-out photographs", [f"val_{tap}" for tap in STYLE_TAPS])]
+
+
+def main(argv=None):
+    run = Run("vgg19_style", "figures", argv)
+    cfg, folder = run.config, figures.FigureFolder(run.folder, CAPTIONS)
+    source = vgg.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
+    chapter.draw_network(folder, Settings(cfg.loss | own_taps(source, cfg.loss)))
+    digest = {"optimise": optimised, "fast": in_one_pass, "distill": distilled}[cfg.mode](run, folder, source)
+    folder.finish(digest)
+    run.record("figures")
+    run.say(f"figures: {folder.folder}")
+
+
+def optimised(run, folder, source):
+    """All figures of painting by optimisation. Returns the digest of the weights: the run's pictures, or the network where there are none."""
+    cfg, device = run.config, run.device
+    work = chapter.example(cfg)
+    weights, painted = pictures_of(run, source)
+    lines = figures.read_items(run, Path(cfg.data.content).stem)
+    chapter.draw_layers(folder, cfg, source, work, device)
+    chapter.draw_filters(folder, cfg, source, work)
+    if painted:
+        draw_grid(folder, painted, lines, source)
+        draw_epochs(folder, run, painted, source)
+    chapter.draw_networks(folder, cfg, chapter.compared(cfg, source), work, device)
+    chapter.draw_weights(folder, cfg, source, work, device)
+    draw_curves(folder, run)
+    draw_extremes(folder, run, lines)
+    return weights.digest if weights else source.digest
+
+
+def in_one_pass(run, folder, source):
+    """The figures of a network that paints in one pass. Returns its digest."""
+    network, weights = fast.load(run)
+    lines = figures.read_items(run, Path(run.config.data.content).stem)
+    passes.draw_network(folder, network)
+    passes.draw_grid(folder, run, network, Judge(source, run.config.test.content_tap, run.device), said_of)
+    passes.draw_mixing(folder, run, network)
+    draw_training(folder, run, passes.PANELS)
+    draw_extremes(folder, run, lines)
+    return weights.digest
+
+
+def distilled(run, folder, source):
+    """The training of the network `small`, and its first filters."""
+    draw_training(folder, run, DISTILLED)
+    return source.digest
+
+
+# ---- what the run has painted -------------------------------------------------------------------------------------------------------
+
+def pictures_of(run, source):
+    """(Weights, [(Work, uint8 (h, w, 3))]) that train.py has painted under this name; (None, []), said in a line, where there is nothing."""
+    train = f"python cases/vgg19_style/train.py --name {run.name}{' --demo' if run.options.demo else ''}"
+    there = run.options.weights or any((run.checkpoints / f"{name}.pt").is_file() for name in ("best", "last"))
+    weights = run.weights() if there else None
+    done = {name.removeprefix("done."): picture for name, picture in weights.state.items() if name.startswith("done.")} if there else {}
+    painted = [(work, done[work.name].permute(1, 2, 0).numpy()) for work in works(run.config.data, source.name) if work.name in done]
+    if not painted:
+        run.say(f"no pictures of these contents and styles by {source.name} under the name {run.name}: the figures of them are left out; for them, "
+                f"first: {train}, and then this command with the same words")
+    return weights, painted
+
+
+def share(line):
+    """What is left of the style distance, a number; None where the line has none."""
+    distance, untouched = line["style_distance"], line["style_distance_untouched"]
+    return float(distance) / float(untouched) if distance not in ("", "nan") and untouched not in ("", "nan", "0.000000") else None
+
+
+def percent(value):
+    return "" if value is None else f"{100 * value:.0f} %"
+
+
+def said_of(judge):
+    """What a caption adds where numbers stand under the pictures."""
+    return {"judged": JUDGED[0].format(judge=judge) if judge else "", "judged_zh": JUDGED[1].format(judge=judge) if judge else ""}
+
+
+def draw_grid(folder, painted, lines, source):
+    """Contents down, styles across; what is left of the style distance under each where test.py has measured it."""
+    contents = list(dict.fromkeys(work.content for work, _ in painted))[:CONTENTS]
+    styles = list(dict.fromkeys(tuple(work.styles) for work, _ in painted))[:STYLES]
+    pictures = {(work.content, tuple(work.styles)): (work.name, picture) for work, picture in painted}
+    shares = {line["item"]: share(line) for line in lines if line["row"] == source.name}
+    grid, rows = [[None, *(read_on_white(style[0]) for style in styles)]], []
+    under = [["", *("+".join(each.stem for each in style) for style in styles)]]
+    for content in contents:
+        line = [pictures.get((content, style)) for style in styles]
+        grid.append([read_on_white(content), *(each and each[1] for each in line)])
+        under.append([content.stem, *(percent(shares.get(each[0])) if each else "" for each in line)])
+        rows += [[each[0], written(shares.get(each[0])), *(f"{mean:.6f}" for mean in each[1].mean(axis=(0, 1)))] for each in line if each]
+    folder.save(figures.grid(grid, None, under), "styles_contents", ["picture", "style_left", "red", "green", "blue"], rows, network=source.name,
+                **said_of(source.name if shares else ""))
+
+
+def draw_epochs(folder, run, painted, source):
+    """Snapshots of a few pictures, with the style distance of each, and as a film; left out, said in a line, where none were kept."""
+    snapshots = {work.name: list_images(run.folder / "train" / "images" / "epochs" / work.name) for work, _ in painted}
+    kept = [(work, picture) for work, picture in painted if snapshots[work.name]][:STRIPS]
+    if not kept:
+        return run.say("no snapshots of epochs: the epochs strip is left out; for it, train with train.snapshots=[1,2,3] (and --fresh)")
+    judge = Judge(source, run.config.test.content_tap, run.device)
+    grid, under, rows = [], [], []
+    for work, picture in kept:
+        style = read_on_white(work.styles[0])
+        frames = [(f"epoch {int(path.stem)}", read_bytes(path)) for path in snapshots[work.name]] + [("result", picture)]
+        distances = [judge.style_distance(chapter.as_tensor(frame), style)[0] for _, frame in frames]
+        grid.append([read_on_white(work.content), *(frame for _, frame in frames), style])
+        under.append(["content", *(f"{name}: D {distance:.2f}" for (name, _), distance in zip(frames, distances)), "style"])
+        rows += [[work.name, name, *frame.shape[1::-1], f"{distance:.6f}"] for (name, frame), distance in zip(frames, distances)]
+    folder.save(figures.grid(grid, None, under), "epochs", ["picture", "epoch", "width", "height", "style_distance"], rows, network=source.name,
+                epoch=run.config.train.epoch)
+    write_film(folder, run, grid[0][:-1])
+
+
+def write_film(folder, run, frames):
+    """The first strip as a .webm beside it, all frames at the last one's size; not judged: codecs differ."""
+    target, size = folder.folder / "epochs.webm", [side - side % 2 for side in frames[-1].shape[1::-1]]
+    try:
+        with writing(target, FILM, tuple(size)) as write:
+            for frame in [*frames, *[frames[-1]] * HELD]:
+                write(frame)
+    except UserError as problem:
+        return run.say(f"the strip as a film is left out: {problem}")
+    run.say(f"  {target.name}  the same as a film: {target}")
+
+
+def draw_curves(folder, run):
+    """Each term of the loss over the steps, a curve per picture."""
+    path = run.folder / "train" / "log.jsonl"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    lines = [line for line in lines if "pair" in line]
+    if not lines:
+        return run.say("no log of painting under this name: the curves are left out")
+    pairs = list(dict.fromkeys(line["pair"] for line in lines))
+    terms = [name for name in lines[-1] if name not in ("stage", "step", "pair", "loss")]
+    figure, axes = figures.new_figure(height=3.2, columns=len(terms))
+    for axis, term in zip(axes[0], terms):
+        for place, pair in enumerate(pairs):
+            points = [(line["step"], line[term]) for line in lines if line["pair"] == pair and line.get(term, 0) > 0]
+            colour, dash = figures.COLOURS[place % len(figures.COLOURS)], "-" if place < len(figures.COLOURS) else "--"
+            axis.plot(*zip(*points), color=colour, ls=dash, label=" in ".join(pair.split("__")[:2])) if points else None
+        axis.set(xlabel="step", ylabel=f"{term} term", yscale="log")
+    if len(pairs) <= 12:
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=min(4, len(pairs)), loc="outside lower center")
+    rows = [[line["pair"], line["step"], term, f"{line[term]:.6g}"] for line in lines for term in terms if term in line]
+    folder.save(figure, "curves", ["pair", "step", "term", "value"], rows)
+
+
+def draw_extremes(folder, run, lines):
+    """The picture with the least of its style distance left, and the one with the most."""
+    judge = lines[0]["row"] if lines else None
+    known = sorted((line for line in lines if line["row"] == judge and share(line) is not None and line["image"]), key=share)
+    if not known:
+        return
+    place, (contents, styles) = run.folder / "test" / Path(run.config.data.content).stem, passes.files_of(run.config.data)
+    grid, under, rows = [], [], []
+    for line in known[:1] + known[1:][-1:]:
+        files = [contents.get(line["by_content"]), styles.get(line["by_style"].split("+")[0])]
+        grid.append([*(file and read_on_white(file) for file in files), read_bytes(place / line["image"])])
+        others = [f"{percent(share(other))} by {other['row']}" for other in lines if other["item"] == line["item"] and share(other) is not None]
+        under.append([line["by_content"], line["by_style"], ", ".join(others)])
+        rows.append([line["item"], line["style_distance"], line["style_distance_untouched"], written(share(line)), line["content_distance"]])
+    folder.save(figures.grid(grid, ["content", "style", "painted"], under, width=6.5), "best_worst",
+                ["picture", "style_distance", "style_distance_untouched", "left", "content_distance"], rows, judge=judge, set=place.name)
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))
