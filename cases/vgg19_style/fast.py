@@ -26,6 +26,7 @@ from common.training import moving_average, warmup_cosine
 
 STYLE_RATE = 5                     # rate of gammas and betas over that of the filters
 RELEASE = "release-styles"
+WINDOWS, SMALLEST = 4, 14          # of the local style term: at most 4 x 4, of 14 positions a side at least
 HELD = 10                          # every tenth photograph in name order is never trained on
 
 
@@ -92,13 +93,31 @@ class Perception:
         style_terms = []
         for level, grams in enumerate(self.targets):
             features = self.trunk(F.avg_pool2d(painted, 2 ** level) if level else painted)
-            style_terms.append(losses.relative_style(features, {tap: gram[style] for tap, gram in grams.items()}))
+            style_terms += [relative_style(features, {tap: gram[style] for tap, gram in grams.items()}, windows) for windows in (1, WINDOWS)]
             if level == 0:
                 with torch.no_grad():
                     kept = self.trunk(photo)
                 content = losses.relative_content(features, kept, self.loss.content_taps)
         return {"style": self.loss.style * torch.stack(style_terms).mean(dim=0), "content": self.loss.content * content,
                 "tv": self.loss.tv * losses.tv(painted)}
+
+
+def relative_style(features, targets, windows=1):
+    """losses.relative_style with Grams of up to windows x windows parts of the picture, each compared with the whole style: (N,), the mean over them.
+
+    A Gram of the whole picture does not say where its strokes are: a network soon learns to paint all of them, too strong, where the
+    photograph has texture, and to leave the sky blank. Parts have at least SMALLEST positions a side.
+    """
+    terms = []
+    for tap, target in targets.items():
+        grid = features[tap]
+        count = max(1, min(windows, min(grid.shape[2:]) // SMALLEST))
+        height, width = (side // count for side in grid.shape[2:])      # what is over at the right and below is left out
+        parts = grid[..., :count * height, :count * width].unflatten(3, (count, width)).unflatten(2, (count, height))
+        parts = parts.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)           # (N count^2, C, height, width)
+        distances = losses.relative_style({tap: parts}, {tap: target.repeat_interleave(count ** 2, dim=0)})
+        terms.append(distances.view(len(grid), -1).mean(dim=1))
+    return torch.stack(terms).mean(dim=0)
 
 
 @torch.inference_mode()
