@@ -42,8 +42,6 @@ def teacher(tmp_path):
 
 @pytest.fixture(scope="module")
 def release():
-    if not vgg.SMALL.is_file():
-        pytest.skip("checkpoints/vgg19_style/release-small.pt is not there yet")
     return checkpoints.load(vgg.SMALL)
 
 
