@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cases.vgg19_style import convert, fast, model, video
+from cases.vgg19_style import convert, fast, losses, model, video
 from cases.vgg19_style.model import ConditionalNorm, Convolution, FastNetwork
 from common import checkpoints, run, vgg
 from common.errors import UserError
@@ -310,6 +310,20 @@ def test_an_interrupted_training_ends_like_a_whole_one(place, monkeypatch):
     assert checkpoints.digest(ends[0]["weights"]) == checkpoints.digest(ends[1]["weights"])
     logs = [(place / "results/vgg19_style" / name / "train/log.jsonl").read_text() for name in ("whole", "broken")]
     assert logs[0] == logs[1]
+
+
+def test_style_is_compared_with_the_whole_and_with_its_parts():
+    torch.manual_seed(0)
+    features = {"wide": torch.rand(2, 3, 62, 57).contiguous(memory_format=torch.channels_last), "small": torch.rand(2, 3, 14, 20)}
+    targets = {tap: losses.gram(torch.rand(2, 3, 9, 9)) for tap in features}
+    assert torch.allclose(fast.relative_style(features, targets), losses.relative_style(features, targets))
+    for number in range(2):
+        target = {tap: gram[number:number + 1] for tap, gram in targets.items()}
+        corners = [(top, left) for top in range(0, 60, 15) for left in range(0, 56, 14)]
+        parts = [features["wide"][number:number + 1, :, top:top + 15, left:left + 14] for top, left in corners]
+        wide = torch.stack([losses.relative_style({"wide": part}, {"wide": target["wide"]}) for part in parts]).mean()
+        whole = losses.relative_style({"small": features["small"][number:number + 1]}, {"small": target["small"]})
+        assert torch.allclose(fast.relative_style(features, targets, windows=4)[number], (wide + whole[0]) / 2), "14 rows are not divided"
 
 
 def test_styles_have_names_of_their_own(place):
