@@ -129,8 +129,8 @@ def stitching_pairs(folder):
 
 
 def style_pictures(folder):
-    """Two photographs (chelsea, coffee) and two styles: stained tissue, and gravel, which is gray."""
-    for part, names in (("content", {"chelsea": "chelsea.png", "coffee": "coffee.png"}), ("style", {"tissue": "ihc.png", "gravel": "gravel.png"})):
+    """Two photographs (chelsea, rocket) and two styles: stained tissue, and a brick wall, which is gray."""
+    for part, names in (("content", {"chelsea": "chelsea.png", "rocket": "rocket.jpg"}), ("style", {"tissue": "ihc.png", "brick": "brick.png"})):
         for name, file in names.items():
             picture = Image.fromarray(photograph(file))
             picture.thumbnail((320, 320), Image.LANCZOS)
