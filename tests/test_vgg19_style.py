@@ -12,11 +12,12 @@ from common import vgg
 from common.config import ROOT, Settings
 from common.errors import UserError
 from common.images import read_image
+from test_vgg import seeded_source
 
 SHARED = ROOT.parent / "shared"
 GOLDEN = SHARED / "golden" / "vgg19_style"
 needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason="../shared/golden is not here")
-NETWORKS = {"vgg19_block1-3": ("vgg19_block1-3", ["1_1", "2_1", "3_1"]), "vgg19_small16x": ("vgg19_small16x", ["1_1", "2_1", "3_1", "4_1", "5_1"])}
+NETWORKS = ["vgg19_block1-3", "vgg19_small16x", "seeded"]         # seeded: the whole of VGG19, with weights that follow from a rule
 
 
 def loss_settings(**changed):
@@ -32,6 +33,10 @@ def narrow_trunk(taps, padding="zeros", pooling="max", seed=0, dtype=torch.float
     for name, parameter in trunk.named_parameters():
         torch.nn.init.kaiming_normal_(parameter) if parameter.dim() == 4 else torch.nn.init.normal_(parameter, std=0.05)
     return trunk.to(dtype).requires_grad_(False).eval()
+
+
+def source_of(name):
+    return seeded_source() if name == "seeded" else vgg.read(str(SHARED / "weights" / "vgg" / f"{name}.npz"))
 
 
 def golden():
@@ -96,13 +101,13 @@ def test_gram_of_a_mask():
 @pytest.mark.parametrize("style", ["style_48x32", "style_64x48"])
 def test_b6_and_gatys_equal_the_golden_values(network, style):
     """Content, style per layer, the total and its gradient, for a style of equal and of another size; float64 against float64, stored rounded."""
-    name, numbers = network, golden()[network]
-    taps = [f"relu{tap}" for tap in NETWORKS[name][1]]
+    numbers, source = golden()[network], source_of(network)
+    taps = [f"relu{tap}" for tap in numbers["style_layers"]]
     x0 = torch.from_numpy(np.load(GOLDEN / "x0_32x48.npy")).double()
     for form, alpha_beta, key in (("b6", (1.0, 100.0), f"b6_{style}"), ("gatys", (1.0, 1000.0), f"gatys_{style}")):
         expected = numbers[key]
         content_tap = f"relu{expected['content_layer']}"
-        trunk = vgg.load(str(SHARED / "weights" / "vgg" / f"{name}.npz"), list(dict.fromkeys([*taps, content_tap]))).double()
+        trunk = vgg.build(source, list(dict.fromkeys([*taps, content_tap]))).double()
         settings = loss_settings(form=form, content_taps=[content_tap], style_taps=taps, content=alpha_beta[0], style=alpha_beta[1])
         objective = Objective(trunk, read("content_48x32.png"), [read(f"{style}.png")], settings)
         terms, slope = objective.gradient(x0)
@@ -114,11 +119,21 @@ def test_b6_and_gatys_equal_the_golden_values(network, style):
             corner = torch.tensor(expected["grad_0_0_:3_:3"], dtype=torch.float64)
             assert (slope[0, 0, :3, :3] - corner).norm() < 1e-3 * max(corner.norm().item(), 1e-12)
             assert slope[0, 0, 16, 24].item() == pytest.approx(expected["grad_centre_0_16_24"], rel=1e-3)
-    assert losses.tv(x0).item() == pytest.approx(tv_by_sums(x0), rel=1e-12)
 
 
-def tv_by_sums(x):
-    return ((x[..., 1:] - x[..., :-1]).square().mean() + (x[..., 1:, :] - x[..., :-1, :]).square().mean()).item()
+@needs_golden
+@pytest.mark.parametrize("network", NETWORKS)
+def test_grams_and_variation_equal_the_golden_values(network):
+    """F F^T, not normalised: trace, sum, norm and corner of each style layer; the total variation of x0."""
+    numbers = golden()[network]
+    features = vgg.build(source_of(network), [f"relu{tap}" for tap in numbers["gram_raw"]]).double()(read("content_48x32.png"))
+    for tap, expected in numbers["gram_raw"].items():
+        raw = losses.gram(features[f"relu{tap}"], 1.0)[0]
+        found = {"trace": raw.trace(), "sum": raw.sum(), "fro": raw.norm()}
+        assert all(value.item() == pytest.approx(expected[name], rel=1e-6) for name, value in found.items())
+        assert torch.allclose(raw[:3, :3], torch.tensor(expected["first3x3"], dtype=torch.float64), rtol=1e-6, atol=1e-6 * expected["fro"])
+    x0 = torch.from_numpy(np.load(GOLDEN / "x0_32x48.npy")).double()
+    assert losses.tv(x0).item() == pytest.approx(golden()["tv"]["l2_mean_each_summed"], rel=1e-6)
 
 
 # ---- tiles --------------------------------------------------------------------------------------------------------------------------
