@@ -15,7 +15,7 @@ from common.errors import UserError
 from common.figures import written
 from common.images import to_bytes
 
-WEIGHTS = [0.02, 0.1, 0.5, 2.5]                         # of the content term, in the weight grid
+WEIGHTS = [0.01, 0.1, 1.0, 10.0]                         # of the content term, in the weight grid
 ANGLES, WAVES, PHASES = range(0, 180, 15), (2.5, 3.5, 5.0), (0, 90)      # a Gabor bank for 3 x 3 pixels: degrees, pixels, degrees
 SHOWN = (0, 45, 90, 135)                                # degrees whose answers are shown
 
@@ -60,6 +60,15 @@ def small(path, cfg):
     return to_bytes(resized(pixels, fitted_size(pixels.shape, cfg.figures.size))[0])
 
 
+def middle(path, like):
+    """The middle of a picture, uint8, in the proportions of another of shape (h, w, ...), so that both fill equal places in a figure."""
+    pixels = read_on_white(path)
+    height, width = pixels.shape[:2]
+    size = min(height, round(width * like[0] / like[1])), min(width, round(height * like[1] / like[0]))
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    return pixels[top:top + size[0], left:left + size[1]]
+
+
 # ---- B6.1 and the layers ------------------------------------------------------------------------------------------------------------
 
 def draw_network(folder, loss):
@@ -77,7 +86,7 @@ def draw_network(folder, loss):
         uses = [use for use, taps in (("style", loss.style_taps), ("content", loss.content_taps)) if {name, name.replace("conv", "relu")} & set(taps)]
         sees = trunk.stride(name) + 2 * trunk.reach(name)
         mark = "".join(f" {use[0].upper()}" for use in uses)
-        title = f"{name}{mark}\nsees {sees} x {sees} px" if name.startswith("conv") else f"{name}\nmax 2 x 2"
+        title = f"{name}{mark}\nsees {sees} px" if name.startswith("conv") else f"{name}\nmax 2 x 2"
         colour = {"": 7 if name.startswith("pool") else None, "style": 0, "content": 1, "style+content": 3}["+".join(uses)]
         boxes.append((title, " x ".join(map(str, shapes[name])), colour))
         rows.append([name, place, layer["kind"], "x".join(map(str, shapes[name])), layer["parameters"], total, trunk.stride(name), sees,
@@ -89,13 +98,14 @@ def draw_network(folder, loss):
 def draw_layers(folder, cfg, source, work, device):
     """What each layer keeps of a content, and of a style with all layers before it (Gatys et al. 2016, figure 1): from noise, one term alone."""
     taps, _ = usual_taps(source)
-    grid, under, rows = [[small(work.content, cfg)], [small(work.styles[0], cfg)]], [["content"], ["style"]], []
+    content = small(work.content, cfg)
+    grid, under, rows = [[content], [middle(work.styles[0], content.shape)]], [["content"], ["style"]], []
     for number, tap in enumerate(taps):
         for line, term, loss in ((0, "content", {"content": 1.0, "style": 0.0, "content_taps": [tap], "style_taps": taps[:1]}),
                                  (1, "style", {"content": 0.0, "style": 1.0, "content_taps": taps[:1], "style_taps": taps[:number + 1]})):
             picture, terms = illustration(cfg, source, work, device, loss=loss, start="noise")
             grid[line].append(picture)
-            under[line].append(f"{tap if line == 0 or number == 0 else f'{short(taps[0])} to {tap}'}: {100 * terms[term]:.2g} % left")
+            under[line].append(f"{'to ' if line and number else ''}{tap}: {100 * terms[term]:.2g} % left")
             rows.append([term, tap if line == 0 else "+".join(taps[:number + 1]), written(terms[term])])
     folder.save(figures.grid(grid, None, under), "layers", ["term", "taps", "left"], rows, network=source.name, steps=cfg.figures.steps)
 
@@ -227,8 +237,9 @@ def at_random(source, seed=0):
 def draw_networks(folder, cfg, sources, work, device):
     """The same content and style by several networks, each at its usual taps, and by one of random weights; D by two of them under each."""
     judges = [judge.Judge(source, cfg.test.content_tap, device) for source in sources[:2]]
-    grid, under, rows = [small(work.content, cfg)], ["content"], []
-    names = [*(source.name for source in sources), f"{sources[0].name} with random weights"]
+    content = small(work.content, cfg)
+    grid, under, rows, drawn = [content], [""], [], ["content"]
+    names = [*(source.name for source in sources), f"{sources[0].name}, random weights"]
     for name, source in zip(names, [*sources, at_random(sources[0])]):
         style_taps, content_tap = usual_taps(source)
         loss = {"content": cfg.loss.content if cfg.loss.form == "relative" else 0.1, "style": 1.0, "content_taps": [content_tap],
@@ -239,9 +250,11 @@ def draw_networks(folder, cfg, sources, work, device):
             continue
         values = judge.judged(judges, work, as_tensor(picture))
         grid.append(picture)
+        drawn.append(name.replace(", ", "\n"))
         under.append("\n".join(f"D by {each.name}: {values[each.name]['style_distance']:.2f}" for each in judges))
         rows += [[name, each.name, written(values[each.name]["style_distance"]), written(values[each.name]["style_distance_untouched"]),
                   written(values[each.name]["content_distance"])] for each in judges]
-    folder.save(figures.grid([[*grid, small(work.styles[0], cfg)]], ["content", *names, "style"], [[*under, ""]]), "networks",
-                ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows, names=", ".join(names),
+    names = "; ".join(dict.fromkeys(row[0] for row in rows))
+    folder.save(figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]]), "networks",
+                ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows, names=names,
                 judges=", ".join(each.name for each in judges), size=cfg.figures.size)

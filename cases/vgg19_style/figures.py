@@ -13,7 +13,7 @@ import json
 
 from cases.vgg19_style import chapter, fast, passes
 from cases.vgg19_style.captions import CAPTIONS, JUDGED
-from cases.vgg19_style.data import read_on_white, works
+from cases.vgg19_style.data import read_on_white, resized, works
 from cases.vgg19_style.judge import Judge
 from cases.vgg19_style.optimise import STYLE_TAPS, own_taps
 from common import figures, vgg
@@ -21,7 +21,7 @@ from common.config import Settings
 from common.enhancement_figures import draw_training
 from common.errors import UserError, start
 from common.figures import written
-from common.images import list_images, read_bytes
+from common.images import list_images, read_bytes, to_bytes
 from common.run import Run
 from common.video import writing
 
@@ -113,7 +113,8 @@ def draw_grid(folder, painted, lines, source):
     styles = list(dict.fromkeys(tuple(work.styles) for work, _ in painted))[:STYLES]
     pictures = {(work.content, tuple(work.styles)): (work.name, picture) for work, picture in painted}
     shares = {line["item"]: share(line) for line in lines if line["row"] == source.name}
-    grid, rows = [[None, *(read_on_white(style[0]) for style in styles)]], []
+    shape = read_on_white(contents[0]).shape
+    grid, rows = [[None, *(chapter.middle(style[0], shape) for style in styles)]], []
     under = [["", *("+".join(each.stem for each in style) for style in styles)]]
     for content in contents:
         line = [pictures.get((content, style)) for style in styles]
@@ -133,15 +134,21 @@ def draw_epochs(folder, run, painted, source):
     judge = Judge(source, run.config.test.content_tap, run.device)
     grid, under, rows = [], [], []
     for work, picture in kept:
-        style = read_on_white(work.styles[0])
-        frames = [(f"epoch {int(path.stem)}", read_bytes(path)) for path in snapshots[work.name]] + [("result", picture)]
-        distances = [judge.style_distance(chapter.as_tensor(frame), style)[0] for _, frame in frames]
-        grid.append([read_on_white(work.content), *(frame for _, frame in frames), style])
-        under.append(["content", *(f"{name}: D {distance:.2f}" for (name, _), distance in zip(frames, distances)), "style"])
-        rows += [[work.name, name, *frame.shape[1::-1], f"{distance:.6f}"] for (name, frame), distance in zip(frames, distances)]
+        style, last = read_on_white(work.styles[0]), ("result", picture.shape[1::-1], picture)
+        early = [(f"epoch {int(path.stem)}", read_bytes(path)) for path in snapshots[work.name]]
+        frames = [(name, frame.shape[1::-1], enlarged(frame, picture.shape[:2])) for name, frame in early] + [last]
+        distances = [judge.style_distance(chapter.as_tensor(frame), style)[0] for _, _, frame in frames]
+        grid.append([read_on_white(work.content), *(frame for _, _, frame in frames), chapter.middle(work.styles[0], picture.shape)])
+        under.append(["content", *(f"{name}: D {distance:.2f}" for (name, _, _), distance in zip(frames, distances)), "style"])
+        rows += [[work.name, name, *size, f"{distance:.6f}"] for (name, size, _), distance in zip(frames, distances)]
     folder.save(figures.grid(grid, None, under), "epochs", ["picture", "epoch", "width", "height", "style_distance"], rows, network=source.name,
                 epoch=run.config.train.epoch)
     write_film(folder, run, grid[0][:-1])
+
+
+def enlarged(pixels, size):
+    """uint8 (H, W, 3) at size (h, w), uint8."""
+    return to_bytes(resized(pixels, size)[0])
 
 
 def write_film(folder, run, frames):
@@ -188,7 +195,8 @@ def draw_extremes(folder, run, lines):
     grid, under, rows = [], [], []
     for line in known[:1] + known[1:][-1:]:
         files = [contents.get(line["by_content"]), styles.get(line["by_style"].split("+")[0])]
-        grid.append([*(file and read_on_white(file) for file in files), read_bytes(place / line["image"])])
+        picture = read_bytes(place / line["image"])
+        grid.append([*(file and chapter.middle(file, picture.shape) for file in files), picture])
         others = [f"{percent(share(other))} by {other['row']}" for other in lines if other["item"] == line["item"] and share(other) is not None]
         under.append([line["by_content"], line["by_style"], ", ".join(others)])
         rows.append([line["item"], line["style_distance"], line["style_distance_untouched"], written(share(line)), line["content_distance"]])

@@ -3,10 +3,9 @@ from pathlib import Path
 
 import torch
 
-from cases.vgg19_style import fast
-from cases.vgg19_style.data import fitted_size, pictures_at, read_on_white, resized
+from cases.vgg19_style import chapter, fast
+from cases.vgg19_style.data import Work, fitted_size, pictures_at, read_on_white, resized
 from cases.vgg19_style.judge import judged
-from cases.vgg19_style.data import Work
 from common import figures
 from common.errors import UserError
 from common.figures import written
@@ -63,7 +62,8 @@ def draw_grid(folder, run, network, judge, said):
     contents, files = files_of(cfg.data)
     grid, under, rows = [], [], []
     if any(name in files for name in styles):
-        grid, under = [[None, *(read_on_white(files[name]) if name in files else None for name in styles)]], [["", *styles]]
+        shape = read_on_white(next(iter(contents.values()))).shape
+        grid, under = [[None, *(chapter.middle(files[name], shape) if name in files else None for name in styles)]], [["", *styles]]
     for stem, path in list(contents.items())[:CONTENTS]:
         content8 = read_on_white(path)
         grid.append([content8])
@@ -72,7 +72,7 @@ def draw_grid(folder, run, network, judge, said):
             picture, left = painted_in(network, content8, cfg.data.size, mix, run.device), None
             if name in files:
                 work = Work(f"{stem}__{name}", path, [files[name]], [1.0], [])
-                values = judged([judge], work, torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)[judge.name]
+                values = judged([judge], work, chapter.as_tensor(picture))[judge.name]
                 left = values["style_distance"] / values["style_distance_untouched"]
             grid[-1].append(picture)
             under[-1].append(name if left is None else f"{100 * left:.0f} %")
