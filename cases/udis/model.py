@@ -196,12 +196,43 @@ class Stitched(NamedTuple):
     narrow: float = 1.0           # k: the passage from one picture to the other is about 4 / k pixels wide
 
 
+@torch.no_grad()
+def wire(convolution, rows):
+    """Make the first outputs of a 3 x 3 convolution sums of its inputs at the same place. rows: ({input: factor}, bias) of each output."""
+    for out, (factors, bias) in enumerate(rows):
+        convolution.weight[out], convolution.bias[out] = 0, bias
+        for channel, factor in factors.items():
+            convolution.weight[out, channel, 1, 1] = factor
+
+
 class PaperReconstruction(nn.Module):
     """The paper's: the U-Net paints the canvas at 256 x 256, the second branch at full size. 7,700,739 + 634,755 parameters at width 64."""
 
     def __init__(self, width=64):
         super().__init__()
         self.low, self.high = UNet(6, width), HighResolution(9, width)
+
+    def start_as_copy(self):
+        """Ours: weights with which both branches show the brighter of the two pictures, to about 0.02: what one shows alone begins as a copy.
+
+        u = a + 1 and d = max(b - a, 0) pass through the first channels, m = u + d; last comes a polygon that undoes the tanh. From random weights
+        copying alone takes most of the training. Needs a width of 9.
+        """
+        rgb = range(3)
+        brighter = [({c: 1}, 1) for c in rgb] + [({3 + c: 1, c: -1}, 0) for c in rgb]
+        polygon = [({c: 1.15, 3 + c: 2.96, 6 + c: -2.96}, -1.15) for c in rgb]              # of m, max(m - 1.7, 0), max(0.3 - m, 0)
+        wire(self.high.first, brighter)
+        for block in self.high.blocks:
+            nn.init.zeros_(block[2].weight)
+            nn.init.zeros_(block[2].bias)
+        wire(self.high.second, [({3 + c: 1}, 0) for c in rgb] + [({c: 1}, -1.7) for c in rgb] + [({c: -1, 3 + c: -1, 6 + c: -1}, 0.3) for c in rgb])
+        wire(self.high.last, polygon)                                                       # the skip has added u, d and the seventh to ninth
+        first, merge = self.low.down[0], self.low.merge[-1]
+        wire(first[0], brighter)
+        wire(first[2], [({c: 1, 3 + c: 1}, 0) for c in rgb])
+        wire(merge[0], [({c: 1}, 0) for c in rgb] + [({c: 1}, -1.7) for c in rgb] + [({c: -1}, 0.3) for c in rgb])
+        wire(merge[2], [({k: 1}, 0) for k in range(9)])
+        wire(self.low.last, polygon)
 
     def look(self, warps):
         """What the low-resolution branch says of the whole canvas: S_l in [-1, 1]. The aspect is not kept."""

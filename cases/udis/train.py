@@ -102,6 +102,11 @@ def reconstruct(run, cfg):
 def prepared(run, cfg, part):
     """(model, its moving average, optimiser, schedule): the other part of the model is frozen."""
     model = UDIS(**cfg.model)
+    if part == "reconstruction" and cfg.model.form == "paper" and cfg.train.copy_start:
+        if cfg.model.width < 9:
+            raise UserError(f"train.copy_start=true needs nine feature maps: model.width={cfg.model.width}: at least 9 were expected: "
+                            "set model.width=16 or train.copy_start=false")
+        model.reconstruction.start_as_copy()
     begin(run, model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(part))
