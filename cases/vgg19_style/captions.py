@@ -13,11 +13,11 @@ CAPTIONS = {
         "Boxes for 16 convolutions and 4 poolings in a chain, some of them coloured", "由 16 个卷积层与 4 个池化层串成的方框图，部分着色"),
     "layers": Caption(
         None,
-        "What each layer of {network} keeps, sought from noise in {steps} steps. Above: from one layer's features alone; pixels survive in the "
-        "shallow layers, only the arrangement in the deep ones. Below: from the correlations of all layers up to this one; the pattern's scale "
-        "grows, places are lost from the beginning. Percent: what is left of the squared distance",
-        "{network} 各层保留的信息，均由噪声出发优化 {steps} 步。上：只用某一层的特征重建内容，浅层保留像素，深层只保留布局。"
-        "下：用直到该层的所有特征相关性重建风格，纹理尺度逐层变大，位置信息从一开始就丢失。百分数为剩余的相对平方距离",
+        "What each layer of {network} keeps, sought from noise (faint noise above) in {steps} steps. Above: from one layer's features alone; pixels "
+        "survive in the shallow layers, only the arrangement in the deep ones. Below: from the correlations of all layers up to this one; the "
+        "pattern's scale grows, places are lost from the beginning. Percent: what is left of the squared distance",
+        "{network} 各层保留的信息，均由噪声(上排为微弱噪声)出发优化 {steps} 步。上：只用某一层的特征重建内容，浅层保留像素，"
+        "深层只保留布局。下：用直到该层的所有特征相关性重建风格，纹理尺度逐层变大，位置信息从一开始就丢失。百分数为剩余的相对平方距离",
         "A row of reconstructed photographs that lose detail, a row of textures that gain structure",
         "上行为逐渐失去细节的重建图，下行为结构逐渐变大的纹理"),
     "filters": Caption(

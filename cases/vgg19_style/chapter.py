@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from cases.vgg19_style import judge
-from cases.vgg19_style.data import Work, fitted_size, pictures_at, read_on_white, resized
+from cases.vgg19_style.data import Work, fitted_size, noise_like, pictures_at, read_on_white, resized
 from cases.vgg19_style.optimise import Painter, own_taps, prepared
 from common import figures, vgg
 from common.config import Settings
@@ -17,24 +17,32 @@ from common.images import to_bytes
 
 WEIGHTS = [0.01, 0.1, 1.0, 10.0]                         # of the content term, in the weight grid
 ANGLES, WAVES, PHASES = range(0, 180, 15), (2.5, 3.5, 5.0), (0, 90)      # a Gabor bank for 3 x 3 pixels: degrees, pixels, degrees
+FAINT = 0.1                                             # amplitude of the noise that reconstructed contents start from
 SHOWN = (0, 45, 90, 135)                                # degrees whose answers are shown
 
 
 # ---- painting -----------------------------------------------------------------------------------------------------------------------
 
+class FaintPainter(Painter):
+    """A Painter whose noise is faint: what a deep layer does not see stays gray instead of hiding what it sees."""
+
+    def start(self, content):
+        return 0.5 + noise_like(content, self.settings.seed, self.place, FAINT)
+
+
 def illustration(cfg, source, work, device="cpu", *, loss, start):
     """(picture uint8 (h, w, 3), {term: value before the last step, weighted}): a small picture by L-BFGS at one scale.
 
-    source: common.vgg's, the network; loss: changes to the section `loss`; start: content or noise.
+    source: common.vgg's, the network; loss: changes to the section `loss`; start: content, noise or faint (noise).
     """
     plain = {"form": "relative", "style_weights": [], "tv": 0.0}
-    train = {"steps": cfg.figures.steps, "optimizer": "lbfgs", "lr": 1.0, "scales": 1, "start": start, "average": 0.0, "colour": "style",
-             "tile": "none"}
+    train = {"steps": cfg.figures.steps, "optimizer": "lbfgs", "lr": 1.0, "scales": 1, "average": 0.0, "colour": "style", "tile": "none",
+             "start": "content" if start == "content" else "noise"}
     settings = Settings(cfg | {"loss": Settings(cfg.loss | plain | loss), "train": Settings(cfg.train | train),
                                "data": Settings(cfg.data | {"size": cfg.figures.size})})
     taps = list(dict.fromkeys([*settings.loss.style_taps, *settings.loss.content_taps]))
     trunk = vgg.build(source, taps, cfg.network.pooling).to(device, memory_format=torch.channels_last)
-    painter = Painter(settings, trunk, settings.loss, work, *prepared(settings, device))
+    painter = (FaintPainter if start == "faint" else Painter)(settings, trunk, settings.loss, work, *prepared(settings, device))
     for step in range(1, settings.train.steps + 1):
         terms = painter.step(step)
     return to_bytes(painter.result()[0].cpu()), {name: term.item() for name, term in terms.items()}
@@ -96,18 +104,24 @@ def draw_network(folder, loss):
 
 
 def draw_layers(folder, cfg, source, work, device):
-    """What each layer keeps of a content, and of a style with all layers before it (Gatys et al. 2016, figure 1): from noise, one term alone."""
+    """What each layer keeps of a content, and of a style with all layers before it (Gatys et al. 2016, figure 1): from noise, one term alone; from
+    faint noise for the content, whose deep layers would leave the rest as it is."""
     taps, _ = usual_taps(source)
     content = small(work.content, cfg)
     grid, under, rows = [[content], [middle(work.styles[0], content.shape)]], [["content"], ["style"]], []
     for number, tap in enumerate(taps):
         for line, term, loss in ((0, "content", {"content": 1.0, "style": 0.0, "content_taps": [tap], "style_taps": taps[:1]}),
                                  (1, "style", {"content": 0.0, "style": 1.0, "content_taps": taps[:1], "style_taps": taps[:number + 1]})):
-            picture, terms = illustration(cfg, source, work, device, loss=loss, start="noise")
+            picture, terms = illustration(cfg, source, work, device, loss=loss, start="noise" if line else "faint")
             grid[line].append(picture)
-            under[line].append(f"{'to ' if line and number else ''}{tap}: {100 * terms[term]:.2g} % left")
+            under[line].append(f"{'to ' if line and number else ''}{tap}: {left(terms[term])} left")
             rows.append([term, tap if line == 0 else "+".join(taps[:number + 1]), written(terms[term])])
     folder.save(figures.grid(grid, None, under), "layers", ["term", "taps", "left"], rows, network=source.name, steps=cfg.figures.steps)
+
+
+def left(share):
+    """A share as a percentage."""
+    return f"{100 * share:.2g} %" if share >= 1e-4 else "< 0.01 %"
 
 
 def short(tap):
@@ -206,7 +220,7 @@ def draw_weights(folder, cfg, source, work, device):
                              loss={"content": weight, "style": 1.0, "content_taps": [content_tap], "style_taps": used})[0] for weight in WEIGHTS]
         values = [judge.judged([one], work, as_tensor(picture))[one.name] for picture in line]
         grid.append(line)
-        under.append([f"D {value['style_distance']:.2f}, content {value['content_distance']:.2f}" for value in values])
+        under.append([f"D {value['style_distance']:.2f}, content {value['content_distance']:.3f}" for value in values])
         rows += [["+".join(used), weight, written(value["style_distance"]), written(value["content_distance"])]
                  for weight, value in zip(WEIGHTS, values)]
     columns, sides = [f"content = {weight:g}" for weight in WEIGHTS], [f"style of\n{short(used[0])} to {short(used[-1])}" for used in sets]
