@@ -1,4 +1,4 @@
-"""vgg19_style's networks that paint in one pass: architecture, styles, foreign files, training, videos."""
+"""vgg19_style's networks that paint in one pass: architecture, styles, foreign files, training."""
 import json
 
 import cv2
@@ -7,13 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cases.vgg19_style import convert, fast, losses, model, video
+from cases.vgg19_style import convert, fast, losses, model
 from cases.vgg19_style.model import ConditionalNorm, Convolution, FastNetwork
 from common import checkpoints, run, vgg
 from common.errors import UserError
 from common.images import read_image, write_image
 from common.run import Run
-from common.video import frames_of, open_film
 
 FOREIGN = {"candy": "candy_nc16.model", "udnie": "udnie_nc16.model", "mosaic": "mosaic_nc16.npz", "rain_princess": "rain_princess_nc16.npz"}
 
@@ -265,7 +264,7 @@ def blobs(draw, height, width):
 
 def train(place, name, *words):
     options = ["--name", name, "mode=fast", f"network={place / 'net.pt'}", f"data.photos={place / 'photos'}", f"data.style={place / 'styles'}",
-               "data.size=64", "train.crop=48", "train.steps=12", "train.batch_size=4", "train.lr=0.01", "train.warmup=0", "train.average=0.5",
+               "data.size=64", "train.crop=48", "train.steps=12", "train.batch_size=4", "train.lr=0.001", "train.warmup=0", "train.average=0.5",
                "train.log_every=1", "train.save_every=5", "train.validate_every=6", "train.validate_pictures=2", "model.width=4", "workers=0",
                "loss.tv=0.01", *words, *([] if any(word.startswith("loss.levels") for word in words) else ["loss.levels=2"])]
     started = Run("vgg19_style", "train", options)
@@ -281,7 +280,7 @@ def load(place, *options):
 def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
     log = train(place, "short")
     held = [line["val_loss"] for line in log if "val_loss" in line]
-    assert len(held) == 2 and held[1] < held[0]
+    assert len(held) == 2 and held[1] < 0.8 * held[0]
     steps = [line for line in log if "loss" in line]
     assert len(steps) == 12 and {"style", "content", "tv"} <= steps[0].keys() and steps[0]["loss"] > 2 * steps[-1]["loss"]
     painter, weights = load(place, "--name", "short")
@@ -316,14 +315,16 @@ def test_style_is_compared_with_the_whole_and_with_its_parts():
     torch.manual_seed(0)
     features = {"wide": torch.rand(2, 3, 62, 57).contiguous(memory_format=torch.channels_last), "small": torch.rand(2, 3, 14, 20)}
     targets = {tap: losses.gram(torch.rand(2, 3, 9, 9)) for tap in features}
-    assert torch.allclose(fast.relative_style(features, targets), losses.relative_style(features, targets))
+    shares = {"wide": 0.5, "small": 0.5}
+    assert torch.allclose(fast.local_style(features, targets, shares, 1), losses.relative_style(features, targets))
     for number in range(2):
         target = {tap: gram[number:number + 1] for tap, gram in targets.items()}
         corners = [(top, left) for top in range(0, 60, 15) for left in range(0, 56, 14)]
         parts = [features["wide"][number:number + 1, :, top:top + 15, left:left + 14] for top, left in corners]
         wide = torch.stack([losses.relative_style({"wide": part}, {"wide": target["wide"]}) for part in parts]).mean()
         whole = losses.relative_style({"small": features["small"][number:number + 1]}, {"small": target["small"]})
-        assert torch.allclose(fast.relative_style(features, targets, windows=4)[number], (wide + whole[0]) / 2), "14 rows are not divided"
+        mixed = fast.local_style(features, targets, {"wide": 0.25, "small": 0.75}, 4)[number]
+        assert torch.allclose(mixed, 0.25 * wide + 0.75 * whole[0]), "14 rows are not divided"
 
 
 def test_styles_have_names_of_their_own(place):
@@ -334,6 +335,8 @@ def test_styles_have_names_of_their_own(place):
         train(place, "names", "model.styles=[one]")
     with pytest.raises(UserError, match="48 pixels are too small for 4 levels on net: at least 64"):
         train(place, "levels", "loss.levels=4")
+    with pytest.raises(UserError, match="loss.form=gatys in mode=fast"):
+        train(place, "form", "loss.form=gatys")
 
 
 def test_crops_are_a_function_of_their_place(place):
@@ -371,66 +374,3 @@ def test_styles_are_chosen_by_name_and_weight():
                        ("waves=0", "all weights are 0"), ("waves=nan", "no weight")):
         with pytest.raises(UserError, match=said):
             fast.chosen_styles(painter, text)
-
-
-# ---- videos -------------------------------------------------------------------------------------------------------------------------
-
-def pan(count=8, size=(64, 96), step=2, seed=0):
-    """Frames of a drawn scene that passes by, uint8 (h, w, 3)."""
-    draw = np.random.default_rng(seed)
-    scene = cv2.resize(draw.integers(0, 255, (12, 24, 3), dtype=np.uint8), (192, 96), interpolation=cv2.INTER_CUBIC)
-    return [np.ascontiguousarray(scene[8:8 + size[0], 8 + step * number:8 + step * number + size[1]]) for number in range(count)]
-
-
-def test_blending_takes_flicker_away_and_leaves_a_steady_picture_alone():
-    draw, steady = np.random.default_rng(0), video.Steady()
-    for frame in pan():
-        noisy = np.clip(frame + draw.normal(0, 12, frame.shape[:2] + (1,)), 0, 255).astype(np.uint8)
-        shown = steady.smooth(frame, noisy)
-    assert steady.flicker["steady"] < 0.6 * steady.flicker["painted"]
-    assert gap_of(shown, frame) < 0.8 * gap_of(noisy, frame), "noise is averaged along the motion, not smeared"
-    follows = video.Steady()
-    for frame in pan():
-        shown = follows.smooth(frame, frame)
-    assert gap_of(shown, frame) < 1.5 and follows.flicker["painted"] == follows.flicker["input"]
-
-
-def gap_of(a, b):
-    return float(video.gap(a, b)[8:-8, 8:-8].mean())
-
-
-def test_a_cut_carries_nothing_over():
-    steady, (before, after) = video.Steady(), (pan(3), pan(3, seed=9))
-    for frame in before:
-        steady.smooth(frame, frame)
-    shown = steady.smooth(after[0], 255 - after[0])
-    assert video.gap(shown, 255 - after[0]).mean() < 3
-    unblended = video.Steady(kept=0)
-    assert all(np.array_equal(unblended.smooth(frame, 255 - frame), 255 - frame) for frame in before)
-
-
-def test_a_picture_carried_back_along_its_flow_is_itself():
-    first, second = pan(2, step=5)
-    back = video.Steady().dis.calc(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (second, first)), None)
-    assert gap_of(video.warped(first, back), second) < 0.2 * gap_of(first, second)
-
-
-@pytest.mark.parametrize("suffix", [".webm", ".mp4"])
-def test_a_video_file_in_and_out(tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
-    started, source, target = Run("vgg19_style", "test", ["mode=fast"]), tmp_path / "in.mp4", tmp_path / "out" / f"painted{suffix}"
-    writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*"mp4v"), 12, (96, 64))
-    for frame in pan():
-        writer.write(frame[..., ::-1])
-    writer.release()
-    numbers = video.stylise_video(started, network(), source, target, torch.tensor([0.5, 0.5]))
-    frames = list(frames_of(open_film(target)))
-    assert numbers["frames"] == len(frames) == 8 and frames[0].shape == (64, 96, 3)
-    assert 0 < numbers["flicker"] < numbers["flicker_painted"] and numbers["flicker_input"] > 0
-    assert not list(target.parent.glob(".*")), "no half-written file is left"
-    for name, said in (("no.mp4", "no such file"), ("text.mp4", "cannot be read")):
-        (tmp_path / "text.mp4").write_text("hello")
-        with pytest.raises(UserError, match=said):
-            video.stylise_video(started, network(), tmp_path / name, target, torch.tensor([0.5, 0.5]))
-    with pytest.raises(UserError, match="cannot be written"):
-        video.stylise_video(started, network(), source, tmp_path / "out.txt", torch.tensor([0.5, 0.5]))

@@ -68,6 +68,10 @@ class Perception:
 
     def __init__(self, cfg, files, device):
         self.trunk, self.loss = feature_network(cfg, device)
+        if self.loss.form != "relative":
+            raise UserError(f"loss.form={self.loss.form} in mode=fast: networks are trained on the relative form alone: leave it out")
+        taps, given = self.loss.style_taps, self.loss.style_weights
+        self.shares = dict(zip(taps, [weight / sum(given) for weight in given] if sum(given) else [1 / len(taps)] * len(taps)))
         pictures = [style_picture(file, cfg.data).to(device) for file in files]
         self.check("crops", cfg.train.crop)
         self.check("styles", min(min(picture.shape[2:]) for picture in pictures))
@@ -92,18 +96,23 @@ class Perception:
         """{style, content, tv: (N,)} of painted pictures (N, 3, H, W), the photographs behind them, and the numbers of their styles (N,)."""
         style_terms = []
         for level, grams in enumerate(self.targets):
-            features = self.trunk(F.avg_pool2d(painted, 2 ** level) if level else painted)
-            style_terms += [relative_style(features, {tap: gram[style] for tap, gram in grams.items()}, windows) for windows in (1, WINDOWS)]
+            features = self.features(F.avg_pool2d(painted, 2 ** level) if level else painted)
+            wanted = {tap: gram[style] for tap, gram in grams.items()}
+            style_terms += [local_style(features, wanted, self.shares, windows) for windows in (1, WINDOWS)]
             if level == 0:
                 with torch.no_grad():
-                    kept = self.trunk(photo)
+                    kept = self.features(photo)
                 content = losses.relative_content(features, kept, self.loss.content_taps)
         return {"style": self.loss.style * torch.stack(style_terms).mean(dim=0), "content": self.loss.content * content,
                 "tv": self.loss.tv * losses.tv(painted)}
 
+    def features(self, pictures):
+        return {tap: losses.exact(values) for tap, values in self.trunk(pictures).items()}
 
-def relative_style(features, targets, windows=1):
-    """losses.relative_style with Grams of up to windows x windows parts of the picture, each compared with the whole style: (N,), the mean over them.
+
+def local_style(features, targets, shares, windows):
+    """losses.relative_style with Grams of up to windows x windows parts of the picture, each compared with the whole style: (N,), the mean over
+    them and the mean, weighted by shares, over the taps.
 
     A Gram of the whole picture does not say where its strokes are: a network soon learns to paint all of them, too strong, where the
     photograph has texture, and to leave the sky blank. Parts have at least SMALLEST positions a side.
@@ -116,8 +125,8 @@ def relative_style(features, targets, windows=1):
         parts = grid[..., :count * height, :count * width].unflatten(3, (count, width)).unflatten(2, (count, height))
         parts = parts.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)           # (N count^2, C, height, width)
         distances = losses.relative_style({tap: parts}, {tap: target.repeat_interleave(count ** 2, dim=0)})
-        terms.append(distances.view(len(grid), -1).mean(dim=1))
-    return torch.stack(terms).mean(dim=0)
+        terms.append(shares[tap] * distances.view(len(grid), -1).mean(dim=1))
+    return torch.stack(terms).sum(dim=0)
 
 
 @torch.inference_mode()
@@ -126,9 +135,9 @@ def validate(model, perception, held, cfg):
     model.eval()
     sums = {}
     for path in held:
-        photo = fitted(path, cfg.data.size)
+        photo = fitted(path, cfg.data.size).to(model.last.weight.device, memory_format=torch.channels_last)
         for number in range(len(model.styles)):
-            style = torch.tensor([number])
+            style = torch.tensor([number], device=photo.device)
             painted = model(photo, F.one_hot(style, len(model.styles)).float()).clamp(0, 1)
             for name, term in perception(painted, photo, style).items():
                 sums[name] = sums.get(name, 0.0) + term.item() / (len(held) * len(model.styles))
