@@ -34,7 +34,7 @@ from common.samples import build, photograph
 WIDTHS = (64, 128, 256, 512, 512)
 CONTENT_TAP = "relu5_2"
 ALPHA, BETA = 1.0, 100.0
-RIVAL = ("train.optimizer=adam", "train.scales=1", "train.steps=300", "train.lr=0.02", "train.average=0", "loss.content=0.05")     # the usual way
+RIVAL = ("train.optimizer=adam", "train.scales=1", "train.steps=300", "train.lr=0.02", "train.average=0", "loss.content=0.05", "loss.tv=0")
 
 
 def seeded():
