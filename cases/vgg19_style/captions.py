@@ -66,10 +66,10 @@ CAPTIONS = {
     "network_fast": Caption(
         None,
         "The network that paints in one pass: {total:,} parameters for {styles} style(s), of which {own:,} belong to one style alone; channels x "
-        "height x width of a picture of 256 x 256; dashed: what a residual block is added to",
-        "一次前向完成迁移的网络：{styles} 种风格共 {total:,} 个参数，其中每种风格独有 {own:,} 个；图中为输入 256 x 256 时的 通道数 x 高 x 宽；"
-        "虚线为残差连接",
-        "Boxes for 16 convolutions in a chain with five skips", "由 16 个卷积层串成的方框图，含五条跳跃连接"),
+        "height x width of a picture of 256 x 256. A residual block adds what its two convolutions make to what it was given",
+        "一次前向完成迁移的网络：{styles} 种风格共 {total:,} 个参数，其中每种风格独有 {own:,} 个；图中为输入 256 x 256 时的 通道数 x 高 x 宽。"
+        "残差块把两个卷积层的输出加到自身的输入上",
+        "Boxes for six convolutions and five residual blocks in a chain", "由六个卷积层与五个残差块串成的方框图"),
     "fast_grid": Caption(
         None,
         "Every content in every style by one pass of one network{judged}",

@@ -36,11 +36,11 @@ def draw_network(folder, network):
     boxes = [("x", "3 x 256 x 256", None)]
     for layer in layers:
         part, kind = layer["name"].split(".")[0], layer["kind"].replace("convolution", "conv")
-        enlarged = "x2, " if part == "up" else ""
-        boxes.append((f"{part}\n{enlarged}{kind}", " x ".join(map(str, layer["outputs"])), {"down": 0, "residual": 2, "up": 4, "last": 1}[part]))
-    skips = [(place, place + 2, "+") for place in range(3, 13, 2)]
+        what = {"up": f"x2, {kind}", "residual": f"+ 2 {kind}"}.get(part, kind)
+        if not layer["name"].endswith("second.convolution"):                            # a residual block is one box
+            boxes.append((f"{part}\n{what}", " x ".join(map(str, layer["outputs"])), {"down": 0, "residual": 2, "up": 4, "last": 1}[part]))
     own = sum(parameter[0].numel() for name, parameter in network.named_parameters() if name.endswith(("gamma", "beta")))
-    folder.save(figures.flow(boxes, skips, per_row=6, box=(1.0, 0.72)), "network_fast", ["layer", "kind", "inputs", "outputs", "parameters"],
+    folder.save(figures.flow(boxes, per_row=6, box=(1.0, 0.72)), "network_fast", ["layer", "kind", "inputs", "outputs", "parameters"],
                 [[layer["name"], layer["kind"], *("x".join(map(str, layer[key])) for key in ("inputs", "outputs")), layer["parameters"]]
                  for layer in layers],
                 total=sum(parameter.numel() for parameter in network.parameters()), styles=count, own=own)
