@@ -1,6 +1,7 @@
 """vgg19_style's figures: all of them from a tiny run, what is left out is said, numbers beside every figure; on narrow random networks."""
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from cases.vgg19_style import chapter, figures, test as script, train
 from cases.vgg19_style.captions import CAPTIONS
+from cases.vgg19_style.data import Work
 from cases.vgg19_style.model import FastNetwork
 from common import checkpoints, run, vgg
 from common.config import Settings
@@ -85,6 +87,12 @@ def test_what_is_missing_is_said_and_the_rest_drawn(given, capsys):
     assert drawn(place).keys() == CHAPTER and not (place / "epochs.png").exists()
     assert "cases/vgg19_style/train.py --name empty" in said and "cases/vgg19_style/test.py --name empty" in said
     assert "the curves are left out" in said
+
+
+def test_no_snapshots_no_strip(tmp_path):
+    said, work = [], Work("cat__tissue__net", tmp_path / "cat.png", [tmp_path / "tissue.png"], [1.0], [])
+    figures.draw_epochs(None, SimpleNamespace(folder=tmp_path, say=said.append), [(work, np.zeros((8, 8, 3), np.uint8))], None)
+    assert len(said) == 1 and "train.snapshots" in said[0]
 
 
 def test_figures_of_a_network_that_paints_in_one_pass(given):

@@ -21,7 +21,7 @@ from common.config import Settings
 from common.enhancement_figures import draw_training
 from common.errors import UserError, start
 from common.figures import written
-from common.images import list_images, read_bytes, to_bytes
+from common.images import read_bytes, to_bytes
 from common.run import Run
 from common.video import writing
 
@@ -127,7 +127,7 @@ def draw_grid(folder, painted, lines, source):
 
 def draw_epochs(folder, run, painted, source):
     """Snapshots of a few pictures, with the style distance of each, and as a film; left out, said in a line, where none were kept."""
-    snapshots = {work.name: list_images(run.folder / "train" / "images" / "epochs" / work.name) for work, _ in painted}
+    snapshots = {work.name: sorted((run.folder / "train" / "images" / "epochs" / work.name).glob("*.png")) for work, _ in painted}
     kept = [(work, picture) for work, picture in painted if snapshots[work.name]][:STRIPS]
     if not kept:
         return run.say("no snapshots of epochs: the epochs strip is left out; for it, train with train.snapshots=[1,2,3] (and --fresh)")
