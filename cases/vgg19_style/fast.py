@@ -26,7 +26,7 @@ from common.training import moving_average, warmup_cosine
 
 STYLE_RATE = 5                     # rate of gammas and betas over that of the filters
 RELEASE = "release-styles"
-WINDOWS, SMALLEST = 4, 14          # of the local style term: at most 4 x 4, of 14 positions a side at least
+WINDOWS, SMALLEST = 2, 14          # of the local style term: at most 2 x 2, of 14 positions a side at least
 HELD = 10                          # every tenth photograph in name order is never trained on
 
 
@@ -49,7 +49,11 @@ def train_fast(run, cfg):
                            model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             painted = model(batch.photo, F.one_hot(batch.style, len(files)).float())
-        run.descend(optimizer, cfg.train.clip, **{name: term.mean() for name, term in perception(painted.float(), batch.photo, batch.style).items()})
+        if run.step <= cfg.train.copying:                               # from noise, the way to a picture of nothing but strokes is shorter
+            terms = {"copy": (painted.float() - batch.photo).abs().mean()}
+        else:
+            terms = {name: term.mean() for name, term in perception(painted.float(), batch.photo, batch.style).items()}
+        run.descend(optimizer, cfg.train.clip, **terms)
         schedule.step()
         average.update_parameters(bare(model))
         if run.due(cfg.train.validate_every):
