@@ -292,6 +292,12 @@ def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
     assert (painted["red"] - painted["blue"]).abs().mean() > 0.005, "the styles have parted"
 
 
+def test_the_first_steps_learn_to_copy(place):
+    log = [line for line in train(place, "copies", "train.copying=8") if "loss" in line]
+    assert all(line.keys() - {"stage", "step", "loss"} == ({"copy"} if line["step"] <= 8 else {"style", "content", "tv"}) for line in log)
+    assert log[7]["copy"] < 0.9 * log[0]["copy"]
+
+
 def test_an_interrupted_training_ends_like_a_whole_one(place, monkeypatch):
     train(place, "whole")
     descend = Run.descend
