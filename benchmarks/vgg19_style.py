@@ -208,13 +208,16 @@ def main(argv=None):
     parser.add_argument("--style", help="its style, else tissue")
     parser.add_argument("--network", default="small", help="for `quality` and `memory`")
     options = parser.parse_args(argv)
+    wanted = options.parts.split(",")
+    if not set(wanted) <= {"step", "quality", "memory"}:
+        parser.error(f"--parts {options.parts}: step, quality and memory were expected, separated by commas")
     set_threads()
     sample, device = build("style"), torch.device("cpu")
     content, style = options.content or sample / "content" / "chelsea.png", options.style or sample / "style" / "tissue.png"
-    source = seeded() if "step" in options.parts else None
+    source = seeded() if "step" in wanted else None
     parts = {f"step_{side}": lambda side=side: steps(int(side), source) for side in options.sizes.split(",")} if source else {}
-    parts |= {"quality": lambda: quality(content, style, options.network)} if "quality" in options.parts else {}
-    parts |= {"peak_memory_mb": lambda: memory(options.network)} if "memory" in options.parts else {}
+    parts |= {"quality": lambda: quality(content, style, options.network)} if "quality" in wanted else {}
+    parts |= {"peak_memory_mb": lambda: memory(options.network)} if "memory" in wanted else {}
     numbers = {"environment": environment(device)}
     for part, measure in parts.items():
         print(f"measuring {part} ...", flush=True)
