@@ -13,6 +13,7 @@ from common import checkpoints, run, vgg
 from common.errors import UserError
 from common.images import read_image, write_image
 from common.run import Run
+from common.samples import photograph
 
 FOREIGN = {"candy": "candy_nc16.model", "udnie": "udnie_nc16.model", "mosaic": "mosaic_nc16.npz", "rain_princess": "rain_princess_nc16.npz"}
 
@@ -380,3 +381,14 @@ def test_styles_are_chosen_by_name_and_weight():
                        ("waves=0", "all weights are 0"), ("waves=nan", "no weight")):
         with pytest.raises(UserError, match=said):
             fast.chosen_styles(painter, text)
+
+
+def test_the_release_paints_five_styles():
+    """At most 2 MB, names inside, and each style changes a photograph in a way of its own."""
+    weights = checkpoints.find("vgg19_style", "none", "release-styles")
+    assert weights.path.stat().st_size <= 2_000_000 and len(weights.model["styles"]) == 5
+    painter = checkpoints.build(FastNetwork, weights)
+    photo = torch.from_numpy(photograph("chelsea.png")[:128, :160]).permute(2, 0, 1).float() / 255
+    painted = [fast.stylise(painter, photo, row) for row in torch.eye(5)]
+    assert all((one - photo).abs().mean() > 0.05 for one in painted)
+    assert min((one - other).abs().mean() for place, one in enumerate(painted) for other in painted[:place]) > 0.03
