@@ -139,8 +139,8 @@ def test_masks_say_where(place):
     slopes = {}
     for mask in ("left", "ones", None):
         masks = [f"data.masks=[{place / f'{mask}.png'}]"] if mask else []
-        one = painter(place, f"data.styles=[{place / 'style' / 'tissue.png'}]", "loss.style_taps=[relu1_1, relu2_1]", "loss.content=0.0", "loss.tv=0.0",
-                      *masks)
+        one = painter(place, f"data.styles=[{place / 'style' / 'tissue.png'}]", "loss.style_taps=[relu1_1, relu2_1]", "loss.content=0.0",
+                      "loss.tv=0.0", *masks)
         one.enter(0)
         slopes[mask] = one.objective.gradient(one.canvas.picture())[1]
     reach = one.trunk.reach("relu2_1") + 2
