@@ -4,14 +4,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cases.vgg19_style import losses
 from cases.vgg19_style.objective import Objective
 from cases.vgg19_style.tiling import chosen_tile, in_features, tiles_of
-from common import vgg
+from common import checkpoints, vgg
 from common.config import ROOT, Settings
 from common.errors import UserError
 from common.images import read_image
+from common.samples import photograph
 from test_vgg import seeded_source
 
 SHARED = ROOT.parent / "shared"
@@ -33,6 +35,16 @@ def narrow_trunk(taps, padding="zeros", pooling="max", seed=0, dtype=torch.float
     for name, parameter in trunk.named_parameters():
         torch.nn.init.kaiming_normal_(parameter) if parameter.dim() == 4 else torch.nn.init.normal_(parameter, std=0.05)
     return trunk.to(dtype).requires_grad_(False).eval()
+
+
+def write_small_set(folder, size, style_size):
+    """cat.png, style/tissue.png, style/gravel.png and the random network net.pt in a folder; sizes (width, height)."""
+    (folder / "style").mkdir()
+    Image.fromarray(photograph("chelsea.png")[20:260, 60:420]).resize(size).save(folder / "cat.png")
+    for name, file in (("tissue", "ihc.png"), ("gravel", "gravel.png")):
+        Image.fromarray(photograph(file)[:200, :260]).resize(style_size).save(folder / "style" / f"{name}.png")
+    trunk = narrow_trunk(["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "reflect")
+    checkpoints.save(folder / "net.pt", {"case": "vgg19_style", "model": {"tag": "torchvision", "padding": "reflect"}, "weights": trunk.state_dict()})
 
 
 def source_of(name):

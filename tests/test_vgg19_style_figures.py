@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from cases.vgg19_style import chapter, figures, test as script, train
 from cases.vgg19_style.captions import CAPTIONS
@@ -15,9 +14,8 @@ from cases.vgg19_style.model import FastNetwork
 from common import checkpoints, run, vgg
 from common.config import Settings
 from common.figures import FigureFolder
-from common.samples import photograph
 from common.video import frames_of, open_film
-from test_vgg19_style import narrow_trunk
+from test_vgg19_style import write_small_set
 
 CHAPTER = {"B6.1_network", "layers", "filters", "networks", "weights"}
 PAINTED = {"styles_contents", "epochs", "curves", "best_worst"}
@@ -29,13 +27,7 @@ def given(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(checkpoints, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(vgg, "at_hand", lambda network: False)             # whatever lies on this machine
-    (tmp_path / "style").mkdir()
-    Image.fromarray(photograph("chelsea.png")[20:260, 60:420]).resize((96, 64)).save(tmp_path / "cat.png")
-    for name, file in (("tissue", "ihc.png"), ("gravel", "gravel.png")):
-        Image.fromarray(photograph(file)[:200, :260]).resize((104, 80)).save(tmp_path / "style" / f"{name}.png")
-    trunk = narrow_trunk(["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "reflect")
-    checkpoints.save(tmp_path / "net.pt", {"case": "vgg19_style", "model": {"tag": "torchvision", "padding": "reflect"},
-                                           "weights": trunk.state_dict()})
+    write_small_set(tmp_path, (96, 64), (104, 80))
     return tmp_path, [f"network={tmp_path / 'net.pt'}", f"data.content={tmp_path / 'cat.png'}", f"data.style={tmp_path / 'style'}", "data.size=80",
                       "train.steps=6", "train.scales=2", "train.epoch=2", "train.snapshots=[1,2]", "train.log_every=2", "workers=0",
                       "figures.size=64", "figures.steps=2"]

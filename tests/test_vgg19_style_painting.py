@@ -11,8 +11,7 @@ from cases.vgg19_style.optimise import Canvas, Painter, feature_network, prepare
 from common import checkpoints, config, run
 from common.errors import UserError
 from common.images import open_picture, read_bytes, write_image
-from common.samples import photograph
-from test_vgg19_style import GOLDEN, golden, narrow_trunk, needs_golden, read
+from test_vgg19_style import GOLDEN, golden, needs_golden, read, write_small_set
 
 
 @pytest.fixture
@@ -20,13 +19,7 @@ def place(tmp_path, monkeypatch):
     """A folder with a content, two styles and a network; results and checkpoints go there too."""
     monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(checkpoints, "CHECKPOINTS", tmp_path / "checkpoints")
-    (tmp_path / "style").mkdir()
-    Image.fromarray(photograph("chelsea.png")[20:260, 60:420]).resize((120, 80)).save(tmp_path / "cat.png")
-    for name, file in (("tissue", "ihc.png"), ("gravel", "gravel.png")):
-        Image.fromarray(photograph(file)[:200, :260]).resize((130, 100)).save(tmp_path / "style" / f"{name}.png")
-    trunk = narrow_trunk(["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "reflect")
-    checkpoints.save(tmp_path / "net.pt", {"case": "vgg19_style", "model": {"tag": "torchvision", "padding": "reflect"},
-                                           "weights": trunk.state_dict()})
+    write_small_set(tmp_path, (120, 80), (130, 100))
     return tmp_path
 
 
