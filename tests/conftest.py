@@ -1,4 +1,4 @@
-"""Shared by all tests: where the golden files are, and a thread count that does not depend on the machine."""
+"""Shared by all tests: where the golden files are, a thread count that does not depend on the machine, and what may run side by side."""
 import os
 from pathlib import Path
 
@@ -6,7 +6,26 @@ import pytest
 import torch
 from report_runs import build, copied
 
+from common import samples
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_configure(config):
+    """Build the sample sets before `make test` starts its processes (pytest-xdist), which would otherwise build them at the same time."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")           # a process per core already
+    else:
+        samples.build()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """One process takes a file's tests, since they share what they made; of test_cases.py, a case's."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        case = callspec.params.get("trained", "") if callspec else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{case}"))
 
 
 @pytest.fixture

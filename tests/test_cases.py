@@ -66,7 +66,7 @@ def script(clone, case, name, *words, trap=None, processes=1):
     if trap:
         command += ["-c", TRAPPED]
     elif processes > 1:
-        command += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=29517"]
+        command += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
     command += [str(clone / "cases" / case / f"{name}.py"), *words]
     environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300, start_new_session=True)

@@ -169,6 +169,11 @@ def test_a_fitted_guess_finds_the_rule():
     assert (model(features[60:]).log() - ratios[60:].log()).abs().max() < 0.1
 
 
+def test_the_fit_stays_on_its_device():
+    """`meta` stands in for CUDA: like it, it refuses tensors of another device."""
+    AutomaticRatio().to("meta").fit(torch.ones(5, 22, device="meta"), torch.ones(5, device="meta"))
+
+
 # ---- the benchmark ------------------------------------------------------------------------------------------------------------------
 
 def test_official_weights_on_lol(shared, folders, official):

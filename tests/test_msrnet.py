@@ -315,7 +315,7 @@ def test_two_processes_equal_one(tmp_path):
     words = ["--demo", "--device", "cpu", "train.steps=8", "train.log_every=1", "train.validate_every=8", "train.average=0"]
     script = str(tmp_path / "cases/msrnet/train.py")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
-    for name, command in (("one", [script]), ("two", ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29519", script])):
+    for name, command in (("one", [script]), ("two", ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script])):
         done = subprocess.run([sys.executable, *command, *words, "--name", name], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
     logs = [[json.loads(line) for line in (tmp_path / f"results/msrnet/{name}/train/log.jsonl").read_text().splitlines()]
@@ -328,6 +328,6 @@ def test_two_processes_equal_one(tmp_path):
     states = [checkpoints.load(tmp_path / "checkpoints/msrnet" / name / "last.pt")["weights"] for name in ("one", "two")]
     for name in states[0]:
         assert torch.allclose(states[0][name], states[1][name], atol=2e-4), name
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29519", script, *words,
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script, *words,
                            "train.batch_size=3", "--name", "odd"], env=environment, capture_output=True, text=True)
     assert done.returncode != 0 and done.stderr.count("error: a batch of 3") == 1

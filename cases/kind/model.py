@@ -171,7 +171,7 @@ class AutomaticRatio(nn.Module):
         self.scale.copy_(features.std(dim=0, correction=0).clamp_min(STEADY))
         x = (features - self.centre.double()) / self.scale.double()
         self.bias.copy_(target.mean())
-        penalty = self.RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
+        penalty = self.RIDGE * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         self.weight.copy_(torch.linalg.solve(x.T @ x + penalty, x.T @ (target - target.mean())))
 
 

@@ -33,7 +33,7 @@ class Measured(nn.Module):
                     maps.append([value.float() for value in model.decomposition(picture)])
             (_, low), (_, high) = maps
             bounds = torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None] / 255
-            features.append(model.automatic.features(pair.low[None].to(run.device), low, bounds)[0].cpu())
+            features.append(model.automatic.features(pair.low[None].to(run.device), low, bounds)[0])
             self.up[place], self.down[place] = light_ratio(low, high), light_ratio(high, low)
         model.automatic.fit(torch.stack(features), self.up)
 

@@ -38,7 +38,7 @@ def main(argv=None):
     training, validation = training_sets(run.config, run.say)
     model = run.prepare(KinD(**run.config.model).requires_grad_(False), start=False)
     begin_from_weights(run, model)
-    measured = Measured(training.names)
+    measured = Measured(training.names).to(run.device)
     if stage in ("all", "decompose"):
         decompose(run, model, training, validation)
     if stage in ("all", "restore"):
@@ -114,7 +114,7 @@ def joint(run, model, training, validation, measured):
         measured.once(model, training, run)
         with run.autocast():
             ratio = measured.ratios(pair.name, None, None, "picture")[0]
-            output = part.network(pair.low, ratio.to(run.device), STRETCHED.expand(len(pair.low), 2).to(run.device))
+            output = part.network(pair.low, ratio, STRETCHED.expand(len(pair.low), 2).to(run.device))
         terms = {"l1": losses.absolute(output.float(), pair.high), "ssim": losses.dissimilarity(output.float(), pair.high)}
         run.descend(part.optimizer, run.config.train.clip, **losses.weighted(terms, weights))
         part.after_step()
