@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import Processes
 from report_runs import build, copied
 
 from common import samples
@@ -37,6 +38,14 @@ def shared():
             pytest.skip(f"{name} is not beside this repository (../shared/{name})")
         return path
     return find
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """A tests/processes.py for all tests of this process."""
+    forks = Processes()
+    yield forks
+    forks.close()
 
 
 @pytest.fixture(scope="session")

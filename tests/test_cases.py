@@ -60,16 +60,21 @@ def clone(tmp_path_factory):
     return folder
 
 
-def script(clone, case, name, *words, trap=None, processes=1):
-    """Run a script of a case in the clone; returns the finished process (text output)."""
-    command = [sys.executable]
-    if trap:
-        command += ["-c", TRAPPED]
-    elif processes > 1:
-        command += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
-    command += [str(clone / "cases" / case / f"{name}.py"), *words]
-    environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300, start_new_session=True)
+@pytest.fixture(scope="session")
+def script(clone, processes):
+    """script(case, name, *words) runs a script of a case in the clone; returns the finished process (text output).
+
+    trap: see TRAPPED. started: "forked" (tests/processes.py), "afresh", or "in two", by torchrun.
+    """
+    def run(case, name, *words, trap=None, started="forked"):
+        command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases" / case / f"{name}.py"), *words]
+        environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
+        if started == "forked":
+            return processes.run(command, clone, environment)
+        torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+        command = [sys.executable, *(torchrun if started == "in two" else []), *command]
+        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+    return run
 
 
 def succeed(done):
@@ -82,37 +87,37 @@ def manifest(clone, case, run):
 
 
 @pytest.fixture(scope="session", params=all_cases())
-def trained(request, clone):
-    """(clone, case) with a run `never-stopped` trained, tested and drawn."""
+def trained(request, clone, script):
+    """(clone, case) with a run `never-stopped` trained, tested and drawn, by processes with other hash seeds than those of the rest."""
     for name in ("train", "test", "figures"):
         words = SHORT if name == "train" else ["--demo"]
-        succeed(script(clone, request.param, name, *words, "--name", "never-stopped"))
+        succeed(script(request.param, name, *words, "--name", "never-stopped", started="afresh"))
     return clone, request.param
 
 
-def test_killed_and_resumed_is_never_stopped(trained):
+def test_killed_and_resumed_is_never_stopped(trained, script):
     """SIGKILL before the first checkpoint, at three steps drawn from a seed, inside a checkpoint's write; other workers each time."""
     clone, case = trained
     draw = random.Random(20)
     traps = ["step 1 SIGKILL", *(f"step {step} SIGKILL" for step in sorted(draw.sample(range(4, 12), 3))), "write 2"]
     draw.shuffle(traps)
     for number, trap in enumerate(traps):
-        done = script(clone, case, "train", *SHORT[:-1], f"workers={number % 3}", "--name", "killed", trap=trap)
+        done = script(case, "train", *SHORT[:-1], f"workers={number % 3}", "--name", "killed", trap=trap)
         reached = "this run is finished" in done.stdout or done.returncode == 0      # an early trap may lie behind the checkpoint
         assert done.returncode == -signal.SIGKILL or reached, (trap, done.returncode, done.stderr[-3000:])
-    succeed(script(clone, case, "train", *SHORT, "--name", "killed"))
+    succeed(script(case, "train", *SHORT, "--name", "killed"))
     compare_training(clone, case, "killed")
     assert not list((clone / "checkpoints" / case / "killed").glob(".*")), "left-over parts of files"
 
 
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_ends_the_step_and_saves(trained, number, status):
+def test_a_signal_ends_the_step_and_saves(trained, script, number, status):
     """As a terminal's Ctrl-C and a scheduler's SIGTERM come: to every process of the group, the loader's workers too."""
     clone, case = trained
-    done = script(clone, case, "train", *SHORT[:-1], "workers=1", "--name", number, trap=f"step 5 {number} group")
+    done = script(case, "train", *SHORT[:-1], "workers=1", "--name", number, trap=f"step 5 {number} group")
     assert done.returncode == status, done.stderr[-3000:]
     assert "after step 5" in done.stdout
-    again = succeed(script(clone, case, "train", *SHORT, "--name", number))
+    again = succeed(script(case, "train", *SHORT, "--name", number))
     assert "going on at step 5" in again.stdout
     compare_training(clone, case, number)
 
@@ -127,12 +132,12 @@ def compare_training(clone, case, run):
 
 
 @pytest.fixture(scope="session")
-def second(trained):
+def second(trained, script):
     """(clone, case) in which the same commands have made another run, `second`."""
     clone, case = trained
     for name in ("train", "test", "figures"):
         words = SHORT if name == "train" else ["--demo"]
-        succeed(script(clone, case, name, *words, "--name", "second"))
+        succeed(script(case, name, *words, "--name", "second"))
     return trained
 
 
@@ -143,44 +148,44 @@ def test_two_names_same_judged_bytes(second):
     assert parts == {"train", "test", "figures"}
 
 
-def compare(clone, case, *words):
+def compare(processes, clone, case, *words):
     """common.compare of runs of the case, `never-stopped` being the reference; returns the finished process."""
-    command = [sys.executable, "-m", "common.compare", f"results/{case}/never-stopped", *words]
-    return subprocess.run(command, cwd=clone, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300)
+    command = ["-m", "common.compare", f"results/{case}/never-stopped", *words]
+    return processes.run(command, clone, os.environ | {"PYTHONPATH": str(clone)})
 
 
-def test_compare_tells_runs_apart(second):
+def test_compare_tells_runs_apart(second, script, processes):
     """The same seed is identical; another one is not exactly so, with a metric and the seed named; a changed byte in a picture is found."""
     clone, case = second
-    assert "second: identical" in succeed(compare(clone, case, f"results/{case}/second")).stdout
+    assert "second: identical" in succeed(compare(processes, clone, case, f"results/{case}/second")).stdout
     for name in ("train", "test"):
-        succeed(script(clone, case, name, *(SHORT if name == "train" else ["--demo"]), "seed=1", "--name", "other"))
-    done = compare(clone, case, f"results/{case}/other", "--exact")
+        succeed(script(case, name, *(SHORT if name == "train" else ["--demo"]), "seed=1", "--name", "other"))
+    done = compare(processes, clone, case, f"results/{case}/other", "--exact")
     assert done.returncode == 1 and "seed = 1 instead of 0" in done.stdout and "decides: " in done.stdout, done.stdout + done.stderr
     edited = Path(shutil.copytree(clone / "results" / case / "second", clone / "results" / case / "edited"))
     picture = next(edited.glob("test/*/images/*/*"))
     data = bytearray(picture.read_bytes())
     data[-20] ^= 1
     picture.write_bytes(data)
-    done = compare(clone, case, f"results/{case}/edited")
+    done = compare(processes, clone, case, f"results/{case}/edited")
     assert done.returncode == 1 and "edited: tampered" in done.stdout and picture.name in done.stdout, done.stdout
 
 
-def test_finished_and_changed(trained):
+def test_finished_and_changed(trained, script):
     """A finished run says so; other settings are refused and change nothing; --fresh begins again."""
     clone, case = trained
     before = manifest(clone, case, "never-stopped")
-    done = succeed(script(clone, case, "train", *SHORT, "--name", "never-stopped"))
+    done = succeed(script(case, "train", *SHORT, "--name", "never-stopped"))
     assert "finished" in done.stdout
     other = [word.replace("train.steps=12", "train.steps=13") for word in SHORT]
-    done = script(clone, case, "train", *other, "--name", "never-stopped")
+    done = script(case, "train", *other, "--name", "never-stopped")
     assert done.returncode == 2 and "--fresh" in done.stderr and "train.steps" in done.stderr and "Traceback" not in done.stderr
     assert manifest(clone, case, "never-stopped") == before
 
 
-def test_two_processes(trained):
+def test_two_processes(trained, script):
     clone, case = trained
-    succeed(script(clone, case, "train", *SHORT, "--name", "two", processes=2))
+    succeed(script(case, "train", *SHORT, "--name", "two", started="in two"))
     log = (clone / "results" / case / "two" / "train" / "log.jsonl").read_text().splitlines()
     alone = (clone / "results" / case / "never-stopped" / "train" / "log.jsonl").read_text().splitlines()
     assert len(log) == len(alone)
@@ -205,14 +210,14 @@ def test_results_are_what_the_contract_says(trained):
         assert all(entry[key][language].strip() for key in ("title", "alt") for language in ("en", "zh"))
 
 
-def test_mistakes_have_one_message(trained, tmp_path):
+def test_mistakes_have_one_message(trained, script, tmp_path):
     clone, case = trained
     broken = tmp_path / "page.pt"
     broken.write_text("<!DOCTYPE html><html>not found</html>")
     for words, expected in [(["train.stepz=3"], "train.steps"), (["train.steps=many"], "train.steps"), (["seed=1", "seed=2"], "twice"),
                             (["--weights", str(broken)], "web page"), (["--weights", "nothing-here"], "release"),
                             (["--device", "toaster"], "--device"), (["--name", "../up"], "--name"), (["preset=no-such"], "preset")]:
-        done = script(clone, case, "test" if "--weights" in words else "train", "--demo", *words)
+        done = script(case, "test" if "--weights" in words else "train", "--demo", *words)
         assert done.returncode == 2, (words, done.stdout, done.stderr)
         assert done.stderr.startswith("error: ") and expected in done.stderr and "Traceback" not in done.stderr, (words, done.stderr)
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -3,8 +3,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -43,23 +41,26 @@ def clone(tmp_path_factory):
     return folder
 
 
-def train(clone, *words, trap=None):
-    command = [sys.executable, *(["-c", TRAPPED] if trap else []), str(clone / "cases/kind/train.py"), *SHORT, *words]
-    environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+@pytest.fixture(scope="module")
+def train(processes):
+    """train(*words) trains there; returns the finished process. trap: see TRAPPED."""
+    def run(*words, trap=None):
+        command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases/kind/train.py"), *SHORT, *words]
+        return processes.run(command, clone, os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)})
+    return run
 
 
 def manifest(clone, name):
     return json.loads((clone / "results/kind" / name / "manifest.json").read_text())
 
 
-def test_a_kill_in_every_stage_changes_nothing(clone):
-    done = train(clone, "--name", "whole")
+def test_a_kill_in_every_stage_changes_nothing(clone, train):
+    done = train("--name", "whole")
     assert done.returncode == 0, done.stderr[-3000:]
     for trap in ("decompose 6", "restore 1", "restore 5", "adjust 1", "adjust 4", "joint 2", "joint 3"):
-        done = train(clone, "--name", "killed", trap=trap)
+        done = train("--name", "killed", trap=trap)
         assert done.returncode == -signal.SIGKILL, (trap, done.stdout, done.stderr[-2000:])
-    done = train(clone, "--name", "killed")
+    done = train("--name", "killed")
     assert done.returncode == 0, done.stderr[-3000:]
     assert manifest(clone, "whole") == manifest(clone, "killed")
     states = [checkpoints.load(clone / "checkpoints/kind" / name / "last.pt")["weights"] for name in ("whole", "killed")]
@@ -68,12 +69,12 @@ def test_a_kill_in_every_stage_changes_nothing(clone):
     assert list(dict.fromkeys(stages)) == ["decompose", "restore", "adjust", "joint"]
 
 
-def test_each_stage_leaves_the_other_networks_alone(clone):
+def test_each_stage_leaves_the_other_networks_alone(clone, train):
     """One stage after the other under names of their own, each on the weights of the one before; only its own network moves."""
     before, file = None, None
     for stage, moved in (("decompose", {"decomposition"}), ("restore", {"restoration"}), ("adjust", {"adjustment", "automatic"}),
                          ("joint", {"restoration", "adjustment"})):
-        done = train(clone, "--name", stage, f"stage={stage}", *(["--weights", str(file)] if file else []))
+        done = train("--name", stage, f"stage={stage}", *(["--weights", str(file)] if file else []))
         assert done.returncode == 0, done.stderr[-3000:]
         file = clone / "checkpoints/kind" / stage / "last.pt"
         now = checkpoints.load(file)["weights"]
@@ -83,10 +84,10 @@ def test_each_stage_leaves_the_other_networks_alone(clone):
         before = now
 
 
-def test_a_restoration_on_the_official_decomposition(clone, shared, tmp_path):
+def test_a_restoration_on_the_official_decomposition(clone, train, shared, tmp_path):
     folder = shared("weights/kind")
     convert.main([str(folder / "decomposition.npz"), str(folder / "adjustment.npz"), "-o", str(tmp_path / "official.pt")])
-    done = train(clone, "--name", "restored", "stage=restore", "--weights", str(tmp_path / "official.pt"))
+    done = train("--name", "restored", "stage=restore", "--weights", str(tmp_path / "official.pt"))
     assert done.returncode == 0 and "starting from adjustment, decomposition of" in done.stdout, done.stderr[-3000:]
     found = checkpoints.load(clone / "checkpoints/kind/restored/best.pt")
     official = checkpoints.load(tmp_path / "official.pt")["weights"]
@@ -94,6 +95,6 @@ def test_a_restoration_on_the_official_decomposition(clone, shared, tmp_path):
     assert all(torch.equal(found["weights"][key], value) for key, value in official.items())
 
 
-def test_an_unfinished_file_is_no_start(clone):
-    done = train(clone, "--name", "bad", "stage=restore", "--weights", "nothing-here")
+def test_an_unfinished_file_is_no_start(clone, train):
+    done = train("--name", "bad", "stage=restore", "--weights", "nothing-here")
     assert done.returncode == 2 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr

@@ -1,0 +1,68 @@
+"""Scripts as processes of their own that need not import the libraries first: forked from a process that has them. Most of a short script's
+time is `import torch`. Project code is imported by each process itself."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+LONGEST = 300                 # seconds; then SIGALRM ends the process
+
+# A line of standard input is a task; the answer is its exit code. The new process leaves the loop and becomes the script.
+FORKS = f"""
+import json, os, runpy, signal, sys
+import cv2, matplotlib.figure, numpy, PIL.Image, scipy.ndimage, scipy.optimize, skimage.metrics, torch, torch.utils.data, tqdm, yaml
+for line in sys.stdin:
+    task, child = json.loads(line), os.fork()
+    if child == 0:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+os.setsid()
+signal.alarm({LONGEST})
+os.chdir(task["folder"])
+os.environ.clear()
+os.environ.update(task["environment"])
+for number, path in enumerate((os.devnull, *task["outputs"])):
+    os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
+first, *rest = task["command"]
+sys.argv = task["command"]
+sys.path[:1] = ["", *filter(None, [os.environ.get("PYTHONPATH")])]
+if first == "-c":
+    sys.argv = ["-c", *rest[1:]]
+    exec(rest[0], dict(__name__="__main__"))
+elif first == "-m":
+    sys.argv = rest
+    runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+else:
+    sys.path[0] = os.path.dirname(first)
+    runpy.run_path(first, run_name="__main__")
+"""
+
+
+class Processes:
+    """run() of scripts, one after the other. All of them share one seed of Python's hashes: who compares bytes also needs a process of another."""
+
+    def __init__(self):
+        self.parent = None
+
+    def run(self, command, folder, environment):
+        """What subprocess.run([sys.executable, *command], ...) gives, as text. environment: all of it."""
+        if not hasattr(os, "fork"):
+            return subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=LONGEST)
+        if self.parent is None:
+            self.parent = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                           env=os.environ | {"OMP_NUM_THREADS": "1"})
+        with tempfile.TemporaryDirectory() as place:
+            outputs = [Path(place) / name for name in ("stdout", "stderr")]
+            task = {"command": [str(word) for word in command], "folder": str(folder), "environment": environment, "outputs": list(map(str, outputs))}
+            print(json.dumps(task), file=self.parent.stdin, flush=True)
+            code = int(self.parent.stdout.readline())
+            return subprocess.CompletedProcess(command, code, *(path.read_text(encoding="utf-8") for path in outputs))
+
+    def close(self):
+        """End the process with the libraries."""
+        if self.parent:
+            self.parent.communicate()
