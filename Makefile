@@ -16,7 +16,7 @@ demo: setup       ## every case on embedded sample data: train, test, figures
 	@$(PYTHON) -m common.menu demo $(SELECT)
 
 test: setup       ## the project's own tests
-	@$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 data: setup       ## the embedded sample data, in datasets/sample
 	@$(PYTHON) -m common.samples

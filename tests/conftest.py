@@ -8,6 +8,7 @@ from processes import Processes
 from report_runs import build, copied
 
 from common import samples
+from common.config import all_cases
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -20,13 +21,16 @@ def pytest_configure(config):
         samples.build()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """One process takes a file's tests, since they share what they made; of test_cases.py, a case's."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        case = callspec.params.get("trained", "") if callspec else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{case}"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One process takes a file's tests, which share what they made; of test_cases.py, a case's."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            return (file, next((case for case in all_cases() if f"[{case}" in test), "")) if file.endswith("test_cases.py") else file
+    return ByFile(config, log)
 
 
 @pytest.fixture
