@@ -328,7 +328,8 @@ def test_get_one_folder(offered, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("data", "expected"), [
     (b"<!DOCTYPE html><html>log in first</html>", "web page"), (packed(C__1="a"), "a folder A/ in it was expected"),
-    (packed(A__1="a", **{"..__evil": "b"}), "out of the folder"), (packed(A__1="a")[:-30], "cannot unpack")])
+    (packed(A__1="a", **{"..__evil": "b"}), "out of the folder"), (packed(A__1="a")[:-30], "cannot unpack")],
+    ids=["page", "lacks", "escapes", "cut"])
 def test_a_bad_archive_does_not_stop_the_others(offered, tmp_path, data, expected):
     offered.files["/A.zip"] = data
     with pytest.raises(UserError, match=expected):
