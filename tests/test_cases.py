@@ -13,7 +13,15 @@ import pytest
 from common.config import ROOT, all_cases
 from common.samples import build
 
-SHORT = ["--demo", "train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
+SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
+SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["data.test.count=6"], "siamfc": ["test.trackers=[siamfc, klt, static]"]}   # than demos
+
+
+def words(case, script, *others):
+    """The words of every run: the demo's settings, for a training a dozen steps of them; others replace those of the same key."""
+    keys = [other.partition("=")[0] for other in others]
+    usual = ["--demo", *SMALLER.get(case, []), *(SHORT if script == "train" else [])]
+    return [word for word in usual if word.partition("=")[0] not in keys] + list(others)
 
 # Runs a script with a trap: TRAP is "step N SIGNAL" (a signal to itself after step N; "... group": to its workers as well) or "write N" (death
 # in the middle of the N-th write of last.pt, when half of it is in the temporary file).
@@ -62,12 +70,12 @@ def clone(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def script(clone, processes):
-    """script(case, name, *words) runs a script of a case in the clone; returns the finished process (text output).
+    """script(case, name, *others) runs a script of a case in the clone, see words(); returns the finished process (text output).
 
     trap: see TRAPPED. started: "forked" (tests/processes.py), "afresh", or "in two", by torchrun.
     """
-    def run(case, name, *words, trap=None, started="forked"):
-        command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases" / case / f"{name}.py"), *words]
+    def run(case, name, *others, trap=None, started="forked"):
+        command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases" / case / f"{name}.py"), *words(case, name, *others)]
         environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
         if started == "forked":
             return processes.run(command, clone, environment)
@@ -90,8 +98,7 @@ def manifest(clone, case, run):
 def trained(request, clone, script):
     """(clone, case) with a run `never-stopped` trained, tested and drawn, by processes with other hash seeds than those of the rest."""
     for name in ("train", "test", "figures"):
-        words = SHORT if name == "train" else ["--demo"]
-        succeed(script(request.param, name, *words, "--name", "never-stopped", started="afresh"))
+        succeed(script(request.param, name, "--name", "never-stopped", started="afresh"))
     return clone, request.param
 
 
@@ -102,10 +109,10 @@ def test_killed_and_resumed_is_never_stopped(trained, script):
     traps = ["step 1 SIGKILL", *(f"step {step} SIGKILL" for step in sorted(draw.sample(range(4, 12), 3))), "write 2"]
     draw.shuffle(traps)
     for number, trap in enumerate(traps):
-        done = script(case, "train", *SHORT[:-1], f"workers={number % 3}", "--name", "killed", trap=trap)
+        done = script(case, "train", f"workers={number % 3}", "--name", "killed", trap=trap)
         reached = "this run is finished" in done.stdout or done.returncode == 0      # an early trap may lie behind the checkpoint
         assert done.returncode == -signal.SIGKILL or reached, (trap, done.returncode, done.stderr[-3000:])
-    succeed(script(case, "train", *SHORT, "--name", "killed"))
+    succeed(script(case, "train", "--name", "killed"))
     compare_training(clone, case, "killed")
     assert not list((clone / "checkpoints" / case / "killed").glob(".*")), "left-over parts of files"
 
@@ -114,10 +121,10 @@ def test_killed_and_resumed_is_never_stopped(trained, script):
 def test_a_signal_ends_the_step_and_saves(trained, script, number, status):
     """As a terminal's Ctrl-C and a scheduler's SIGTERM come: to every process of the group, the loader's workers too."""
     clone, case = trained
-    done = script(case, "train", *SHORT[:-1], "workers=1", "--name", number, trap=f"step 5 {number} group")
+    done = script(case, "train", "workers=1", "--name", number, trap=f"step 5 {number} group")
     assert done.returncode == status, done.stderr[-3000:]
     assert "after step 5" in done.stdout
-    again = succeed(script(case, "train", *SHORT, "--name", number))
+    again = succeed(script(case, "train", "--name", number))
     assert "going on at step 5" in again.stdout
     compare_training(clone, case, number)
 
@@ -136,8 +143,7 @@ def second(trained, script):
     """(clone, case) in which the same commands have made another run, `second`."""
     clone, case = trained
     for name in ("train", "test", "figures"):
-        words = SHORT if name == "train" else ["--demo"]
-        succeed(script(case, name, *words, "--name", "second"))
+        succeed(script(case, name, "--name", "second"))
     return trained
 
 
@@ -159,7 +165,7 @@ def test_compare_tells_runs_apart(second, script, processes):
     clone, case = second
     assert "second: identical" in succeed(compare(processes, clone, case, f"results/{case}/second")).stdout
     for name in ("train", "test"):
-        succeed(script(case, name, *(SHORT if name == "train" else ["--demo"]), "seed=1", "--name", "other"))
+        succeed(script(case, name, "seed=1", "--name", "other"))
     done = compare(processes, clone, case, f"results/{case}/other", "--exact")
     assert done.returncode == 1 and "seed = 1 instead of 0" in done.stdout and "decides: " in done.stdout, done.stdout + done.stderr
     edited = Path(shutil.copytree(clone / "results" / case / "second", clone / "results" / case / "edited"))
@@ -175,17 +181,16 @@ def test_finished_and_changed(trained, script):
     """A finished run says so; other settings are refused and change nothing; --fresh begins again."""
     clone, case = trained
     before = manifest(clone, case, "never-stopped")
-    done = succeed(script(case, "train", *SHORT, "--name", "never-stopped"))
+    done = succeed(script(case, "train", "--name", "never-stopped"))
     assert "finished" in done.stdout
-    other = [word.replace("train.steps=12", "train.steps=13") for word in SHORT]
-    done = script(case, "train", *other, "--name", "never-stopped")
+    done = script(case, "train", "train.steps=13", "--name", "never-stopped")
     assert done.returncode == 2 and "--fresh" in done.stderr and "train.steps" in done.stderr and "Traceback" not in done.stderr
     assert manifest(clone, case, "never-stopped") == before
 
 
 def test_two_processes(trained, script):
     clone, case = trained
-    succeed(script(case, "train", *SHORT, "--name", "two", started="in two"))
+    succeed(script(case, "train", "--name", "two", started="in two"))
     log = (clone / "results" / case / "two" / "train" / "log.jsonl").read_text().splitlines()
     alone = (clone / "results" / case / "never-stopped" / "train" / "log.jsonl").read_text().splitlines()
     assert len(log) == len(alone)
@@ -214,18 +219,18 @@ def test_mistakes_have_one_message(trained, script, tmp_path):
     clone, case = trained
     broken = tmp_path / "page.pt"
     broken.write_text("<!DOCTYPE html><html>not found</html>")
-    for words, expected in [(["train.stepz=3"], "train.steps"), (["train.steps=many"], "train.steps"), (["seed=1", "seed=2"], "twice"),
-                            (["--weights", str(broken)], "web page"), (["--weights", "nothing-here"], "release"),
-                            (["--device", "toaster"], "--device"), (["--name", "../up"], "--name"), (["preset=no-such"], "preset")]:
-        done = script(case, "test" if "--weights" in words else "train", "--demo", *words)
-        assert done.returncode == 2, (words, done.stdout, done.stderr)
-        assert done.stderr.startswith("error: ") and expected in done.stderr and "Traceback" not in done.stderr, (words, done.stderr)
+    for mistake, expected in [(["train.stepz=3"], "train.steps"), (["train.steps=many"], "train.steps"), (["seed=1", "seed=2"], "twice"),
+                              (["--weights", str(broken)], "web page"), (["--weights", "nothing-here"], "release"),
+                              (["--device", "toaster"], "--device"), (["--name", "../up"], "--name"), (["preset=no-such"], "preset")]:
+        done = script(case, "test" if "--weights" in mistake else "train", *mistake)
+        assert done.returncode == 2, (mistake, done.stdout, done.stderr)
+        assert done.stderr.startswith("error: ") and expected in done.stderr and "Traceback" not in done.stderr, (mistake, done.stderr)
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
 def test_from_another_working_directory(trained, tmp_path):
     clone, case = trained
-    done = subprocess.run([sys.executable, str(clone / "cases" / case / "test.py"), "--demo", "--name", "never-stopped"], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(clone / "cases" / case / "test.py"), *words(case, "test", "--name", "never-stopped")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     succeed(done)
     assert not list(Path(tmp_path).iterdir())

@@ -42,7 +42,7 @@ def clone(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def train(processes):
+def train(clone, processes):
     """train(*words) trains there; returns the finished process. trap: see TRAPPED."""
     def run(*words, trap=None):
         command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases/kind/train.py"), *SHORT, *words]
