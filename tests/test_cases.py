@@ -14,8 +14,7 @@ from common.config import ROOT, all_cases
 from common.samples import build
 
 SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
-SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["data.test.count=6"],
-           "siamfc": ["test.trackers=[siamfc, klt, static]"]}                                   # than the demo
+SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["data.test.count=6"]}      # than the demo
 
 
 def words(case, script, *others):
