@@ -19,10 +19,10 @@ test: setup       ## the project's own tests
 	@$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 data: setup       ## the embedded sample data, in datasets/sample
-	@$(PYTHON) -m common.samples
+	@$(PYTHON) -m common.data samples
 
 check: setup      ## are the real data sets complete and readable?
-	@$(PYTHON) -m common.datasets check $(NAME) $(ARGS)
+	@$(PYTHON) -m common.data check $(NAME) $(ARGS)
 
 train: setup      ## train.py of one case or all
 	@$(PYTHON) -m common.menu train $(SELECT) $(ARGS)

@@ -5,24 +5,17 @@ import subprocess
 import sys
 import time
 
-from common import gather
-from common.config import ROOT, all_cases
-from common.errors import Negative, UserError, start
+from common.base import paths
+from common.base.errors import Negative, UserError, start
+from common.base.paths import chosen
+from common.report import run_folder
 
-SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": "cases/{}/figures.py", "bench": "benchmarks/{}.py"}
-
-
-def chosen(case):
-    """The cases to go through: the one named, or all."""
-    cases = all_cases()
-    if case and case not in cases:
-        raise UserError(f"there is no case {case!r}: expected one of {', '.join(cases)}: CASE={cases[0]}")
-    return [case] if case else cases
+SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": "cases/{}/figures.py", "bench": "cases/{}/benchmark.py"}
 
 
 def call(script, case, words):
     """Run one script of one case as the user would; returns its exit status."""
-    return subprocess.run([sys.executable, ROOT / SCRIPTS[script].format(case), *words]).returncode
+    return subprocess.run([sys.executable, paths.ROOT / SCRIPTS[script].format(case), *words]).returncode
 
 
 def everywhere(script, cases, words):
@@ -39,7 +32,7 @@ def everywhere(script, cases, words):
 
 def demo(cases):
     """Train, test and figures of every case on the sample data, with the time of each step, and where to look."""
-    from common.samples import build
+    from common.data.samples import build
     build_began = time.monotonic()
     build()
     print(f"sample data ready ({time.monotonic() - build_began:.0f} s)\n", flush=True)
@@ -54,7 +47,7 @@ def demo(cases):
                 break
     print("\n" + "\n".join(lines))
     for case in cases:
-        print(f"look at {ROOT / 'results' / case / 'demo'}")
+        print(f"look at {paths.ROOT / 'results' / case / 'demo'}")
     if any("FAILED" in line for line in lines):
         raise Negative("the demo did not end well: see above")
 
@@ -80,7 +73,7 @@ def figures(cases, name, words):
         began = time.monotonic()
         demo_too = ["--demo"] if run == "demo" and "--demo" not in words else []
         status = call("figures", case, [f"--name={run}", *demo_too, *words])
-        drawn = len(gather.read_figures(gather.results_folder(case) / run / "figures")) if status == 0 else 0
+        drawn = len(run_folder.read_figures(run_folder.results_folder(case) / run / "figures")) if status == 0 else 0
         lines.append(f"{case:16s} {run:16s} {time.monotonic() - began:6.1f} s   {f'FAILED ({status})' if status else f'{drawn} figures'}")
         wrong += [case] if status else []
     print("\n" + "\n".join(lines))
@@ -92,24 +85,24 @@ def figures(cases, name, words):
 
 def run_of(case, name):
     """The name of the run whose figures are drawn; UserError with the command where there is none, or what is there cannot be read."""
-    names = gather.run_names(case)
+    names = run_folder.run_names(case)
     if names and name in (None, *names):
-        return gather.chosen_run(case, name).name
+        return run_folder.chosen_run(case, name).name
     wanted = name or "check"
-    command = gather.command(case, "test", wanted)
+    command = run_folder.command(case, "test", wanted)
     if wanted == "demo":
         command = f"python -m common.menu demo --case {case}"
     elif "--weights" not in command:
-        command = f"{gather.command(case, 'train', wanted)}, then {command}"
+        command = f"{run_folder.command(case, 'train', wanted)}, then {command}"
     there = f"expected one of {', '.join(names)}" if name and names else "results of test.py were expected"
     raise UserError(f"{case} has no run{f' {name!r}' if name else ' yet'}: {there}: {command}")
 
 
 def clean():
     """Remove caches, sample data and what the demo made; other runs, weights and .venv stay."""
-    targets = [*ROOT.glob("results/*/demo"), *ROOT.glob("checkpoints/*/demo"), ROOT / "datasets" / "sample",
-               *(ROOT / name for name in (".pytest_cache", ".ruff_cache", ".hypothesis", "build")),
-               *(path for folder in ("cases", "common", "tests", "benchmarks") for path in (ROOT / folder).rglob("__pycache__"))]
+    targets = [*paths.ROOT.glob("results/*/demo"), *paths.ROOT.glob("checkpoints/*/demo"), paths.ROOT / "datasets" / "sample",
+               *(paths.ROOT / name for name in (".pytest_cache", ".ruff_cache", ".hypothesis", "build")),
+               *(path for folder in ("cases", "common", "tests") for path in (paths.ROOT / folder).rglob("__pycache__"))]
     for target in targets:
         shutil.rmtree(target, ignore_errors=True)
     print("removed caches, sample data and the demo's results; runs, weights and .venv are untouched")

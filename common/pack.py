@@ -15,17 +15,14 @@ import sys
 import zipfile
 from pathlib import Path
 
-from common import gather
-from common.config import all_cases
-from common.errors import UserError, listed, start
-from common.files import part_of
-from common.progress import watch
-from common.results import is_judged
+from common.base.errors import UserError, listed, start
+from common.base.files import part_of
+from common.base.paths import INSIDE, all_cases, without_paths
+from common.base.progress import watch
+from common.experiment.results import is_judged
+from common.report import run_folder
 
 TIME = (1980, 1, 1, 0, 0, 0)                                # the earliest that a zip can say; a clock would make every zip another one
-START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"           # how a path begins that is absolute or leads out
-WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)                # a text, or `key=` and a text, that is such a path
-INSIDE = re.compile(rf"""(?<![\w./\\~-]){START}[^'",;\[\]{{}}()|<>\r\n]+""")                # such a path in the midst of other text
 
 
 def pack(case, name=None, out=None):
@@ -34,11 +31,11 @@ def pack(case, name=None, out=None):
     name: the run; without it `default`, or the only one there is. out: the zip's folder, results/ where it is None.
     """
     name = chosen(case, name)
-    folder = gather.results_folder(case) / name
+    folder = run_folder.results_folder(case) / name
     refuse_links(folder)
     judged = [path for path in files_below(folder) if is_judged(path)]
     if not any(path.startswith("test/") for path in judged):
-        raise UserError(f"the run {name} of {case} has no test results in {gather.shown(folder)}: a tested run was expected: "
+        raise UserError(f"the run {name} of {case} has no test results in {run_folder.shown(folder)}: a tested run was expected: "
                         f"first: python cases/{case}/test.py --name {name}")
     listing = manifest_of(folder, case, name)
     environment = environment_of(folder)
@@ -66,9 +63,9 @@ def pack(case, name=None, out=None):
 
 def chosen(case, name):
     """The run to pack, one of those there are."""
-    names = gather.run_names(case)
+    names = run_folder.run_names(case)
     if not names:
-        raise UserError(f"{case} has no run yet: results of test.py were expected in {gather.shown(gather.results_folder(case))}: "
+        raise UserError(f"{case} has no run yet: results of test.py were expected in {run_folder.shown(run_folder.results_folder(case))}: "
                         f"first: python cases/{case}/test.py --name check --weights release")
     if name is None and ("default" in names or len(names) == 1):
         return "default" if "default" in names else names[0]
@@ -87,7 +84,7 @@ def refuse_links(folder):
     """Raise UserError where anything below the run's folder is a symbolic link: a zip holds files, and a link may lead anywhere."""
     links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
-        raise UserError(f"{len(links)} symbolic link(s) in {gather.shown(folder)}: {listed(links)}: files were expected: "
+        raise UserError(f"{len(links)} symbolic link(s) in {run_folder.shown(folder)}: {listed(links)}: files were expected: "
                         "put the files themselves there, or remove the links")
 
 
@@ -99,9 +96,9 @@ def manifest_of(folder, case, name):
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = [(str(entry["path"]), int(entry["size"]), str(entry["sha256"])) for entry in content["files"]]
     except FileNotFoundError:
-        raise UserError(f"no manifest.json in {gather.shown(folder)}: the list of judged files that test.py writes was expected: {again}") from None
+        raise UserError(f"no manifest.json in {run_folder.shown(folder)}: the list of judged files that test.py writes was expected: {again}") from None
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise UserError(f"{gather.shown(path)} cannot be read ({type(error).__name__}): the list of judged files was expected: {again}") from None
+        raise UserError(f"{run_folder.shown(path)} cannot be read ({type(error).__name__}): the list of judged files was expected: {again}") from None
     return {path: (size, digest) for path, size, digest in entries}
 
 
@@ -120,7 +117,7 @@ def refuse_others(folder, case, name, environment, problems):
         return
     parts = dict.fromkeys("/".join(path.split("/")[:2 if path.startswith("test/") else 1]) for path in sorted(problems))
     commands = [command_for(part, case, name, environment) for part in parts]
-    raise UserError(f"{len(problems)} file(s) of {gather.shown(folder)} are not as manifest.json lists them: "
+    raise UserError(f"{len(problems)} file(s) of {run_folder.shown(folder)} are not as manifest.json lists them: "
                     f"{listed(f'{path} ({problem})' for path, problem in sorted(problems.items()))}: "
                     f"what the scripts wrote, unchanged, was expected: run test.py (or what made the file) again: {listed(commands)}")
 
@@ -157,26 +154,6 @@ def fill(path, folder, case, name, environment, listing, figures):
         count = len(packed.namelist())
     refuse_others(folder, case, name, environment, problems)
     return count, naming
-
-
-def without_paths(value):
-    """A JSON value in which every path that is absolute, or climbs out by `..` or `~`, is its last part: /home/li/LOL is LOL."""
-    if isinstance(value, dict):
-        return {name: without_paths(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [without_paths(inner) for inner in value]
-    if not isinstance(value, str):
-        return value
-    whole = WHOLE.fullmatch(value)
-    return whole[1] + last_part(whole[2]) if whole else INSIDE.sub(lambda match: last_part(match[0]), value)
-
-
-def last_part(path):
-    """The last part of a path; `~` for a home folder itself, whose last part is a person's name."""
-    path = path.removeprefix("file://").rstrip("/\\ ")
-    name = re.split(r"[/\\]", path)[-1]
-    person = re.fullmatch(r"(/home|/Users|[A-Za-z]:[/\\]Users)[/\\][^/\\]+", path)
-    return "~" if person or name.startswith("~") or path == str(Path.home()) else name
 
 
 def main(argv=None):

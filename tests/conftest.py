@@ -7,8 +7,8 @@ import torch
 from processes import Processes
 from report_runs import build, copied
 
-from common import samples
-from common.config import all_cases
+from common.base.paths import all_cases
+from common.data import samples
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -1,9 +1,9 @@
-"""Integer pictures for the tests of common/images.py, and what reading them must give; a tiny set of pairs."""
+"""Integer pictures for the tests of common/data/images.py, and what reading them must give; a tiny set of pairs."""
 import numpy as np
 import torch
 from hypothesis import settings
 
-from common.images import open_picture, read_bytes, read_image, to_bytes, write_image
+from common.data.images import open_picture, read_bytes, read_image, to_bytes, write_image
 
 RNG = np.random.default_rng(12)
 DRAWN = settings(max_examples=30, deadline=None)

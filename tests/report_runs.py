@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 from PIL import Image
 
-from common import config, figures
-from common.results import TestResults, merge_json, write_manifest, write_text
+from common.base import paths, yaml_text
+from common.experiment import figures
+from common.experiment.results import TestResults, merge_json, write_manifest, write_text
 
 ABOUT = """\
 about:
@@ -53,13 +54,13 @@ def copied(template, root, monkeypatch):
     shutil.copytree(template, root, dirs_exist_ok=True)
     path = root / "results/toy/default/environment.json"
     path.write_text(path.read_text(encoding="utf-8").replace(str(template), str(root)), encoding="utf-8")
-    monkeypatch.setattr(config, "ROOT", root)
+    monkeypatch.setattr(paths, "ROOT", root)
     return root
 
 
 def make_run(root, name):
     folder = root / "results" / "toy" / name
-    write_text(folder / "train" / "config.yaml", config.to_yaml(SETTINGS))
+    write_text(folder / "train" / "config.yaml", yaml_text.to_yaml(SETTINGS))
     write_text(folder / "train" / "log.jsonl", '{"stage": "a", "step": 10, "loss": 0.5}\n{"stage": "a", "step": 20, "loss": 0.25}\n')
     write_manifest(folder, "train", DIGEST)
     make_test(root, folder, "val", ROWS, "val/high/{}.png")

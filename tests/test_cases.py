@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from common.config import ROOT, all_cases
-from common.samples import build
+from common.base.paths import ROOT, all_cases
+from common.data.samples import build
 
 SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
 SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["data.test.count=6"]}      # than the demo
@@ -28,25 +28,25 @@ def words(case, script, *others):
 TRAPPED = """
 import os, runpy, signal, sys, time
 sys.path[0] = os.getcwd()
-import common.checkpoints, common.files, common.run
+import common.experiment.checkpoints, common.base.files, common.experiment.run
 kind, number, *rest = os.environ["TRAP"].split()
 if kind == "step":
-    original = common.run.Run._after_step
+    original = common.experiment.run.Run._after_step
     def after_step(self, *arguments):
         if self.step == int(number):
             (os.killpg if "group" in rest else os.kill)(os.getpid(), getattr(signal, rest[0]))
             time.sleep(1 if "group" in rest else 0)             # long enough to hear of a worker that died
         original(self, *arguments)
-    common.run.Run._after_step = after_step
+    common.experiment.run.Run._after_step = after_step
 else:
-    count, whole = [0], common.checkpoints.write_whole
+    count, whole = [0], common.experiment.checkpoints.write_whole
     def write_whole(path, data):
         count[0] += path.name == "last.pt"
         if path.name == "last.pt" and count[0] == int(number):
-            common.files.part_of(path).write_bytes(data[:len(data) // 2])
+            common.base.files.part_of(path).write_bytes(data[:len(data) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
         whole(path, data)
-    common.checkpoints.write_whole = write_whole
+    common.experiment.checkpoints.write_whole = write_whole
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from common.config import ROOT, all_cases
+from common.base.paths import ROOT, all_cases
 
 PAIRS = [path for path in [ROOT / "README.md", *ROOT.glob("cases/*/README.md")] if path.exists()]
-SOURCES = [*ROOT.glob("common/*.py"), *ROOT.glob("cases/**/*.py"), *ROOT.glob("tests/*.py"), *ROOT.glob("benchmarks/*.py")]
+SOURCES = [*ROOT.glob("common/**/*.py"), *ROOT.glob("cases/**/*.py"), *ROOT.glob("tests/**/*.py")]
 
 
 def parts(text):
@@ -41,10 +41,11 @@ def test_links_and_named_scripts_exist(readme):
     assert "@@" not in text
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
         assert (readme.parent / target).exists(), target
-    for script in re.findall(r"python (?:-m )?((?:cases|benchmarks|common)[/\w]+\.py)", text):
+    for script in re.findall(r"python (?:-m )?((?:cases|common)[/\w]+\.py)", text):
         assert (ROOT / script).exists(), script
     for module in re.findall(r"python -m (common[\.\w]+)", text):
-        assert (ROOT / (module.replace(".", "/") + ".py")).exists(), module
+        place = ROOT / module.replace(".", "/")
+        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
 
 
 def test_arrows_point_one_way():
@@ -71,7 +72,7 @@ def test_files_and_functions_can_be_read(path):
 def test_a_case_is_whole(case):
     for name in ("model.py", "train.py", "test.py", "figures.py", "README.md", "README.zh-CN.md"):
         assert (ROOT / "cases" / case / name).exists(), name
-    assert (ROOT / "configs" / f"{case}.yaml").exists() and (ROOT / "benchmarks" / f"{case}.py").exists()
+    assert (ROOT / "configs" / f"{case}.yaml").exists() and (ROOT / "cases" / case / "benchmark.py").exists()
 
 
 def test_menu_finds_cases_and_names_them():

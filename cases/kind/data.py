@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from cases.kind.model import stretch
-from common.datasets import PairedImages, paired_names
-from common.errors import UserError, listed
-from common.lol import is_lol, one_per_scene, validation_names
+from common.base.errors import UserError, listed
+from common.data.lol import is_lol, one_per_scene, validation_names
+from common.data.paired import PairedImages, paired_names
 
 TRAINING = "our485"
 WHOLE_LOL = (400, 600)

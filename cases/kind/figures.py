@@ -13,20 +13,22 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from cases.kind import diagram
-from cases.kind import enhance as one
-from cases.kind.captions import CAPTIONS
+from cases.kind import enhance
 from cases.kind.data import evaluation_set
-from cases.kind.foreign import found_sets
+from cases.kind.drawing import diagram
+from cases.kind.drawing.captions import CAPTIONS
+from cases.kind.enhance import written
+from cases.kind.extras.unpaired import found_sets
 from cases.kind.model import KinD
-from cases.kind.test import written
-from common import enhancement, figures, metrics
-from common import enhancement_figures as shared
-from common.enhancement_figures import middle, of_row, picture, signed, spread
-from common.errors import UserError, start
-from common.images import read_bytes, read_image
+from common import metrics
+from common.base.errors import UserError, start
+from common.data.images import read_bytes, read_image
+from common.experiment import figures
+from common.experiment.run import Run
+from common.lowlight import baselines
+from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
+from common.lowlight.figures import draw_classes, draw_pairs, draw_ranking, draw_training, middle, of_row, picture, signed, spread
 from common.metrics import fidelity
-from common.run import Run
 
 PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]), ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),
           ("validation SSIM", ["val_ssim"]), ("mean illumination", ["I_low", "I_high"])]
@@ -38,8 +40,8 @@ class Example(NamedTuple):
     name: str
     low: np.ndarray
     high: np.ndarray
-    maps_low: one.Maps
-    maps_high: one.Maps
+    maps_low: enhance.Maps
+    maps_high: enhance.Maps
     restored: torch.Tensor
     true: float                                                 # light ratio by the reference
     guessed: float
@@ -54,18 +56,18 @@ def main(argv=None):
         raise UserError(f"figures need pairs: {run.config.test.root or run.config.data.root} has no eval15/high: expected the bright pictures: "
                         "put them there, or set data.root")
     lines = figures.read_items(run, pairs.set_name)
-    folder = figures.FigureFolder(run.folder, shared.CAPTIONS | CAPTIONS)
+    folder = figures.FigureFolder(run.folder, SHARED_CAPTIONS | CAPTIONS)
     with torch.inference_mode():
         diagram.draw(folder, model)
         examples = [read_example(run, model, pairs, place) for place in spread(pairs, 4)]
         example = read_example(run, model, pairs, middle(lines, pairs))
         draw_reflectance(folder, examples)
-        shared.draw_pairs(folder, pairs, "B2.3_pairs")
+        draw_pairs(folder, pairs, "B2.3_pairs")
         draw_decomposition(folder, example)
         draw_illumination(folder, run, model, examples[:3])
         draw_sweep(folder, run, model, example)
         draw_results(folder, run, model, examples, pairs.set_name)
-        shared.draw_training(folder, run, PANELS)
+        draw_training(folder, run, PANELS)
         if lines:
             draw_numbers(folder, run, model, pairs, lines)
     draw_elsewhere(folder, run)
@@ -77,8 +79,8 @@ def main(argv=None):
 def draw_numbers(folder, run, model, pairs, lines):
     """Everything that needs the numbers of test.py."""
     draw_methods(folder, lines, pairs.set_name)
-    shared.draw_ranking(folder, lines)
-    shared.draw_classes(folder, lines, "KinD")
+    draw_ranking(folder, lines)
+    draw_classes(folder, lines, "KinD")
     draw_ratios(folder, lines)
     draw_failures(folder, run, model, pairs, lines)
 
@@ -87,14 +89,14 @@ def read_example(run, model, pairs, place):
     """The Example of a pair of the test set."""
     settings = run.config.test
     paths = pairs.paths(place)
-    maps = [one.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths]
-    return Example(pairs.names[place], *map(read_bytes, paths), *maps, one.restore(model, maps[0], settings.tile), one.true_ratio(*maps),
-                   settings.ratio or one.guess(model, maps[0]))
+    maps = [enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths]
+    return Example(pairs.names[place], *map(read_bytes, paths), *maps, enhance.restore(model, maps[0], settings.tile), enhance.true_ratio(*maps),
+                   settings.ratio or enhance.guess(model, maps[0]))
 
 
 def answer(run, model, example, ratio):
     """The 8-bit picture of an example at a light ratio."""
-    return written(example.restored * one.adjust(model, example.maps_low, ratio, run.config.test.tile), run.config.test.output)
+    return written(example.restored * enhance.adjust(model, example.maps_low, ratio, run.config.test.tile), run.config.test.output)
 
 
 def shade(illumination):
@@ -136,7 +138,7 @@ def draw_illumination(folder, run, model, examples):
     """I before and after adjustment, beside that of the bright picture, in one gray scale."""
     rows, captions, table = [], [], []
     for example in examples:
-        adjusted = [one.adjust(model, example.maps_low, ratio, run.config.test.tile) for ratio in (example.guessed, example.true)]
+        adjusted = [enhance.adjust(model, example.maps_low, ratio, run.config.test.tile) for ratio in (example.guessed, example.true)]
         maps = [example.maps_low.illumination, *adjusted, example.maps_high.illumination]
         levels = [value.mean().item() for value in maps]
         rows.append([example.low, *map(shade, maps)])
@@ -181,8 +183,8 @@ def draw_results(folder, run, model, examples, set_name):
     """Low, gamma, no restoration, both protocols and target, with PSNR under each."""
     grid, captions, rows = [], [], []
     for example in examples:
-        unrestored = example.maps_low.reflectance * one.adjust(model, example.maps_low, example.guessed, run.config.test.tile)
-        outputs = [example.low, enhancement.gamma(example.low), written(unrestored, run.config.test.output),
+        unrestored = example.maps_low.reflectance * enhance.adjust(model, example.maps_low, example.guessed, run.config.test.tile)
+        outputs = [example.low, baselines.gamma(example.low), written(unrestored, run.config.test.output),
                    answer(run, model, example, example.guessed), answer(run, model, example, example.true)]
         values = [fidelity(image, example.high)["psnr"] for image in outputs]
         grid.append([*outputs, example.high])

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from cases.kind.model import STEADY, light_ratio
-from common.progress import watch
+from common.base.progress import watch
 
 
 class Measured(nn.Module):

@@ -13,19 +13,21 @@ if __name__ == "__main__":
 
 import time
 
-import numpy as np
 import torch
 
-from cases.kind import enhance as one
-from cases.kind import foreign, video
+from cases.kind import enhance
 from cases.kind.data import evaluation_set
+from cases.kind.enhance import written
+from cases.kind.extras import own_video, unpaired
 from cases.kind.model import KinD
-from common import enhancement, metrics
-from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, niqe_parameters, no_reference, of_input, tensor
-from common.errors import UserError, start
-from common.images import read_image, to_bytes, write_image
+from common import metrics
+from common.base.errors import UserError, start
+from common.data import video
+from common.data.images import read_image, write_image
+from common.experiment.run import Run
+from common.lowlight import baselines, evaluation
+from common.lowlight.evaluation import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, niqe_parameters, no_reference, of_input, tensor
 from common.metrics import fidelity
-from common.run import Run
 
 PROTOCOLS = ["gt_ratio", "gt_free", "gt_mean"]
 FIXED = (3, 5)                                                  # light ratios that a user might choose for all pictures
@@ -41,7 +43,7 @@ def main(argv=None):
         if run.options.input:
             return own(run, model, weights)
         if run.config.test.set == "cross-dataset":
-            return foreign.cross_dataset(run, model, weights)
+            return unpaired.cross_dataset(run, model, weights)
         return benchmark(run, model, weights)
 
 
@@ -59,26 +61,26 @@ def benchmark(run, model, weights):
     settings, pairs = run.config.test, evaluation_set(run.config)
     if pairs is None:
         return without_references(run, model, weights)
-    curve = enhancement.curve_of_training(run, pairs) if settings.floors else None
+    curve = baselines.curve_of_training(run, pairs) if settings.floors else None
     parameters = niqe_parameters(run)
     rows = rows_of(settings, curve, model.restoration is not None)
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, classings=CLASSINGS,
                           metrics=FIDELITY + NO_REFERENCE + (["niqe"] if parameters else []) + INPUT + ["light_ratio"])
     seconds, pixels = 0.0, 0
-    for name, item, (low_path, high_path), low, high in enhancement.pictures_left(results, pairs):
+    for name, item, (low_path, high_path), low, high in evaluation.pictures_left(results, pairs):
         began = time.perf_counter()
         outputs = network_outputs(model, read_image(low_path), read_image(high_path), settings)
         seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size
         lines = judged_networks(results, item, outputs, low, high, parameters)
         for method, picture in simple_outputs(low, curve).items() if settings.floors else ():
-            lines |= enhancement.judged(results, item, method, picture, low, high, parameters)
+            lines |= evaluation.judged(results, item, method, picture, low, high, parameters)
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     content = results.finish([Path(name).stem for name in pairs.names])
     run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs=pairs.inputs(),
                seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
     run.say(f"levels are written by {'rounding' if settings.output == 'round' else 'truncation'} (test.output)")
-    enhancement.show(run, content, results, first="gt_ratio")
+    evaluation.show(run, content, results, first="gt_ratio")
     return results.expect_no_failures()
 
 
@@ -95,26 +97,19 @@ def rows_of(settings, curve, restores):
 
 def network_outputs(model, low, high, settings):
     """{row: (8-bit picture, light ratio)} of everything that KinD answers to one pair."""
-    maps = one.decompose(model, low, settings.tile, settings.hot_pixels)
-    true = one.true_ratio(maps, one.decompose(model, high, settings.tile, settings.hot_pixels))
-    guessed = settings.ratio or one.guess(model, maps)
-    restored = one.restore(model, maps, settings.tile)
+    maps = enhance.decompose(model, low, settings.tile, settings.hot_pixels)
+    true = enhance.true_ratio(maps, enhance.decompose(model, high, settings.tile, settings.hot_pixels))
+    guessed = settings.ratio or enhance.guess(model, maps)
+    restored = enhance.restore(model, maps, settings.tile)
     wanted = {"gt_ratio": (restored, true), "gt_free": (restored, guessed)}
     if settings.floors:
         wanted |= {f"ratio_{ratio}/gt_free": (restored, ratio) for ratio in FIXED}
         wanted |= {"unrestored/gt_ratio": (maps.reflectance, true), "unrestored/gt_free": (maps.reflectance, guessed)}
     outputs = {}
     for row, (reflectance, ratio) in wanted.items():
-        picture = reflectance * one.adjust(model, maps, ratio, settings.tile)
-        outputs[row] = written(one.fuse(picture, maps) if settings.fusion else picture, settings.output), ratio
+        picture = reflectance * enhance.adjust(model, maps, ratio, settings.tile)
+        outputs[row] = written(enhance.fuse(picture, maps) if settings.fusion else picture, settings.output), ratio
     return outputs
-
-
-def written(output, how):
-    """The 8-bit levels of (1, 3, h, w): rounded, or truncated as the released code does."""
-    if how == "round":
-        return to_bytes(output[0])
-    return (output[0] * 255).clamp(0, 255).permute(1, 2, 0).numpy().astype(np.uint8)
 
 
 def judged_networks(results, item, outputs, low, high, parameters):
@@ -136,8 +131,8 @@ def judged_networks(results, item, outputs, low, high, parameters):
 
 def simple_outputs(low, curve):
     """The 8-bit outputs of the methods without a network."""
-    outputs = {"identity": enhancement.identity(low), "gamma": enhancement.gamma(low)}
-    return outputs | ({"tone_curve": enhancement.tone_curve(low, curve)} if curve is not None else {})
+    outputs = {"identity": baselines.identity(low), "gamma": baselines.gamma(low)}
+    return outputs | ({"tone_curve": baselines.tone_curve(low, curve)} if curve is not None else {})
 
 
 def without_references(run, model, weights):
@@ -156,12 +151,12 @@ def own(run, model, weights):
     films = [path for path in map(Path, run.options.input) if path.suffix.lower() in video.SUFFIXES]
     pictures = [path for path in map(Path, run.options.input) if path not in films]
     for path in films:
-        video.enhance_video(run, model, path)
+        own_video.enhance_video(run, model, path)
     if not pictures:
         return None
-    results = enhancement.enhance_own(run, weights, lambda rgb: one.enhance(model, rgb, settings)[0], pictures)
+    results = evaluation.enhance_own(run, weights, lambda rgb: enhance.enhance(model, rgb, settings)[0], pictures)
     if any(path.is_dir() for path in pictures):
-        foreign.contact_sheet(run, results, pictures)
+        unpaired.contact_sheet(run, results, pictures)
     return results.expect_no_failures()
 
 

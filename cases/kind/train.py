@@ -1,7 +1,7 @@
 """Train KinD, one network after the other: python cases/kind/train.py [options] [key=value ...]   (settings: configs/kind.yaml)
 
 all stages on LOL                    python cases/kind/train.py
-the restoration alone, on top of     python -m cases.kind.convert decomposition.npz adjustment.npz -o official.pt
+the restoration alone, on top of     python -m cases.kind.extras.convert decomposition.npz adjustment.npz -o official.pt
 the official decomposition           python cases/kind/train.py stage=restore --weights official.pt --name restored
 a first look                         python cases/kind/train.py --demo            embedded sample data
 """
@@ -20,14 +20,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from cases.kind import losses
 from cases.kind.data import training_sets
-from cases.kind.ratios import Measured
 from cases.kind.model import KinD, light_ratio
-from common import checkpoints
-from common.errors import UserError, start
-from common.images import to_bytes
+from cases.kind.ratios import Measured
+from common.base.errors import UserError, start
+from common.data.images import to_bytes
+from common.experiment import checkpoints
+from common.experiment.run import Run
+from common.experiment.schedules import falls_at, moving_average, warmup_cosine
 from common.metrics import psnr, ssim
-from common.run import Run
-from common.training import falls_at, moving_average, warmup_cosine
 
 STRETCHED = torch.tensor([[0.0, 1.0]])                          # stretch bounds of what is stretched already
 

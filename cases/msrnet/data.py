@@ -1,4 +1,4 @@
-"""What turns files into MSR-net's samples: LOL's pairs, or bright photographs darkened by the camera model of common/lowlight.py."""
+"""What turns files into MSR-net's samples: LOL's pairs, or bright photographs darkened by the camera model of common/data/darken.py."""
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +6,12 @@ import torch
 from torch.utils.data import Dataset
 
 from cases.msrnet.model import thumbnail_of
-from common.datasets import Pair, PairedImages, fingerprint, paired_names, random_window
-from common.errors import UserError
-from common.images import list_images, read_bytes
-from common.lol import is_lol, one_per_scene, validation_names
-from common.lowlight import darken
+from common.base.errors import UserError
+from common.data.cache import fingerprint, random_window
+from common.data.darken import darken
+from common.data.images import list_images, read_bytes
+from common.data.lol import is_lol, one_per_scene, validation_names
+from common.data.paired import Pair, PairedImages, paired_names
 
 TRAINING = "our485"
 

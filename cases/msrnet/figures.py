@@ -11,18 +11,20 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 
-from cases.msrnet import floors
-from cases.msrnet.captions import CAPTIONS
+from cases.msrnet import baselines
 from cases.msrnet.data import evaluation_set
+from cases.msrnet.drawing.captions import CAPTIONS
+from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
-from cases.msrnet.test import enhance
-from common import checkpoints, enhancement, figures, metrics
-from common import enhancement_figures as shared
-from common.enhancement_figures import middle, of_row, picture, signed, spread
-from common.errors import UserError, start
-from common.images import read_bytes, read_image
+from common import metrics
+from common.base.errors import UserError, start
+from common.data.images import read_bytes, read_image
+from common.experiment import checkpoints, figures
+from common.experiment.run import Run
+from common.lowlight.baselines import gamma
+from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
+from common.lowlight.figures import draw_classes, draw_pairs, draw_ranking, draw_training, middle, of_row, picture, signed, spread
 from common.metrics import fidelity
-from common.run import Run
 
 PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]), ("validation SSIM", ["val_ssim"])]
 
@@ -33,17 +35,17 @@ def main(argv=None):
     model = run.load(MSRNet, weights)
     pairs = evaluation_set(run.config)
     lines = figures.read_items(run, pairs.set_name)
-    folder = figures.FigureFolder(run.folder, shared.CAPTIONS | CAPTIONS)
+    folder = figures.FigureFolder(run.folder, SHARED_CAPTIONS | CAPTIONS)
     draw_network(folder, model)
     example = pairs.paths(middle(lines, pairs))[0]
     draw_stages(folder, model, example)
-    shared.draw_pairs(folder, pairs, "B1.4_pairs")
+    draw_pairs(folder, pairs, "B1.4_pairs")
     draw_results(folder, run, model, pairs)
-    shared.draw_training(folder, run, PANELS)
+    draw_training(folder, run, PANELS)
     if lines:
         draw_floors(folder, lines, pairs.set_name)
-        shared.draw_ranking(folder, lines)
-        shared.draw_classes(folder, lines, "MSR-net")
+        draw_ranking(folder, lines)
+        draw_classes(folder, lines, "MSR-net")
         draw_failures(folder, run, model, pairs, lines)
     draw_noise(folder, run, model, pairs)
     draw_releases(folder, run, pairs)
@@ -128,7 +130,7 @@ def draw_results(folder, run, model, pairs, count=4):
     grid, captions, rows = [], [], []
     for place in spread(pairs, count):
         low, high, output = answered(run, model, pairs, place)
-        outputs = [low, enhancement.gamma(low), floors.msr(low), output, high]
+        outputs = [low, gamma(low), baselines.msr(low), output, high]
         values = [fidelity(result, high)["psnr"] for result in outputs[:-1]]
         grid.append(outputs)
         captions.append([f"{value:.2f} dB" for value in values] + [pairs.names[place]])
@@ -182,7 +184,7 @@ def draw_noise(folder, run, model, pairs, side=96):
     place = len(pairs.names) // 2
     low, high, output = answered(run, model, pairs, place)
     columns = ["low, lifted", "gamma 1/2.2", "MSR-net", "MSR-net + bilateral", "target"]
-    pictures = [metrics.gt_mean(low, high), enhancement.gamma(low), output, floors.bilateral(output), high]
+    pictures = [metrics.gt_mean(low, high), gamma(low), output, baselines.bilateral(output), high]
     top, left = (max(0, (size - side) // 2) for size in low.shape[:2])
     values = [(metrics.noise_sigma(image), metrics.sharpness(image)) for image in pictures]
     crops = [image[top:top + side, left:left + side] for image in pictures]
@@ -202,7 +204,7 @@ def draw_releases(folder, run, pairs):
         except UserError as problem:
             return run.say(f"the two releases side by side are left out: {problem}")
     low, high = (read_bytes(path) for path in pairs.paths(place))
-    pictures = {"low": low, "gamma 1/2.2": enhancement.gamma(low), "MSR": floors.msr(low)}
+    pictures = {"low": low, "gamma 1/2.2": gamma(low), "MSR": baselines.msr(low)}
     pictures |= {name: answered(run, model, pairs, place)[2] for name, model in networks.items()}
     values = [fidelity(result, high) for result in pictures.values()]
     captions = [[f"{value['psnr']:.2f} dB, {value['ssim']:.3f}" for value in values] + [pairs.names[place]]]

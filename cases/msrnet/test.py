@@ -11,16 +11,16 @@ if __name__ == "__main__":
 
 import time
 
-import torch
-
-from cases.msrnet import floors
+from cases.msrnet import baselines
 from cases.msrnet.data import evaluation_set
-from cases.msrnet.model import MSRNet, thumbnail_of
-from common import enhancement
-from common.enhancement import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, judged, niqe_parameters, row_name
-from common.errors import start
-from common.images import read_image, tiled, to_bytes
-from common.run import Run
+from cases.msrnet.enhance import enhance
+from cases.msrnet.model import MSRNet
+from common.base.errors import start
+from common.data.images import read_image, to_bytes
+from common.experiment.run import Run
+from common.lowlight import evaluation
+from common.lowlight.baselines import curve_of_training, gamma, identity, tone_curve
+from common.lowlight.evaluation import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, judged, niqe_parameters, row_name
 
 
 def main(argv=None):
@@ -28,23 +28,8 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(MSRNet, weights)
     if run.options.input:
-        return enhancement.enhance_own(run, weights, lambda rgb: enhance(model, rgb, run)).expect_no_failures()
+        return evaluation.enhance_own(run, weights, lambda rgb: enhance(model, rgb, run)).expect_no_failures()
     return benchmark(run, model, weights)
-
-
-@torch.inference_mode()
-def enhance(model, rgb, run):
-    """The network's answer to one picture: (3, h, w) in [0, 1] in and out, computed in tiles where it is large, not rounded yet."""
-    settings, image = run.config.test, rgb[None]
-    thumbnail = thumbnail_of(image).to(run.device)
-
-    def brighten(crop, box=None):
-        return model(crop.to(run.device, memory_format=torch.channels_last), thumbnail).to("cpu")
-
-    output = tiled(brighten, image, settings.tile, model.halo) if max(rgb.shape[1:]) > settings.tile else brighten(image)
-    if settings.strength != 1:
-        output = image + settings.strength * (output - image)
-    return output[0].clamp_(0, 1)
 
 
 # ---- pictures with a target ---------------------------------------------------------------------------------------------------------
@@ -52,14 +37,14 @@ def enhance(model, rgb, run):
 def benchmark(run, model, weights):
     """Every picture of the test set under both protocols, the network beside the floors; results/msrnet/<run>/test/<set>/."""
     settings, pairs = run.config.test, evaluation_set(run.config)
-    curve = enhancement.curve_of_training(run, pairs) if settings.floors else None
+    curve = curve_of_training(run, pairs) if settings.floors else None
     parameters = niqe_parameters(run)
     methods = ["network", *(floor_names(curve) if settings.floors else [])]
     rows = [row_name(method, protocol) for method in methods for protocol in ("gt_free", "gt_mean")]
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, classings=CLASSINGS,
                           metrics=FIDELITY + NO_REFERENCE + (["niqe"] if parameters else []) + INPUT)
     seconds, pixels = 0.0, 0
-    for name, item, (low_path, high_path), low, high in enhancement.pictures_left(results, pairs):
+    for name, item, (low_path, high_path), low, high in evaluation.pictures_left(results, pairs):
         began = time.perf_counter()
         output = to_bytes(enhance(model, read_image(low_path), run))
         seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size
@@ -72,7 +57,7 @@ def benchmark(run, model, weights):
     content = results.finish([Path(name).stem for name in pairs.names])
     run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs=pairs.inputs(),
                seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
-    enhancement.show(run, content, results)
+    evaluation.show(run, content, results)
     return results.expect_no_failures()
 
 
@@ -84,12 +69,12 @@ def floor_names(curve):
 
 def floor_outputs(low, output, curve):
     """The 8-bit outputs of all floors for one dark picture and the network's output."""
-    outputs = {"identity": enhancement.identity(low), "gamma": enhancement.gamma(low), "equalise": floors.equalise(low), "msr": floors.msr(low)}
+    outputs = {"identity": identity(low), "gamma": gamma(low), "equalise": baselines.equalise(low), "msr": baselines.msr(low)}
     if curve is not None:
-        outputs["tone_curve"] = enhancement.tone_curve(low, curve)
-        outputs["tone_curve_bilateral"] = floors.bilateral(outputs["tone_curve"])
-    return outputs | {"network_gaussian": floors.gaussian(output), "network_bilateral": floors.bilateral(output),
-                      "network_nlm": floors.non_local_means(output)}
+        outputs["tone_curve"] = tone_curve(low, curve)
+        outputs["tone_curve_bilateral"] = baselines.bilateral(outputs["tone_curve"])
+    return outputs | {"network_gaussian": baselines.gaussian(output), "network_bilateral": baselines.bilateral(output),
+                      "network_nlm": baselines.non_local_means(output)}
 
 
 if __name__ == "__main__":

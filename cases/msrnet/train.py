@@ -15,11 +15,11 @@ import torch
 from cases.msrnet.data import training_sets
 from cases.msrnet.losses import terms
 from cases.msrnet.model import MSRNet
-from common.errors import start
-from common.images import to_bytes
+from common.base.errors import start
+from common.data.images import to_bytes
+from common.experiment.run import Run, bare
+from common.experiment.schedules import falls_at, moving_average, warmup_cosine
 from common.metrics import psnr, ssim
-from common.run import Run, bare
-from common.training import falls_at, moving_average, warmup_cosine
 
 
 def main(argv=None):

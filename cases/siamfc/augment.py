@@ -10,7 +10,7 @@ import numpy as np
 
 from cases.siamfc import crops
 from cases.siamfc.model import EXEMPLAR, SEARCH
-from common.clips import ellipse
+from common.data.clips import ellipse
 
 TRAINING = SEARCH - 16                                        # side of x in training: leaves room for shifts
 INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_NEAREST, cv2.INTER_LANCZOS4)

@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 
 from cases.siamfc.augment import Look, plain_pair, strong_pair
 from cases.siamfc.sequences import SequenceFolder
-from common.clips import Clip, synthetic
-from common.datasets import CACHE_BYTES, SharedPixels, fingerprint, picture_size
-from common.errors import UserError
-from common.images import bytes_of, list_images, read_bytes
+from common.base.errors import UserError
+from common.data.cache import fingerprint, share_pixels
+from common.data.clips import Clip, synthetic
+from common.data.images import bytes_of, list_images, picture_size, read_bytes
 
 FARTHEST = 100                                                # frames between the two pictures of a pair at most
 HELD_OUT = 10                                                 # every tenth photograph, in name order, never trains
@@ -74,7 +74,7 @@ class Stills:
             raise UserError(f"too few photographs: {root} has {len(files)}, of which every tenth is held out: expected at least 20: "
                             "set data.root")
         sizes = [picture_size(path) or (0, 0) for path in self.files]
-        self.store = SharedPixels([(*size, 3) for size in sizes]) if 3 * sum(h * w for h, w in sizes) <= CACHE_BYTES else None
+        self.store = share_pixels(sizes)
         table = self.root / "boxes.csv"
         self.targets = self.boxed(table, sizes) if table.is_file() else [(slot, None, "") for slot in range(len(self.files)) for _ in range(4)]
         if not self.targets:

@@ -12,16 +12,16 @@ import csv
 
 import numpy as np
 
-from cases.siamfc import chapter, plots
-from cases.siamfc.captions import CAPTIONS
+from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.data import training_sets
+from cases.siamfc.drawing import chapter, results
+from cases.siamfc.drawing.captions import CAPTIONS
 from cases.siamfc.model import SiamFC
-from cases.siamfc.rivals import tracker_of
 from cases.siamfc.sequences import SequenceFolder
 from cases.siamfc.weights import chosen
-from common import figures
-from common.errors import UserError, start
-from common.run import Run
+from common.base.errors import UserError, start
+from common.experiment import figures
+from common.experiment.run import Run
 
 
 def main(argv=None):
@@ -41,14 +41,14 @@ def main(argv=None):
     chapter.draw_meta_info(folder, sequences)
     chapter.draw_exercise(folder, tracker, example)
     hardest = sequences[ranked(lines, sequences)[-1]]
-    plots.draw_responses(folder, tracker_of(network, run.config, run.device), hardest)
-    plots.draw_confidence(folder, tracker_of(network, run.config, run.device), hardest)
+    results.draw_responses(folder, tracker_of(network, run.config, run.device), hardest)
+    results.draw_confidence(folder, tracker_of(network, run.config, run.device), hardest)
     if lines:
         order = ranked(lines, sequences)
-        plots.draw_strips(folder, sequences, boxes, order)
-        plots.draw_success(folder, sequences, boxes)
-        plots.draw_items(folder, lines, sequences)
-        plots.draw_attributes(folder, lines, sequences)
+        results.draw_strips(folder, sequences, boxes, order)
+        results.draw_success(folder, sequences, boxes)
+        results.draw_items(folder, lines, sequences)
+        results.draw_attributes(folder, lines, sequences)
     draw_pairs(folder, run)
     draw_training(folder, run)
     folder.finish(weights.digest)
@@ -85,7 +85,7 @@ def draw_pairs(folder, run):
     except UserError as problem:
         run.say(f"the training pairs are left out: {problem}")
         return
-    plots.draw_pairs(folder, [pairs[index // len(pairs), index % len(pairs)] for index in range(8)])
+    results.draw_pairs(folder, [pairs[index // len(pairs), index % len(pairs)] for index in range(8)])
 
 
 def draw_training(folder, run):

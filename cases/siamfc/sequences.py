@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.errors import UserError, listed
-from common.images import list_images
+from common.base.errors import UserError, listed
+from common.data.images import list_images
 
 # Sequences of OTB whose boxes belong to a part of the frames: first frame (1-based), rows. Applied to whole folders only.
 OTB_PARTS = {"david": 300, "blurcar1": 247, "blurcar3": 3, "blurcar4": 18}
@@ -41,7 +41,7 @@ class SequenceFolder:
         root = Path(root)
         if not root.is_dir():
             raise UserError(f"data set not found: {root}: a folder of sequences was expected: set data.test.root (or data.root); "
-                            "`python -m common.datasets check` says where to get GOT-10k and OTB")
+                            "`python -m common.data check` says where to get GOT-10k and OTB")
         self.root = root / split if split and (root / split).is_dir() else root
         self.split = split if self.root != root else None
         self.layout = told_layout(self.root) if layout == "auto" else layout

@@ -12,37 +12,36 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
 
-import json
-import zipfile
 
 import numpy as np
 
-from cases.siamfc import rivals, video
-from cases.siamfc.draw import outline, save, trail
+from cases.siamfc.baselines.trackers import chosen as chosen_trackers
+from cases.siamfc.drawing.boxes import outline, save, trail
+from cases.siamfc.extras import own_video
+from cases.siamfc.extras.got10k_server import submission
 from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import SequenceFolder
 from cases.siamfc.weights import chosen
 from common import metrics
-from common.errors import UserError, start
-from common.files import part_of
-from common.images import read_bytes
+from common.base.errors import UserError, start
+from common.base.progress import watch
+from common.data.images import read_bytes
+from common.experiment.results import file_name, write_json, write_manifest, write_text
+from common.experiment.run import Run
 from common.metrics import tracking
-from common.progress import watch
-from common.results import file_name, write_json, write_manifest, write_text
-from common.run import Run
 
 METRICS = ["ao", "auc", "precision", "sr50", "sr75"]
 
 
 def main(argv=None):
-    boxes, argv = video.split_boxes(sys.argv[1:] if argv is None else argv)
+    boxes, argv = own_video.split_boxes(sys.argv[1:] if argv is None else argv)
     run = Run("siamfc", "test", argv)
     if boxes and not run.options.input:
         raise UserError("--box is for --input: a video, a folder of frames or a camera was expected: give --input, too")
     weights = chosen(run)
     network = run.load(SiamFC, weights)
     if run.options.input:
-        return video.follow_own(run, network, weights, boxes)
+        return own_video.follow_own(run, network, weights, boxes)
     test = run.config.data.test
     folder = SequenceFolder(test.root, test.layout, test.split, test.names)
     if folder.split == "test":
@@ -52,7 +51,7 @@ def main(argv=None):
 
 def benchmark(run, network, weights, folder):
     """Every tracker on every sequence; results/siamfc/<run>/test/<set>/ with boxes/<row>/<sequence>.txt."""
-    trackers = rivals.chosen(run, network)
+    trackers = chosen_trackers(run, network)
     results = run.results(folder.set_name, weights, folder.fingerprint(), rows=list(trackers), metrics=METRICS, classings=classings_of(folder))
     seconds, frames, inputs = dict.fromkeys(trackers, 0.0), 0, {}
     for name in watch(folder.names, f"tracking {folder.set_name}"):
@@ -160,34 +159,6 @@ def show(run, content, results):
 
 
 # ---- GOT-10k's test split: its labels are private -------------------------------------------------------------------------------------
-
-def submission(run, network, weights, folder):
-    """Track all sequences and write what the server of GOT-10k takes: NAME/NAME_001.txt and NAME/NAME_time.txt in one zip."""
-    track = rivals.following(lambda: rivals.tracker_of(network, run.config, run.device))
-    target = run.folder / "submission"
-    settings = {"weights": weights.digest, "settings": run.resolved.judged()}
-    mark = target / "made_by.json"
-    if run.options.fresh or not mark.exists() or json.loads(mark.read_text(encoding="utf-8")) != settings:
-        for old in target.glob("*/*.txt"):
-            old.unlink()
-        write_json(mark, settings)
-    for name in watch(folder.names, "tracking GOT-10k test"):
-        if (target / name / f"{name}_time.txt").exists():
-            continue
-        sequence = folder[name]
-        boxes, seconds = track(sequence)
-        each = seconds / len(boxes)
-        write_text(target / name / f"{name}_001.txt", "".join(",".join(f"{value:.3f}" for value in box) + "\n" for box in boxes))
-        write_text(target / name / f"{name}_time.txt", "".join(f"{each:.8f}\n" for _ in boxes))
-    path = run.folder / "SiamFC.zip"
-    part = part_of(path)
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in folder.names:
-            for file in sorted((target / name).glob(f"{name}_*.txt")):
-                archive.write(file, f"{name}/{file.name}")
-    part.replace(path)
-    run.record("submission", paths=run.machine(), weights=str(weights.path))
-    run.say(f"GOT-10k keeps the labels of `test` to itself, so there are no numbers here: upload {path} at http://got-10k.aitestunion.com/submit_instructions")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from PIL import Image
 from cases.siamfc import crops
 from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE, SiamFC, correlate, folded
 from cases.siamfc.weights import read
-from common import checkpoints
-from common.errors import UserError
+from common.base import paths
+from common.base.errors import UserError
+from common.experiment import checkpoints
 
 UP = 16                                                       # the response is enlarged from 17 to 272 cells a side
 FINE = 272
@@ -231,7 +232,7 @@ class SiamFCTracker:
 
 def load(weights):
     """A SiamFC network from a weights file, or from a release file by its name."""
-    release = checkpoints.CHECKPOINTS / "siamfc" / f"{weights}.pt"
+    release = paths.CHECKPOINTS / "siamfc" / f"{weights}.pt"
     return checkpoints.build(SiamFC, checkpoints.find("siamfc", "", str(weights)) if release.is_file() else read(weights))
 
 

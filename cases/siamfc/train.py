@@ -19,10 +19,10 @@ from cases.siamfc.data import training_sets
 from cases.siamfc.losses import terms
 from cases.siamfc.model import SiamFC
 from cases.siamfc.tracker import SiamFCTracker
-from common.errors import start
+from common.base.errors import start
+from common.experiment.run import Run, bare
+from common.experiment.schedules import moving_average, warmup_cosine
 from common.metrics import tracking
-from common.run import Run, bare
-from common.training import moving_average, warmup_cosine
 
 
 def main(argv=None):

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from cases.siamfc.model import SiamFC
-from common import checkpoints
-from common.errors import UserError, listed, start
+from common.base.errors import UserError, listed, start
+from common.experiment import checkpoints
 
 # Layers of the layout `features.N` (or `feature.N`): one nn.Sequential for the whole network, pools and ReLUs counted.
 NUMBERED = {"0": "conv1.0", "1": "conv1.1", "4": "conv2.0", "5": "conv2.1", "8": "conv3.0", "9": "conv3.1", "11": "conv4.0", "12": "conv4.1",

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from common.datasets import Orientation, fingerprint, to_tensor
-from common.errors import UserError, listed
-from common.homography_pairs import RealPairs
-from common.images import list_images
+from common.base.errors import UserError, listed
+from common.data.cache import Orientation, fingerprint
+from common.data.images import list_images, to_tensor
+from common.stitching.pairs import RealPairs
 
 KEPT = 4                           # every fourth row of a pairs.csv is never trained on
 SIDE = 128

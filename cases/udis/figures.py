@@ -13,21 +13,21 @@ import cv2
 import numpy as np
 import torch
 
-from cases.udis.captions import CAPTIONS
-from cases.udis.classical_figures import draw_classical, draw_opencv
+from cases.udis.baselines import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, checked, domain, joined, refined
 from cases.udis.data import photographed
+from cases.udis.drawing.captions import CAPTIONS
+from cases.udis.drawing.classical import draw_classical, draw_opencv
 from cases.udis.losses import blanked, masked, seam_masks
-from cases.udis.methods import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, checked, domain, joined, refined
 from cases.udis.model import UDIS
 from cases.udis.quality import JOIN, measured
-from common import checkpoints, figures
-from common.classical import SIFT, matched
-from common.datasets import to_tensor
-from common.errors import start
-from common.estimators import network_estimate
-from common.geometry import homography_from_offsets, overlap, rescale, transform, warp
-from common.images import to_bytes
-from common.run import Run
+from common.base import paths
+from common.base.errors import start
+from common.data.images import to_bytes, to_tensor
+from common.experiment import checkpoints, figures
+from common.experiment.run import Run
+from common.stitching.estimators import network_estimate
+from common.stitching.geometry import homography_from_offsets, overlap, rescale, transform, warp
+from common.stitching.keypoints import SIFT, matched
 
 BLUE, ORANGE = (np.array([0, 114, 178]), np.array([213, 94, 0]))
 
@@ -193,7 +193,7 @@ FORMS = {"release": "decides (mask form)", "release-repaint": "repaints (paper's
 
 def draw_forms(folder, run, model, pairs):
     """Both forms of stage 2 on the same warps, averaging and a hard seam beside them: the release weights, where both files are there."""
-    if not all((checkpoints.CHECKPOINTS / "udis" / f"{name}.pt").is_file() for name in FORMS):
+    if not all((paths.CHECKPOINTS / "udis" / f"{name}.pt").is_file() for name in FORMS):
         return run.say(f"{' and '.join(FORMS)} are not both there: the figure of both forms is left out")
     networks = {label: checkpoints.build(UDIS, checkpoints.find("udis", run.name, name)).to(run.device) for name, label in FORMS.items()}
     grid, captions, rows = [], [], []

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from cases.udis.model import LIMIT, guarded
-from common.geometry import STRICT, warp
+from common.stitching.geometry import STRICT, warp
 
 # ---- stage 1: align -----------------------------------------------------------------------------------------------------------------
 

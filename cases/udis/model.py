@@ -1,6 +1,6 @@
 """The networks of unsupervised deep image stitching (Nie et al. 2021), and its stitching-domain transformer. Nothing else.
 
-Pictures are (N, 3, H, W) in [0, 1]; conventions of homographies and offsets: common/geometry.py. A is image 1, the reference; B is image 2.
+Pictures are (N, 3, H, W) in [0, 1]; conventions of homographies and offsets: common/stitching/geometry.py. A is image 1, the reference; B is image 2.
 
     model = UDIS(arch="small", form="mask", width=16)
     prediction = model(a, b)                    # a, b: (N, 3, 128, 128); prediction.offsets (N, 8), pixels
@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor, nn
 
-from common.geometry import STRICT, canvas, homography_from_offsets, rescale, warp
-from common.homography_nets import Features, Prediction, SmallHomography, UNet, cost_volume, unit_length
+from common.stitching.geometry import STRICT, canvas, homography_from_offsets, rescale, warp
+from common.stitching.network import Features, Prediction, SmallHomography, UNet, cost_volume, unit_length
 
 SIDE = 128                        # of the pictures that the homography network sees
 LOW = 256                         # of the low-resolution branch

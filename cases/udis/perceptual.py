@@ -1,11 +1,11 @@
-"""The features of the content loss: VGG19 through common/vgg.py, and how heavy they weigh."""
+"""The features of the content loss: VGG19 through common/features/vgg.py, and how heavy they weigh."""
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
-from common import vgg
-from common.samples import photograph
+from common.data.samples import photograph
+from common.features import vgg, vgg_files
 
 DEEP, SHALLOW = "relu5_3", "relu3_3"             # of the low-resolution and of the high-resolution branch
 BLUR_COSTS = 0.0475                              # what a blur of sigma 1.5 may cost: the rule by which features of any weights are weighed
@@ -27,7 +27,7 @@ def perceptual(settings, device, say=print):
     if settings.perceptual == "none":
         say("the content loss compares pixels (train.perceptual=none)")
         return None
-    source = vgg.read(settings.network)
+    source = vgg_files.read(settings.network)
     deep = DEEP if DEEP in vgg.tap_names(source) else SHALLOW
     branches, weights = [], []
     for tap in (deep, SHALLOW):

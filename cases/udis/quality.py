@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 
 from cases.udis.losses import seam_masks
-from common.datasets import to_tensor
-from common.geometry import STRICT, rescale, warp
-from common.warp_metrics import psnr_gain_bias, psnr_overlap, psnr_udis, psnr_where, seam_step, ssim_overlap, ssim_udis
+from common.data.images import to_tensor
+from common.stitching.geometry import STRICT, rescale, warp
+from common.stitching.quality import psnr_gain_bias, psnr_overlap, psnr_udis, psnr_where, seam_step, ssim_overlap, ssim_udis
 
 ALIGN = ["failures", "overlap_area", "psnr_overlap", "ssim_overlap", "psnr_overlap_gain", "psnr_overlap_or_identity",
          "psnr_udis", "ssim_udis", "psnr_udis128", "ssim_udis128"]
@@ -67,7 +67,7 @@ def seam_error(picture, warps):
 
 
 def step(joined, warps):
-    """seam_step of common/warp_metrics.py along the border of Joined.label: how much more the picture steps there than the better warp."""
+    """seam_step of common/stitching/quality.py along the border of Joined.label: how much more the picture steps there than the better warp."""
     return seam_step(joined.picture, [warps.a, warps.b], joined.label, warps.mask_a | warps.mask_b).item()
 
 

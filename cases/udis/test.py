@@ -9,16 +9,15 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
 
+from cases.udis.baselines import ALIGNED, JOINED, answers, domain, joined, network_blend
 from cases.udis.data import photographed, seen
-from cases.udis.methods import ALIGNED, JOINED, answers, domain, joined, network_blend
 from cases.udis.model import UDIS
 from cases.udis.quality import ALIGN, JOIN, aligned, measured
-from common.datasets import to_tensor
-from common.errors import UserError, start
-from common.estimators import estimator, stitch_own
-from common.images import to_bytes, write_image
-from common.progress import watch
-from common.run import Run
+from common.base.errors import UserError, start
+from common.base.progress import watch
+from common.data.images import to_bytes, to_tensor, write_image
+from common.experiment.run import Run
+from common.stitching.estimators import estimator, stitch_own
 
 
 def main(argv=None):

@@ -14,20 +14,19 @@ if __name__ == "__main__":
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
+from cases.udis.baselines import IDENTITY, domain, joined, refined
 from cases.udis.data import AlignmentPairs, WholePairs, photographed, trainable
 from cases.udis.losses import alignment_terms, colour_jitter, cut_terms, offset_distance, repaint_terms
-from cases.udis.methods import IDENTITY, Answer, domain, joined, refined
 from cases.udis.model import UDIS
 from cases.udis.perceptual import perceptual
 from cases.udis.quality import aligned, measured
-from common import checkpoints
-from common.datasets import to_tensor
-from common.errors import UserError, start
-from common.estimators import network_estimate
-from common.homography_pairs import HomographyPairs, drawn_pairs
-from common.images import list_images, to_bytes
-from common.run import Run, bare
-from common.training import moving_average, warmup_cosine
+from common.base.errors import UserError, start
+from common.data.images import list_images, to_bytes, to_tensor
+from common.experiment import checkpoints
+from common.experiment.run import Run, bare
+from common.experiment.schedules import moving_average, warmup_cosine
+from common.stitching.estimators import Answer, network_estimate
+from common.stitching.pairs import HomographyPairs, drawn_pairs
 
 HELD = 10                          # every tenth photograph in name order is never trained on
 

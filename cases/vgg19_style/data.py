@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.utils.data import Dataset
 
-from common.datasets import by, fingerprint, picture_size, to_tensor
-from common.errors import UserError, listed
-from common.images import list_images, open_picture, to_bytes
+from common.base.errors import UserError, listed
+from common.data.cache import fingerprint
+from common.data.images import by, list_images, open_picture, picture_size, to_bytes, to_tensor
 
 
 class Work(NamedTuple):

@@ -11,19 +11,23 @@ if __name__ == "__main__":
 
 import json
 
-from cases.vgg19_style import chapter, fast, passes
-from cases.vgg19_style.captions import CAPTIONS, JUDGED
 from cases.vgg19_style.data import read_on_white, resized, works
-from cases.vgg19_style.judge import Judge
-from cases.vgg19_style.optimise import STYLE_TAPS, own_taps
-from common import figures, vgg
-from common.config import Settings
-from common.enhancement_figures import draw_training
-from common.errors import UserError, start
-from common.figures import written
-from common.images import read_bytes, to_bytes
-from common.run import Run
-from common.video import writing
+from cases.vgg19_style.drawing import chapter
+from cases.vgg19_style.drawing.captions import CAPTIONS, JUDGED
+from cases.vgg19_style.evaluate import Judge
+from cases.vgg19_style.fast.figures import PANELS, draw_mixing, draw_network, files_of
+from cases.vgg19_style.fast.figures import draw_grid as draw_passes
+from cases.vgg19_style.fast.train import load
+from cases.vgg19_style.painter import STYLE_TAPS, own_taps
+from common.base.errors import UserError, start
+from common.data.images import read_bytes, to_bytes
+from common.data.video import writing
+from common.experiment import figures
+from common.experiment.figures import written
+from common.experiment.run import Run
+from common.experiment.settings import Settings
+from common.features import vgg_files
+from common.lowlight.figures import draw_training
 
 CONTENTS, STYLES, STRIPS = 5, 6, 3         # at most so many in a figure
 FILM, HELD = 2, 3                          # frames per second of the epochs' film; frames for which its last picture stays
@@ -33,7 +37,7 @@ DISTILLED = [("distance to the teachers", STYLE_TAPS), ("agreement, held-out pho
 def main(argv=None):
     run = Run("vgg19_style", "figures", argv)
     cfg, folder = run.config, figures.FigureFolder(run.folder, CAPTIONS)
-    source = vgg.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
+    source = vgg_files.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
     chapter.draw_network(folder, Settings(cfg.loss | own_taps(source, cfg.loss)))
     digest = {"optimise": optimised, "fast": in_one_pass, "distill": distilled}[cfg.mode](run, folder, source)
     folder.finish(digest)
@@ -61,12 +65,12 @@ def optimised(run, folder, source):
 
 def in_one_pass(run, folder, source):
     """The figures of a network that paints in one pass. Returns its digest."""
-    network, weights = fast.load(run)
+    network, weights = load(run)
     lines = figures.read_items(run, Path(run.config.data.content).stem)
-    passes.draw_network(folder, network)
-    passes.draw_grid(folder, run, network, Judge(source, run.config.test.content_tap, run.device), said_of)
-    passes.draw_mixing(folder, run, network)
-    draw_training(folder, run, passes.PANELS)
+    draw_network(folder, network)
+    draw_passes(folder, run, network, Judge(source, run.config.test.content_tap, run.device), said_of)
+    draw_mixing(folder, run, network)
+    draw_training(folder, run, PANELS)
     draw_extremes(folder, run, lines)
     return weights.digest
 
@@ -191,7 +195,7 @@ def draw_extremes(folder, run, lines):
     known = sorted((line for line in lines if line["row"] == judge and share(line) is not None and line["image"]), key=share)
     if not known:
         return
-    place, (contents, styles) = run.folder / "test" / Path(run.config.data.content).stem, passes.files_of(run.config.data)
+    place, (contents, styles) = run.folder / "test" / Path(run.config.data.content).stem, files_of(run.config.data)
     grid, under, rows = [], [], []
     for line in known[:1] + known[1:][-1:]:
         files = [contents.get(line["by_content"]), styles.get(line["by_style"].split("+")[0])]

@@ -1,173 +1,176 @@
-"""The networks that paint in one pass: Johnson et al. 2016, and with a gamma and beta per style Dumoulin et al. 2017.
+"""The loss of one picture as a function of its pixels, and its gradient, whole or in exact tiles.
 
-    FastNetwork(width=16)                                    # one style: 424,899 parameters
-    FastNetwork(width=16, styles=["waves", "scream"])(x, weights)      # several; weights (N, 2) says how much of each
+Grams and sums over positions are all that the loss asks of the features, so with tiles
+    pass A  G_l = sum over tiles of the Gram of the tile's own positions, without gradient; then dL/dG_l from the totals
+    pass B  per tile the gradient of sum_l <dL/dG_l, G_l of the tile> + its content term, added to core and halo
+is the gradient of the whole, to rounding.
 """
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-BLOCKS = 5                              # residual blocks
-BAND = 2**26                            # values, of a convolution's input or output, above which it is computed in bands of rows (without gradients)
-
-
-class FastNetwork(nn.Module):
-    """Paints a picture in a style: x (N, 3, H, W) RGB in [0, 1] -> (N, 3, H, W) RGB, not clamped.
-
-    width: feature maps of the first layer; the paper has 32. styles: their names in order; with more than one each has its own gamma and
-    beta in every normalisation, and forward wants to be told which. H, W at least 5; any size: sides are extended by reflection to the next
-    multiple of 4, and the result is cropped.
-    Parameters for one style: 108,771 (width 8), 424,899 (16), 1,679,235 (32); each further style 1,600 at width 16.
-    """
-    smallest = 5
-
-    def __init__(self, width=16, styles=()):
-        super().__init__()
-        self.styles = list(styles)
-        count = max(1, len(self.styles))
-        self.down = nn.ModuleList([Layer(3, width, 9, count), Layer(width, 2 * width, 3, count, stride=2),
-                                   Layer(2 * width, 4 * width, 3, count, stride=2)])
-        self.residual = nn.ModuleList(Residual(4 * width, count) for _ in range(BLOCKS))
-        self.up = nn.ModuleList([Layer(4 * width, 2 * width, 3, count, enlarge=2), Layer(2 * width, width, 3, count, enlarge=2)])
-        self.last = Convolution(width, 3, 9)
-        nn.init.constant_(self.last.bias, 0.5)                          # the first pictures are gray, not black
-
-    def forward(self, x, weights=None):
-        """weights: (N, S) or (S,), how much of each style, sums to 1: gammas and betas are mixed. None: the one style."""
-        height, width = x.shape[-2:]
-        if min(height, width) < self.smallest:
-            raise ValueError(f"pictures of at least {self.smallest} pixels a side were expected, got {width}x{height}")
-        x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
-        return self.paint(x, weights)[..., :height, :width]
-
-    def paint(self, x, weights=None):
-        """forward() without the extension: a side that is no multiple of 4 comes out as the next one, as in the published networks."""
-        mix = self.mix(weights, len(x), x)                              # (N, S)
-        for layer in self.down:
-            x = F.relu(layer(x, mix), inplace=True)                     # (N, 4 width, H/4, W/4) in the end
-        for block in self.residual:
-            x = block(x, mix)
-        for layer in self.up:
-            x = F.relu(layer(x, mix), inplace=True)                     # (N, width, H, W) in the end
-        return self.last(x)
-
-    def mix(self, weights, count, like):
-        """weights as (N, S)."""
-        styles = max(1, len(self.styles))
-        if weights is None and styles > 1:
-            raise ValueError(f"weights for the {styles} styles were expected: {', '.join(self.styles)}")
-        weights = like.new_ones(1) if weights is None else weights.to(like)
-        weights = weights.expand(count, -1) if weights.dim() == 1 else weights
-        if weights.shape != (count, styles):
-            raise ValueError(f"weights of shape ({count}, {styles}) were expected, got {tuple(weights.shape)}")
-        return weights
+from cases.vgg19_style import losses
+from cases.vgg19_style.tiling import Tile, chosen_tile, halo_of, in_features, tiles_of
 
 
-class Convolution(nn.Conv2d):
-    """A convolution with odd kernel and reflection: (N, C, H, W) -> (N, C', ceil(enlarge H / stride), ...).
+class Region(NamedTuple):
+    """What one style, or a mixture, is asked of. grams: {tap: (1, C, C)}, targets per position; shares: {tap: how much each position counts}, a
+    number (1 / M: everywhere) or (1, 1, h, w), a mask over its sum."""
+    grams: dict
+    weight: float
+    shares: dict
 
-    enlarge: nearest neighbours, so many times, before it (in place of the paper's transposed convolution, which leaves a checkerboard).
+
+class Objective:
+    """total(x) = content * C + style * S + tv * V for pictures x (1, 3, H, W) in [0, 1]; settings: the section `loss`.
+
+    trunk: common.features.vgg's, with all taps; content: the content picture (1, 3, H, W); styles: pictures (1, 3, h, w) of any size, with weights (sum 1)
+    and masks (1, 1, H, W) or none. tile: auto, none, or pixels.
     """
 
-    def __init__(self, channels, outputs, kernel, stride=1, enlarge=1):
-        super().__init__(channels, outputs, kernel, stride)
-        self.enlarge = enlarge
+    def __init__(self, trunk, content, styles, settings, weights=(1.0,), masks=(), tile="none"):
+        self.trunk, self.settings, self.size = trunk, settings, tuple(content.shape[2:])
+        self.tile = chosen_tile(tile, trunk, self.size)
+        with torch.no_grad():
+            self.content = self.content_targets(content)
+            grams = [self.style_targets(style) for style in styles]
+        if masks:
+            self.regions = [Region(*each, self.shares(mask)) for *each, mask in zip(grams, weights, masks)]
+        else:                                               # a mixture: equal gradients to one term a style, and one Gram to compare
+            mixed = {tap: sum(weight * gram[tap] for weight, gram in zip(weights, grams)) for tap in settings.style_taps}
+            self.regions = [Region(mixed, 1.0, self.shares(None))]
+        self.factors = [losses.factors(settings.form, self.content, region.grams, settings.style_weights) for region in self.regions]
 
-    def forward(self, x):
-        height, width = (-(-self.enlarge * side // self.stride[0]) for side in x.shape[-2:])
-        values = max(x.numel() * self.enlarge ** 2, len(x) * self.out_channels * height * width)
-        if torch.is_grad_enabled() or values <= BAND:
-            return self.rows(x, 0, height)
-        band = max(1, height * BAND // (4 * values))
-        output = x.new_empty(len(x), self.out_channels, height, width)
-        for top in range(0, height, band):
-            output[:, :, top:top + band] = self.rows(x, top, min(top + band, height))
-        return output
+    # ---- parts of a picture and of its features -------------------------------------------------------------------------------------
 
-    def rows(self, x, top, bottom):
-        """Rows top to bottom of the output."""
-        reach, stride, height = self.kernel_size[0] // 2, self.stride[0], self.enlarge * x.shape[2]
-        first, last = top * stride - reach, (bottom - 1) * stride + reach              # rows of the enlarged input; some lie outside
-        above, below = max(0, -first), max(0, last - height + 1)
-        begin, end = max(0, first), min(height, last + 1)
-        if self.enlarge > 1:
-            begin, end = begin // self.enlarge, -(-end // self.enlarge)
-            inside = F.interpolate(x[:, :, begin:end], scale_factor=self.enlarge, mode="nearest")
-            inside = inside[:, :, max(0, first) - begin * self.enlarge:min(height, last + 1) - begin * self.enlarge]
-        else:
-            inside = x[:, :, begin:end]
-        return super().forward(F.pad(inside, (reach, reach, above, below), mode="reflect"))
+    def tiles(self, size):
+        """The tiles of a picture of size (height, width); the whole is one where nothing is tiled."""
+        if self.tile is None:
+            return [Tile((0, 0, *size), (0, 0, *size))]
+        return tiles_of(size, self.tile, halo_of(self.trunk), max(self.trunk.stride(tap) for tap in self.trunk.taps))
+
+    def core(self, features, tile):
+        """The core's own positions of a crop's features {tap: (1, C, h, w)}."""
+        if self.tile is None:
+            return features
+        return {tap: each[..., *in_features(tile, self.trunk.stride(tap))] for tap, each in features.items()}
+
+    def part(self, whole, tap, tile):
+        """The core's positions of something that covers the whole picture at a tap, (1, C, h, w); a number stays one."""
+        if self.tile is None or not torch.is_tensor(whole):
+            return whole
+        return whole[..., *in_features(tile._replace(crop=(0, 0)), self.trunk.stride(tap))]
+
+    # ---- targets --------------------------------------------------------------------------------------------------------------------
+
+    def content_targets(self, content):
+        """{tap: features (1, C, h, w)} of the whole content picture; remembers the taps' sizes in self.grids."""
+        found, self.grids = {}, {}
+        for tile in self.tiles(self.size):
+            features = self.core(self.trunk(cut(content, tile.crop)), tile)
+            for tap, core in features.items():
+                self.grids[tap] = tuple(core.shape[2:]) if self.tile is None else tuple(side // self.trunk.stride(tap) for side in self.size)
+                if tap in self.settings.content_taps:
+                    whole = found.setdefault(tap, losses.exact(core.new_empty(1, core.shape[1], *self.grids[tap])))
+                    self.part(whole, tap, tile).copy_(core)
+        return {tap: found[tap] for tap in self.settings.content_taps}
+
+    def style_targets(self, style):
+        """{tap: Gram per position (1, C, C)} of a style picture."""
+        totals, positions = {}, {}
+        for tile in self.tiles(tuple(style.shape[2:])):
+            core = self.core(self.trunk(cut(style, tile.crop)), tile)
+            for tap in self.settings.style_taps:
+                totals[tap] = totals.get(tap, 0) + losses.gram(core[tap], share=1.0).double()
+                positions[tap] = positions.get(tap, 0) + core[tap][0, 0].numel()
+        return {tap: (total / positions[tap]).to(losses.exact(core[tap]).dtype) for tap, total in totals.items()}
+
+    def shares(self, mask):
+        """Region.shares of a mask (1, 1, H, W), or of none."""
+        found = {}
+        for tap in self.settings.style_taps:
+            height, width = self.grids[tap]
+            found[tap] = 1 / (height * width)
+            if mask is not None:
+                small = F.interpolate(mask, (height, width), mode="area")
+                found[tap] = small / small.sum().clamp(min=1e-12)
+        return found
+
+    # ---- the terms ------------------------------------------------------------------------------------------------------------------
+
+    def grams(self, features, tile):
+        """Per region {tap: the Gram of these core features, (1, C, C)}; over all tiles they add up to the picture's."""
+        return [{tap: losses.gram(features[tap], self.part(share, tap, tile)) for tap, share in region.shares.items()} for region in self.regions]
+
+    def style_term(self, grams):
+        """style * S of the picture's Grams, per region."""
+        total = 0
+        for region, factors, gram in zip(self.regions, self.factors, grams):
+            for tap, target in region.grams.items():
+                total = total + region.weight * factors.style[tap] * losses.square_distance(gram[tap], target).sum()
+        return self.settings.style * total
+
+    def content_term(self, features, tile):
+        """content * C of core features."""
+        total = 0
+        for tap, target in self.content.items():
+            total = total + self.factors[0].content[tap] * losses.square_distance(losses.exact(features[tap]), self.part(target, tap, tile)).sum()
+        return self.settings.content * total
+
+    def terms(self, picture):
+        """{content, style, tv}: the weighted terms of the whole picture at once, differentiable. Without tv where it weighs nothing."""
+        whole = Tile((0, 0, *self.size), (0, 0, *self.size))
+        features = self.trunk(picture)
+        terms = {"content": self.content_term(features, whole), "style": self.style_term(self.grams(features, whole))}
+        return terms | ({"tv": self.settings.tv * losses.tv(picture).sum()} if self.settings.tv else {})
+
+    def gradient(self, picture):
+        """({name: weighted term}, the gradient with respect to the picture, (1, 3, H, W)); nothing else is changed."""
+        if self.tile is not None:
+            return self.tiled_gradient(picture.detach())
+        picture = picture.detach().requires_grad_()
+        with torch.enable_grad():
+            terms = self.terms(picture)
+            slope, = torch.autograd.grad(sum(terms.values()), picture)
+        return {name: term.detach() for name, term in terms.items()}, slope
+
+    @torch.enable_grad()
+    def tiled_gradient(self, picture):
+        """gradient() in the memory of one tile: two passes forward, one back."""
+        tiles, content = self.tiles(self.size), torch.zeros((), dtype=torch.float64)
+        grams = self.whole_grams(picture, tiles)
+        style = self.style_term(grams)
+        style.backward()                                                                    # dL/dG into each Gram's .grad
+        slope = torch.zeros_like(picture)
+        for tile in tiles:
+            crop = cut(picture, tile.crop).clone().requires_grad_()
+            features = self.core(self.trunk(crop), tile)
+            term = self.content_term(features, tile)
+            content += term.item()
+            for region, whole in zip(self.grams(features, tile), grams):
+                term = term + sum((part * whole[tap].grad).sum() for tap, part in region.items())
+            cut(slope, tile.crop).add_(torch.autograd.grad(term, crop)[0])
+        terms = {"content": content.to(style), "style": style.detach()}
+        if self.settings.tv:
+            picture.requires_grad_()
+            tv = self.settings.tv * losses.tv(picture).sum()
+            slope, terms["tv"] = slope + torch.autograd.grad(tv, picture)[0], tv.detach()
+        return terms, slope
+
+    @torch.no_grad()
+    def whole_grams(self, picture, tiles):
+        """grams() of the whole picture, added up over tiles in float64; leaves that wait for a gradient."""
+        totals = [{tap: 0 for tap in region.shares} for region in self.regions]
+        for tile in tiles:
+            features = self.core(self.trunk(cut(picture, tile.crop)), tile)
+            for total, parts in zip(totals, self.grams(features, tile)):
+                for tap, part in parts.items():
+                    total[tap] = total[tap] + part.double()
+        return [{tap: gram.to(region.grams[tap].dtype).requires_grad_() for tap, gram in total.items()}
+                for total, region in zip(totals, self.regions)]
 
 
-class InstanceNorm(torch.autograd.Function):
-    """(x - mu) / sigma * gamma + beta with mu, sigma of each picture and channel: x (N, C, H, W), gamma and beta (N, C).
-
-    By hand because autograd's own chain of operations takes three times as long on a CPU, which was a third of the time of a training.
-    """
-
-    @staticmethod
-    def forward(ctx, x, gamma, beta, eps):
-        centred = x - x.mean(dim=(2, 3), keepdim=True)
-        inverse = torch.rsqrt(mean_square(centred) + eps)                              # 1 / sigma, biased, as the published networks have it
-        ctx.save_for_backward(centred, inverse, gamma)
-        return scaled(centred, gamma * inverse, beta)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        centred, inverse, gamma = ctx.saved_tensors
-        count = centred.shape[2] * centred.shape[3]
-        to_beta = gradient.sum(dim=(2, 3))
-        to_gamma = (gradient * centred).sum(dim=(2, 3)) * inverse
-        to_x = scaled(gradient, gamma * inverse, -gamma * inverse * to_beta / count)
-        to_x.addcmul_(centred, (-gamma * inverse.square() * to_gamma / count)[..., None, None])
-        return to_x, to_gamma, to_beta, None
-
-
-def mean_square(x):
-    """Mean of x^2 over the picture, (N, C), without a copy of a large x."""
-    rows = max(1, BAND // (4 * x[:, :, :1].numel()))
-    return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / (x.shape[2] * x.shape[3])
-
-
-def scaled(x, factor, shift):
-    """x * factor + shift; x (N, C, H, W), the others (N, C)."""
-    return torch.addcmul(shift[..., None, None], x, factor[..., None, None])
-
-
-class ConditionalNorm(nn.Module):
-    """z = gamma_s (x - mu) / sigma + beta_s: mu and sigma of each picture and channel, gamma and beta of each style s (Dumoulin et al. 2017)."""
-
-    def __init__(self, channels, styles, eps=1e-5):
-        super().__init__()
-        self.gamma, self.beta, self.eps = nn.Parameter(torch.ones(styles, channels)), nn.Parameter(torch.zeros(styles, channels)), eps
-
-    def forward(self, x, mix):
-        gamma, beta = mix @ self.gamma, mix @ self.beta                                # (N, C)
-        if torch.is_grad_enabled():
-            return InstanceNorm.apply(x, gamma, beta, self.eps)
-        x -= x.mean(dim=(2, 3), keepdim=True)                                          # in place: of a large picture one copy is enough
-        x *= (gamma * torch.rsqrt(mean_square(x) + self.eps))[..., None, None]
-        return x.add_(beta[..., None, None])
-
-
-class Layer(nn.Module):
-    """Convolution and normalisation."""
-
-    def __init__(self, channels, outputs, kernel, styles, stride=1, enlarge=1):
-        super().__init__()
-        self.convolution = Convolution(channels, outputs, kernel, stride, enlarge)
-        self.norm = ConditionalNorm(outputs, styles)
-
-    def forward(self, x, mix):
-        return self.norm(self.convolution(x), mix)
-
-
-class Residual(nn.Module):
-    """x + two layers, the first with ReLU."""
-
-    def __init__(self, channels, styles):
-        super().__init__()
-        self.first, self.second = Layer(channels, channels, 3, styles), Layer(channels, channels, 3, styles)
-
-    def forward(self, x, mix):
-        return x + self.second(F.relu(self.first(x, mix), inplace=True), mix)
+def cut(picture, box):
+    """The part of (..., H, W) inside box = (top, left, bottom, right): a view."""
+    return picture[..., box[0]:box[2], box[1]:box[3]]

@@ -15,13 +15,14 @@ import time
 
 import torch
 
-from cases.vgg19_style import fast, own
 from cases.vgg19_style.data import Work, fitted_size, pictures_at, read_on_white, resized, works
-from cases.vgg19_style.judge import METRICS, judged, judges, show
-from common.errors import UserError, listed, start
-from common.images import to_bytes, write_image
-from common.progress import watch
-from common.run import Run
+from cases.vgg19_style.evaluate import METRICS, judged, judges, show
+from cases.vgg19_style.extras import own_pictures
+from cases.vgg19_style.fast import train
+from common.base.errors import UserError, listed, start
+from common.base.progress import watch
+from common.data.images import to_bytes, write_image
+from common.experiment.run import Run
 
 SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with mode=fast also the name of one of the network's styles")}
 
@@ -29,13 +30,13 @@ SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pic
 def main(argv=None):
     run = Run("vgg19_style", "test", argv, SHORTHANDS)
     if run.config.mode == "fast":
-        network, weights = fast.load(run)
-        return own.in_one_pass(run, network, weights) if run.options.input else judge_network(run, network, weights)
+        network, weights = train.load(run)
+        return own_pictures.in_one_pass(run, network, weights) if run.options.input else judge_network(run, network, weights)
     if run.config.mode == "distill":
         raise UserError("nothing to test with mode=distill: mode=optimise or mode=fast was expected: tests/test_vgg19_style_small.py measures the "
                         "network `small`; to paint with it: network=small")
     if run.options.input:
-        return own.optimised(run)
+        return own_pictures.optimised(run)
     return judge_pictures(run, run.weights())
 
 
@@ -56,7 +57,7 @@ def judge_pictures(run, weights):
 def judge_network(run, network, weights):
     """Every content, painted in one pass in every style of the network that has a picture of its name in data.style, by every judge."""
     cfg = run.config
-    styles = fast.chosen_styles(network, cfg.test.style)
+    styles = train.chosen_styles(network, cfg.test.style)
     files = {path.stem: path for path in (map(Path, cfg.data.styles) if cfg.data.styles else pictures_at(cfg.data.style, "data.style"))}
     found = [Work(f"{content.stem}__{style}__fast", content, [files[style]], [1.0], [])
              for content in pictures_at(cfg.data.content, "data.content") for style in styles if style in files]
@@ -67,7 +68,7 @@ def judge_network(run, network, weights):
     def paint(work):
         content8 = read_on_white(work.content)
         content = resized(content8, fitted_size(content8.shape, cfg.data.size))[0]
-        picture = fast.stylise(network, content.to(run.device), styles[work.styles[0].stem])
+        picture = train.stylise(network, content.to(run.device), styles[work.styles[0].stem])
         return torch.from_numpy(to_bytes(picture.cpu())).permute(2, 0, 1)
     return finish(run, weights, judges(run), found, paint)
 

@@ -1,7 +1,7 @@
 """Exact tiles: the loss depends on features through Grams and sums over positions alone, so its gradient splits (see objective.py)."""
 from typing import NamedTuple
 
-from common.errors import UserError
+from common.base.errors import UserError
 
 BUDGET = 1.0e9                          # bytes that one step's activations may take before `auto` tiles
 PER_VALUE = 10.0                        # bytes per feature value of a step, measured: the value, what its ReLU and its gradient need

@@ -15,13 +15,13 @@ if __name__ == "__main__":
 import time
 
 from cases.vgg19_style.data import Turns, largest_size, works
-from cases.vgg19_style.distill import distill
-from cases.vgg19_style.fast import train_fast
-from cases.vgg19_style.optimise import Painter, feature_network, prepared
-from common.errors import start
-from common.images import write_image
-from common.progress import duration
-from common.run import Run
+from cases.vgg19_style.extras.distill import distill
+from cases.vgg19_style.fast.train import train_fast
+from cases.vgg19_style.painter import Painter, feature_network, prepared
+from common.base.errors import start
+from common.base.progress import duration
+from common.data.images import write_image
+from common.experiment.run import Run
 
 LONG = 120                              # seconds of work from which an estimate is printed first
 

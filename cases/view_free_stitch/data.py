@@ -1,8 +1,8 @@
 """Which photographs train and which choose the weights; what is tested on."""
 from pathlib import Path
 
-from common.homography_pairs import HomographyPairs, RealPairs, drawn_pairs, read_pairs
-from common.images import list_images
+from common.data.images import list_images
+from common.stitching.pairs import HomographyPairs, RealPairs, drawn_pairs, read_pairs
 
 HELD = 10                          # every tenth photograph in name order is never trained on
 

@@ -13,20 +13,21 @@ import numpy as np
 import torch
 from matplotlib.patches import Polygon
 
-from cases.view_free_stitch.captions import CAPTIONS
+from cases.view_free_stitch.baselines import AT, ROWS
 from cases.view_free_stitch.data import evaluation_pairs
-from cases.view_free_stitch.methods import ROWS, network_estimate
+from cases.view_free_stitch.drawing.captions import CAPTIONS
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
-from cases.view_free_stitch.test import AT, tensor
-from common import figures
-from common.errors import start
-from common.geometry import corners, homography_from_offsets, offsets_from_homography, transform
-from common.homography_nets import COARSE, NEAR, SURE, centres
-from common.homography_pairs import CORNER, RealPairs, drawn_pairs, squashed
-from common.images import list_images, to_bytes
-from common.refine import residual, scored
-from common.run import Run
-from common.samples import build
+from cases.view_free_stitch.test import tensor
+from common.base.errors import start
+from common.data.images import list_images, to_bytes
+from common.data.samples import build
+from common.experiment import figures
+from common.experiment.run import Run
+from common.stitching.estimators import network_estimate
+from common.stitching.geometry import corners, homography_from_offsets, offsets_from_homography, transform
+from common.stitching.network import COARSE, NEAR, SURE, centres
+from common.stitching.pairs import CORNER, RealPairs, drawn_pairs, squashed
+from common.stitching.refine import residual, scored
 
 
 def main(argv=None):

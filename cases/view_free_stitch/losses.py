@@ -2,11 +2,11 @@
 import torch
 import torch.nn.functional as F
 
-from common.geometry import homography_from_offsets, transform
-from common.homography_nets import COARSE, FINE, SIDE, centres, fine_places
-
+from common.stitching.geometry import homography_from_offsets, transform
+from common.stitching.network import COARSE, FINE, SIDE, centres, fine_places
 
 # ---- stage 1 ----
+
 
 def offset_squares(offsets, true):
     """Mean over batch and the eight numbers of (f - f*)^2, pixels squared (paper)."""

@@ -1,6 +1,6 @@
 """The view-free stitching network (Nie et al. 2020): homography, structure stitching, content revision. Networks and nothing else.
 
-Pictures are (N, 3, 128, 128) in [0, 1]; conventions of homographies and offsets: common/geometry.py. One interface for both architectures:
+Pictures are (N, 3, 128, 128) in [0, 1]; conventions of homographies and offsets: common/stitching/geometry.py. One interface for both architectures:
 
     model = ViewFreeStitch(arch="small")
     prediction = model(a, b)                     # prediction.offsets (N, 8), pixels
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.geometry import STRICT, homography_from_offsets, warp
-from common.homography_nets import Features, Prediction, SmallHomography, UNet, cost_volume, unit_length
+from common.stitching.geometry import STRICT, homography_from_offsets, warp
+from common.stitching.network import Features, Prediction, SmallHomography, UNet, cost_volume, unit_length
 
 SIDE = 128
 CANVAS, MARGIN = 304, 88          # the canvas holds every case of the generator; A begins at (MARGIN, MARGIN)

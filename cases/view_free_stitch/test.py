@@ -14,21 +14,20 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 
+from cases.view_free_stitch.baselines import AT, ROWS, answers, network_blend
 from cases.view_free_stitch.data import evaluation_pairs
 from cases.view_free_stitch.losses import jittered
-from cases.view_free_stitch.methods import ROWS, answers, network_blend
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
-from common.errors import UserError, start
-from common.estimators import estimator, stitch_own
-from common.geometry import corners, offsets_from_homography, refusal, transform, warp
-from common.homography_pairs import RealPairs, overlap_class
-from common.images import to_bytes, write_image
-from common.progress import watch
-from common.run import Run
-from common.warp_metrics import psnr_overlap, psnr_where, seam_step, ssim_overlap
+from common.base.errors import UserError, start
+from common.base.progress import watch
+from common.data.images import to_bytes, write_image
+from common.experiment.run import Run
+from common.stitching.estimators import estimator, stitch_own
+from common.stitching.geometry import corners, offsets_from_homography, refusal, transform, warp
+from common.stitching.pairs import RealPairs, overlap_class
+from common.stitching.quality import psnr_overlap, psnr_where, seam_step, ssim_overlap
 
 WORST = 100.0                      # pixels; no estimate, an impossible one and anything above count as this
-AT = ["network", "refined", "jittered"]                          # the homographies that the revision rows stand on
 REVISION = [f"{method}/{at}" for at in AT for method in ("average", "a_over_b", "revised")]
 
 

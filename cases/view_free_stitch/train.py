@@ -17,9 +17,9 @@ import torch
 from cases.view_free_stitch.data import training_pairs, validation_pairs
 from cases.view_free_stitch.losses import content, homography_terms, jittered, whole_canvas
 from cases.view_free_stitch.model import CANVAS, MARGIN, SIDE, ViewFreeStitch
-from common.errors import UserError, start
-from common.run import Run, bare
-from common.training import falls_at, moving_average, warmup_cosine
+from common.base.errors import UserError, start
+from common.experiment.run import Run, bare
+from common.experiment.schedules import falls_at, moving_average, warmup_cosine
 
 
 def main(argv=None):

@@ -1,0 +1,147 @@
+"""Speed and memory of KinD beside a straightforward implementation of its layers: python cases/kind/benchmark.py
+
+The straightforward side is the table of layers as one would write it down: NCHW, conv2d, leaky_relu, max_pool2d, conv_transpose2d, cat.
+Same threads, same weights, float32, inference mode. bfloat16 stands beside it.
+"""
+import json
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+
+from cases.kind import enhance
+from cases.kind.data import StretchedPairs
+from cases.kind.model import KinD
+from common.data.samples import build
+from common.experiment import timing
+from common.experiment.device import autocast, environment, set_threads
+from common.experiment.sampling import Places, as_worker
+
+SIZE = (400, 600)
+RATIO = 4.0
+
+
+def straightforward(state, low):
+    """KinD's answer at RATIO from its state_dict, layer by layer."""
+    def convolve(name, x):
+        weight = state[f"{name}.weight"]
+        return F.conv2d(x, weight, state[f"{name}.bias"], padding=weight.shape[-1] // 2)
+
+    def active(name, x):
+        return F.leaky_relu(convolve(name, x), 0.2)
+
+    def raised(name, x, skip):
+        x = F.conv_transpose2d(x, state[f"{name}.weight"], stride=2)
+        return torch.cat([x[:, :, :skip.shape[2], :skip.shape[3]], skip], dim=1)
+
+    def half(x):
+        return F.max_pool2d(x, 2, ceil_mode=True)
+    stretched = (low - low.min()) / torch.clamp(low.max() - low.min(), min=0.001)
+    d = "decomposition."
+    a = active(d + "g_conv1_1", stretched)
+    b = active(d + "g_conv2_1", half(a))
+    c = active(d + "g_conv3_1", half(b))
+    e = active(d + "g_conv8_1", raised(d + "g_up_1", c, b))
+    e = active(d + "g_conv9_1", raised(d + "g_up_2", e, a))
+    reflectance = torch.sigmoid(convolve(d + "g_conv10", e))
+    illumination = torch.sigmoid(convolve(d + "l_conv1_4", torch.cat([active(d + "l_conv1_2", a), e], dim=1)))
+    r, x, skips = "restoration.", torch.cat([reflectance, illumination], dim=1), []
+    for level in (1, 2, 3, 4, 5):
+        x = active(f"{r}de_conv{level}_2", active(f"{r}de_conv{level}_1", x))
+        if level < 5:
+            skips.append(x)
+            x = half(x)
+    for level in (6, 7, 8, 9):
+        x = raised(f"{r}up_{level}", x, skips.pop())
+        x = active(f"{r}de_conv{level}_2", active(f"{r}de_conv{level}_1", x))
+    restored = torch.sigmoid(convolve(r + "de_conv10", x))
+    y = torch.cat([illumination, torch.full_like(illumination, RATIO)], dim=1)
+    for number in (1, 2, 3, 4):
+        y = active(f"adjustment.en_conv_{number}", y)
+    return restored * torch.sigmoid(y)
+
+
+def drawn():
+    """A KinD with drawn weights; speed does not depend on their values."""
+    torch.manual_seed(0)
+    return KinD().eval()
+
+
+def inference():
+    """Seconds, pictures per second and ratio on one 400 x 600 picture."""
+    model = drawn()
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model = model.to(memory_format=torch.channels_last)
+    low = torch.rand(1, 3, *SIZE) / 4
+
+    def half_precision():
+        with autocast(low.device, "bf16"):
+            return model(low, RATIO)
+    with torch.inference_mode():
+        ours = model(low, RATIO)
+        difference = (straightforward(state, low) - ours).abs().max().item()
+        assert difference <= 1e-4, f"the two sides differ by {difference}"
+        sides = {"straightforward": lambda: straightforward(state, low), "kind": lambda: model(low, RATIO), "kind_bf16": half_precision}
+        seconds = timing.in_turns(sides)
+        rough = (half_precision().float() - ours).abs().max().item()
+    return {"seconds": seconds, "pictures_per_second": {name: 1 / value for name, value in seconds.items()},
+            "times_faster": seconds["straightforward"] / seconds["kind"], "times_faster_bf16": seconds["straightforward"] / seconds["kind_bf16"],
+            "largest_difference": difference, "largest_difference_bf16": rough}
+
+
+def tiling():
+    """1501 x 1103 pixels in tiles and whole: largest difference in the result."""
+    model, low = drawn().to(memory_format=torch.channels_last), torch.rand(3, 1103, 1501) / 4
+    with torch.inference_mode():
+        whole, parts = (enhance.decompose(model, low, tile) for tile in (4096, 640))
+        ratio = enhance.guess(model, whole)
+        outputs = [enhance.restore(model, maps, tile) * enhance.adjust(model, maps, ratio, tile) for maps, tile in ((whole, 4096), (parts, 640))]
+    difference = (outputs[0] - outputs[1]).abs().max().item()
+    assert difference <= 1 / 255, f"tiles differ by {difference}"
+    return {"largest_difference_in_tiles": difference}
+
+
+def loading(steps=40, batch=4):
+    """Batches per second of the training loader on the sample data, by number of workers."""
+    pairs = StretchedPairs(build("LOL"), "our485", patch=128, turns=True)
+
+    def run(workers):
+        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers, worker_init_fn=as_worker):
+            pass
+    seconds = timing.in_turns({f"{workers} workers": lambda workers=workers: run(workers) for workers in (0, 1, 2)}, turns=3)
+    return {name: steps / value for name, value in seconds.items()}
+
+
+def memory():
+    """Peak MiB of a fresh process that brightens a 4000 x 3000 picture in tiles, and of one that only imports."""
+    tiled = """
+import torch
+from cases.kind import enhance
+from cases.kind.model import KinD
+from common.experiment.settings import Settings
+settings = Settings(tile=640, hot_pixels=0.0, ratio=None, fusion=False)
+with torch.inference_mode():
+    enhance.enhance(KinD().eval().to(memory_format=torch.channels_last), torch.rand(3, 3000, 4000) / 4, settings)"""
+    return {"4000x3000 in tiles": timing.peak_memory_mb(tiled), "imports alone": timing.peak_memory_mb("import cases.kind.enhance")}
+
+
+def main():
+    set_threads()
+    numbers = {"environment": environment(torch.device("cpu"))}
+    parts = {"inference": inference, "tiling": tiling, "loader_batches_per_second": loading, "peak_memory_mb": memory}
+    for part, measure in parts.items():
+        print(f"measuring {part} ...", flush=True)
+        numbers[part] = measure()
+        print(json.dumps(numbers[part], indent=2), flush=True)
+    print(f"KinD is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, largest difference "
+          f"{numbers['inference']['largest_difference']:.1e}")
+    timing.save("kind", numbers)
+
+
+if __name__ == "__main__":
+    main() if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)

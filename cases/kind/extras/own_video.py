@@ -1,0 +1,78 @@
+"""Videos frame by frame, without flicker: stretch bounds and light ratio are held steady within a shot, and so is the brightness."""
+import cv2
+import numpy as np
+import torch
+
+from cases.kind import enhance
+from common.base.errors import UserError
+from common.base.progress import watch
+from common.data.images import to_bytes
+from common.data.video import SUFFIXES, frames_of, open_film, writing  # noqa: F401  SUFFIXES belongs to what this module offers
+from common.lowlight.evaluation import tensor
+
+KEPT = 0.95                                                     # share of the running average that stays at each frame
+CUT = 0.3                                                       # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
+
+
+class Steady:
+    """Running averages of what would flicker: stretch bounds and ln ratio; begun anew at every cut. Its answers do not jump more than the input.
+
+    brighten(frame) maps uint8 (h, w, 3) to the same. shots: how many were seen.
+    """
+
+    def __init__(self, model, settings):
+        self.model, self.settings, self.shots = model, settings, 0
+        self.thumbnail = self.bounds = self.log_ratio = self.level_in = self.level_out = None
+
+    def brighten(self, frame):
+        thumbnail = cv2.resize(frame, (32, 18), interpolation=cv2.INTER_AREA).astype(np.float64)
+        if self.thumbnail is None or np.abs(thumbnail - self.thumbnail).sum() > CUT * max(1.0, (thumbnail + self.thumbnail).sum()):
+            self.bounds = self.log_ratio = self.level_in = self.level_out = None
+            self.shots += 1
+        self.thumbnail = thumbnail
+        picture = tensor(frame)[0]
+        self.bounds = averaged(self.bounds, enhance.whole_bounds(picture[None], self.settings.hot_pixels))
+        maps = enhance.decompose(self.model, picture, self.settings.tile, bounds=self.bounds)
+        self.log_ratio = averaged(self.log_ratio, np.log(self.settings.ratio or enhance.guess(self.model, maps)))
+        output = enhance.restore(self.model, maps, self.settings.tile) * enhance.adjust(self.model, maps, float(np.exp(self.log_ratio)), self.settings.tile)
+        if self.settings.fusion:
+            output = enhance.fuse(output, maps)
+        return self.limited(frame, output[0])
+
+    def limited(self, frame, output):
+        """The 8-bit answer, scaled where its mean level would jump, relative to the frame before, by more than the input's."""
+        level_in, bright = frame.mean(), to_bytes(output)
+        if self.level_in and self.level_out:
+            allowed = abs(level_in / self.level_in - 1)
+            for _ in range(4):                                  # clipping and rounding take a little of each correction
+                change = bright.mean() / self.level_out - 1
+                if abs(change) <= allowed + 1e-4:
+                    break
+                wanted = self.level_out * (1 + float(np.clip(change, -allowed, allowed)))
+                output = output * (wanted / max(bright.mean(), 1e-6))
+                bright = to_bytes(output)
+        self.level_in, self.level_out = level_in, bright.mean()
+        return bright
+
+
+def averaged(before, now):
+    """The running average; the first value of a shot as it is."""
+    return now if before is None else KEPT * before + (1 - KEPT) * now
+
+
+@torch.inference_mode()
+def enhance_video(run, model, path):
+    """Brighten a video file into --output, else into results/; sound is not carried over. The file appears when it is whole."""
+    film = open_film(path)
+    target = run.output_path(path, path.stem) or run.folder / "video" / path.name
+    steady, levels = Steady(model, run.config.test), []
+    with writing(target, film.rate, film.size) as write:
+        for frame in watch(frames_of(film), f"brightening {path.name}", film.count or 1):
+            bright = steady.brighten(frame)
+            write(bright)
+            levels.append((frame.mean(), bright.mean()))
+        if not levels:
+            raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
+    run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {np.mean(levels, axis=0)[0]:.1f} to {np.mean(levels, axis=0)[1]:.1f}; "
+            f"no sound; {target}")
+    return levels

@@ -1,0 +1,121 @@
+"""Pictures from elsewhere: the data sets without references that papers show, what can be said of them, and contact sheets."""
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cases.kind import enhance
+from common.base.errors import UserError
+from common.base.progress import watch
+from common.data.images import list_images, picture_files, read_bytes, to_bytes, write_image
+from common.experiment.results import write_csv
+from common.lowlight.evaluation import INPUT, NO_REFERENCE, niqe_parameters, no_reference, of_input, tensor
+
+SETS = ("VV", "MEF", "DICM", "LIME", "NPE")                     # the course names the first three
+ROWS = ["identity", "gt_free"]
+CELL, MARGIN, NAME = 300, 6, 18                                 # pixels of a contact sheet
+
+
+def cross_dataset(run, model, weights):
+    """Every data set below test.unpaired: entropy, NIQE where its file is given, LOE and others, by set; sets that are not there are named."""
+    root = Path(run.config.test.unpaired)
+    groups = found_sets(root)
+    parameters = niqe_parameters(run)
+    numbers = NO_REFERENCE + (["niqe"] if parameters else [])
+    pictures = {f"{name}/{path.stem}": path for name, paths in groups.items() for path in paths}
+    data = [[item, path.stat().st_size] for item, path in pictures.items()]
+    results = run.results("cross-dataset", weights, data, rows=ROWS, classings=["dataset"], metrics=numbers + INPUT + ["light_ratio"])
+    for item, path in watch(list(pictures.items()), "brightening"):
+        if results.has(item):
+            continue
+        try:
+            low = read_bytes(path)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        output, ratio = enhance.enhance(model, tensor(low)[0], run.config.test)
+        bright = to_bytes(output)
+        kept = results.image_path(item, "gt_free")
+        write_image(kept, output)
+        results.add(item, {"identity": (no_reference(low, low, parameters) | of_input(low), None),
+                           "gt_free": (no_reference(bright, low, parameters) | {"light_ratio": ratio}, kept)},
+                    classes={"dataset": item.split("/")[0]})
+    content = results.finish(list(pictures))
+    contact_sheet(run, results, [], files=pictures, row="gt_free")
+    tell(run, results, content, groups, numbers)
+    run.record("test/cross-dataset", paths=run.machine(), weights=str(weights.path),
+               inputs={item: str(path) for item, path in pictures.items()})
+    return results.expect_no_failures()
+
+
+def found_sets(root):
+    """{set: pictures} below a folder: one folder per set, or files called `SET_...` side by side; other names form sets of their own."""
+    if not root.is_dir():
+        return {}
+    groups = {}
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if pictures := list_images(folder):
+            groups[folder.name] = pictures
+    for path in list_images(root):
+        match = re.match(r"([A-Za-z]+)[_-]", path.name)
+        groups.setdefault(match[1] if match else root.name, []).append(path)
+    return groups
+
+
+def tell(run, results, content, groups, numbers):
+    """The table by set, on the terminal and as table.csv; sets without data say how to run them."""
+    lines = []
+    for name in [*SETS, *(name for name in groups if name not in SETS)]:
+        for row in ROWS:
+            values = content.get(row, {}).get("by", {}).get("dataset", {}).get(name)
+            if values:
+                cells = [f"{values[number]:.6f}" if values.get(number) is not None else "" for number in numbers]
+                lines.append([name, row, values["count"], *cells, "ok"])
+        if name not in groups:
+            lines.append([name, "", 0, *[""] * len(numbers), f"not run: put its pictures into the folder {name} below test.unpaired"])
+    header = ["dataset", "row", "count", *numbers, "status"]
+    write_csv(results.final / "table.csv", header, lines)
+    results.enter()
+    run.say("  ".join(f"{word:>11s}" for word in header[:-1]))
+    for line in lines:
+        cells = [f"{float(cell):.2f}" if place > 2 and cell else str(cell) for place, cell in enumerate(line[:-1])]
+        run.say("  ".join(f"{cell:>11s}" for cell in cells) + ("" if line[-1] == "ok" else f"  {line[-1]}"))
+    run.say("gt_free; LOE: nearest pixels at 50 along the short side, mean number of pixels whose order changed (common/metrics/pictures.py); "
+            f"results: {results.final}")
+
+
+# ---- contact sheets -----------------------------------------------------------------------------------------------------------------
+
+def contact_sheet(run, results, inputs, files=None, row="network"):
+    """contact_sheet.png in the results' folder: every picture before and after, side by side, two pairs to a line."""
+    if files is None:
+        files = dict(zip(*reversed(picture_files(inputs))))
+    done = {line["item"]: line["image"] for line in results.lines if line["row"] == row and line["status"] == "ok"}
+    cells = []
+    for item in done:
+        after = results.final / done[item] if done[item] else run.output_path(files[item], item)
+        before, after = read_bytes(files[item]), read_bytes(after)
+        cells.append(cell(before, after, item))
+    if not cells:
+        return
+    if len(cells) % 2:
+        cells.append(np.full_like(cells[0], 255))
+    sheet = np.vstack([np.hstack(cells[place:place + 2]) for place in range(0, len(cells), 2)])
+    write_image(results.final / "contact_sheet.png", tensor(sheet)[0])
+    results.enter()
+    run.say(f"all of them side by side: {results.final / 'contact_sheet.png'}")
+
+
+def cell(before, after, name):
+    """One pair of a contact sheet: both pictures in squares of CELL pixels, their name below; uint8 (CELL + NAME + margins, 2 CELL + margins, 3)."""
+    canvas = np.full((CELL + NAME + MARGIN, 2 * (CELL + MARGIN) + MARGIN, 3), 255, np.uint8)
+    for place, picture in enumerate((before, after)):
+        scale = CELL / max(picture.shape[:2])
+        width, height = (max(1, round(side * scale)) for side in picture.shape[1::-1])
+        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+        top, left = MARGIN + (CELL - height) // 2, MARGIN + place * (CELL + MARGIN) + (CELL - width) // 2
+        canvas[top:top + height, left:left + width] = small[:canvas.shape[0] - top]
+    shown = name if name.isascii() else name.encode("ascii", "replace").decode()       # OpenCV's letters are ASCII
+    cv2.putText(canvas, shown[:60], (MARGIN, CELL + MARGIN + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
+    return canvas

@@ -1,0 +1,1 @@
+"""What the tracker is held against."""

@@ -1,0 +1,99 @@
+"""Every tracker that a test compares, under one name each: a function of a Sequence that gives (boxes (N, 4), seconds).
+
+siamfc, and with other settings original and rotation; static and untrained are the floors; klt and mosse the ancestors; the others are OpenCV's.
+"""
+import time
+
+import numpy as np
+import torch
+
+from cases.siamfc.baselines import opencv
+from cases.siamfc.baselines.classical import KLT, MOSSE, Static
+from cases.siamfc.model import EXEMPLAR, SEARCH, SiamFC
+from cases.siamfc.tracker import Confidence, SiamFCTracker
+from common.base.errors import UserError
+from common.data.images import read_bytes
+from common.data.samples import photograph
+
+VARIANTS = {"siamfc": {}, "original": {"flavour": "original"}, "rotation": {"rotation": 22.5}}
+ANCESTORS = {"klt": KLT, "mosse": MOSSE, "static": Static}
+
+
+def tracker_of(network, cfg, device, **changes):
+    """A SiamFCTracker with the settings of the section `tracker`, some of them changed. A changed flavour replaces all that is its own."""
+    settings = dict(cfg.tracker)
+    if "flavour" in changes:
+        settings |= dict.fromkeys(("scales", "box_centre", "crop", "resize", "peak", "bias", "limits"))
+    confidence = Confidence(*settings.pop("confidence"))
+    return SiamFCTracker(network, device=device, confidence=confidence, **(settings | changes))
+
+
+def chosen(run, network):
+    """{row: function of a Sequence} of the trackers that test.trackers names and this machine has; the others are said."""
+    cfg, found = run.config, {}
+    for name in cfg.test.trackers:
+        if name in opencv.NAMES:
+            why = opencv.missing(name)
+            if why:
+                run.say(f"the row {name} is left out: {why}")
+                continue
+            found[name] = apart(name)
+        elif name in ANCESTORS:
+            found[name] = following(ANCESTORS[name])
+        elif name == "untrained":
+            found[name] = following(lambda: tracker_of(untrained(network.backbone, cfg.seed), cfg, run.device))
+        else:
+            found[name] = following(lambda name=name: tracker_of(network, cfg, run.device, **VARIANTS[name]))
+    if not found:
+        raise UserError(f"no tracker is left of test.trackers = {cfg.test.trackers}: expected one that this machine has: name siamfc, too")
+    return found
+
+
+def following(make):
+    """A function of a Sequence: a new tracker from make(), shown frame after frame. Reading the files is not in the time."""
+    def track(sequence):
+        tracker, boxes, seconds = make(), [sequence.boxes[0]], 0.0
+        for place, path in enumerate(sequence.frames):
+            image = read_bytes(path)
+            began = time.perf_counter()
+            if place == 0:
+                tracker.init(image, sequence.boxes[0])
+            else:
+                boxes.append(tracker.update(image))
+            seconds += time.perf_counter() - began
+        return np.array(boxes), seconds
+    return track
+
+
+def apart(name):
+    """The same for a tracker of OpenCV, in a process of its own."""
+    def track(sequence):
+        try:
+            return opencv.track_apart(name, sequence.frames, sequence.boxes[0])
+        except OSError as problem:
+            raise UserError(f"{problem}: the sequence {sequence.name}: whole frames were expected: look at it, or leave {name} out") from None
+    return track
+
+
+@torch.no_grad()
+def untrained(backbone, seed):
+    """A SiamFC of the widths of `backbone` that has learnt nothing: He-normal kernels drawn by seed, the statistics of batch norm from 64 crops of
+    photographs. Correlating random features finds what stayed the same, so this is a floor to beat and no joke."""
+    kept = torch.get_rng_state()
+    torch.manual_seed(seed)
+    network = SiamFC([next(stage.children()).out_channels for stage in backbone.children()])
+    torch.set_rng_state(kept)
+    rng, crops = np.random.default_rng(seed), {EXEMPLAR: [], SEARCH: []}
+    for name in ("astronaut.png", "rocket.jpg", "coffee.png", "chelsea.png"):
+        picture = photograph(name)
+        for side, kept_crops in crops.items():
+            for _ in range(8):
+                top, left = (int(rng.integers(size - side + 1)) for size in picture.shape[:2])
+                kept_crops.append(torch.from_numpy(picture[top:top + side, left:left + side].copy()).permute(2, 0, 1))
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None                             # a plain mean over the batches
+    network.train()
+    for pictures in crops.values():
+        network.backbone(torch.stack(pictures).float())
+    return network.eval()

@@ -1,0 +1,177 @@
+"""The figures of the results: strips of frames, success and precision, per sequence and attribute, response maps and confidence over time."""
+import cv2
+import numpy as np
+
+from cases.siamfc.drawing.boxes import colour, outline
+from cases.siamfc.model import SEARCH
+from common import metrics
+from common.data.images import read_bytes
+from common.experiment import figures
+
+
+def shade(row):
+    """A row's colour for lines, as matplotlib takes it."""
+    return tuple(value / 255 for value in colour(row))
+
+
+def draw_strips(folder, sequences, boxes, order, columns=6, most=5):
+    """Frames of the sequences from the easiest to the hardest, with the truth, KLT and SiamFC."""
+    grid, captions, names, table = [], [], [], []
+    for name in [order[place] for place in np.linspace(0, len(order) - 1, min(most, len(order))).astype(int)]:
+        sequence, line, below = sequences[name], [], []
+        overlap = metrics.box_iou(boxes["siamfc"][name], sequence.boxes)
+        for frame in np.linspace(1, len(sequence.boxes) - 1, columns).astype(int):
+            picture = read_bytes(sequence.frames[frame]).copy()
+            width = max(1, picture.shape[1] // 160)
+            outline(picture, sequence.boxes[frame], "truth", width + 2)
+            for row in [row for row in ("klt", "siamfc") if row in boxes]:
+                outline(picture, boxes[row][name][frame], row, width)
+            line.append(picture)
+            below.append(f"{frame + 1}: {overlap[frame]:.2f}")
+            table.append([name, frame + 1, f"{overlap[frame]:.6f}"])
+        grid.append(line)
+        captions.append(below)
+        names.append(name.replace("GOT-10k_", ""))
+    folder.save(figures.grid(grid, None, captions, names), "strips", ["sequence", "frame", "iou"], table, set=sequences.set_name)
+
+
+def curves_of(sequences, boxes):
+    """{row: (success (21,), precision (51,))}, means over sequences, of all frames whose truth is known."""
+    found = {}
+    for row, by_name in boxes.items():
+        success, precision = [], []
+        for name, tracked in by_name.items():
+            truth = sequences[name].boxes
+            there = np.isfinite(truth).all(axis=1)
+            tracked = np.vstack([truth[:1], tracked[1:]])[there]
+            success.append(metrics.success_curve(metrics.box_iou(tracked, truth[there])))
+            precision.append(metrics.precision_curve(metrics.centre_error(tracked, truth[there])))
+        found[row] = np.mean(success, axis=0), np.mean(precision, axis=0)
+    return found
+
+
+def draw_success(folder, sequences, boxes):
+    """Success over the overlap threshold, precision over the centre error."""
+    curves = curves_of(sequences, boxes)
+    figure, axes = figures.new_figure(height=3.6, columns=2)
+    for row, (success, precision) in sorted(curves.items(), key=lambda item: -item[1][0].mean()):
+        axes[0, 0].plot(metrics.OVERLAPS, success, color=shade(row), label=f"{row} [{metrics.success_auc(success):.3f}]")
+    for row, (success, precision) in sorted(curves.items(), key=lambda item: -item[1][1][20]):
+        axes[0, 1].plot(metrics.ERRORS, precision, color=shade(row), label=f"{row} [{precision[20]:.3f}]")
+    axes[0, 0].set_xlabel("overlap threshold")
+    axes[0, 0].set_ylabel("success: share of frames above it")
+    axes[0, 1].set_xlabel("centre error threshold (px)")
+    axes[0, 1].set_ylabel("precision: share of frames within it")
+    axes[0, 1].axvline(20, color="#999999", lw=0.8, ls=":")
+    for axis in axes[0]:
+        axis.set_ylim(0, 1.02)
+        axis.legend(frameon=False, fontsize=7)
+    rows = [[row, "success", f"{x:.2f}", f"{y:.6f}"] for row, (success, _) in curves.items() for x, y in zip(metrics.OVERLAPS, success)]
+    rows += [[row, "precision", str(x), f"{y:.6f}"] for row, (_, precision) in curves.items() for x, y in zip(metrics.ERRORS, precision)]
+    folder.save(figure, "success", ["row", "curve", "threshold", "share"], rows, set=sequences.set_name, count=len(next(iter(boxes.values()))))
+
+
+def number(text):
+    return None if text in ("", "nan") else float(text)
+
+
+def draw_items(folder, lines, sequences, most=24):
+    """AO per sequence and tracker."""
+    rows = list(dict.fromkeys(line["row"] for line in lines))
+    names = list(dict.fromkeys(line["item"] for line in lines))[:most]
+    values = {(line["item"], line["row"]): number(line["ao"]) for line in lines}
+    figure = figures.bars([name.replace("GOT-10k_", "") for name in names], {row: [values[name, row] for name in names] for row in rows}, "AO",
+                          rotation=30 if len(names) > 6 else 0, colours={row: shade(row) for row in rows})
+    folder.save(figure, "sequences", ["item", *rows], [[name, *("" if values[name, row] is None else f"{values[name, row]:.6f}" for row in rows)]
+                                                       for name in names], set=sequences.set_name)
+
+
+def draw_attributes(folder, lines, sequences):
+    """Mean AO by annotated attribute; left out where nothing is annotated."""
+    classings = [key for key in lines[0] if key.startswith("by_") and key != "by_object_class"]
+    rows = list(dict.fromkeys(line["row"] for line in lines))
+    labels, table = [], []
+    for classing in classings:
+        inside = [line for line in lines if line[classing]]
+        if inside:
+            count = sum(line["row"] == rows[0] for line in inside)
+            means = [np.mean([number(line["ao"]) or 0 for line in inside if line["row"] == row]) for row in rows]
+            labels.append(f"{classing.removeprefix('by_')} ({count})")
+            table.append([classing.removeprefix("by_"), count, *means])
+    if not table:
+        print("  attributes is left out: no sequence here is annotated with any", flush=True)
+        return
+    figure = figures.bars(labels, {row: [line[2 + place] for line in table] for place, row in enumerate(rows)}, "AO",
+                          colours={row: shade(row) for row in rows})
+    folder.save(figure, "attributes", ["attribute", "count", *rows], [[*line[:2], *(f"{value:.6f}" for value in line[2:])] for line in table],
+                set=sequences.set_name)
+
+
+def follow(tracker, sequence, wanted=(), most=160):
+    """Track a sequence: (overlaps, confidences, lost, {frame: (search region, response)}) with what was seen at the wanted frames."""
+    overlaps, confidences, lost, seen = [1.0], [1.0], [False], {}
+    tracker.init(read_bytes(sequence.frames[0]), sequence.boxes[0])
+    for place in range(1, min(most, len(sequence.boxes))):
+        image = read_bytes(sequence.frames[place])
+        region = tracker.resize(tracker.cut(image, tracker.search_side), SEARCH) if place in wanted else None
+        box = tracker.update(image)
+        overlaps.append(float(metrics.box_iou(box, sequence.boxes[place])[0]))
+        confidences.append(tracker.confidence)
+        lost.append(tracker.lost)
+        if place in wanted and tracker.found:
+            seen[place] = region, tracker.found.responses[len(tracker.factors) // 2]
+    return np.array(overlaps), np.array(confidences), np.array(lost), seen
+
+
+def draw_responses(folder, tracker, sequence, columns=6):
+    """Search regions and responses over time, all on one colour scale."""
+    wanted = set(np.linspace(1, min(160, len(sequence.boxes)) - 1, columns).astype(int).tolist())
+    overlaps, _, _, seen = follow(tracker, sequence, wanted)
+    frames = sorted(seen)
+    high = max(response.max() for _, response in seen.values())
+    low = min(response.min() for _, response in seen.values())
+    figure, axes = figures.new_figure(height=3.5, rows=2, columns=len(frames))
+    for place, frame in enumerate(frames):
+        region, response = seen[frame]
+        axes[0, place].imshow(region)
+        axes[1, place].imshow(response, cmap="inferno", vmin=low, vmax=high)
+        axes[0, place].set_title(f"frame {frame + 1}", fontsize=8)
+        axes[1, place].set_xlabel(f"peak {response.max():.1f}, IoU {overlaps[frame]:.2f}", fontsize=7.5)
+        for axis in axes[:, place]:
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.grid(False)
+    folder.save(figure, "responses", ["frame", "iou", "peak", "minimum"],
+                [[frame + 1, f"{overlaps[frame]:.6f}", f"{seen[frame][1].max():.6f}", f"{seen[frame][1].min():.6f}"] for frame in frames],
+                sequence=sequence.name)
+
+
+def draw_confidence(folder, tracker, sequence):
+    """Overlap and confidence over the frames."""
+    overlaps, confidences, lost, _ = follow(tracker, sequence)
+    figure, axes = figures.new_figure(height=2.6)
+    axis, frames = axes[0, 0], np.arange(1, len(overlaps) + 1)
+    axis.plot(frames, overlaps, color=figures.COLOURS[0], label="IoU with the truth")
+    axis.plot(frames, confidences, color=figures.COLOURS[1], label="confidence")
+    axis.fill_between(frames, 0, 1, where=lost, color="#999999", alpha=0.3, lw=0, label="lost")
+    axis.set_ylim(0, 1.02)
+    axis.set_xlabel("frame")
+    axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    folder.save(figure, "confidence", ["frame", "iou", "confidence", "lost"],
+                [[place, f"{a:.6f}", f"{b:.6f}", int(c)] for place, a, b, c in zip(frames, overlaps, confidences, lost)], sequence=sequence.name)
+
+
+def draw_pairs(folder, samples):
+    """z and x of some samples, four pairs to a line, the target marked in x."""
+    cells, table = [], []
+    for sample in samples:
+        z, x = (picture.permute(1, 2, 0).numpy() for picture in (sample.z, sample.x))
+        cells += [z, marked(x, sample.offset.numpy())]
+        table.append([sample.name, *(f"{value:.3f}" for value in sample.offset.tolist())])
+    folder.save(figures.grid([cells[:8], cells[8:]], None), "pairs", ["name", "offset_x", "offset_y"], table)
+
+
+def marked(x, offset):
+    """x with a circle around the place of the target."""
+    place = tuple(round(float((len(x) - 1) / 2 + value)) for value in offset)
+    return cv2.circle(x.copy(), place, 8, colour("siamfc"), 2, cv2.LINE_AA)

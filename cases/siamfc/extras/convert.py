@@ -1,0 +1,81 @@
+"""Sequences of OTB or VOT as a folder in GOT-10k's layout: python -m cases.siamfc.extras.convert SOURCE TARGET [--layout otb|vot]
+
+Frames are numbered anew from 00000001.jpg: JPEG files are linked or copied as they are, others are written as JPEG. Boxes get 4 decimals; rows that
+are no box (not a number, or all zero) become absent; cut_by_image says which boxes leave the frame; cover is 8 (visible) everywhere.
+"""
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cases.siamfc.sequences import SequenceFolder, read_boxes
+from common.base.errors import UserError, start
+from common.base.files import part_of
+from common.base.progress import watch
+from common.data.clips import write_labels, write_list
+from common.data.images import picture_size, read_bytes
+
+
+def convert(source, target, layout="auto"):
+    """Write every sequence of source to target, which must not be there yet; returns their names."""
+    target = Path(target)
+    if target.exists():
+        raise UserError(f"{target} is there already: a new folder was expected: name another, or remove it")
+    folder = SequenceFolder(source, layout)
+    part = part_of(target)
+    part.mkdir(parents=True)
+    try:
+        for name in watch(folder.names, "converting"):
+            convert_sequence(folder, name, part / name)
+        write_list(part, folder.names)
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder.names
+
+
+def convert_sequence(folder, name, target):
+    """One sequence, by its name in the folder."""
+    path = folder.entries[name][1]
+    boxes = read_boxes(path)
+    nothing = ~np.isfinite(boxes).all(axis=1) | (boxes == 0).all(axis=1)
+    sequence = folder.sequence(name, absent=nothing)
+    target.mkdir()
+    for number, frame in enumerate(sequence.frames, 1):
+        copied(frame, target / f"{number:08d}.jpg")
+    height, width = picture_size(sequence.frames[0])
+    x, y, w, h = boxes.T
+    with np.errstate(invalid="ignore"):
+        cut = (x < 1) | (y < 1) | (x + w > width + 1) | (y + h > height + 1)
+    boxes[nothing] = 0
+    kind = sequence.attributes.get("object_class", "unknown")
+    write_labels(target, boxes, np.full(len(boxes), 8), nothing, cut & ~nothing, (width, height), kind, f"(from {folder.layout}: {name})")
+
+
+def copied(frame, target):
+    """A frame under its new name: the same bytes where it is a JPEG file, else encoded with quality 95."""
+    if frame.suffix.lower() in (".jpg", ".jpeg"):
+        try:
+            os.link(frame, target)
+        except OSError:                                           # another disk, or a system without links
+            shutil.copyfile(frame, target)
+    else:
+        Image.fromarray(read_bytes(frame)).save(target, quality=95, subsampling=0)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.convert", description=__doc__.splitlines()[0])
+    parser.add_argument("source")
+    parser.add_argument("target")
+    parser.add_argument("--layout", default="auto", choices=["auto", "otb", "vot", "got10k"])
+    options = parser.parse_args(argv)
+    names = convert(options.source, options.target, options.layout)
+    print(f"{len(names)} sequences: {options.target}")
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

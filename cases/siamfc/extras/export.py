@@ -1,0 +1,89 @@
+"""SiamFC as two ONNX graphs: python -m cases.siamfc.extras.export [--weights W] [-o FOLDER]      (pip install onnxruntime to have them checked)
+
+template.onnx: exemplar (1, 3, 127, 127) -> kernel (1, C, 6, 6). search.onnx: regions (n, 3, 255, 255) and kernel -> response (n, 1, 17, 17),
+times 1e-3. Pictures are RGB float32 from 0 to 255. Batch norm is folded. Both are compared with torch where onnxruntime is installed.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cases.siamfc.model import EXEMPLAR, GAIN, SEARCH, folded
+from cases.siamfc.tracker import load
+from common.base.errors import Negative, UserError, start
+
+OPSET = 17
+TOLERANCE = 1e-4                                              # of the response times 1e-3
+
+
+class Search(nn.Module):
+    """phi of the regions and the correlation with a kernel given as an input."""
+
+    def __init__(self, features, bias):
+        super().__init__()
+        self.features, self.bias = features, bias
+
+    def forward(self, regions, kernel):
+        return GAIN * F.conv2d(self.features(regions), kernel) + self.bias
+
+
+def export(network, folder):
+    """Write both graphs; returns their paths. Raises UserError where torch's exporter needs a package that is missing."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    features = folded(network.backbone).to(memory_format=torch.contiguous_format)
+    search = Search(features, float(network.bias) if network.bias is not None else 0.0).eval()
+    z, x = torch.zeros(1, 3, EXEMPLAR, EXEMPLAR), torch.zeros(3, 3, SEARCH, SEARCH)
+    kernel = features(z)
+    paths = folder / "template.onnx", folder / "search.onnx"
+    try:
+        torch.onnx.export(features, (z,), str(paths[0]), opset_version=OPSET, dynamo=False, input_names=["exemplar"], output_names=["kernel"])
+        torch.onnx.export(search, (x, kernel), str(paths[1]), opset_version=OPSET, dynamo=False, input_names=["regions", "kernel"],
+                          output_names=["response"], dynamic_axes={"regions": {0: "n"}, "response": {0: "n"}})
+    except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
+        if "onnx" not in str(error):
+            raise
+        raise UserError(f"torch cannot export here: {error}: the extra `export` was expected: pip install -e '.[export]'") from None
+    return paths
+
+
+def largest_difference(network, paths, count=3, seed=0):
+    """Between torch and onnxruntime on random pictures: the largest difference of the responses; None where onnxruntime is not installed."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    rng = np.random.default_rng(seed)
+    z, x = (rng.integers(0, 256, (number, 3, side, side)).astype(np.float32) for number, side in ((1, EXEMPLAR), (count, SEARCH)))
+    template, search = (onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]) for path in paths)
+    kernel = template.run(None, {"exemplar": z})[0]
+    response = search.run(None, {"regions": x, "kernel": kernel})[0]
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(z), torch.from_numpy(x))[0].numpy()
+    return float(np.abs(response[:, 0] - expected).max())
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.export", description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default="release")
+    parser.add_argument("-o", "--output", default="onnx")
+    options = parser.parse_args(argv)
+    network = load(options.weights)
+    paths = export(network, options.output)
+    difference = largest_difference(network, paths)
+    for path in paths:
+        print(f"{path}: {path.stat().st_size:,} bytes")
+    if difference is None:
+        print("not compared with torch: onnxruntime is not installed (pip install onnxruntime)")
+    elif difference > TOLERANCE:
+        raise Negative(f"the graphs differ from torch by {difference:.1e} in the response: at most {TOLERANCE:g} was expected")
+    else:
+        print(f"equal to torch: largest difference of the response {difference:.1e}")
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

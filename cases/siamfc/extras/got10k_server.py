@@ -1,0 +1,37 @@
+"""The zip that GOT-10k's server takes: its test sequences have labels for the first frame alone."""
+import json
+import zipfile
+
+from cases.siamfc.baselines.trackers import following, tracker_of
+from common.base.files import part_of
+from common.base.progress import watch
+from common.experiment.results import write_json, write_text
+
+
+def submission(run, network, weights, folder):
+    """Track all sequences and write what the server of GOT-10k takes: NAME/NAME_001.txt and NAME/NAME_time.txt in one zip."""
+    track = following(lambda: tracker_of(network, run.config, run.device))
+    target = run.folder / "submission"
+    settings = {"weights": weights.digest, "settings": run.resolved.judged()}
+    mark = target / "made_by.json"
+    if run.options.fresh or not mark.exists() or json.loads(mark.read_text(encoding="utf-8")) != settings:
+        for old in target.glob("*/*.txt"):
+            old.unlink()
+        write_json(mark, settings)
+    for name in watch(folder.names, "tracking GOT-10k test"):
+        if (target / name / f"{name}_time.txt").exists():
+            continue
+        sequence = folder[name]
+        boxes, seconds = track(sequence)
+        each = seconds / len(boxes)
+        write_text(target / name / f"{name}_001.txt", "".join(",".join(f"{value:.3f}" for value in box) + "\n" for box in boxes))
+        write_text(target / name / f"{name}_time.txt", "".join(f"{each:.8f}\n" for _ in boxes))
+    path = run.folder / "SiamFC.zip"
+    part = part_of(path)
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in folder.names:
+            for file in sorted((target / name).glob(f"{name}_*.txt")):
+                archive.write(file, f"{name}/{file.name}")
+    part.replace(path)
+    run.record("submission", paths=run.machine(), weights=str(weights.path))
+    run.say(f"GOT-10k keeps the labels of `test` to itself, so there are no numbers here: upload {path} at http://got-10k.aitestunion.com/submit_instructions")

@@ -1,0 +1,103 @@
+"""One's own pictures and videos (--input): painted by optimisation, or in one pass by the network; written to --output, else below results/.
+
+Transparent pictures are put on white, and come out opaque; a 16-bit picture comes out in 16 bits where the format can.
+"""
+from pathlib import Path
+from typing import NamedTuple
+
+from cases.vgg19_style.data import Work, fitted_size, largest_size, read_on_white, resized, works
+from cases.vgg19_style.evaluate import METRICS, judged, judges
+from cases.vgg19_style.fast import train
+from cases.vgg19_style.fast.video import stylise_video
+from cases.vgg19_style.painter import Painter, feature_network, prepared
+from common.base.errors import UserError
+from common.base.progress import watch
+from common.data.images import open_picture, picture_files, to_bytes, write_image
+from common.data.video import SUFFIXES
+from common.experiment import checkpoints
+from common.experiment.settings import Settings
+
+
+class Task(NamedTuple):
+    """One picture to make. item: its name in results; path: the input; work: content and styles."""
+    item: str
+    path: Path
+    work: Work
+
+
+def optimised(run):
+    """Every picture of --input in every style of data.style, by optimisation."""
+    cfg = run.config
+    trunk, loss = feature_network(cfg, run.device)
+    run.say(f"network {trunk.name}: style {', '.join(loss.style_taps)}; content {', '.join(loss.content_taps)}")
+
+    def paint(task):
+        painter = Painter(cfg, trunk, loss, task.work, *prepared(cfg, run.device, largest_size([task.work], cfg.data.size)))
+        for step in watch(range(1, cfg.train.steps + 1), task.item):
+            painter.step(step)
+        return painter.result()[0].cpu()
+    paths, items = picture_files(run.options.input)
+    groups = [(path, item, works(Settings(cfg.data | {"content": str(path)}), trunk.name)) for path, item in zip(paths, items)]
+    tasks = [Task(item if len(group) == 1 else f"{item}__{'+'.join(style.stem for style in work.styles)}", path, work)
+             for path, item, group in groups for work in group]
+    weights = checkpoints.Weights(Path(cfg.network.name), {}, {}, trunk.digest, f"the network {trunk.name}")
+    return make(run, weights, tasks, paint)
+
+
+def in_one_pass(run, network, weights):
+    """Every picture and video of --input in the network's styles (test.style, or --style NAME)."""
+    styles = train.chosen_styles(network, wanted_style(run, network))
+    films = [Path(path) for path in run.options.input if Path(path).suffix.lower() in SUFFIXES]
+    pictures = [path for path in run.options.input if Path(path) not in films]
+    many = len(styles) > 1
+    for film in films:
+        for label, mix in styles.items():
+            item = f"{film.stem}__{label}" if many else film.stem
+            target = run.output_path(film, item) or run.folder / "videos" / f"{item}{film.suffix}"
+            said = stylise_video(run, network, film, target, mix)
+            run.say(f"{target}: {said['frames']} frames, flicker {said['flicker']:.2f} levels (input {said['flicker_input']:.2f})")
+    if not pictures:
+        return None
+    paths, items = picture_files(pictures)
+    tasks = [Task(f"{item}__{label}" if many else item, path, Work(label, path, [], [], [])) for path, item in zip(paths, items) for label in styles]
+
+    def paint(task):
+        content8 = read_on_white(task.path)
+        content = resized(content8, fitted_size(content8.shape, run.config.data.size))[0]
+        return train.stylise(network, content.to(run.device), styles[task.work.name])
+    return make(run, weights, tasks, paint)
+
+
+def wanted_style(run, network):
+    """test.style, or what --style says: a picture's name stands for the network's style of that name."""
+    typed = run.resolved.typed.get("data.style")
+    return Path(typed).stem if typed and not run.config.test.style else run.config.test.style
+
+
+def make(run, weights, tasks, paint):
+    """Paint all tasks, write the pictures, and judge those whose style pictures are known. Raises Negative at the end for what failed."""
+    all_judges = judges(run) if tasks[0].work.styles else []
+    rows = [judge.name for judge in all_judges] or ["network"]
+    files = list(dict.fromkeys([*(task.path for task in tasks), *(style for task in tasks for style in task.work.styles)]))
+    results = run.own_results(weights, files, rows=rows, metrics=METRICS)
+    targets = [run.output_path(task.path, task.item) for task in tasks]
+    if None not in targets and len(set(targets)) < len(targets):
+        raise UserError(f"--output {run.options.output} is one file for {len(tasks)} pictures: a folder was expected: name one, or one style")
+    for task, target in zip(tasks, targets):
+        if results.has(task.item) and not target:
+            continue
+        try:
+            picture = paint(task)
+            kept = results.image_path(task.item, rows[0])
+            source = open_picture(task.path)
+            write_image(target or kept, picture, like=source._replace(alpha=None, gray=False))
+            written = resized(to_bytes(picture), picture.shape[1:])
+            lines = judged(all_judges, task.work, written) if all_judges else {rows[0]: {}}
+        except UserError as problem:
+            results.fail(task.item, problem)
+            continue
+        results.add(task.item, {row: (values, None if target or row != rows[0] else kept) for row, values in lines.items()})
+    results.finish([task.item for task in tasks])
+    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path), inputs={task.item: str(task.path) for task in tasks})
+    run.say(f"{len(tasks) - len(results.failures())} picture(s) painted: {run.options.output or results.final / 'images' / rows[0]}")
+    return results.expect_no_failures()

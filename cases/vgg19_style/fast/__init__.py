@@ -1,0 +1,1 @@
+"""Networks that paint in one pass: Johnson et al. 2016, Dumoulin et al. 2017."""

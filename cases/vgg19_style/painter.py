@@ -1,0 +1,276 @@
+"""Painting by optimisation: a picture's own pixels are what is trained (Gatys et al. 2016), from coarse to fine.
+
+    trunk, loss = feature_network(settings)
+    canvas, optimizer = prepared(settings)
+    painter = Painter(settings, trunk, loss, work, canvas, optimizer)       # work: data.Work
+    for step in range(1, settings.train.steps + 1):
+        terms = painter.step(step)
+    picture = painter.result()                                              # (1, 3, H, W) in [0, 1]
+"""
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cases.vgg19_style import colour, tiling
+from cases.vgg19_style.data import fitted_size, noise_like, padded, read_mask, read_on_white, resized
+from cases.vgg19_style.model import Objective
+from common.base.errors import UserError
+from common.data.images import by, to_bytes
+from common.experiment.settings import Settings
+from common.features import vgg, vgg_files
+
+STYLE_TAPS, CONTENT_TAP = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "relu4_1"
+HISTORY, HISTORY_BYTES = 20, 1.0e9      # steps that L-BFGS remembers by two pictures each, and the bytes that these may take
+MULTIPLE = 16                           # pixels: stride of the deepest taps
+COARSEST = 64                           # pixels: the short side of the first scale is not below
+FEWER = 0.6                             # each scale has so many times the steps of the one before: fine steps are dear and few are needed
+
+
+class Canvas(nn.Module):
+    """The picture that is optimised, z, at its present size, with the moving average of its iterates; pictures that are done lie beside it in 8 bit.
+
+    The pixels are x = z * std + mean: for the course's b6, z is in torchvision's units; else mean is 0 and std 1. One canvas serves all works of a
+    run: it is what a checkpoint holds, and its state_dict has whatever size the picture has reached.
+    """
+
+    def __init__(self, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)):
+        super().__init__()
+        self.z = nn.Parameter(torch.zeros(1, 3, 1, 1))
+        self.register_buffer("sum", torch.zeros(1, 3, 1, 1))             # decaying sum of the iterates
+        self.register_buffer("weight", torch.zeros((), dtype=torch.float64))       # of the iterates in it
+        self.register_buffer("scale", torch.tensor(-1))                  # which scale the picture is at; -1: no work begun
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.done = {}                                                   # {name: uint8 (3, H, W)}
+
+    def begin(self, scale, picture):
+        """Put a picture (1, 3, H, W) on the canvas; the average starts anew."""
+        self.z.data = ((picture - self.mean) / self.std).contiguous()               # L-BFGS wants it so
+        self.sum, self.weight = torch.zeros_like(self.z.data), torch.zeros_like(self.weight)
+        self.scale.fill_(scale)
+
+    def picture(self, of=None):
+        """The pixels of z, or of something in its units."""
+        return (self.z.data if of is None else of) * self.std + self.mean
+
+    def average(self, decay):
+        """Add the present iterate to the average."""
+        self.sum.mul_(decay).add_(self.z.data, alpha=1 - decay)
+        self.weight = self.weight * decay + 1 - decay
+
+    def averaged(self):
+        """The pixels of the iterates' average; of the last one where there is none."""
+        return self.picture(self.sum / self.weight.to(self.sum)) if self.weight > 0 else self.picture()
+
+    def state_dict(self, *args, **kwargs):
+        return super().state_dict(*args, **kwargs) | {f"done.{name}": picture for name, picture in self.done.items()}
+
+    def load_state_dict(self, state):
+        self.done = {name.removeprefix("done."): picture for name, picture in state.items() if name.startswith("done.")}
+        self.z.data = state["z"].to(self.z)
+        self.sum, self.weight, self.scale = (state[name].to(getattr(self, name)) for name in ("sum", "weight", "scale"))
+
+
+def prepared(settings, device="cpu", size=None):
+    """(Canvas, optimiser) for works of at most size (height, width), by default data.size squared; the optimiser is told the canvas's z alone."""
+    height, width = size or (settings.data.size, settings.data.size)
+    canvas = Canvas(*vgg_files.TAGS["torchvision"]) if settings.loss.form == "b6" else Canvas()
+    canvas.to(device)
+    fits = (2 * HISTORY + 1) * 12 * height * width <= HISTORY_BYTES
+    if settings.train.optimizer == "lbfgs" or settings.train.optimizer == "auto" and fits:
+        return canvas, torch.optim.LBFGS([canvas.z], lr=1.0, max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0)
+    betas = (0.9, 0.99) if settings.loss.form == "relative" else (0.9, 0.999)
+    return canvas, torch.optim.Adam([canvas.z], lr=settings.train.lr, betas=betas)
+
+
+def feature_network(settings, device="cpu", name=None):
+    """(trunk, the section `loss` with the taps it has) of the settings `network`, on the device, channels last, bfloat16 where `precision` says so.
+
+    Without taps in the settings: those of relu1_1 .. relu5_1 that the network has, and relu4_1 for the content, or the deepest; the course's
+    relu5_2 becomes relu5_1 in a network that ends there.
+    """
+    source = vgg_files.read(name or settings.network.name, settings.network.tag, settings.network.padding)
+    loss = Settings(settings.loss | own_taps(source, settings.loss))
+    trunk = vgg.build(source, list(dict.fromkeys([*loss.style_taps, *loss.content_taps])), settings.network.pooling)
+    trunk = trunk.to(device, memory_format=torch.channels_last)
+    return trunk.bfloat16() if settings.precision == "bf16" else trunk, loss
+
+
+def own_taps(source, loss):
+    """{style_taps, content_taps}: the settings', or what is usual for a network (see feature_network)."""
+    held = vgg.tap_names(source)
+    style = [vgg.tap_name(tap) for tap in loss.style_taps] or [tap for tap in STYLE_TAPS if tap in held] or held
+    content = [vgg.tap_name(tap) for tap in loss.content_taps] or [next(tap for tap in (CONTENT_TAP, "features.7", style[-1]) if tap in held)]
+    if "relu5_2" not in held and "relu5_1" in held:
+        content = ["relu5_1" if tap == "relu5_2" else tap for tap in content]
+    if loss.style_weights and len(loss.style_weights) != len(style):
+        raise UserError(f"loss.style_weights has {len(loss.style_weights)} numbers for {len(style)} style taps ({', '.join(style)}): one for each "
+                        "was expected: give as many, or none")
+    return {"style_taps": style, "content_taps": content}
+
+
+class Scale(NamedTuple):
+    """A step of coarse to fine: the content's size (height, width), and the number of the last step at it."""
+    size: tuple
+    last: int
+
+
+def scales_of(size, count, steps, smallest=COARSEST):
+    """Scales for a picture of size (height, width): at most `count`, each sqrt 2 times the last, the short side of none under `smallest`; FEWER steps
+    from each to the next, at least one."""
+    sizes = [tuple(round(side * 2 ** (-place / 2)) for side in size) for place in range(count)]
+    sizes = [size, *(each for each in sizes[1:] if min(each) >= smallest)][:steps][::-1]
+    shares = [FEWER ** place for place in range(len(sizes))]
+    lasts = [max(place + 1, round(steps * sum(shares[:place + 1]) / sum(shares))) for place in range(len(sizes))]
+    return [Scale(each, last) for each, last in zip(sizes, [*lasts[:-1], steps])]
+
+
+class Painter:
+    """Paints one work on the canvas, step by step; may begin anywhere, with a canvas and an optimiser that an interrupted run left."""
+
+    def __init__(self, settings, trunk, loss, work, canvas, optimizer, place=0):
+        self.settings, self.trunk, self.loss, self.work, self.place = settings, trunk, loss, work, place
+        self.canvas, self.optimizer = canvas, optimizer
+        self.device = canvas.z.device
+        self.content8, self.styles8 = read_on_white(work.content), [read_on_white(style) for style in work.styles]
+        self.size = fitted_size(self.content8.shape, settings.data.size)
+        self.check(self.size, "the content", work.content)
+        self.scales = scales_of(self.size, settings.train.scales, settings.train.steps)
+        self.parity = loss.form != "relative"                   # the published formulas see the picture as it is, unpadded
+        self.objective, self.at = None, None
+
+    def check(self, size, what, path):
+        """Raise UserError for a picture that is too small for the network at this size."""
+        if min(size) < self.trunk.smallest:
+            raise UserError(f"{what} is too small: {path} has {by(size)} pixels at data.size={self.settings.data.size}: a short side of at least "
+                            f"{self.trunk.smallest} was expected by {self.trunk.name} to {self.trunk.taps[-1]}: raise data.size, or crop the picture")
+
+    def content_at(self, size):
+        """The content (1, 3, h, w) at a size."""
+        return resized(self.content8, size).to(self.device)
+
+    def styles_at(self, size):
+        """The styles at the strokes' scale for a content of this size: the long side times data.style_scale. Colours as `colour` says."""
+        content, found = self.content_at(size), []
+        for style8, path in zip(self.styles8, self.work.styles):
+            style_size = fitted_size(style8.shape, max(1, round(max(size) * self.settings.data.style_scale)))
+            self.check(style_size, "the style", path)
+            style = resized(style8, style_size).to(self.device)
+            match = {"luminance": colour.luminance_matched, "cholesky": colour.cholesky_matched}.get(self.settings.train.colour)
+            found.append(match(style, content) if match else style)
+        return found
+
+    def fitted(self, picture):
+        """A picture as the network sees it."""
+        return picture if self.parity else padded(picture, MULTIPLE)
+
+    def enter(self, number):
+        """Bring canvas and objective to scale `number`."""
+        size = self.scales[number].size
+        content = self.fitted(self.content_at(size))
+        before = int(self.canvas.scale)
+        if before == -1:
+            self.canvas.begin(number, self.start(content))
+            forget(self.optimizer)
+        elif before != number:
+            painted = self.cropped(self.canvas.averaged(), self.scales[number - 1].size)
+            self.canvas.begin(number, self.fitted(enlarged(painted, size)))
+            carry_moments(self.optimizer, self.canvas.z)
+        self.objective, self.at = self.new_objective(number, content), number
+
+    def new_objective(self, number, content):
+        """The Objective at a scale; content: as the network sees it there."""
+        size = self.scales[number].size
+        masks = [padded_mask(read_mask(mask, size).to(self.device), content) for mask in self.work.masks]
+        return Objective(self.trunk, content, self.styles_at(size), self.loss, self.work.weights, masks, self.settings.train.tile)
+
+    def start(self, content):
+        """The picture that optimisation starts from."""
+        train, form = self.settings.train, self.loss.form
+        if train.start == "content":
+            return content
+        noise = noise_like(content, self.settings.seed, self.place, train.noise if train.start == "content+noise" else 0.5)
+        if train.start == "noise":
+            return 0.5 + noise
+        if form == "b6":                                                 # in z's units, and the contrast halved: as the course's code does
+            return ((content - self.canvas.mean) / self.canvas.std + noise) / 2 * self.canvas.std + self.canvas.mean
+        return (content + noise).clamp(0, 1)
+
+    def step(self, number):
+        """Step `number`, counted from 1: {name: weighted term} before it."""
+        scale = next(place for place, scale in enumerate(self.scales) if number <= scale.last)
+        if self.at != scale:
+            self.enter(scale)
+        canvas, terms = self.canvas, {}
+
+        def closure():
+            found, slope = self.objective.gradient(canvas.picture())
+            canvas.z.grad = slope * canvas.std
+            terms.update(found)
+            return sum(found.values())
+        self.optimizer.step(closure)
+        if isinstance(self.optimizer, torch.optim.Adam):                 # clamping inside L-BFGS would break the curvature pairs
+            if not self.parity:
+                canvas.z.data.clamp_(0, 1)
+            if self.settings.train.average:
+                canvas.average(self.settings.train.average)
+        return terms
+
+    def probe(self):
+        """Compute one gradient at the first scale and throw it away: what it takes tells what all will."""
+        content = self.fitted(self.content_at(self.scales[0].size))
+        self.new_objective(0, content).gradient(content)
+
+    def memory(self):
+        """Bytes that the features of a step at the last scale take, tiled where they are: an estimate."""
+        per_pixel, tile = tiling.bytes_per_pixel(self.trunk), tiling.chosen_tile(self.settings.train.tile, self.trunk, self.size)
+        side = tile + 2 * tiling.halo_of(self.trunk) if tile else 0
+        return per_pixel * min(side * side or np.inf, self.size[0] * self.size[1])
+
+    def cropped(self, picture, size):
+        """Without what `fitted` added."""
+        return picture[..., :size[0], :size[1]]
+
+    def finish(self):
+        """The result, kept on the canvas in 8 bit, which is then free for the next work."""
+        picture = self.result()
+        self.canvas.done[self.work.name] = torch.from_numpy(to_bytes(picture[0].cpu())).permute(2, 0, 1).contiguous()
+        self.canvas.begin(-1, torch.zeros(1, 3, 1, 1, device=self.device))
+        forget(self.optimizer)
+        return picture
+
+    def result(self):
+        """The picture as it stands, (1, 3, H, W) in [0, 1], at the size of the present scale."""
+        size = self.scales[int(self.canvas.scale)].size
+        painted = self.cropped(self.canvas.averaged(), size).clamp(0, 1)
+        return colour.with_luminance_of(self.content_at(size), painted) if self.settings.train.colour == "luminance" else painted
+
+
+def enlarged(picture, size):
+    """(1, C, H, W) at size (h, w), bicubic."""
+    return F.interpolate(picture, size, mode="bicubic", align_corners=False)
+
+
+def padded_mask(mask, content):
+    """A mask (1, 1, h, w) at the size of the padded content."""
+    return F.pad(mask, (0, content.shape[3] - mask.shape[3], 0, content.shape[2] - mask.shape[2]), mode="replicate")
+
+
+def forget(optimizer):
+    """Let an optimiser begin anew, with a picture of whatever size."""
+    optimizer.state.clear()
+    if hasattr(optimizer, "_numel_cache"):
+        optimizer._numel_cache = None                                    # L-BFGS's own note of the number of values
+
+
+def carry_moments(optimizer, z):
+    """Bring an optimiser's memory to the canvas's new size: Adam's two moments are resized, L-BFGS begins anew."""
+    state = optimizer.state.get(z, {})
+    if "exp_avg" not in state:
+        forget(optimizer)
+        return
+    for name in ("exp_avg", "exp_avg_sq"):
+        state[name] = F.interpolate(state[name], z.shape[2:], mode="bilinear", align_corners=False)

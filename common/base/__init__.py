@@ -1,0 +1,1 @@
+"""What everything stands on: errors, whole files, progress, paths and YAML; no torch."""

@@ -1,0 +1,1 @@
+"""The tool that holds result folders against each other; submissions are never trusted."""

@@ -1,0 +1,56 @@
+"""What each worker process does: hold one submission against the reference, which it reads once.
+
+It is a module of its own because a worker finds what it is given by the module's name, and `__main__` is another one there.
+"""
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from common.base.errors import UserError, listed
+from common.compare import page
+from common.compare.judge import Options, check_manifest, contradictions, judge, unreadable
+from common.compare.submission import Submission, Unreadable
+
+
+class Judge(NamedTuple):
+    """What a worker process is given: judges one path after the other beside the same reference. Picklable."""
+    reference: Path
+    options: Options
+    pages: bool                           # also the section of the HTML page
+
+    def __call__(self, path):
+        """(Judgement, the submission's section as HTML or "") of one submission."""
+        reference = own_reference(self.reference)
+        try:
+            submission = Submission(path, {"train", *(f"test/{name}" for name in reference.sets)})
+            judgement = judge(reference, submission, self.options)
+        except Unreadable as problem:
+            return of_unreadable(path, problem, self.pages)
+        return judgement, page.section(judgement, reference, submission) if self.pages else ""
+
+
+def of_unreadable(path, problem, pages):
+    judgement = unreadable(path.name or str(path), problem)
+    return judgement, page.section(judgement) if pages else ""
+
+
+def read_reference(path):
+    """The reference as a Submission; UserError unless it can be read, has a test and is what its manifest says."""
+    try:
+        reference = Submission(path)
+        tampered, incomplete = check_manifest(reference)
+        if tampered or incomplete:
+            raise Unreadable("it is not what its own manifest says: " + listed(tampered + incomplete))
+        if not reference.sets:
+            raise Unreadable("it has no test results (test/<set>/metrics.json)")
+        if wrong := contradictions(reference, reference)[0]:
+            raise Unreadable(f"its numbers contradict each other: {listed(wrong, 3)}")
+    except Unreadable as problem:
+        raise UserError(f"the reference cannot be used: {path}: {problem}: give the folder or zip of a finished run") from None
+    return reference
+
+
+@lru_cache(maxsize=1)
+def own_reference(path):
+    """The reference of this worker process, read once."""
+    return read_reference(path)

@@ -1,0 +1,236 @@
+"""What a submission is worth beside a reference: which differences decide; what only informs is in notes.py, pictures in pictures.py."""
+from pathlib import Path
+from typing import NamedTuple
+
+from common import metrics
+from common.base.errors import listed
+from common.compare.notes import file_notes, log_notes, picture_notes, settings_notes, weights_notes
+from common.compare.pictures import compare_pictures, measure_again
+from common.experiment.results import flat, is_number, summary
+
+PASSING = ("identical", "same", "better")
+MAX_SAID = 40                         # reasons, and notes, of one submission; each of at most MAX_LETTERS
+MAX_LETTERS = 400
+MAX_SHOWN = 12                        # pictures that a Judgement remembers
+
+
+class Options(NamedTuple):
+    tolerances: dict = {}             # {metric: allowed change}, before those of metrics.METRICS
+    exact: bool = False               # any difference of a judged file decides
+    recompute: Path | None = None     # the test root with the reference pictures
+
+
+class Value(NamedTuple):
+    """One mean of metrics.json in both."""
+    set_name: str
+    row: str
+    metric: str
+    reference: float | None
+    submission: float | None
+    judged: str                       # equal | within | better | worse | other | missing
+
+
+class Judgement(NamedTuple):
+    name: str
+    verdict: str                      # identical | same | better | different | tampered | unreadable
+    reasons: list                     # what decided, most serious first
+    notes: list                       # what informs
+    values: list                      # of Value
+    pictures: list                    # of pictures.PictureDifference, the largest first
+
+
+def unreadable(name, why):
+    return Judgement(name, "unreadable", brief([why]), [], [], [])
+
+
+def brief(lines, shown=MAX_SAID):
+    """The first lines, cut to a sensible length, and a count of the rest: a page of reasons, whatever somebody has written into his files."""
+    cut = [text if len(text) <= MAX_LETTERS else text[:MAX_LETTERS] + "..." for text in map(str, lines[:shown])]
+    return cut + ([f"and {len(lines) - shown} more like these"] if len(lines) > shown else [])
+
+
+def judge(reference, submission, options=Options()):
+    """The Judgement of one Submission beside a reference. Raises Unreadable for what cannot be read of it."""
+    tampered, different = check_manifest(submission)
+    missing, values = compare_sets(reference, submission, options)
+    wrong, remarks = contradictions(reference, submission)
+    tampered += brief(wrong, 10)
+    pictures, spoilt = compare_pictures(reference, submission)
+    different += missing_files(reference, submission) + missing + brief(spoilt, 10)
+    notes = settings_notes(reference, submission) + weights_notes(reference, submission) + log_notes(reference, submission)
+    if options.recompute:
+        refuted, more = measure_again(reference, submission, options.recompute)
+        tampered += brief(refuted, 10)
+        notes += more + remarks
+    changed = changed_files(reference, submission)
+    if options.exact and changed:
+        different.append(f"--exact: {len(changed)} judged files are not equal: {listed(changed)}")
+    notes += picture_notes(pictures) + file_notes(changed)
+    better = [said(value) for value in values if value.judged == "better"]
+    verdict = "tampered" if tampered else "different" if different else "identical" if not changed else "better" if better else "same"
+    reasons = tampered + different or (better if verdict == "better" else [])
+    return Judgement(submission.name, verdict, brief(reasons), brief(notes), values, pictures[:MAX_SHOWN])
+
+
+def check_manifest(submission):
+    """(tampered, different): files that are not what manifest.json says, and files that are missing, damaged or not entered."""
+    if "manifest.json" not in submission.files:
+        return [], ["manifest.json is missing: nothing vouches for the files"]
+    entries = submission.manifest["files"]
+    there = [name for name in entries if name in submission.files]
+    damaged = [name for name in there if submission.digests[name] is None]
+    changed = [name for name in there if name not in damaged and (submission.files[name], submission.digests[name]) != entries[name]]
+    missing = [name for name in entries if name not in submission.files]
+    others = [name for name in submission.files if name.startswith(("train/", "test/")) and name not in entries]
+    return ([f"not the file that manifest.json vouches for: {listed(changed)}"] if changed else [],
+            [f"{what}: {listed(names)}" for what, names in
+             [("missing", missing), ("cannot be read, as after a broken upload", damaged),
+              ("not entered in manifest.json (a test that never finished, or a file added later)", others)] if names])
+
+
+def missing_files(reference, submission):
+    """Logs, settings and tables of the reference that the submission has neither as a file nor in its manifest; pictures are missed by line."""
+    missing = [name for name in reference.manifest["files"] if name.startswith(("train/", "test/")) and "/images/" not in name
+               and name not in submission.files and name not in submission.manifest["files"]]
+    return [f"missing, and not in its manifest either: {listed(missing)}"] if missing else []
+
+
+def compare_sets(reference, submission, options):
+    """(what differs for the worse, every Value) over all test sets, rows, items and means of the reference."""
+    wrong, values = [], []
+    for name, expected in reference.sets.items():
+        given = submission.sets.get(name)
+        if given is None:
+            wrong.append(f"the test set {name} is missing: {', '.join(tested(submission)) or 'none'} was handed in")
+            continue
+        columns = [column for column in (expected.lines or [{}])[0] if column not in (given.lines or [{}])[0]]
+        if columns:
+            wrong.append(f"{name}: columns of items.csv missing: {listed(columns)}")
+        wrong += compare_items(name, expected, given, submission.files)
+        for row, means in expected.metrics.items():
+            if row not in given.metrics:
+                wrong.append(f"{name}: the row {row} is missing")
+                continue
+            values += compare_means(name, row, means, given.metrics[row], options)
+    return wrong + [said(value) for value in values if value.judged in ("worse", "other", "missing")], values
+
+
+def tested(submission):
+    """Names of all test sets that were handed in."""
+    return sorted({name.split("/")[1] for name in submission.files if name.startswith("test/") and name.count("/") > 1})
+
+
+def compare_items(name, expected, given, files):
+    """What is missing of the reference's lines of items.csv, or has failed, or was measured against other pictures. One text per kind."""
+    lines = {(line["item"], line["row"]): line for line in given.lines}
+    found = {}
+    for line in expected.lines:
+        place, other = f"{line['item']} ({line['row']})", lines.get((line["item"], line["row"]))
+        if line["status"] == "ok":
+            kind, text = item_difference(name, line, other, expected.measured, files)
+            if kind:
+                found.setdefault(kind, []).append(place + text)
+    return [f"{name}: {kind}: {listed(places, 5)}" for kind, places in found.items()]
+
+
+def item_difference(name, line, other, measured, files):
+    """(kind, details) of what is wrong with one line beside the reference's; (None, "") when it is as it should be, whatever its numbers."""
+    if other is None:
+        return "items missing", ""
+    if other["status"] != "ok":
+        return "items failed", f": {other['reason']}"
+    if other["reference"] != line["reference"]:
+        return "measured against another reference", f": {other['reference'] or 'none'} instead of {line['reference'] or 'none'}"
+    if line["image"] and f"test/{name}/{other['image']}" not in files:
+        return "without picture", ""
+    if other["image"] != line["image"]:
+        return "another picture than belongs there", f": {other['image']} instead of {line['image'] or 'none'}"
+    for metric in measured:
+        if kind_of(line[metric]) != kind_of(other.get(metric, "")):
+            return "numbers of another kind", f": {metric} {other.get(metric) or 'left empty'} instead of {line[metric] or 'none'}"
+    return None, ""
+
+
+def kind_of(text):
+    """Whether a value is there, finite, infinite or undefined: a mean over fewer items than the reference's is no mean to compare."""
+    return text if text in ("", "inf", "-inf", "nan") else "finite"
+
+
+def compare_means(name, row, expected, given, options):
+    """Every Value of one row."""
+    values = []
+    for metric, mean in expected.items():
+        if metric not in ("by", "left_out"):
+            got = given.get(metric)
+            values.append(Value(name, row, metric, mean, got, judge_mean(metric, mean, got, options)))
+    return values
+
+
+def judge_mean(metric, mean, got, options):
+    """One mean beside the reference's, by its direction and tolerance: Value.judged. `other` is a change that is bad either way."""
+    if got == mean:
+        return "equal"
+    if got is None:
+        return "missing"
+    if mean is None:
+        return "other"                                     # a mean of no finite value, as of equal pictures, has become a number
+    rule = metrics.metric_of(metric)
+    if abs(got - mean) <= options.tolerances.get(metric, rule.tolerance) + 1e-9 and not options.exact:
+        return "within"
+    if rule.direction == "two-sided" or options.exact:
+        return "other"
+    return "better" if (got > mean) == (rule.direction == "higher") else "worse"
+
+
+def said(value):
+    """One Value as a reason."""
+    before, now = (number(mean, value.metric) for mean in (value.reference, value.submission))
+    if before == now:                                      # the usual digits hide the difference
+        before, now = (f"{mean:.6f}" for mean in (value.reference, value.submission))
+    return f"{value.set_name}, {value.row}: {value.metric} {now} instead of {before}"
+
+
+def number(value, metric):
+    """A mean as text, with the metric's digits."""
+    return "none" if value is None else f"{value:.{metrics.metric_of(metric).digits}f}"
+
+
+def contradictions(reference, submission):
+    """(contradictions, remarks): means, counts and classes of metrics.json beside those that follow from items.csv. Needs no data.
+
+    What does not follow from items.csv in the reference either (a case may write such means) cannot be told and is remarked.
+    """
+    wrong, unknown = [], []
+    for name, given in submission.sets.items():
+        theirs, ours = consequences(given), consequences(reference.sets[name]) if name in reference.sets else {}
+        for row, means in given.metrics.items():
+            follows, says = theirs.get(row, {}), flat(means)
+            wrong += [f"test/{name}/metrics.json says {row}: {key} = {says.get(key)}, its items.csv gives {value}"
+                      for key, value in follows.items() if not agree(value, says.get(key), 1.5e-6)]
+            for key in says:
+                if key not in follows:
+                    free = row in ours and key in flat(reference.sets[name].metrics[row]) and key not in ours[row]
+                    (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, which items.csv does not give")
+    return wrong, [f"not told by items.csv: {listed(unknown, 5)}"] if unknown else []
+
+
+def consequences(given):
+    """{row: flat summary of its lines}: what metrics.json must say."""
+    lines = {row: [] for row in given.metrics}
+    for line in given.lines:
+        if line["status"] == "ok" and line["row"] in lines:
+            lines[line["row"]].append(line)
+    return {row: flat(summary(members, given.measured, given.classings)) for row, members in lines.items()}
+
+
+def agree(a, b, tolerance):
+    """Whether two numbers are equal up to tolerance; None agrees with None only."""
+    if not (is_number(a) and is_number(b)):
+        return a == b
+    return abs(a - b) <= tolerance
+
+
+def changed_files(reference, submission):
+    """Judged files that are not equal in both runs, by the digests of the files themselves."""
+    names = dict.fromkeys([*reference.manifest["files"], *submission.manifest["files"]])
+    return [name for name in names if reference.digests.get(name) != submission.digests.get(name)]

@@ -1,0 +1,55 @@
+"""What informs a grader and decides nothing: changed settings, other weights, training logs, pictures and figures."""
+from common.base.errors import listed
+
+
+def picture_notes(pictures):
+    """How many output pictures are other files, and the farthest."""
+    if not pictures:
+        return []
+    worst = pictures[0]
+    return [f"{len(pictures)} output pictures are other files; the farthest is {worst.item} ({worst.row}): "
+            f"PSNR to the reference run's {worst.psnr:.2f} dB, largest difference {worst.largest} levels"]
+
+
+def settings_notes(reference, submission):
+    """Changed settings, part by part; equal changes of several parts are said once."""
+    changes = {}
+    for part, expected in reference.settings.items():
+        given = submission.settings.get(part)
+        if given is None:
+            changes.setdefault("config.yaml is missing", []).append(part)
+            continue
+        for key in [*expected, *(key for key in given if key not in expected)]:
+            if expected.get(key) != given.get(key):
+                changes.setdefault(f"{short(key)} = {short(given.get(key))} instead of {short(expected.get(key))}", []).append(part)
+    return [f"changed setting: {change} ({', '.join(parts)})" for change, parts in changes.items()]
+
+
+def short(value):
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def weights_notes(reference, submission):
+    """The parts that other weights have made."""
+    before, now = (run.manifest["weights"] for run in (reference, submission))
+    parts = [part for part in before if part in now and before[part] != now[part]]
+    return [f"other weights in {', '.join(parts)}"] if parts else []
+
+
+def log_notes(reference, submission):
+    """The last value of each curve of train/log.jsonl, where the logs differ."""
+    before, now = reference.log, submission.log
+    if before == now:
+        return []
+    if not now:
+        return ["no training log was handed in"]
+    last = [{key: value for line in log for key, value in line.items() if key not in ("stage", "step")} for log in (before, now)]
+    curves = [f"{key} {last[1].get(key, 'none')} (reference {value})" for key, value in last[0].items()]
+    return [f"other training log, {len(now)} lines (reference {len(before)}); last values: {listed(curves, 6)}"]
+
+
+def file_notes(changed):
+    """Figures whose numbers differ; other files show in what has been said already."""
+    figures = [name.removeprefix("figures/") for name in changed if name.startswith("figures/")]
+    return [f"figures with other numbers: {listed(figures)}"] if figures else []

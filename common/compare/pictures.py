@@ -1,0 +1,141 @@
+"""Output pictures of a submission beside those of the reference run, and measured again against the reference pictures of the data."""
+import math
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from common import metrics
+from common.base.errors import UserError, listed
+from common.base.files import leads_out
+from common.compare.submission import Unreadable
+from common.data.images import bytes_of, read_bytes
+
+MEASURED_AGAIN = ("psnr", "ssim", "ssim_gray")
+MAX_PIXELS = 50_000_000
+
+
+class PictureDifference(NamedTuple):
+    """One output picture that is not the same file in both."""
+    set_name: str
+    item: str
+    row: str
+    paths: tuple                      # inside reference and submission
+    psnr: float                       # dB; inf where the pixels are equal
+    largest: int                      # levels of 255
+
+
+def output_picture(run, path, pixels=MAX_PIXELS):
+    """uint8 (H, W, 3) of an output picture of a run. Unreadable when it is missing, no picture, or of more than `pixels` pixels."""
+    try:
+        return bytes_of(run.read(path, 8 * pixels + (1 << 20)), path, pixels)
+    except UserError as problem:
+        raise Unreadable(str(problem)) from None
+
+
+def pairs_of_lines(reference, submission):
+    """(set, line of the reference, line of the submission) wherever both are done."""
+    for name, expected in reference.sets.items():
+        given = submission.sets.get(name)
+        lines = {(line["item"], line["row"]): line for line in given.lines} if given else {}
+        for line in expected.lines:
+            other = lines.get((line["item"], line["row"]))
+            if other and line["status"] == other["status"] == "ok":
+                yield name, line, other
+
+
+def compare_pictures(reference, submission):
+    """(PictureDifference of every output picture that is another file, the largest first; what cannot be read or has another size)."""
+    differences, wrong = [], []
+    for name, line, other in pairs_of_lines(reference, submission):
+        paths = tuple(f"test/{name}/{one['image']}" for one in (line, other))
+        if not line["image"] or paths[1] not in submission.files or reference.digests[paths[0]] == submission.digests[paths[1]]:
+            continue
+        try:
+            before = output_picture(reference, paths[0])
+            after = output_picture(submission, paths[1], before[..., 0].size)
+            same_size(after, before, "the reference run's")
+            differences.append(PictureDifference(name, line["item"], line["row"], paths, *difference(before, after)))
+        except Unreadable as problem:
+            wrong.append(f"test/{name}, {line['item']} ({line['row']}): {problem}")
+    return sorted(differences, key=lambda found: found.psnr), wrong
+
+
+def same_size(picture, other, whose):
+    if picture.shape != other.shape:
+        raise Unreadable(f"the picture has {picture.shape[1]}x{picture.shape[0]} pixels, {whose} {other.shape[1]}x{other.shape[0]}")
+
+
+def difference(before, after):
+    """(PSNR in dB, largest difference in levels) of two uint8 pictures of one size."""
+    change = before.astype(np.int16) - after
+    square = np.square(change, dtype=np.int32).mean()
+    return (math.inf if square == 0 else 10 * math.log10(255**2 / square)), int(np.abs(change).max())
+
+
+# ---- measuring again ----
+
+def measure_again(reference, submission, root):
+    """(what measuring refutes, remarks on what cannot be measured): psnr, ssim and ssim_gray of every line with picture and reference.
+
+    The reference picture is the one that the reference run names. A tenth of the metric's tolerance is left to other decoders and summation orders.
+    """
+    refuted, measured, without, others = [], 0, {}, set()
+    for name, line, other in pairs_of_lines(reference, submission):
+        written = {metric: other.get(metric) for metric in MEASURED_AGAIN if line.get(metric)}
+        others |= {metric for metric in reference.sets[name].measured if line[metric] and metric not in MEASURED_AGAIN}
+        if not (line["image"] and line["reference"] and written):
+            without[name, line["row"]] = without.get((name, line["row"]), 0) + 1
+            continue
+        place = f"test/{name}, {line['item']} ({line['row']})"
+        try:
+            fresh = measured_pair(submission, f"test/{name}/{other['image']}", line["reference"], root)
+        except Unreadable as problem:
+            refuted.append(f"{place}: {problem}")
+            continue
+        measured += 1
+        refuted += [f"{place}: {metric} is {fresh[metric]:.6f}, items.csv says {text or 'nothing'}" for metric, text in written.items()
+                    if not close(fresh[metric], text, metrics.metric_of(metric).tolerance / 10)]
+    remarks = [f"{measured} lines measured again"]
+    if without:
+        remarks.append("not measured again, for want of picture or reference: "
+                       + listed(f"{name}, {row} ({count})" for (name, row), count in without.items()))
+    if others:
+        remarks.append(f"not measured again, for want of a definition that needs no more than two pictures: {', '.join(sorted(others))}")
+    return refuted, remarks
+
+
+MEASURED = {}                         # {(digest of the picture, reference, root): fidelity}: many hand in the same bytes
+
+
+def measured_pair(submission, path, name, root):
+    """fidelity() of an output picture and the reference of this name below root."""
+    key = submission.digests.get(path), name, root
+    if key[0] is None or key not in MEASURED:
+        target = read_bytes(reference_path(root, name))
+        output = output_picture(submission, path, target[..., 0].size)
+        same_size(output, target, "its reference")
+        MEASURED[key] = metrics.fidelity(output, target)
+    return MEASURED[key]
+
+
+def reference_path(root, name):
+    """Where the picture of this name lies below root (names composed or decomposed); UserError for none. The name may not lead out of root."""
+    if leads_out(name):
+        raise UserError(f"the reference {name!r} leads out of the test root {root}: a path below it was expected")
+    for form in ("NFC", "NFD"):
+        if (Path(root) / unicodedata.normalize(form, name)).is_file():
+            return Path(root) / unicodedata.normalize(form, name)
+    raise UserError(f"--recompute {root} has no {name}: the folder was expected that the column `reference` of items.csv starts from "
+                    "(data.root of the test)")
+
+
+def close(value, text, tolerance):
+    """Whether a written number is the measured one; inf and nan agree with themselves, nothing with an empty text."""
+    if not text:
+        return False
+    written = float(text)
+    if not (math.isfinite(value) and math.isfinite(written)):
+        return value == written or (math.isnan(value) and math.isnan(written))
+    return abs(value - written) <= tolerance

@@ -1,0 +1,300 @@
+"""Pictures in and out of files, and through a function in tiles.
+
+A picture is RGB, float32, (3, H, W), in [0, 1], upright. Pillow opens, checks and decodes; 16-bit pixels come through OpenCV, because
+Pillow keeps only their upper half in colour and clips them in gray. Colour profiles are not applied; of several pictures in a file
+(animation, pages) the first counts.
+"""
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from common.base.errors import UserError
+from common.base.files import impostor, reason, write_whole
+from common.base.progress import watch
+
+Image.MAX_IMAGE_PIXELS = None           # MAX_PIXELS below takes its place: Pillow's own check would warn at 89 megapixels
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)        # no remarks on a TIFF's unusual tags
+MAX_PIXELS = 178_000_000
+EXPECTED = "a PNG, JPEG, BMP, WebP or TIFF picture was expected"
+ENCODINGS = {                           # suffix: Pillow's name and options; a lossy file is as good as that format gets
+    ".png": ("PNG", {"compress_level": 1}),              # a quarter of the default's time for 13 % more bytes
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".bmp": ("BMP", {}),
+    ".webp": ("WEBP", {"lossless": True, "exact": True}),
+    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+}
+IMAGE_SUFFIXES = tuple(ENCODINGS)
+WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
+SIXTEEN_BIT = (".png", ".tif", ".tiff")
+GRAY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"}          # Pillow's names of pixel kinds
+READABLE = GRAY | {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA = 258, 262, 274, 284, 338    # numbers of TIFF tags; EXIF has the third as well
+
+
+class Picture(NamedTuple):
+    """What a file holds, upright: enough to write a result back in the same kind (write_image's `like`)."""
+    rgb: Tensor                         # (3, H, W) float32 in [0, 1]; gray pictures have three equal channels
+    alpha: Tensor | None                # (1, H, W) float32 in [0, 1]; None where the file has no transparency
+    gray: bool                          # the file has one channel of brightness, not a palette that happens to be gray
+    bits: int                           # 8 or 16
+
+
+def open_picture(path, max_pixels=MAX_PIXELS):
+    """The Picture in a PNG, JPEG, BMP, WebP or TIFF file: 1 to 16 bits, gray, palette, RGB, CMYK, with or without transparency.
+
+    Turned upright by its EXIF orientation. Raises UserError, with what to do, for anything that is not such a picture, is
+    incomplete, or has more than max_pixels pixels (known before they are decoded).
+    """
+    pixels, gray = _decode(_contents(path), path, max_pixels)
+    bits = 8 * pixels.itemsize
+    channels = torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float().div_(2 ** bits - 1)       # (3 or 4, H, W)
+    return Picture(channels[:3], channels[3:] if len(channels) == 4 else None, gray, bits)
+
+
+def read_image(path):
+    """The colours of a picture file: (3, H, W) float32 RGB in [0, 1]; transparency is left out. Errors as open_picture."""
+    return open_picture(path).rgb
+
+
+def read_bytes(path):
+    """The colours of a picture file as uint8 (H, W, 3) RGB, without the detour through floats; 16-bit ones rounded as write_image does."""
+    return bytes_of(_contents(path), path)
+
+
+def bytes_of(data, path, max_pixels=MAX_PIXELS):
+    """read_bytes of a file's contents that are in memory already; path is what messages call it."""
+    pixels, _ = _decode(data, path, max_pixels)
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)     # floor(255 v / 65535 + 0.5) in whole numbers
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def to_bytes(picture):
+    """uint8 (H, W, C) of a tensor (C, H, W): floor(255 y + 0.5), clamped. NaN raises ValueError: no byte says it."""
+    return _levels(picture, 255)
+
+
+def write_image(path, picture, like=None):
+    """Write a (3, H, W) RGB tensor, clamped to [0, 1], whole or not at all; folders are made, the suffix decides the format (none: PNG).
+
+    like: the Picture that this one was made from. Its alpha is passed on (JPEG and BMP have none), a gray source is written
+    as gray (mean of the channels), and where the format can (PNG, TIFF) a 16-bit source as floor(65535 y + 0.5). The one
+    exception: 16-bit gray with alpha is written as RGBA, for want of an encoder.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower() or ".png"
+    if suffix not in ENCODINGS:
+        raise UserError(f"unknown picture format '{path.suffix}': {path}: one of {' '.join(IMAGE_SUFFIXES)} was expected: "
+                        "choose another name")
+    channels, top = picture, 255
+    if like is not None:
+        channels = picture.clamp(0, 1).mean(0, keepdim=True) if like.gray else picture
+        if like.alpha is not None and suffix not in WITHOUT_ALPHA:
+            channels = torch.cat([channels, like.alpha.to(channels.device)])
+        top = 65535 if like.bits == 16 and suffix in SIXTEEN_BIT else 255
+    levels = _levels(channels, top)
+    try:
+        data = _encode(levels, suffix)
+    except (OSError, ValueError) as error:                  # WebP ends at 16383 pixels a side, JPEG at 65500
+        raise UserError(f"this format cannot hold the picture ({reason(error)}): {path}: a smaller one was expected: "
+                        "write it as PNG") from error
+    write_whole(path, data)
+
+
+def list_images(folder):
+    """Paths of the pictures directly in a folder, by their suffix, in natural order (1, 2, 10); hidden files do not count."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        kind = "a file, not a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: check the path")
+    paths = [path for path in folder.iterdir()
+             if path.suffix.lower() in ENCODINGS and not path.name.startswith(".") and path.is_file()]
+    return sorted(paths, key=lambda path: natural(path.name))
+
+
+def natural(name):
+    """Sorting key under which numbers inside names count as numbers: 2.png comes before 10.png."""
+    parts = re.split(r"(\d+)", name.casefold())             # text and number in turn, so that like meets like
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+def tiled(function, image, tile=512, halo=11, multiple=1):
+    """function(image), computed tile by tile: the same values to float rounding, in the memory of the output and one tile.
+
+    function(crop, box) maps (1, C, h, w) to (1, C', h, w), each pixel from its surroundings of `halo` pixels; box = (top,
+    left, bottom, right) is where the crop lies in the picture, so that whole-picture inputs can be cut alike. Crops are cut
+    from the real picture and end where it ends: zero padding inside the function then happens at its true border only, as
+    without tiles. All crops start at multiples of `multiple` (tile and halo are rounded up to it): for networks that
+    subsample by it. Returns (1, C', H, W).
+    """
+    height, width = image.shape[-2:]
+    tile, halo = (-(-size // multiple) * multiple for size in (tile, halo))
+    corners = [(top, left) for top in range(0, height, tile) for left in range(0, width, tile)]
+    output = None
+    for top, left in watch(corners, "tiles"):
+        bottom, right = min(top + tile, height), min(left + tile, width)
+        box = max(top - halo, 0), max(left - halo, 0), min(bottom + halo, height), min(right + halo, width)
+        result = function(image[:, :, box[0]:box[2], box[1]:box[3]], box)
+        if output is None:
+            output = result.new_empty(1, result.shape[1], height, width)
+        output[:, :, top:bottom, left:right] = result[:, :, top - box[0]:bottom - box[0], left - box[1]:right - box[1]]
+    return output
+
+
+def _contents(path):
+    """All bytes of a file that may be a picture."""
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"a folder, not a picture: {path}: {EXPECTED}: name a file in it")
+    if not path.exists():
+        raise UserError(f"no such file: {path}: {EXPECTED}: check the path")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read ({error.strerror}): {path}: {EXPECTED}: check the rights of the file") from error
+
+
+def _decode(data, path, max_pixels):
+    """(pixels, gray) of a file's bytes: uint8 or uint16 (H, W, 3 or 4), RGB or RGBA, upright. UserError names path."""
+    if wrong := impostor(data[:512]):
+        raise UserError(f"{wrong[0]}: {path}: {EXPECTED}: {wrong[1]}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")                 # Pillow's on odd files: what matters is raised
+            with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "BMP", "WEBP", "TIFF"]) as image:
+                size = image.width * image.height
+                if size <= max_pixels:
+                    return _pixels(image, data)
+    except UnidentifiedImageError as error:
+        raise UserError(f"a format that is not read here, or a damaged beginning: {path}: {EXPECTED}: "
+                        "convert it, or copy or download it again") from error
+    except Exception as error:                              # decoders raise nearly everything on damaged bytes
+        raise UserError(f"a damaged, incomplete or unusual picture ({reason(error)}): {path}: {EXPECTED}: "
+                        "copy or download it again, or save it as an ordinary PNG") from error
+    raise UserError(f"the picture is too large ({image.width} x {image.height} pixels, {size / 1e6:.1f} million): {path}: "
+                    f"at most {max_pixels / 1e6:g} million were expected: scale it down first")
+
+
+def _pixels(image, data):
+    """(pixels, gray) of a picture that Pillow has opened from data. Raises ValueError for kinds that cannot be told rightly."""
+    if image.mode not in READABLE:
+        raise ValueError(f"pixels of the kind {image.mode}, not 8 or 16 bits of gray, palette, RGB or CMYK")
+    gray = image.mode in GRAY or (image.format == "PNG" and data[25] == 4)     # PNG's colour type 4: gray with alpha
+    image.load()                                            # raises when something is missing, where OpenCV prints
+    if _is_deep(image, data):
+        return _sixteen_bits(image, data), gray
+    ImageOps.exif_transpose(image, in_place=True)
+    return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB")), gray
+
+
+def _is_deep(image, data):
+    """Whether the file has 16 bits per channel and OpenCV reads them; CMYK and premultiplied colours keep Pillow's upper 8."""
+    if image.format == "PNG":
+        return data[24] == 16
+    if image.format != "TIFF" or 16 not in image.tag_v2.get(BITS, ()):
+        return False
+    if image.tag_v2.get(PLANES) == 2:
+        raise ValueError("16-bit channels stored one after the other")          # both libraries return rubbish
+    return image.mode != "CMYK" and 1 not in image.tag_v2.get(EXTRA, ())
+
+
+def _sixteen_bits(image, data):
+    """uint16 (H, W, 3 or 4) of a 16-bit PNG or TIFF, upright."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise ValueError("its 16-bit pixels cannot be read")
+    if image.format == "PNG":
+        pixels = _upright(pixels, image.getexif().get(ORIENTATION))             # OpenCV turns TIFF files whatever it is told
+    elif image.tag_v2.get(PHOTOMETRIC) == 0:
+        pixels = 65535 - pixels                                                 # 0 is white
+    if pixels.ndim == 3:
+        return pixels[..., [2, 1, 0, 3][:pixels.shape[2]]]                      # from BGR(A)
+    channels = [pixels] * 3
+    if "transparency" in image.info:                                            # the one gray level that stands for a hole
+        channels.append(np.where(pixels == image.info["transparency"], 0, 65535).astype(np.uint16))
+    return np.stack(channels, axis=-1)
+
+
+def _upright(pixels, orientation):
+    """Pixels (H, W, ...) as the EXIF orientation 1..8 says that they should be seen; other values say nothing."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def _levels(picture, top):
+    """floor(top y + 0.5) of a (C, H, W) tensor clamped to [0, 1], as (H, W, C) of the integer type that top fits."""
+    picture = picture.detach().float().cpu()
+    if picture.isnan().any():
+        raise ValueError("the picture has values that are not numbers (NaN)")
+    levels = picture.clamp(0, 1).mul_(top).add_(0.5).floor_()
+    return levels.permute(1, 2, 0).numpy().astype(np.uint8 if top == 255 else np.uint16, order="C")
+
+
+def _encode(pixels, suffix):
+    """The bytes of a file of that suffix for pixels (H, W, 1 gray, 2 gray and alpha, 3 RGB or 4 RGBA)."""
+    if pixels.dtype == np.uint16:
+        order = {1: [0], 2: [0, 0, 0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[2]]
+        return cv2.imencode(suffix, np.ascontiguousarray(pixels[..., order]))[1].tobytes()
+    name, options = ENCODINGS[suffix]
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def picture_size(path):
+    """(height, width) of a picture, upright, from its header; None where there is none to read."""
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif() if "exif" in image.info else {}             # asking a PNG without any would decode it
+            return image.size if exif.get(ORIENTATION) in (5, 6, 7, 8) else image.size[::-1]
+    except (OSError, ValueError, SyntaxError):                                 # Pillow raises all three on damaged headers
+        return None
+
+
+def by(size):
+    """`600x400`, width first, of a shape (h, w, ...)."""
+    return f"{size[1]}x{size[0]}"
+
+
+def to_tensor(pixels):
+    """uint8 (h, w, 3) as float32 (3, h, w) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float().div_(255)
+
+
+def picture_files(inputs):
+    """(paths, items): the pictures that files and folders name, and a name for each that is unique among them (the stem where it is)."""
+    paths = []
+    for path in map(Path, inputs):
+        if path.is_dir():
+            found = list_images(path)
+            if not found:
+                raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another folder")
+            paths += found
+        elif path.exists():
+            paths.append(path)
+        else:
+            raise UserError(f"no such file or folder: {path}: pictures were expected: check the path")
+    items, taken = [], set()
+    for path in paths:
+        item, count = path.stem, 1
+        while item.casefold() in taken:                     # `a.png` and `A.png` are one file on some systems
+            count += 1
+            item = f"{path.stem}-{count}"
+        items.append(item)
+        taken.add(item.casefold())
+    return paths, items

@@ -1,0 +1,172 @@
+"""Data sets: pairs of pictures in LOL's layout, and the command line that checks and fetches the real sets.
+
+python -m common.data check [NAME] [ROOT]      is a data set complete and readable?
+python -m common.data get NAME                 download what can be had without an account
+
+A sample is asked for by its place (epoch, index), and all its draws come from (seed, epoch, index): the number of workers, the order in
+which they answer and an interrupted run change nothing.
+"""
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from common.base.errors import UserError, listed
+from common.data.cache import Orientation, fingerprint, random_window, share_pixels
+from common.data.images import by, list_images, picture_size, read_bytes, to_tensor
+
+THUMBNAIL = 32                      # side of the thumbnails
+WHOLE = torch.tensor([0.0, 0.0, 1.0, 1.0])
+
+
+class Pair(NamedTuple):
+    """One sample: the same patch of a dark and a bright picture, and what the patch alone cannot tell."""
+    low: Tensor                     # (3, h, w) float32 in [0, 1]
+    high: Tensor                    # (3, h, w)
+    thumbnail: Tensor               # (3, 32, 32) area average of the whole dark picture, mirrored like the patch
+    name: str                       # the file's name
+    box: Tensor = WHOLE             # (4,) float32: top, left, bottom, right of the patch in the whole (mirrored) picture, in [0, 1]
+
+
+class PairedImages(Dataset):
+    """Pairs of root/split/low and root/split/high, by file name: pairs[epoch, index] -> Pair.
+
+    patch: side of a random crop; None: whole pictures, untouched. names: file names of a part of the set. flips: patches are mirrored left
+    to right at random; turns: also upside down and transposed. cache: decoded pictures stay in memory where all of them fit (CACHE_BYTES).
+    thumbnails: an .npz file with `name` and `low_thumbnail`, for files that are only crops of the pictures whose thumbnails are needed
+    (`box` then still refers to the file). Raises UserError for a missing folder or partner, unequal sizes, pictures smaller than the patch.
+    """
+
+    def __init__(self, root, split, patch=None, seed=0, names=None, cache=True, flips=True, turns=False, thumbnails=None):
+        self.root, self.split, self.patch, self.seed, self.flips, self.turns = Path(root), split, patch, seed, flips, turns
+        self.folders = pair_folders(root, split)
+        self.names = chosen_names(root, split, names)
+        self.store = share_pixels(self._sizes()) if cache else None
+        self.given_thumbnails = read_thumbnails(thumbnails, self.names) if thumbnails else None
+        self.thumbnails = {}
+
+    def __len__(self):
+        return len(self.names)
+
+    def paths(self, index):
+        """(low, high) files of a pair."""
+        return tuple(folder / self.names[index] for folder in self.folders)
+
+    def inputs(self):
+        """{stem: path of the low picture}: what Run.record passes on to the report."""
+        return {Path(name).stem: str(self.folders[0] / name) for name in self.names}
+
+    def fingerprint(self):
+        """A digest of all names and file sizes."""
+        return fingerprint(path for index in range(len(self)) for path in self.paths(index))
+
+    def __getitem__(self, place):
+        epoch, index = place
+        low, high = self._pixels(index)
+        thumbnail = self._thumbnail(index, low)
+        if not self.patch:
+            return Pair(to_tensor(low), to_tensor(high), thumbnail, self.names[index])
+        rng = np.random.default_rng([self.seed, epoch, index])
+        height, width = low.shape[:2]
+        top, left = random_window(rng, (height, width), self.patch, self.paths(index)[0])
+        bottom, right = top + self.patch, left + self.patch
+        orientation = Orientation.draw(rng, self.flips, self.turns)
+        low, high = (orientation.turn(to_tensor(picture[top:bottom, left:right])) for picture in (low, high))
+        box = orientation.turn_box(top / height, left / width, bottom / height, right / width)
+        return Pair(low, high, orientation.turn(thumbnail), self.names[index], box)
+
+    def _sizes(self):
+        """(height, width) of every picture, low and high in turn, from the headers alone. (0, 0) where there is no readable header:
+        such a file speaks up when it is needed, so that it does not stop the others."""
+        sizes, problems = [], []
+        for index, name in enumerate(self.names):
+            low, high = (picture_size(path) for path in self.paths(index))
+            sizes += [low or (0, 0), high or (0, 0)]
+            if not low or not high:
+                continue
+            if low != high:
+                problems.append(f"{name}: low is {by(low)}, high {by(high)}")
+            elif self.patch and min(low) < self.patch:
+                problems.append(f"{name}: {by(low)} is smaller than patches of {self.patch}")
+        if problems:
+            raise UserError(f"pictures that do not fit: {self.root / self.split}: {listed(problems)}: equal sizes in low and high were "
+                            "expected, no smaller than the patch: replace or remove these files, or lower data.patch")
+        return sizes
+
+    def _pixels(self, index):
+        """(low, high) of a pair as uint8 (H, W, 3)."""
+        paths = self.paths(index)
+        if self.store is None:
+            low, high = map(read_bytes, paths)
+        else:
+            low, high = (self.store.get(2 * index + side, read_bytes, path) for side, path in enumerate(paths))
+        if low.shape != high.shape:                         # files that were changed after the headers had been read
+            raise UserError(f"unequal sizes: {paths[0]} is {by(low.shape)}, {paths[1]} {by(high.shape)}: equal ones were expected: "
+                            "replace one of them")
+        return low, high
+
+    def _thumbnail(self, index, low):
+        """(3, 32, 32) float32 of the whole dark picture."""
+        if self.given_thumbnails is not None:
+            return self.given_thumbnails[self.names[index]]
+        if index not in self.thumbnails:
+            thumbnail = F.adaptive_avg_pool2d(to_tensor(low), THUMBNAIL).contiguous()
+            if self.store is None:
+                return thumbnail
+            self.thumbnails[index] = thumbnail
+        return self.thumbnails[index]
+
+
+def pair_folders(root, split):
+    """(low, high) folders of a split: root/split/{low,high}. Raises UserError where they are missing."""
+    folders = tuple(Path(root) / split / side for side in ("low", "high"))
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing:
+        raise UserError(f"data set not found: {listed(missing)}: folders {split}/low and {split}/high with equal file names were expected: "
+                        "put the data there or set data.root; `python -m common.data check LOL` says where to get it")
+    return folders
+
+
+def paired_names(root, split):
+    """File names that both folders of a split have, in natural order. Raises UserError for missing partners and empty folders."""
+    low, high = pair_folders(root, split)
+    names, others = ([path.name for path in list_images(folder)] for folder in (low, high))
+    if not names and not others:
+        raise UserError(f"no pictures: {low} and {high}: files of equal names in both were expected: put the data there or set data.root")
+    alone = [f"no partner for {low / name}" for name in names if name not in set(others)]
+    alone += [f"no partner for {high / name}" for name in others if name not in set(names)]
+    if alone:
+        raise UserError(f"{low} has {len(names)} pictures, {high} {len(others)}: {listed(alone)}: a file of the same name in both was "
+                        "expected: copy the missing files, or remove these")
+    return names
+
+
+def chosen_names(root, split, names):
+    """All names of a split, or those given, which must be among them. Raises UserError."""
+    there = paired_names(root, split)
+    if names is None:
+        return there
+    names = list(names)
+    missing = [name for name in names if name not in set(there)]
+    if missing:
+        raise UserError(f"no such pairs: {Path(root) / split}: {listed(missing)}: names of files in low and high were expected")
+    return names
+
+
+def read_thumbnails(path, names):
+    """{name: (3, 32, 32) float32} from an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3). Raises UserError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            pictures = torch.from_numpy(file["low_thumbnail"].astype(np.float32)).permute(0, 3, 1, 2).contiguous()
+            found = {str(name): picture for name, picture in zip(file["name"], pictures, strict=True)}
+        missing = [name for name in names if name not in found]
+        if missing or pictures.shape[1:] != (3, THUMBNAIL, THUMBNAIL):
+            raise ValueError(f"none for {listed(missing)}" if missing else f"they have the shape {tuple(pictures.shape)}")
+    except Exception as error:                                                 # NumPy raises nearly everything on foreign files
+        raise UserError(f"no thumbnails ({error}): {path}: an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3) was expected: "
+                        "mend data.thumbnails") from error
+    return found

@@ -1,0 +1,1 @@
+"""How an experiment runs: settings, device, sampling, training, checkpoints, results, figures."""

@@ -1,0 +1,183 @@
+"""Weights and training states as files: written whole, read without pickle, checked by digest, every defect named.
+
+A file is a dictionary of plain data (EXAMPLES habit 9): `case`, `model` (the keyword arguments that build the network), `weights` (its
+state_dict) and, in last.pt, what a run needs to go on. `python -m common.experiment.checkpoints release CASE RUN --as release` makes a release file.
+"""
+import argparse
+import hashlib
+import io
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from common.base import paths
+from common.base.errors import UserError, start
+from common.base.files import impostor, sha256, write_whole
+
+
+class Weights(NamedTuple):
+    """What a weights file says: the network's arguments, its state_dict, a digest of the content, and the file itself."""
+    path: Path
+    model: dict
+    state: dict
+    digest: str
+    said: str          # how the choice came about, in a few words for the user
+
+
+def digest(state):
+    """A SHA-256 over names, types, shapes and values of a state_dict, as hexadecimal text: equal weights, equal digest."""
+    total = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def save(path, content, keep_previous=False):
+    """Write content (plain data and tensors) to path, whole or not at all; the folder is made.
+
+    keep_previous: what stood there before stays as previous.pt beside it, should the new file turn out unreadable.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()                          # a file name would become part of the bytes
+    torch.save(content, buffer)
+    if keep_previous and path.exists():
+        path.replace(path.with_name("previous.pt"))
+    write_whole(path, buffer.getvalue())
+
+
+def load(path):
+    """The dictionary in a weights file, on the CPU. Raises UserError, saying which, for every way a file can be broken."""
+    content = read(path)
+    if not isinstance(content, dict) or not {"case", "model", "weights"} <= content.keys():
+        raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries case, model and weights: "
+                        f"give a file from checkpoints/")
+    return content
+
+
+def read(path):
+    """What a file of torch holds, whoever wrote it, on the CPU: plain data and tensors. Raises UserError for every way it can be broken."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no weights file {path}: give another --weights, or train first")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:                     # torch has five exceptions for a broken file (EXAMPLES habit 11)
+        reason, remedy = _what_is(path, error)
+        raise UserError(f"{path} is not a readable weights file: {reason}: {remedy}") from None
+
+
+def _what_is(path, error):
+    """(what a broken file really is, what to do), from its first bytes and torch's complaint."""
+    head = path.read_bytes()[:512]
+    again = "get it again, or train again"
+    if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+        if impostor(head) is None:
+            return "it holds Python objects (pickle), which are never executed here", again
+    if head.startswith((b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF")):      # a zip, or torch's form before 1.6
+        return "it is cut short or damaged, or another kind of zip file", again
+    return impostor(head) or ("its beginning is not that of a torch file", again)
+
+
+def find(case, run, wanted=None):
+    """Choose a weights file and read it: what `--weights` says, else best, last of the run, else release. Returns Weights.
+
+    wanted: a file, `best`, `last`, or the stem of a file in checkpoints/<case>/. Release files must match checkpoints/SHA256SUMS.
+    """
+    path, said = _choose(case, run, wanted)
+    if path.parent == paths.CHECKPOINTS / case:
+        check_release(path)
+    content = load(path)
+    if content["case"] != case:
+        raise UserError(f"{path} has weights of {content['case']}, not of {case}: give a file from checkpoints/{case}/")
+    return Weights(path, content["model"], content["weights"], digest(content["weights"]), said)
+
+
+def _choose(case, run, wanted):
+    folder = paths.CHECKPOINTS / case
+    if wanted in ("best", "last"):
+        return folder / run / f"{wanted}.pt", f"{wanted} of the run {run}"
+    if wanted and (folder / f"{wanted}.pt").is_file():
+        return folder / f"{wanted}.pt", f"the file {wanted}.pt in checkpoints/{case}"
+    if wanted:
+        stems = sorted(path.stem for path in folder.glob("*.pt"))
+        if not Path(wanted).is_file():
+            raise UserError(f"--weights {wanted}: no such file: expected a file, best, last, or one of "
+                            f"{', '.join(stems) or '(no release files here)'}: see checkpoints/README.md")
+        return Path(wanted), f"the file {wanted}"
+    for name in ("best", "last"):
+        if (folder / run / f"{name}.pt").is_file():
+            return folder / run / f"{name}.pt", f"{name} of the run {run}"
+    if (folder / "release.pt").is_file():
+        return folder / "release.pt", f"release weights, since the run {run} has none of its own"
+    raise UserError(f"the run {run} of {case} has no weights, and checkpoints/{case}/release.pt is missing: "
+                    f"train first: python cases/{case}/train.py --name {run}")
+
+
+def check_release(path):
+    """Compare a file of checkpoints/<case>/ with its line in SHA256SUMS; files without a line are the user's own."""
+    sums = paths.CHECKPOINTS / "SHA256SUMS"
+    lines = sums.read_text(encoding="utf-8").splitlines() if sums.exists() else []
+    known = {name.strip(): value for value, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    name = path.relative_to(paths.CHECKPOINTS).as_posix()
+    if name in known and sha256(path) != known[name]:
+        raise UserError(f"{path} is not the file that was released: its SHA-256 differs from checkpoints/SHA256SUMS: "
+                        f"get it again: git checkout checkpoints/{name}")
+
+
+def build(network, weights, typed=()):
+    """network(**weights.model) with the weights loaded, in evaluation mode and float32.
+
+    typed: the settings given on the command line; a `model.` key among them that differs from the file's is an error naming both.
+    """
+    for key, value in dict(typed).items():
+        name = key.removeprefix("model.")
+        if key.startswith("model.") and weights.model.get(name) != value:
+            raise UserError(f"{key}={value} (given on the command line) differs from the weights in {weights.path}, which were made with "
+                            f"{name}={weights.model.get(name)}: leave the key out, or give other --weights")
+    try:
+        model = network(**weights.model)
+        model.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.state.items()})
+    except (TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{weights.path} does not fit {network.__name__}: {reason}: give weights that this network made") from None
+    return model.eval()
+
+
+def release(case, run, name, half=False):
+    """Copy best.pt of a run to checkpoints/<case>/<name>.pt, weights and arguments alone, and enter it in SHA256SUMS.
+
+    half: store float16 (half the size; they are computed with in float32). Returns the path.
+    """
+    content = load(paths.CHECKPOINTS / case / run / "best.pt")
+    state = {key: tensor.half() if half and tensor.is_floating_point() else tensor.clone() for key, tensor in content["weights"].items()}
+    path = paths.CHECKPOINTS / case / f"{name}.pt"
+    save(path, {"case": case, "model": content["model"], "weights": state, "settings": content["settings"]})
+    sums = paths.CHECKPOINTS / "SHA256SUMS"
+    entry = path.relative_to(paths.CHECKPOINTS).as_posix()
+    lines = [line for line in (sums.read_text(encoding="utf-8").splitlines() if sums.exists() else []) if not line.endswith("  " + entry)]
+    write_whole(sums, "".join(f"{line}\n" for line in sorted([*lines, f"{sha256(path)}  {entry}"], key=lambda line: line[66:])).encode())
+    return path
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m common.experiment.checkpoints", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("release", help="make checkpoints/CASE/NAME.pt from best.pt of a run")
+    make.add_argument("case")
+    make.add_argument("run")
+    make.add_argument("--as", dest="name", default="release", help="file name without .pt (default release)")
+    make.add_argument("--half", action="store_true", help="store float16")
+    arguments = parser.parse_args(argv)
+    path = release(arguments.case, arguments.run, arguments.name, arguments.half)
+    weights = find(arguments.case, arguments.run, str(path))
+    values = sum(tensor.numel() for tensor in weights.state.values())
+    print(f"{path}: {path.stat().st_size:,} bytes, {values:,} values, content {weights.digest[:16]}")
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

@@ -1,0 +1,243 @@
+"""Figures from one hand: sizes, colours and fonts are set here, so that all cases look alike. Labels inside a figure are English and
+symbols; titles and captions are bilingual and stand outside it, in figures.json. Every figure has its numbers beside it as CSV.
+"""
+import csv
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from common.experiment.results import write_csv, write_json, write_manifest
+
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]     # Okabe and Ito: for all eyes
+STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8,
+         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3, "grid.linewidth": 0.6,
+         "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "lines.linewidth": 1.4}
+DPI = 150
+WIDTH = 9.0                                                # inches of a full-width figure
+
+
+class Caption(NamedTuple):
+    """What stands outside a figure, in both languages; {names} are filled in by FigureFolder.save. number: in the course text, or None."""
+    number: str | None
+    en: str
+    zh: str
+    alt_en: str                                            # what is to be seen, for those who cannot see it
+    alt_zh: str
+
+
+class FigureFolder:
+    """results/<case>/<run>/figures/: PNG and CSV of each figure, and figures.json with the captions."""
+
+    def __init__(self, run_folder, captions):
+        self.run_folder, self.captions, self.entries = Path(run_folder), captions, []
+        self.folder = self.run_folder / "figures"
+
+    def save(self, figure, name, header, rows, **values):
+        """Write one figure and its numbers. name: file name without suffix, key in captions; header, rows: the CSV; values: for the caption."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(self.folder / f"{name}.png", dpi=DPI, facecolor="white")
+        write_csv(self.folder / f"{name}.csv", header, rows)
+        caption = self.captions[name]
+        en, zh, alt_en, alt_zh = (text.format(**values) for text in caption[1:])
+        self.entries.append({"file": f"{name}.png", "number": caption.number, "title": {"en": en, "zh": zh},
+                             "alt": {"en": alt_en, "zh": alt_zh}, "csv": f"{name}.csv"})
+        print(f"  {name}.png  {en}", flush=True)
+
+    def finish(self, weights=None):
+        """Write figures.json, remove the figures of earlier times, enter the CSV files in the manifest."""
+        kept = {entry[key] for entry in self.entries for key in ("file", "csv")}
+        for old in self.folder.glob("*"):
+            if old.name not in kept and old.suffix in (".png", ".csv"):
+                old.unlink()
+        write_json(self.folder / "figures.json", self.entries)
+        write_manifest(self.run_folder, "figures", weights)
+
+
+def new_figure(width=WIDTH, height=3.0, rows=1, columns=1, **options):
+    """(figure, axes array) in the one style; no window, no global state."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, axes
+
+
+def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
+    """A labelled grid of pictures. pictures: list of rows, each a list of (h, w, 3) or (h, w) arrays in [0, 1] or uint8, or None.
+
+    columns: heading of each column; rows: label at the left of each row; captions: text under each picture, as nested lists.
+    """
+    count = max(len(line) for line in pictures)
+    heights = [max(picture.shape[0] / picture.shape[1] for picture in line if picture is not None) for line in pictures]
+    under = 0.2 if captions else 0.03
+    cell = width / count
+    figure, axes = new_figure(width, sum(cell * ratio + under for ratio in heights) + 0.35, len(pictures), count, height_ratios=heights)
+    for y, line in enumerate(pictures):
+        for x in range(count):
+            axis = axes[y, x]
+            axis.grid(False)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            picture = line[x] if x < len(line) else None
+            if picture is None:
+                axis.axis("off")
+                continue
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.dtype == np.uint8 else 1)
+            for spine in axis.spines.values():
+                spine.set_visible(False)
+            if y == 0 and columns:
+                axis.set_title(columns[x], fontsize=9)
+            if captions and captions[y][x]:
+                axis.set_xlabel(captions[y][x], fontsize=8, labelpad=2)
+        if rows and rows[y]:
+            axes[y, 0].set_ylabel(rows[y], fontsize=8)
+    return figure
+
+
+def read_log(path):
+    """log.jsonl as {name: (steps, values)}, steps of several stages one after the other; empty where there is no log."""
+    series, offset, stage, last = {}, 0, None, 0
+    for line in Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []:
+        entry = json.loads(line)
+        if stage not in (None, entry["stage"]):
+            offset += last
+        stage, last = entry["stage"], entry["step"]
+        for name, value in entry.items():
+            if name not in ("stage", "step") and isinstance(value, (int, float)):
+                steps, values = series.setdefault(name, ([], []))
+                steps.append(offset + entry["step"])
+                values.append(value)
+    return series
+
+
+def curve(series, panels, width=WIDTH, height=2.8):
+    """Curves over training steps. series: read_log(); panels: [(y label, [names])], drawn where the log has them, the first logarithmic."""
+    figure, axes = new_figure(width, height, 1, len(panels))
+    for axis, (label, names), first in zip(axes[0], panels, [True] + [False] * len(panels)):
+        for name in names:
+            if name in series:
+                axis.plot(*series[name], label=name.removeprefix("val_"), marker="o" if len(series[name][0]) < 30 else None, markersize=3)
+        axis.set_xlabel("step")
+        axis.set_ylabel(label)
+        if first and all(value > 0 for name in names if name in series for value in series[name][1]):
+            axis.set_yscale("log")
+        if any(name in series for name in names):
+            axis.legend(frameon=False)
+    return figure
+
+
+def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=None):
+    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where there is room.
+
+    colours: one per label, or {legend: colour}.
+    """
+    figure, axes = new_figure(width, height)
+    axis, share = axes[0, 0], 0.8 / len(groups)
+    for place, (name, values) in enumerate(groups.items()):
+        x = np.arange(len(labels)) + (place - (len(groups) - 1) / 2) * share
+        heights = [math.nan if value is None else value for value in values]
+        own = colours.get(name) if isinstance(colours, dict) else colours
+        drawn = axis.bar(x, heights, share * 0.92, label=name, color=own or COLOURS[place % len(COLOURS)])
+        if len(labels) * len(groups) <= 40:
+            axis.bar_label(drawn, fmt="%.3g", fontsize=6.5, padding=1)
+    axis.set_xticks(np.arange(len(labels)), labels, rotation=rotation, ha="right" if rotation else "center", fontsize=8)
+    axis.set_ylabel(ylabel)
+    axis.grid(axis="x", visible=False)
+    if len(groups) > 1:
+        axis.legend(frameon=False, ncols=len(groups), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def trace(module, call):
+    """The layers that `call()` runs through, in that order: [{name, kind, inputs, outputs, parameters}]; shapes without the batch.
+
+    Taken from the module itself by hooks on everything with parameters, so a diagram cannot say what the code does not do.
+    """
+    layers, handles = [], []
+    for name, layer in module.named_modules():
+        if list(layer.children()) or not list(layer.parameters()):
+            continue
+
+        def record(layer, inputs, output, name=name):
+            kernel = "x".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
+            dilated = f" d{layer.dilation[0]}" if getattr(layer, "dilation", (1,))[0] > 1 else ""
+            layers.append({"name": name, "kind": f"{type(layer).__name__.lower().removesuffix('2d')} {kernel}{dilated}".strip(),
+                           "inputs": (sum(x.shape[1] for x in inputs), *inputs[0].shape[2:]), "outputs": tuple(output.shape[1:]),
+                           "parameters": sum(parameter.numel() for parameter in layer.parameters())})
+        handles.append(layer.register_forward_hook(record))
+    try:
+        call()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return layers
+
+
+def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
+    """A flow chart in rows, read left to right, row after row. boxes: [(title, line below, colour index or None)].
+
+    arrows: [(from, to, label)] beside the chain from each box to the next, drawn dashed through the gutters (skips).
+    """
+    rows = math.ceil(len(boxes) / per_row)
+    step, drop = box[0] * 1.32, box[1] * 2.1
+    figure, axes = new_figure(width, rows * drop * width / (per_row * step) + 0.2)
+    axis = axes[0, 0]
+    axis.axis("off")
+    axis.set_xlim(-0.75 * box[0], (per_row - 1) * step + 0.75 * box[0])
+    axis.set_ylim(-(rows - 1) * drop - 1.05 * box[1], 1.15 * box[1])
+    axis.set_aspect("equal")
+    centre = [(place % per_row * step, -(place // per_row) * drop) for place in range(len(boxes))]
+    for (x, y), (title, below, colour) in zip(centre, boxes):
+        face = "#f4f4f4" if colour is None else COLOURS[colour] + "33"
+        axis.add_patch(FancyBboxPatch((x - box[0] / 2, y - box[1] / 2), *box, fc=face, ec="#555555", lw=0.8,
+                                      boxstyle="round,pad=0,rounding_size=0.08"))
+        axis.text(x, y + 0.12 * box[1], title, ha="center", va="center", fontsize=8)
+        axis.text(x, y - 0.24 * box[1], below, ha="center", va="center", fontsize=6.5 if len(below) <= 18 else 5.5, color="#444444")
+    style = {"arrowstyle": "-|>", "lw": 0.9, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
+    for place, ((x, y), (u, v)) in enumerate(zip(centre, centre[1:])):
+        if y == v:
+            axis.annotate("", (u - box[0] / 2, v), (x + box[0] / 2, y), arrowprops=style)
+        else:
+            middle = (y + v) / 2
+            axis.plot([x, x, u], [y - box[1] / 2, middle, middle], lw=0.9, color="#555555")
+            axis.annotate("", (u, v + box[1] / 2), (u, middle), arrowprops=style)
+    for start, end, label in arrows:
+        (x, y), (u, v) = centre[start], centre[end]
+        beside, up, down = x + step / 2, y - 0.8 * box[1], v + 0.8 * box[1]          # through the gutters, never over a box
+        xs, ys = [x, x, beside, beside, u, u], [y - box[1] / 2, up, up, down, down, v + box[1] / 2]
+        if y == v:
+            xs, ys = [x, x, u, u], [y + box[1] / 2, y + 0.8 * box[1], y + 0.8 * box[1], y + box[1] / 2]
+        axis.plot(xs, ys, lw=1.1, ls="--", color=COLOURS[1])
+        axis.annotate("", (xs[-1], ys[-1]), (xs[-1], ys[-1] + 0.01), arrowprops=style | {"color": COLOURS[1]})
+        axis.text((xs[1] + xs[2]) / 2, ys[1] + 0.03, label, fontsize=8, color=COLOURS[1], ha="center", va="bottom")
+    return figure
+
+
+def read_items(run, set_name):
+    """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
+    path = run.folder / "test" / set_name / "items.csv"
+    if not path.exists():
+        run.say(f"no test results of {set_name} under the name {run.name}: the figures with numbers are left out; for them, first: "
+                f"python cases/{run.case}/test.py --name {run.name}")
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return [line for line in csv.DictReader(file) if line["status"] == "ok"]
+
+
+def mean(lines, row, metric, **classes):
+    """Mean of a metric over the lines of a row, and of classes where given; None where there is none."""
+    values = [float(line[metric]) for line in lines if line["row"] == row and line[metric] not in ("", "nan", "inf")
+              and all(line.get(f"by_{name}") == value for name, value in classes.items())]
+    return float(np.mean(values)) if values else None
+
+
+def written(value):
+    """A number for a figure's CSV: six decimals, nothing where there is none."""
+    return "" if value is None else f"{value:.6f}"

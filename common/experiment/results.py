@@ -1,0 +1,276 @@
+"""Result folders: items.csv, metrics.json and pictures of a test, environment.json, manifest.json (DESIGN section 4)."""
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import statistics
+from pathlib import Path
+
+from common.base.errors import Negative, UserError, listed
+from common.base.files import sha256, write_whole
+from common.base.yaml_text import to_yaml
+from common.metrics import metric_of
+
+COLUMNS = ["item", "row", "status", "reason", "image", "reference"]      # then the metrics, then classings as `by_<name>`
+
+
+def write_text(path, text):
+    """Write text whole, UTF-8 with LF, making the folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode())
+
+
+def write_json(path, content):
+    """Write JSON in the order of the keys; numbers that are not finite are an error, never NaN."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def merge_json(path, entries):
+    """Replace or add the top-level keys of a JSON file; an unreadable one is started again."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = {}
+    write_json(path, content | entries)
+
+
+def write_csv(path, header, rows):
+    """Write a CSV file with the header and rows (sequences), LF line ends."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def is_judged(name):
+    """Whether a file of a run, by its path inside results/<case>/<run>, is entered in the manifest and compared (DESIGN section 4)."""
+    part, *inside = name.split("/")
+    if part == "figures":
+        return name.endswith(".csv")
+    return len(inside) > (part == "test") and part in ("train", "test") and not any(piece.startswith(".") for piece in inside)
+
+
+def write_manifest(folder, part, weights=None):
+    """Enter every judged file below results/<case>/<run>/<part> (`train`, `test/<set>`, `figures`) in the run's manifest.json.
+
+    Lines of other parts stay. weights: content digest of the weights that made the part.
+    """
+    folder, path = Path(folder), Path(folder) / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        manifest = {"weights": {}, "files": []}
+    files = [entry for entry in manifest["files"] if not entry["path"].startswith(part + "/")]
+    for file in sorted((folder / part).rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.is_file() and is_judged(name):
+            files.append({"path": name, "size": file.stat().st_size, "sha256": sha256(file)})
+    digests = {key: value for key, value in manifest["weights"].items() if key != part}
+    if weights:
+        digests[part] = weights
+    write_json(path, {"weights": dict(sorted(digests.items())), "files": sorted(files, key=lambda entry: entry["path"])})
+
+
+def number_text(value):
+    """A metric for items.csv: 6 decimals; `inf`, `nan` as such; empty for None."""
+    if value is None:
+        return ""
+    return f"{value:.6f}" if math.isfinite(value) else str(float(value))
+
+
+def is_number(value):
+    """Whether a value of JSON is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+
+
+def flat(settings, above=""):
+    """Nested settings as {dotted key: value}."""
+    values = {}
+    for name, value in settings.items():
+        values |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return values
+
+
+def file_name(item):
+    """An item's or row's name as one file name: `/` becomes `-`."""
+    return item.replace("/", "-").replace("\\", "-")
+
+
+class TestResults:
+    """One test/<set>/ folder while it is filled. It belongs to one (weights, settings, data): the same again finishes what is missing.
+
+    Something else (or fresh=True) is built in a folder beside it, which takes its place whole at finish().
+    rows: the rows' names in their order; metrics: the columns of items.csv; classings: names of by_<classing> columns; ranked: the metric by
+    whose order each row's items fall into the classes best_30, 30_60, 60_100 (percent) of the classing `rank`.
+    """
+    __test__ = False                                       # no test class, whatever pytest makes of its name
+
+    def __init__(self, run_folder, set_name, *, weights, settings, data, rows, metrics, classings=(), ranked=None, fresh=False):
+        self.run_folder, self.set_name, self.weights, self.ranked = Path(run_folder), set_name, weights, ranked
+        self.rows, self.metrics, self.classings = list(rows), list(metrics), list(classings) + (["rank"] if ranked else [])
+        self.final = self.run_folder / "test" / set_name
+        beside = self.run_folder / "test" / f".{set_name}.new"
+        identity = json.dumps([weights, settings, data, self.rows, self.metrics, self.classings], sort_keys=True)
+        key = hashlib.sha256(identity.encode()).hexdigest()
+        if fresh:
+            shutil.rmtree(beside, ignore_errors=True)
+        if not fresh and _belongs(self.final, key):
+            self.folder = self.final
+        else:
+            self.folder = beside if self.final.exists() else self.final
+            if not _belongs(self.folder, key):
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self.folder.mkdir(parents=True)
+                write_text(self.folder / ".belongs", key + "\n")
+        write_text(self.folder / "config.yaml", to_yaml(settings))
+        self.lines = _read_items(self.folder / "items.csv", self.header)
+
+    @property
+    def header(self):
+        return [*COLUMNS, *self.metrics, *(f"by_{name}" for name in self.classings)]
+
+    def has(self, item):
+        """Whether every row of this item is there already, without a failure."""
+        done = [line for line in self.lines if line["item"] == item and line["status"] == "ok"]
+        return len(done) == len(self.rows)
+
+    def image_path(self, item, row, suffix=".png"):
+        """Where the picture of an item in a row belongs; give the same path to add()."""
+        return self.folder / "images" / file_name(row) / (file_name(item) + suffix)
+
+    def add(self, item, rows, reference=None, classes=None):
+        """Enter all rows of one item at once. rows: {row: (metrics, image path or None)}; classes: {classing: class}.
+
+        The metrics may hold `reason`, text: why a row has no answer for this item, although the item was done.
+        """
+        lines = []
+        for row in self.rows:
+            values, image = rows[row]
+            line = {"item": item, "row": row, "status": "ok", "reason": values.get("reason") or "", "reference": reference or "",
+                    "image": image.relative_to(self.folder).as_posix() if image else ""}
+            line |= {name: number_text(values.get(name)) for name in self.metrics}
+            lines.append(line | {f"by_{name}": (classes or {}).get(name, "") for name in self.classings})
+        self._append(item, lines)
+
+    def fail(self, item, reason):
+        """Enter that an item could not be done, and why; the others go on."""
+        blank = dict.fromkeys(self.header, "")
+        self._append(item, [blank | {"item": item, "row": row, "status": "failed", "reason": str(reason)} for row in self.rows])
+
+    def _append(self, item, lines):
+        self.lines = [line for line in self.lines if line["item"] != item] + lines
+        path = self.folder / "items.csv"
+        fresh = not path.exists()
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, self.header, lineterminator="\n")
+            if fresh:
+                writer.writeheader()
+            writer.writerows(lines)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, items):
+        """Put the lines into the order of `items` (names), write metrics.json and the manifest, take the old folder's place.
+
+        Returns metrics.json's content. Items no longer in the set are left out.
+        """
+        order = {name: number for number, name in enumerate(items)}
+        self.lines = sorted((line for line in self.lines if line["item"] in order),
+                            key=lambda line: (order[line["item"]], self.rows.index(line["row"])))
+        done = [line for line in self.lines if line["status"] == "ok"]
+        for row in self.rows if self.ranked else []:
+            rank([line for line in done if line["row"] == row], self.ranked)
+        write_csv(self.folder / "items.csv", self.header, [[line[name] for name in self.header] for line in self.lines])
+        content = {row: summary([line for line in done if line["row"] == row], self.metrics, self.classings) for row in self.rows}
+        write_json(self.folder / "metrics.json", content)
+        if self.folder != self.final:
+            old = self.final.with_name(f".{self.set_name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            self.final.rename(old)
+            self.folder.rename(self.final)
+            shutil.rmtree(old, ignore_errors=True)
+            self.folder = self.final
+        self.enter()
+        return content
+
+    def enter(self):
+        """Enter the folder's files in the manifest; for a case that adds some after finish()."""
+        write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
+
+    def failures(self):
+        """[(item, reason)] of the items that failed."""
+        return list({line["item"]: (line["item"], line["reason"]) for line in self.lines if line["status"] != "ok"}.values())
+
+    def expect_no_failures(self, things="picture"):
+        """Raise Negative when items failed, so that the exit status says it."""
+        failures = self.failures()
+        if failures:
+            raise Negative(f"{len(failures)} {things}(s) failed, the rest is done: {listed(f'{item}: {reason}' for item, reason in failures)}")
+
+
+def rank(lines, metric):
+    """Sort one row's lines by a metric, best first, and put them into the classes best_30, 30_60, 60_100 of by_rank; none without a value."""
+    lower = metric_of(metric).direction == "lower"
+    known = [line for line in lines if line[metric] not in ("", "nan")]
+    known.sort(key=lambda line: float(line[metric]) * (1 if lower else -1))        # stable: equal values stay in the items' order
+    for place, line in enumerate(known):
+        share = place / len(known)
+        line["by_rank"] = "best_30" if share < 0.3 else "30_60" if share < 0.6 else "60_100"
+
+
+SUMMED = ("failures",)                                     # columns of 0 and 1 whose sum is the metric, not the mean
+MEDIANS = {"rmse_4pt": "rmse_4pt_median"}                  # means that failures rule are told beside their median
+
+
+def summary(lines, metrics, classings=()):
+    """Means of the written values over lines of one row (sums of SUMMED, medians beside of MEDIANS), the count, and the same by class.
+
+    A value that is empty or not finite is left out of its mean; `left_out` says how many, where there are any. A metric that no line has
+    is not named; one whose values are all left out is null.
+    """
+    result, left_out = {}, {}
+    for name in metrics:
+        texts = [line[name] for line in lines if line[name] != ""]
+        values = [float(text) for text in texts if math.isfinite(float(text))]
+        if texts:
+            mean = round(math.fsum(values) / len(values), 6) if values else None
+            result[name] = round(math.fsum(values)) if name in SUMMED else mean
+            if name in MEDIANS and values:
+                result[MEDIANS[name]] = round(statistics.median(values), 6)
+            if len(values) < len(lines):
+                left_out[name] = len(lines) - len(values)
+    result["count"] = len(lines)
+    if left_out:
+        result["left_out"] = left_out
+    by = {}
+    for classing in classings:
+        classes = list(dict.fromkeys(line[f"by_{classing}"] for line in lines))
+        inside = {name: [line for line in lines if line[f"by_{classing}"] == name] for name in sorted(classes) if name}
+        by[classing] = {name: summary(members, metrics) for name, members in inside.items()}
+    if any(by.values()):
+        result["by"] = by
+    return result
+
+
+def _belongs(folder, key):
+    mark = folder / ".belongs"
+    return mark.is_file() and mark.read_text(encoding="utf-8").strip() == key
+
+
+def _read_items(path, header):
+    """The whole lines of an items.csv that an earlier, perhaps killed, test has left."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[:text.rfind("\n") + 1]
+    if whole != text:
+        write_text(path, whole)
+    lines = list(csv.DictReader(io.StringIO(whole)))
+    if any(list(line) != header or None in line.values() for line in lines):
+        raise UserError(f"{path} does not have the columns of this test: expected {listed(header, 20)}: use --fresh to build it again")
+    return list({(line["item"], line["row"]): line for line in lines}.values())      # an item done again stands twice: the later counts

@@ -1,0 +1,1 @@
+"""What both low-light cases need: baselines, evaluation, figures."""

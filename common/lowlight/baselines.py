@@ -1,0 +1,55 @@
+"""What a network for dark pictures is held against: nothing at all, a gamma curve, and the best single tone curve."""
+
+import numpy as np
+
+from common.base.errors import UserError
+from common.base.progress import watch
+from common.data.images import read_bytes
+from common.data.paired import PairedImages, paired_names
+
+
+def identity(low):
+    """The dark picture itself."""
+    return low
+
+
+def gamma(low, exponent=1 / 2.2):
+    """A fixed gamma curve, x^(1/2.2)."""
+    curve = 255 * (np.arange(256) / 255) ** exponent
+    return rounded(curve)[low]
+
+
+def fit_tone_curve(pairs):
+    """The best single tone curve: for each dark level 0..255 the mean bright level over all pixels and channels of the training pairs.
+
+    pairs: an iterable of (low, high). Levels that never occur are interpolated, and the curve is kept from falling. Returns (256,) float64.
+    """
+    total, count = np.zeros(256), np.zeros(256)
+    for low, high in pairs:
+        total += np.bincount(low.ravel(), high.ravel().astype(np.float64), minlength=256)
+        count += np.bincount(low.ravel(), minlength=256)
+    seen = np.flatnonzero(count)
+    return np.maximum.accumulate(np.interp(np.arange(256), seen, total[seen] / count[seen]))
+
+
+def tone_curve(low, curve):
+    """A fitted curve applied to every channel."""
+    return rounded(curve)[low]
+
+
+def curve_of_training(run, pairs, split="our485"):
+    """The tone curve of the training pictures that `pairs` does not test on; None, said in a line, where there are none."""
+    tested = set(pairs.names) if pairs.split == split else set()
+    try:
+        names = [name for name in paired_names(run.config.data.root, split) if name not in tested]
+        training = PairedImages(run.config.data.root, split, names=names, cache=False)
+    except UserError as problem:
+        run.say(f"the tone curve is left out, for want of training pictures: {problem}")
+        return None
+    places = watch(range(len(training)), "fitting the tone curve")
+    return fit_tone_curve(tuple(map(read_bytes, training.paths(place))) for place in places)
+
+
+def rounded(values):
+    """Levels as they are written: clipped to 0..255, floor(x + 0.5)."""
+    return np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8)

@@ -1,0 +1,141 @@
+"""What every low-light case measures, compares with and writes: simple methods, fidelity under named protocols, classes of inputs.
+
+8-bit pictures are RGB arrays (h, w, 3). Protocols: gt_free uses nothing of the reference; gt_mean scales the output to its mean gray.
+"""
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common import metrics
+from common.base.errors import UserError
+from common.base.progress import watch
+from common.data.images import open_picture, picture_files, read_bytes, to_bytes, write_image
+from common.data.lol import shares_scene_with_evaluation
+from common.metrics import fidelity
+
+FIDELITY = ["psnr", "ssim", "ssim_gray"]
+NO_REFERENCE = ["entropy", "noise_sigma", "sharpness", "loe"]                           # niqe follows where it can be had
+INPUT = ["input_light", "input_noise"]                                                  # mean gray level and noise of the dark picture
+CLASSINGS = ["light", "noise", "scene"]
+
+
+# ---- methods without a network ------------------------------------------------------------------------------------------------------
+
+
+# ---- numbers ------------------------------------------------------------------------------------------------------------------------
+
+def tensor(rgb8):
+    """An 8-bit picture as (1, 3, h, w) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(rgb8)).permute(2, 0, 1)[None].float() / 255
+
+
+def niqe_parameters(run):
+    """The pristine model that test.niqe names; None, said in a line, where it names none."""
+    if run.config.test.niqe:
+        return metrics.load_parameters(run.config.test.niqe)
+    run.say("NIQE is left out: test.niqe=FILE names its standard parameters (see the README)")
+    return None
+
+
+def no_reference(picture, low, parameters):
+    """What can be said of an 8-bit output without a target."""
+    values = {"entropy": metrics.entropy(picture), "noise_sigma": metrics.noise_sigma(picture),
+              "sharpness": metrics.sharpness(picture), "loe": metrics.loe(low, picture)}
+    return values | ({"niqe": metrics.niqe(picture, parameters)} if parameters else {})
+
+
+def of_input(low):
+    """What is measured on the dark picture itself."""
+    return {"input_light": float(metrics.gray8(low).mean()), "input_noise": metrics.noise_sigma(low)}
+
+
+def classes_of(name, values):
+    """The classes of an input: by its mean level, its noise, and, for a picture of LOL, whether our485 shows its scene."""
+    light, noise = values["input_light"], values["input_noise"]
+    scene = ("seen in training" if shares_scene_with_evaluation(name) else "new") if name else ""
+    return {"light": "a: under 10" if light < 10 else "b: 10 to 18" if light < 18 else "c: over 18",
+            "noise": "a: under 1.45" if noise < 1.45 else "b: 1.45 to 1.6" if noise < 1.6 else "c: over 1.6", "scene": scene}
+
+
+def pictures_left(results, pairs):
+    """(name, item, (low path, high path), low, high) of the pictures that are not tested yet, 8-bit; an unreadable one is a failed item."""
+    for index, name in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
+        item = Path(name).stem
+        if results.has(item):
+            continue
+        paths = pairs.paths(index)
+        try:
+            low, high = map(read_bytes, paths)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        yield name, item, paths, low, high
+
+
+def row_name(method, protocol):
+    """`gt_free` for the network, `gamma/gt_free` for another method."""
+    return protocol if method == "network" else f"{method}/{protocol}"
+
+
+def judged(results, item, method, picture, low, high, parameters):
+    """{row: (metrics, image path)} of one output under gt_free and gt_mean. The network's pictures are written."""
+    scaled = metrics.gt_mean(picture, high)
+    free = fidelity(picture, high) | no_reference(picture, low, parameters)
+    if method == "network":
+        free |= of_input(low)
+    lines = {}
+    for protocol, values, result in (("gt_free", free, picture), ("gt_mean", fidelity(scaled, high), scaled)):
+        path = results.image_path(item, protocol) if method == "network" else None
+        if path:
+            write_image(path, tensor(result)[0])
+        lines[row_name(method, protocol)] = values, path
+    return lines
+
+
+# ---- the end of a test --------------------------------------------------------------------------------------------------------------
+
+def show(run, content, results, first="gt_free", beside=("identity", "gamma", "tone_curve")):
+    """The table in the terminal, the verdict over the simple methods, and where to look."""
+    run.say(f"{'protocol or method':32s}   PSNR    SSIM  SSIM gray   ({content[first]['count']} pictures of {results.set_name})")
+    for row, values in content.items():
+        psnr = "   inf" if values.get("psnr") is None else f"{values['psnr']:6.2f}"
+        run.say(f"{row:32s} {psnr}  {values.get('ssim') or 0:6.4f}  {values.get('ssim_gray') or 0:6.4f}")
+    beaten = [name for name in beside if f"{name}/gt_free" in content]
+    lost = [name for name in beaten if content["gt_free"]["psnr"] <= content[f"{name}/gt_free"]["psnr"]]
+    if beaten:
+        run.say(f"gt_free PSNR: the network {'does NOT beat ' + ', '.join(lost) if lost else 'beats ' + ', '.join(beaten)}")
+    run.say(f"results: {results.final}")
+
+
+# ---- one's own pictures -------------------------------------------------------------------------------------------------------------
+
+def enhance_own(run, weights, enhance, inputs=None):
+    """Brighten the pictures of --input; they are written to --output, else beside the numbers in results/. Returns the TestResults.
+
+    enhance: (3, h, w) in [0, 1] to the same. inputs: which of --input are meant, where some are no pictures.
+    """
+    paths, items = picture_files(inputs or run.options.input)
+    parameters = niqe_parameters(run)
+    results = run.own_results(weights, paths, rows=["identity", "network"],
+                              metrics=NO_REFERENCE + (["niqe"] if parameters else []) + INPUT)
+    for path, item in zip(watch(paths, "brightening"), items):
+        if results.has(item) and not run.options.output:
+            continue
+        try:
+            picture = open_picture(path)
+            low = to_bytes(picture.rgb)
+            bright = enhance(picture.rgb)
+            kept = results.image_path(item, "network")
+            write_image(run.output_path(path, item) or kept, bright, like=picture)
+        except UserError as problem:
+            results.fail(item, problem)
+            continue
+        values = no_reference(to_bytes(bright), low, parameters)
+        before = no_reference(low, low, parameters) | of_input(low)
+        results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
+    results.finish(items)
+    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path), inputs=dict(zip(items, map(str, paths))))
+    run.say(f"{len(items) - len(results.failures())} picture(s) brightened: {run.options.output or results.final / 'images' / 'network'}; "
+            f"numbers: {results.final / 'items.csv'}")
+    return results

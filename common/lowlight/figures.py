@@ -1,0 +1,92 @@
+"""Figures that every low-light case draws from its test results and its data: pairs, ranking, classes, differences, training curves."""
+from pathlib import Path
+
+import numpy as np
+
+from common.data.images import read_bytes, to_bytes
+from common.experiment import figures
+from common.experiment.figures import Caption
+
+CAPTIONS = {
+    "ranking": Caption(
+        None, "Pictures from best to worst (gt_free). Black: mean input level under 10 of 255; dark blue: 10 to 18; light blue: over 18",
+        "由好到差排列的图像(gt_free 协议)。黑色：输入平均灰度低于 10；深蓝：10 到 18；浅蓝：高于 18(满值 255)",
+        "Falling bars, one per picture", "逐图递减的柱状图"),
+    "classes": Caption(
+        None, "By mean level and noise of the input (of 255), and by whether training shows the scene; in brackets the count",
+        "按输入图像的平均灰度、噪声水平(满值 255)以及训练集中是否出现同一场景分类；括号内为图像数量",
+        "Grouped bars by class", "按类别分组的柱状图"),
+}
+
+
+def of_row(lines, row="gt_free"):
+    """The lines of one row."""
+    return [line for line in lines if line["row"] == row]
+
+
+def middle(lines, pairs):
+    """Place of a picture of middling PSNR, as the example; the first where nothing was measured."""
+    ranked = sorted(of_row(lines), key=lambda line: float(line["psnr"]))
+    stems = [Path(name).stem for name in pairs.names]
+    return stems.index(ranked[2 * len(ranked) // 3]["item"]) if ranked else 0
+
+
+def picture(tensor):
+    """(1, 3, h, w) or (3, h, w) in [0, 1] as an array to draw."""
+    return to_bytes(tensor.reshape(3, *tensor.shape[-2:]).float().cpu())
+
+
+def spread(pairs, count):
+    """At most `count` places, evenly over the set."""
+    return np.linspace(0, len(pairs.names) - 1, min(count, len(pairs.names))).astype(int)
+
+
+def signed(difference, limit=128):
+    """A gray difference as colours: white none, red brighter, blue darker, full at +-limit levels."""
+    share = np.clip(np.abs(difference) / limit, 0, 1)[..., None]
+    colour = np.where(difference[..., None] > 0, (213, 94, 0), (0, 114, 178))
+    return (255 * (1 - share) + colour * share + 0.5).astype(np.uint8)
+
+
+def draw_pairs(folder, pairs, name, count=6):
+    """Sample pairs of the data set, dark above bright."""
+    places = spread(pairs, count)
+    lows, highs = zip(*[[read_bytes(path) for path in pairs.paths(place)] for place in places])
+    names = [pairs.names[place] for place in places]
+    folder.save(figures.grid([list(lows), list(highs)], names, rows=["low", "high"]), name, ["item", "low_mean", "high_mean"],
+                [[name, f"{low.mean():.6f}", f"{high.mean():.6f}"] for name, low, high in zip(names, lows, highs)], set=pairs.set_name)
+
+
+def draw_training(folder, run, panels):
+    """The terms of the loss and the validation over the steps; panels as figures.curve takes them."""
+    series = figures.read_log(run.folder / "train" / "log.jsonl")
+    if not series:
+        run.say("no training log under this name: the training curve is left out")
+        return
+    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
+    folder.save(figures.curve(series, panels), "training", ["step", "name", "value"], rows)
+
+
+def draw_ranking(folder, lines):
+    """Pictures from best to worst, coloured by how dark the input was."""
+    ranked = sorted(of_row(lines), key=lambda line: -float(line["psnr"]))
+    shades = [figures.COLOURS[{"a": 6, "b": 0, "c": 5}[line["by_light"][0]]] for line in ranked]
+    figure = figures.bars([line["item"] for line in ranked], {"PSNR": [float(line["psnr"]) for line in ranked]},
+                          "PSNR (dB)", rotation=0 if len(ranked) <= 20 else 90, colours=shades)
+    keys = ["item", "psnr", "ssim", "input_light", "input_noise"]
+    folder.save(figure, "ranking", keys, [[line[key] for key in keys] for line in ranked])
+
+
+def draw_classes(folder, lines, method, row="gt_free"):
+    """Mean PSNR by measured light level and noise of the input, and by whether training shows the scene; beside a fixed gamma curve."""
+    rows, labels = [], []
+    for classing in ("light", "noise", "scene"):
+        for name in sorted({line[f"by_{classing}"] for line in of_row(lines)} - {""}):
+            inside = [line for line in lines if line[f"by_{classing}"] == name]
+            means = [np.mean([float(line["psnr"]) for line in of_row(inside, each)]) if of_row(inside, each) else None
+                     for each in (row, "gamma/gt_free")]
+            labels.append(f"{classing}\n{name.split(': ')[-1]}\n({len(of_row(inside))})")
+            rows.append([classing, name, len(of_row(inside)), *means])
+    figure = figures.bars(labels, {method: [line[3] for line in rows], "gamma 1/2.2": [line[4] for line in rows]}, f"PSNR (dB), {row}")
+    folder.save(figure, "classes", ["classing", "class", "count", "network_psnr", "gamma_psnr"],
+                [[*line[:3], *("" if value is None else f"{value:.6f}" for value in line[3:])] for line in rows])

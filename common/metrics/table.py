@@ -1,0 +1,70 @@
+"""What is known of every metric by its name: which way is better, what difference counts, how many decimals a table shows."""
+from typing import NamedTuple
+
+
+class Metric(NamedTuple):
+    """How common.compare and the report treat a metric."""
+    direction: str                                        # higher | lower: is better; two-sided: any change is a difference
+    tolerance: float                                      # a change up to this, in the metric's unit, is no difference
+    digits: int                                           # decimals in tables; files always have six
+    unit: str = ""
+
+
+# A tolerance is what the same settings may move by on another machine (other threads, instructions, a GPU) and what a reader should
+# overlook, not the spread between seeds, which is larger (half a dB on LOL): to grade retrained weights widen it, `--tolerance psnr=0.6`.
+# "Flips": one level more or less in every fifth value of an LOL output, more than another machine does to a picture; measured.
+METRICS = {
+    # against a reference picture
+    "psnr": Metric("higher", 0.1, 2, "dB"),               # flips .006; 1 % more brightness .05 to .2
+    "ssim": Metric("higher", 0.005, 4),                   # flips .0017, every value one level up .009 at most
+    "ssim_gray": Metric("higher", 0.005, 4),              # flips .001, every value one level up .003 at most
+    # of one picture
+    "entropy": Metric("two-sided", 0.02, 2, "bit"),       # flips .015; noise has entropy, too, so more is no better
+    "niqe": Metric("lower", 0.1, 3),                      # flips in 1 % of the values .03; 1 % more brightness .07
+    "loe": Metric("lower", 5, 1, "pixels"),               # flips 2 to 6, of 3,750 pixels
+    "noise_sigma": Metric("lower", 0.1, 2, "levels"),     # a median of whole numbers: its steps are .08; judge it beside sharpness
+    "sharpness": Metric("higher", 0.02, 3),               # 1 % more brightness .002; a blur of sigma .5 takes .07
+    "loss": Metric("lower", 1e-6, 4),                     # of a training, on held-out data
+    "light_ratio": Metric("two-sided", 0.02, 2),          # what KinD was told; another machine moves it by 1e-5
+    # tracking: one sequence of five that rounding throws off its target moves a mean by .003 (seen) and may by .02
+    "ao": Metric("higher", 0.01, 4),
+    "auc": Metric("higher", 0.01, 4),
+    "precision": Metric("higher", 0.01, 4),
+    "sr50": Metric("higher", 0.01, 4),
+    "sr75": Metric("higher", 0.01, 4),
+    # homographies: a pair lost or won by RANSAC is worth 100 px / 300 pairs = .33 in the mean, so .1 is less than one pair
+    "rmse_4pt": Metric("lower", 0.1, 2, "px"),
+    "rmse_4pt_median": Metric("lower", 0.1, 2, "px"),
+    "rmse_4pt_below_1px": Metric("higher", 0.01, 3),      # 3 pairs of 300
+    "failures": Metric("lower", 1, 0, "pairs"),           # the one pair on the edge
+    # warps: measured in float; OpenCV versions differ by some hundredths of a dB
+    "psnr_overlap": Metric("higher", 0.1, 2, "dB"),
+    "psnr_overlap_gain": Metric("higher", 0.1, 2, "dB"),
+    "psnr_overlap_or_identity": Metric("higher", 0.1, 2, "dB"),
+    "psnr_udis": Metric("higher", 0.1, 2, "dB"),
+    "psnr_udis128": Metric("higher", 0.1, 2, "dB"),
+    "ssim_overlap": Metric("higher", 0.005, 4),
+    "ssim_udis": Metric("higher", 0.005, 4),
+    "ssim_udis128": Metric("higher", 0.005, 4),
+    "overlap_area": Metric("two-sided", 0.005, 3),        # a warp that shrinks its overlap gains dB: neither way is good
+    # stitched pictures
+    "psnr_union": Metric("higher", 0.1, 2, "dB"),
+    "psnr_b_own": Metric("higher", 0.1, 2, "dB"),
+    "content_psnr": Metric("higher", 0.1, 2, "dB"),
+    "ghost": Metric("lower", 0.1, 2, "levels"),           # averaging makes 4 to 12
+    "seam_error": Metric("lower", 0.1, 2, "levels"),
+    "seam_step": Metric("lower", 0.1, 2, "levels"),
+    "join_cost": Metric("lower", 0.1, 2, "levels"),       # ghost and seam_step together: what a training is chosen by
+    # style transfer: optimisation amplifies rounding: another machine's picture is another one, as good
+    "style_distance": Metric("lower", 0.01, 3),
+    "style_distance_untouched": Metric("two-sided", 0.001, 3),
+    "content_distance": Metric("lower", 0.02, 3),
+    "scales": Metric("two-sided", 0, 0),
+    "count": Metric("two-sided", 0, 0),
+}
+UNKNOWN = Metric("two-sided", 1e-6, 4)                    # nothing is known about it: any change in the six decimals written
+
+
+def metric_of(name):
+    """The metric's row in METRICS; two-sided and strict for a name that is not there."""
+    return METRICS.get(name, UNKNOWN)

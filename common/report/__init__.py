@@ -1,0 +1,1 @@
+"""The report of all cases, and the outline of a student report."""

@@ -1,0 +1,285 @@
+"""What a report consists of, said once, and the two forms that it takes: HTML and Markdown.
+
+Texts are str, or Both where the page switches between languages. In the texts of Paragraph, Note and captions `backticks` mark code; what came from
+a file is put into them by code(), which takes its own backticks away. Cells, names and commands are taken as they are.
+"""
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from common.base.errors import UserError
+from common.report import page
+from common.report.page import Html
+
+
+class Both(NamedTuple):
+    """The same in two languages."""
+    en: str
+    zh: str
+
+
+class Heading(NamedTuple):
+    level: int                                             # 2: a case, 3: a section, 4: a test set
+    text: object
+    anchor: str = ""
+
+
+class Paragraph(NamedTuple):
+    text: object
+    kind: str = ""                                         # classes of page.css
+
+
+class Note(NamedTuple):
+    """Something that the reader should see: what is missing, or wrong (kind "bad"), with the commands that mend it."""
+    text: object
+    commands: tuple = ()
+    kind: str = ""
+
+
+class Contents(NamedTuple):
+    entries: list                                          # [(anchor, text)]
+
+
+class Links(NamedTuple):
+    links: list                                            # [(label, address)]
+
+
+class Table(NamedTuple):
+    caption: object
+    header: list
+    rows: list                                             # of cells: text or Both
+    strong: tuple = ()                                     # numbers of the rows that matter most
+    sortable: bool = True
+
+
+class Figure(NamedTuple):
+    path: Path
+    caption: object
+    alt: object
+    csv: Path | None = None
+
+
+class Slider(NamedTuple):
+    before: Path
+    after: Path
+    caption: object
+    alt: object
+    labels: tuple                                          # of the two pictures
+
+
+class Gallery(NamedTuple):
+    """Figures or sliders that stand beside each other where there is room. kind: `small` for three in a row instead of two."""
+    blocks: list
+    kind: str = ""
+
+
+class Listing(NamedTuple):
+    """Text as it stands in a file."""
+    text: str
+
+
+class Folded(NamedTuple):
+    """Blocks behind a line that is clicked."""
+    summary: object
+    blocks: list
+
+
+def both(text):
+    """A text of a YAML file as Both or str: {"en", "zh"} or one language."""
+    if isinstance(text, dict):
+        return Both(str(text.get("en", "")), str(text.get("zh", text.get("en", ""))))
+    return str(text)
+
+
+def each(function, text):
+    """function applied to a str, or to both languages."""
+    return Both(*map(function, text)) if isinstance(text, Both) else function(str(text))
+
+
+def code(value):
+    """A value from a file as code in a text."""
+    return "`" + str(value).replace("`", "'").replace("\n", " ") + "`"
+
+
+def joined(*texts, between=" "):
+    """Several texts as one, in each language."""
+    if not any(isinstance(text, Both) for text in texts):
+        return between.join(map(str, texts))
+    pairs = [text if isinstance(text, Both) else Both(str(text), str(text)) for text in texts]
+    return Both(between.join(text.en for text in pairs), between.join(text.zh for text in pairs))
+
+
+# ---- HTML -----------------------------------------------------------------------------------------------------------------------------
+
+def to_html(blocks, said):
+    """The blocks as HTML. A picture that cannot be read becomes a note, and its message is given to said(text)."""
+    return Html("".join(html_of(block, said) for block in blocks))
+
+
+def html_of(block, said):
+    try:
+        return HTML[type(block)](block, said)
+    except UserError as problem:
+        said(str(problem))
+        return note_html(Note(str(problem), kind="bad"), said)
+
+
+def plain(text):
+    """A text without markup as Html."""
+    return page.two(*text) if isinstance(text, Both) else page.escape(text)
+
+
+def marked(text):
+    """A text whose `backticks` are code as Html."""
+    def html(words):
+        return Html(re.sub(r"`([^`]*)`", r"<code>\1</code>", page.escape(words)))
+    return page.two(*map(html, text)) if isinstance(text, Both) else html(text)
+
+
+def spoken(text):
+    """A text without markup for attributes: as page.picture takes it."""
+    return text._asdict() if isinstance(text, Both) else str(text)
+
+
+def heading_html(block, said):
+    anchor = f' id="{page.escape(block.anchor)}"' if block.anchor else ""
+    return f"<h{block.level}{anchor}>{plain(block.text)}</h{block.level}>\n"
+
+
+def paragraph_html(block, said):
+    return page.paragraph(marked(block.text), block.kind) + "\n"
+
+
+def note_html(block, said):
+    commands = f"<pre><code>{page.escape(chr(10).join(block.commands))}</code></pre>" if block.commands else ""
+    return f'<div class="note {block.kind}">{page.paragraph(marked(block.text))}{commands}</div>\n'
+
+
+def contents_html(block, said):
+    lines = "".join(f'<li><a href="#{page.escape(anchor)}">{plain(text)}</a></li>\n' for anchor, text in block.entries)
+    return f'<nav{page.spoken("aria-label", {"en": "Contents", "zh": "目录"})}><ul>\n{lines}</ul></nav>\n'
+
+
+def links_html(block, said):
+    links = [f'<a href="{page.escape(address)}" rel="noreferrer">{page.escape(label)}</a>' if is_address(address)
+             else f"{page.escape(label)}: {page.escape(address)}" for label, address in block.links]
+    return f"<p>{' · '.join(links)}</p>\n"
+
+
+def is_address(text):
+    """Whether it is safe and sensible to make a link of it."""
+    return re.fullmatch(r"https?://[^\s<>\"]+", str(text)) is not None
+
+
+def table_html(block, said):
+    rows = [[Html(f"<strong>{plain(cell)}</strong>") if number in block.strong else plain(cell) for cell in row]
+            for number, row in enumerate(block.rows)]
+    return page.table([plain(cell) for cell in block.header], rows, block.sortable, marked(block.caption) if block.caption else "")
+
+
+def figure_html(block, said):
+    return page.figure(page.picture(block.path, spoken(block.alt)), marked(block.caption))
+
+
+def slider_html(block, said):
+    moved = page.slider(block.before, block.after, spoken(block.alt), [plain(label) for label in block.labels])
+    return f"<figure>{moved}<figcaption>{marked(block.caption)}</figcaption></figure>\n"
+
+
+def gallery_html(block, said):
+    return f'<div class="grid {block.kind}">{to_html(block.blocks, said)}</div>\n'
+
+
+def listing_html(block, said):
+    return f"<pre><code>{page.escape(block.text)}</code></pre>\n"
+
+
+def folded_html(block, said):
+    return page.details(marked(block.summary), to_html(block.blocks, said))
+
+
+HTML = {Heading: heading_html, Paragraph: paragraph_html, Note: note_html, Contents: contents_html, Links: links_html, Table: table_html,
+        Figure: figure_html, Slider: slider_html, Gallery: gallery_html, Listing: listing_html, Folded: folded_html}
+
+
+# ---- Markdown -------------------------------------------------------------------------------------------------------------------------
+
+def to_markdown(blocks, folder):
+    """The blocks as Markdown, both languages one after the other; pictures are linked relative to folder, where the text will lie."""
+    return "\n".join(MARKDOWN[type(block)](block, Path(folder)) for block in blocks)
+
+
+def quiet(text):
+    """Text in which Markdown sees no markup; code in backticks stays code."""
+    pieces = re.split(r"(`[^`]*`)", str(text))
+    for place in range(0, len(pieces), 2):
+        pieces[place] = re.sub(r"([\\`*\[\]<>|#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z]))", r"\\\1", pieces[place])
+    return "".join(pieces)
+
+
+def in_line(text):
+    """On one line: `English · 中文`."""
+    return " · ".join(map(quiet, text)) if isinstance(text, Both) else quiet(text)
+
+
+def below(text):
+    """One paragraph per language."""
+    return "\n\n".join(map(quiet, text)) if isinstance(text, Both) else quiet(text)
+
+
+def fenced(lines):
+    """A code block, with a fence longer than any in the text."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", lines))])
+    return f"{fence}\n{lines}\n{fence}\n"
+
+
+def cell_of(value):
+    return in_line(value).replace("\n", " ")
+
+
+def table_markdown(block, folder):
+    header = f"| {' | '.join(map(cell_of, block.header))} |\n|{' --- |' * len(block.header)}\n"
+    lines = []
+    for number, row in enumerate(block.rows):
+        cells = [cell_of(cell) for cell in row]
+        lines.append("| " + " | ".join(f"**{cell}**" if cell and number in block.strong else cell for cell in cells) + " |\n")
+    return (f"{below(block.caption)}\n\n" if block.caption else "") + header + "".join(lines)
+
+
+def address_of(path, folder):
+    """A picture's place as seen from folder, for a link."""
+    try:
+        relative = Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:                                     # another drive of a Windows machine
+        relative = Path(path).as_posix()
+    return f"<{relative.replace('<', '%3C').replace('>', '%3E')}>"
+
+
+def figure_markdown(block, folder):
+    numbers = f" ([CSV]({address_of(block.csv, folder)}))" if block.csv else ""
+    return f"![{in_line(block.alt)}]({address_of(block.path, folder)})\n\n{below(block.caption)}{numbers}\n"
+
+
+def slider_markdown(block, folder):
+    pictures = " ".join(f"![{in_line(label)}]({address_of(path, folder)})" for path, label in zip((block.before, block.after), block.labels))
+    return f"{pictures}\n\n{below(block.caption)}\n"
+
+
+def heading_markdown(block, folder):
+    anchor = f'<a id="{page.escape(block.anchor)}"></a>\n\n' if block.anchor else ""
+    return f"{anchor}{'#' * block.level} {in_line(block.text)}\n"
+
+
+MARKDOWN = {
+    Heading: heading_markdown,
+    Contents: lambda block, folder: "".join(f"- [{in_line(text)}](#{anchor})\n" for anchor, text in block.entries),
+    Paragraph: lambda block, folder: below(block.text) + "\n",
+    Note: lambda block, folder: below(block.text) + "\n" + ("\n" + fenced("\n".join(block.commands)) if block.commands else ""),
+    Links: lambda block, folder: " · ".join(f"[{quiet(label)}](<{address}>)" if is_address(address) else quiet(f"{label}: {address}")
+                                            for label, address in block.links) + "\n",
+    Table: table_markdown, Figure: figure_markdown, Slider: slider_markdown,
+    Gallery: lambda block, folder: to_markdown(block.blocks, folder),
+    Listing: lambda block, folder: fenced(block.text),
+    Folded: lambda block, folder: f"{below(block.summary)}\n\n{to_markdown(block.blocks, folder)}",
+}

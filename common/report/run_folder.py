@@ -1,0 +1,289 @@
+"""What a run's folder holds (DESIGN section 4), read for people: the report and the student's skeleton. Only reads, and needs no case's code.
+
+A file that is missing is no mistake, since a run grows: what it would give stays empty. A file that is there and cannot be understood is a UserError
+that names it.
+"""
+import csv
+import io
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from common.base import paths, yaml_text
+from common.base.errors import UserError
+from common.base.yaml_text import Document
+from common.experiment.results import flat
+
+DAMAGED = "copy the run's folder again, or make this part of it again"
+PARTS = ("train", "test", "figures")                    # what makes a folder a run
+
+
+class TestSet(NamedTuple):
+    """results/<case>/<run>/test/<set>/ of a test that ran to its end."""
+    __test__ = False                                    # no test class, whatever pytest makes of its name
+    name: str                                           # of the set
+    folder: Path
+    metrics: dict                                       # metrics.json: {row: {metric: number or None, "count": N, "by": ...}}
+    items: list                                         # lines of items.csv as {column: text}
+    settings: dict                                      # config.yaml
+    environment: dict                                   # this part of environment.json; {} where it is missing
+
+
+class RunFacts(NamedTuple):
+    """results/<case>/<run>/."""
+    case: str
+    name: str
+    folder: Path
+    settings: dict                                      # train/config.yaml, else the first test's, else {}
+    log: list                                           # lines of train/log.jsonl: {"stage", "step", ...}
+    tests: list                                         # TestSet, by name
+    figures: list                                       # entries of figures.json whose picture exists: {"file", "number", "title", "alt", "csv"}
+    environment: dict                                   # environment.json: {part: {...}}
+    weights: dict                                       # {part: content digest} of manifest.json
+
+
+def results_folder(case):
+    """results/<case>/, whether it exists or not."""
+    return paths.ROOT / "results" / case
+
+
+def run_names(case):
+    """Names of the runs of a case that have trained, tested or drawn anything, sorted."""
+    folders = (folder for folder in results_folder(case).glob("*") if not folder.name.startswith("."))
+    return sorted(folder.name for folder in folders if any((folder / part).is_dir() for part in PARTS))
+
+
+def chosen_run(case, name=None):
+    """The run called name; without a name `default`, else `check`, else the newest that is not `demo`, else `demo`; None where there is none.
+
+    Raises UserError, with the runs that there are, for a name that is not among them.
+    """
+    names = run_names(case)
+    if name is not None:
+        if name not in names:
+            there = f"expected one of {', '.join(names)}" if names else f"{case} has no run yet"
+            raise UserError(f"there is no run {name!r} of {case} in {shown(results_folder(case))}: {there}: choose one with --name, or make it first")
+        return read_run(case, name)
+    grown = sorted((other for other in names if other != "demo"), key=lambda other: newest(results_folder(case) / other))
+    for candidate in ["default", "check", *reversed(grown), "demo"]:
+        if candidate in names:
+            return read_run(case, candidate)
+    return None
+
+
+def newest(folder):
+    """When a run last finished something, as seconds: the time of its environment.json or manifest.json, else of the folder."""
+    files = [folder / name for name in ("environment.json", "manifest.json") if (folder / name).exists()]
+    return max(file.stat().st_mtime for file in files or [folder])
+
+
+def read_run(case, name):
+    """RunFacts of one run. Raises UserError for a file that cannot be understood."""
+    folder = results_folder(case) / name
+    environment = parts(folder / "environment.json", read_json(folder / "environment.json", dict, {}))
+    manifest = read_json(folder / "manifest.json", dict, {})
+    tests = [read_test(path, environment) for path in test_folders(folder) if (path / "metrics.json").exists()]
+    trained = folder / "train" / "config.yaml"
+    settings = read_settings(trained) if trained.exists() else tests[0].settings if tests else {}
+    weights = manifest.get("weights", {})
+    if not isinstance(weights, dict):
+        raise damaged(folder / "manifest.json", "'weights' is no mapping", "a digest per part was expected")
+    return RunFacts(case, name, folder, settings, read_log(folder / "train" / "log.jsonl"), tests, read_figures(folder / "figures"),
+                    environment, weights)
+
+
+def unfinished_tests(case, name):
+    """Names of the test sets whose test was begun and never ended: items without a metrics.json."""
+    return [path.name for path in test_folders(results_folder(case) / name) if not (path / "metrics.json").exists()]
+
+
+def about(case):
+    """What configs/<case>.yaml says of the paper: title, authors, year, links, idea, time, published."""
+    return Document(paths.ROOT / "configs" / f"{case}.yaml").section("about")
+
+
+def settings_of(case, preset=None):
+    """Plain dictionary of the settings in configs/<case>.yaml, with a preset laid over them; UserError for an unknown preset."""
+    document = Document(paths.ROOT / "configs" / f"{case}.yaml")
+    presets = document.section("presets")
+    if preset is not None and preset not in presets:
+        raise UserError(f"unknown preset {preset!r} of {case}: expected one of {', '.join(presets) or '(there are none)'}: see {document.name}")
+    return laid_over(document.section(), document.section("presets", preset) if preset else {})
+
+
+def presets_of(case):
+    """Names of the presets in configs/<case>.yaml."""
+    return list(Document(paths.ROOT / "configs" / f"{case}.yaml").section("presets"))
+
+
+def paper_differences(case, settings):
+    """[(dotted key, ours, the paper's)] of the settings of a run that differ from preset=paper; [] where the case has no such preset.
+
+    The seed and the settings of the test are left out: they say nothing about the paper.
+    """
+    if "paper" not in presets_of(case):
+        return []
+    ours, paper = flat(settings), flat(settings_of(case, "paper"))
+    keys = [key for key in paper if key in ours and key != "seed" and not key.startswith("test.")]
+    return [(key, ours[key], paper[key]) for key in keys if ours[key] != paper[key]]
+
+
+def laid_over(below, above):
+    """Nested settings with those of above in place of those of below."""
+    both = dict(below)
+    for name, value in above.items():
+        both[name] = laid_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+    return both
+
+
+def as_typed(value):
+    """A setting's value as one types it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def command(case, script, name):
+    """The command by which a script of a case adds to the run of this name; with the release weights where the run has none of its own."""
+    demo = " --demo" if name == "demo" else f" --name {name}"
+    return f"python cases/{case}/{script}.py{demo}{'' if script == 'train' else weights_option(case, name)}"
+
+
+def weights_option(case, name):
+    """` --weights release` where the run has no weights of its own and the case has released some."""
+    folder = paths.ROOT / "checkpoints" / case
+    own = any((folder / name / file).exists() for file in ("best.pt", "last.pt"))
+    releases = sorted(path.stem for path in folder.glob("release*.pt"))
+    return f" --weights {releases[0]}" if releases and not own else ""
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------------------------
+
+def shown(path):
+    """A path as messages name it: relative to the repository where it lies in it."""
+    return path.relative_to(paths.ROOT).as_posix() if path.is_relative_to(paths.ROOT) else str(path)
+
+
+def damaged(path, problem, expected):
+    return UserError(f"{shown(path)}: {problem}: {expected}: {DAMAGED}")
+
+
+def read_text(path):
+    """Text of a file, UTF-8; None where it is missing."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise damaged(path, "is not UTF-8 text", "a text file was expected") from None
+    except OSError as error:
+        raise damaged(path, f"cannot be read ({error.strerror})", "a text file was expected") from None
+
+
+def parsed(text, path):
+    """The value of JSON text; NaN and Infinity, which are no JSON, count as damage."""
+    def refuse(word):
+        raise ValueError(f"{word} is no JSON")
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"is no JSON ({error})", "the file as our scripts write it was expected") from None
+
+
+def read_json(path, kind, missing):
+    """Content of a JSON file, a dict or list as `kind` says; `missing` where there is no file."""
+    text = read_text(path)
+    if text is None:
+        return missing
+    content = parsed(text, path)
+    if not isinstance(content, kind):
+        raise damaged(path, f"holds no {kind.__name__}", "the file as our scripts write it was expected")
+    return content
+
+
+def parts(path, content):
+    """The content of a JSON file whose every value must be a mapping."""
+    for name, value in content.items():
+        if not isinstance(value, dict):
+            raise damaged(path, f"{name!r} is no mapping", "a mapping for each name was expected")
+    return content
+
+
+def read_settings(path):
+    """A config.yaml of a run as plain dictionaries."""
+    values = yaml_text.load_yaml(path)
+    if not isinstance(values, dict):
+        raise damaged(path, "holds no settings", "lines such as 'seed: 1' were expected")
+    return values
+
+
+def read_log(path):
+    """The whole lines of a log.jsonl; the last one may still be in the writing."""
+    text = read_text(path) or ""
+    lines = [parsed(line, path) for line in text[:text.rfind("\n") + 1].splitlines()]
+    if any(not isinstance(line, dict) or "stage" not in line or not isinstance(line.get("step"), int) for line in lines):
+        raise damaged(path, "has a line without stage or step", 'lines such as {"stage": "train", "step": 50, "loss": 0.5} were expected')
+    return lines
+
+
+def test_folders(run_folder):
+    """The folders of test/, sorted; hidden ones are tests in the making."""
+    return sorted(path for path in (run_folder / "test").glob("*") if path.is_dir() and not path.name.startswith("."))
+
+
+def read_test(folder, environment):
+    """The TestSet in a folder that has a metrics.json."""
+    metrics = parts(folder / "metrics.json", read_json(folder / "metrics.json", dict, {}))
+    for row, values in metrics.items():
+        check_numbers(folder / "metrics.json", row, values)
+    settings = read_settings(folder / "config.yaml") if (folder / "config.yaml").exists() else {}
+    return TestSet(folder.name, folder, metrics, read_items(folder / "items.csv"), settings, environment.get(f"test/{folder.name}", {}))
+
+
+def check_numbers(path, row, values):
+    """Raise UserError unless a row of metrics.json has a whole count, and a number or null for every metric; classes are rows again."""
+    if type(values.get("count")) is not int:
+        raise damaged(path, f"the row {row!r} has no count", "the number of items was expected")
+    for name, value in values.items():
+        if name == "by":
+            classes = [(label, inner) for classing in parts(path, as_mapping(path, value)).values() for label, inner in parts(path, classing).items()]
+            for label, inner in classes:
+                check_numbers(path, f"{row}, {label}", inner)
+        elif name != "left_out" and (isinstance(value, bool) or not isinstance(value, (int, float, type(None)))):
+            raise damaged(path, f"{name!r} in the row {row!r} is no number", "a number or null was expected")
+
+
+def as_mapping(path, value):
+    if not isinstance(value, dict):
+        raise damaged(path, "'by' is no mapping", "classes were expected")
+    return value
+
+
+def read_items(path):
+    """The lines of an items.csv as {column: text}; [] where there is none."""
+    text = read_text(path)
+    if text is None:
+        return []
+    try:
+        reader = csv.DictReader(io.StringIO(text), strict=True)
+        lines = list(reader)
+    except csv.Error as error:
+        raise damaged(path, f"is no CSV ({error})", "a table was expected") from None
+    missing = [name for name in ("item", "row", "status", "image", "reference") if name not in (reader.fieldnames or [])]
+    if missing:
+        raise damaged(path, f"has no column {missing[0]!r}", "the table that test.py writes was expected")
+    if any(None in line or None in line.values() for line in lines):
+        raise damaged(path, "has a line that is too long or too short", "as many cells as columns were expected")
+    return lines
+
+
+def read_figures(folder):
+    """The entries of figures.json whose picture is there, checked; [] where there is no figures.json."""
+    path = folder / "figures.json"
+    entries = read_json(path, list, [])
+    for entry in entries:
+        texts = [entry.get("title"), entry.get("alt")] if isinstance(entry, dict) else [None]
+        whole = all(isinstance(text, dict) and isinstance(text.get("en"), str) and isinstance(text.get("zh"), str) for text in texts)
+        if not whole or not isinstance(entry.get("file"), str):
+            raise damaged(path, "has an entry without file, title and alt in en and zh", "the list that figures.py writes was expected")
+        if Path(entry["file"]).name != entry["file"]:
+            raise damaged(path, f"names a file outside its folder ({entry['file']!r})", "a file's name was expected")
+    return [entry for entry in entries if (folder / entry["file"]).is_file()]

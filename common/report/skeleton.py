@@ -1,0 +1,367 @@
+"""The report that the course asks of a student for a case, as Markdown: sections, the run's own figures, settings and numbers filled in, the analysis
+left empty, with questions made of the run's numbers. Nothing here knows a case: all comes from the configuration, the results and the source.
+"""
+import ast
+import re
+from pathlib import Path
+
+from common.base import paths
+from common.base.errors import UserError
+from common.base.files import write_whole
+from common.base.paths import all_cases, without_paths
+from common.base.progress import duration
+from common.experiment.results import flat, is_number
+from common.experiment.settings import WORD
+from common.metrics import metric_of
+from common.report import run_folder
+from common.report.skeleton_questions import main_row, published, questions
+from common.report.skeleton_text import LANGUAGES, Sheet, address, code, path_link, prose
+from common.report.tables import PROTOCOLS, heading_of, measures, number, split
+
+READING_ORDER = ("model", "losses", "data", "train", "test", "figures")        # of a case's files (DESIGN section 1); others follow
+
+
+def write(case, name=None, language="zh", out=None, force=False):
+    """Write the skeleton of a case's report and return its path.
+
+    name: the run; without it the one that the report shows; a case without any run has the sections all the same. language: zh or en.
+    out: the file, results/<case>/<run>/skeleton.<language>.md where it is None; figures are linked relative to it. Raises UserError for a file
+    that exists, since a student may have written in it, unless force is true.
+    """
+    if case not in all_cases():
+        raise UserError(f"there is no case {case!r}: expected one of {', '.join(all_cases())}")
+    if language not in LANGUAGES:
+        raise UserError(f"unknown language {language!r}: expected one of {', '.join(LANGUAGES)}")
+    run = run_folder.chosen_run(case, name)
+    if run is None:
+        run = run_folder.RunFacts(case, "default", run_folder.results_folder(case) / "default", {}, [], [], [], {}, {})
+    if not (run.folder / "train" / "config.yaml").exists():             # settings of a test: those of a training are not what its weights had
+        run = run._replace(settings={key: value for key, value in run.settings.items() if key != "train"})
+    path = Path(out) if out is not None else run.folder / f"skeleton.{language}.md"
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: a file to write was expected: for example {path / f'{case}.{language}.md'}")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists, and something may have been written in it: a new file was expected: "
+                        "choose another with --out, or give --force to lose what it holds")
+    sheet = Sheet(run, language, path.parent)
+    for section in (head, background, principle, source, environment, settings, data, training, results, figures, analysis, extension, ending):
+        section(sheet, run)
+    write_whole(path, ("\n".join(sheet.lines) + "\n").encode())
+    return path
+
+
+def command(script, run):
+    """The command that makes a part of a run, as code."""
+    return code(run_folder.command(run.case, script, run.name))
+
+
+# ---- the sections, in their order ----------------------------------------------------------------------------------------------------
+
+def head(sheet, run):
+    say, about = sheet.say, sheet.about
+    chapter = next((found[0] for entry in run.figures if (found := re.match(r"[A-Z]\d+", str(entry.get("number") or "")))), "")
+    sheet.heading(1, "title", title=prose(about.get("title", run.case)))
+    sheet.table(say("head"), ["item", "content"], [
+        [say("course"), say("course_name")], [say("case"), code(run.case) + (say("brackets", text=chapter) if chapter else "")],
+        [say("paper"), cited(about)],
+        [say("run"), code(f"results/{run.case}/{run.name}")], [say("kind"), say("kinds")],
+        [say("student"), ""], [say("number"), ""], [say("date"), ""]])
+    sheet.add(say("how", todo=say("todo")))
+
+
+def cited(about):
+    """The paper as a list of references has it; empty where the configuration names none."""
+    values = [about[key] for key in ("authors", "title", "year") if about.get(key)]
+    return ". ".join(prose(", ".join(map(str, value)) if isinstance(value, list) else value) for value in values)
+
+
+def background(sheet, run):
+    sheet.heading(2, "background")
+    idea = sheet.about.get("idea")
+    idea = idea.get(sheet.language) if isinstance(idea, dict) else idea
+    sheet.add(sheet.say("idea", idea=prose(idea or sheet.say("none"))))
+    sheet.ask(*sheet.say("ask_background"))
+
+
+def network_figure(run):
+    """The entry of the network's or the flow's figure: the first of the chapter (B1.1), else one called so; None where there is none."""
+    first = [entry for entry in run.figures if re.search(r"(?<!\d)\d+\.1$", str(entry.get("number") or ""))]
+    called = [entry for entry in run.figures if re.search(r"network|pipeline|flow", entry["file"])]
+    return next(iter(first + called), None)
+
+
+def principle(sheet, run):
+    sheet.heading(2, "principle")
+    entry = network_figure(run)
+    if entry:
+        sheet.figure(entry, run.folder)
+    else:
+        sheet.add(sheet.say("no_network", command=command("figures", run)))
+    model = run.settings.get("model") or sheet.defaults.get("model")
+    values = [code(f"{key}={run_folder.as_typed(value)}") for key, value in flat(model).items()] if isinstance(model, dict) else []
+    sheet.ask(*sheet.say("ask_principle"), *([sheet.say("ask_model", settings=sheet.joined(values))] if values else []))
+
+
+def source(sheet, run):
+    folder = paths.ROOT / "cases" / run.case
+    sheet.heading(2, "source")
+    sheet.add(sheet.say("source_said", folder=path_link(f"cases/{run.case}", sheet.to(folder)), config=sheet.config))
+    rank = {name: place for place, name in enumerate(READING_ORDER)}
+    files = sorted(folder.glob("*.py"), key=lambda file: (rank.get(file.stem, len(rank)), file.stem))
+    rows = [[code(file.name), *cells, ""] for file in files if file.stem != "__init__" for cells in described(sheet, file)]
+    sheet.table(sheet.say("source_table"), ["file", "name", "docstring", "mine"], rows)
+    sheet.ask(*sheet.say("ask_source"))
+
+
+def described(sheet, file):
+    """[name, first line of the docstring] of a Python file, then of its public functions and classes, as cells."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+    except (OSError, SyntaxError, ValueError, RecursionError) as problem:
+        return [["", prose(sheet.say("unreadable", problem=f"{type(problem).__name__}, {getattr(problem, 'lineno', None) or file.name}"))]]
+    public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+    names = [code(f"class {node.name}" if isinstance(node, ast.ClassDef) else f"{node.name}()") for node in public]
+    lines = [prose(first_line(node)) for node in (tree, *public)]
+    return [list(cells) for cells in zip([sheet.say("module", lines=len(text.splitlines())), *names], lines)]
+
+
+def first_line(node):
+    """The first line of a docstring; where a sentence runs on into the next line, the sentences before it, or the line with dots."""
+    line, *more = (ast.get_docstring(node) or "").split("\n")
+    if not more or not more[0].strip() or line.endswith((".", "。")):
+        return line
+    whole = re.match(r".*[.。](?=\s)", line)
+    return whole[0] if whole else line + " …"
+
+
+def environment(sheet, run):
+    sheet.heading(2, "experiments")
+    sheet.heading(3, "environment")
+    if not run.environment:
+        sheet.add(sheet.say("no_environment"))
+        return
+    versions = {}
+    for part in run.environment.values():
+        for name, version in mapping(part, "versions").items():
+            versions.setdefault(name, []).append(str(version))
+    rows = [[prose(name), prose(", ".join(dict.fromkeys(there)))] for name, there in versions.items()]
+    sheet.table(sheet.say("versions"), ["software", "version"], rows)
+    rows = []
+    for name, part in run.environment.items():
+        typed = typed_words(part)
+        device = " ".join(dict.fromkeys(str(part[key]) for key in ("device", "device_name") if part.get(key)))
+        seconds = part.get("seconds")
+        rows.append([code(name), prose(device), prose(part.get("threads")), duration(seconds) if isinstance(seconds, (int, float)) else "–",
+                     prose(part.get("peak_memory_mb")),
+                     code(f"python cases/{run.case}/{' '.join(typed)}" if typed else "")])
+    sheet.table(sheet.say("parts"), ["part", "device", "threads", "time", "memory", "command"], rows)
+
+
+def mapping(part, key):
+    """A mapping in environment.json, or {}: nothing is judged by that file, so nothing is made of what is wrong with it."""
+    return part[key] if isinstance(part.get(key), dict) else {}
+
+
+def typed_words(part):
+    """The words of a part's command, of paths only the last part: the report is handed in."""
+    return [str(word) for word in without_paths(part["command"])] if isinstance(part.get("command"), list) else []
+
+
+def settings(sheet, run):
+    sheet.heading(3, "settings")
+    if not run.settings:
+        sheet.add(sheet.say("no_settings"))
+        return
+    paper = {key: theirs for key, _, theirs in run_folder.paper_differences(run.case, run.settings)}
+    defaults = flat(sheet.defaults)
+    sheet.add(sheet.say("settings_said" if "paper" in sheet.presets else "settings_said_plain", config=sheet.config))
+    if "train" not in run.settings:
+        sheet.add(sheet.say("not_trained"))
+    rows = []
+    for key, value in flat(run.settings).items():
+        own = key in defaults and defaults[key] != value
+        ours, usual, theirs = (code(run_folder.as_typed(values[key])) if key in values else "" for values in ({key: value}, defaults, paper))
+        rows.append([code(key), f"**{ours}**" if own else ours, usual if own else "", theirs])
+    sheet.table(sheet.say("settings_table", run=code(run.name)), ["setting", "ours", "default", "of_paper"], rows)
+
+
+def data(sheet, run):
+    sheet.heading(3, "data")
+    if not run.tests:
+        sheet.add(sheet.say("no_test", command=command("test", run)))
+    ours, rows, protocols = flat(run.settings), [], {}
+    for test in run.tests:
+        used = dict.fromkeys(protocol for row in test.metrics if (protocol := split(row, test.metrics)[1]))
+        protocols |= used
+        items = {line["item"]: line["status"] for line in test.items}
+        there = {key: value for key, value in flat(test.settings).items() if "train" in run.settings or not key.startswith("train.")}
+        other = [code(f"{key}={run_folder.as_typed(value)}") for key, value in there.items() if ours.get(key) != value]
+        rows.append([code(test.name), code(material(test)) or "–", code(weights(run, test)) or "–", str(len(items)),
+                     str(sum(status != "ok" for status in items.values())), sheet.joined(map(code, used)), sheet.joined(other)])
+    if rows:
+        sheet.table(sheet.say("data_table"), ["set", "root", "weights", "count", "failed", "protocols", "other_settings"], rows)
+    known = [f"- {code(name)}{sheet.say('colon')}{getattr(PROTOCOLS[name], sheet.language)}" for name in protocols if name in PROTOCOLS]
+    if known:
+        sheet.add(*known)
+    for test in run.tests:
+        failed = {line["item"]: code(line["item"]) + sheet.say("brackets", text=prose(without_paths(line.get("reason") or "")))
+                  for line in test.items if line["status"] != "ok"}
+        if failed:
+            more = [sheet.say("more", count=len(failed) - 10)] if len(failed) > 10 else []
+            sheet.add(sheet.say("failures", set=code(test.name), items=sheet.joined([*failed.values()][:10] + more)))
+    sheet.ask(*sheet.say("ask_data"))
+
+
+def weights(run, test):
+    """The weights that a test used: their file, and the beginning of their digest."""
+    file, digest = test.environment.get("weights"), run.weights.get(f"test/{test.name}")
+    return " ".join([without_paths(file)] * isinstance(file, str) + [digest[:12]] * isinstance(digest, str))
+
+
+def material(test):
+    """What was tested on: the words of --input, else the root of the test set; of paths only the last part."""
+    typed = typed_words(test.environment)
+    if "--input" in typed:
+        after = typed[typed.index("--input") + 1:]
+        end = next((place for place, word in enumerate(after) if word.startswith("--") or WORD.match(word)), len(after))
+        return " ".join(["--input", *after[:end]])
+    roots = mapping(test.environment, "paths")
+    return next((f"{key}={without_paths(roots[key])}" for key in ("test.root", "data.test.root", "data.root") if isinstance(roots.get(key), str)), "")
+
+
+def training(sheet, run):
+    sheet.heading(3, "training")
+    if not run.log:
+        sheet.add(sheet.say("no_training", command=command("train", run)))
+        return
+    curves = {}
+    for line in run.log:
+        for name, value in line.items():
+            if name != "step" and is_number(value):
+                curves.setdefault((line["stage"], name), []).append((value, line["step"]))
+    rows = []
+    for (stage, name), points in curves.items():
+        best = best_of(name, points)
+        rows.append([code(stage), code(name), *(f"{point[0]:.6g} ({point[1]})" if point else "–" for point in (points[0], points[-1], best))])
+    sheet.table(sheet.say("curve_table"), ["stage", "quantity", "first", "last", "best"], rows)
+    sheet.add(sheet.say("curve_said"))
+
+
+def best_of(name, points):
+    """The first best of (value, step) points: by the metric's direction for val_..., else the smallest; None where no direction is known."""
+    direction = metric_of(name.removeprefix("val_")).direction if name.startswith("val_") else "lower"
+    if direction == "two-sided":
+        return None
+    return min(points, key=lambda point: point[0]) if direction == "lower" else max(points, key=lambda point: point[0])
+
+
+def results(sheet, run):
+    say = sheet.say
+    sheet.heading(3, "results")
+    if not run.tests:
+        sheet.add(say("no_test", command=command("test", run)))
+    for place, test in enumerate(run.tests, 1):
+        sheet.heading(4, "results_of", number=place, set=code(test.name))
+        result_table(sheet, test)
+        class_table(sheet, test)
+    for name in run_folder.unfinished_tests(run.case, run.name):
+        sheet.add(say("unfinished", set=code(name), command=command("test", run)))
+    tested = {test.name for test in run.tests}
+    others = [entry for entry in published(sheet.about) if entry["set"] not in tested]
+    if others:
+        rows = [[prose(entry.get("method")), code(entry["set"]), code(entry.get("row") or ""),
+                 sheet.joined(f"{code(name)} {prose(value)}" for name, value in entry["metrics"].items()), credit(sheet, entry)] for entry in others]
+        sheet.table(say("published_table"), ["method", "set", "protocol", "metrics", "from"], rows)
+    if not published(sheet.about):
+        sheet.add(say("no_published"))
+
+
+def credit(sheet, entry):
+    """Where a published number comes from."""
+    return sheet.say("comma").join(prose(entry[key]) for key in ("source", "note") if entry.get(key)) or "–"
+
+
+def result_table(sheet, test):
+    """Every row of a test, then what was published for this set."""
+    theirs = [entry for entry in published(sheet.about) if entry["set"] == test.name]
+    names = list(dict.fromkeys(name for values in [*test.metrics.values(), *(entry["metrics"] for entry in theirs)] for name in measures(values)))
+    rows, left_out = [], []
+    for row, values in test.metrics.items():
+        method, protocol = split(row, test.metrics)
+        out = values.get("left_out") if isinstance(values.get("left_out"), dict) else {}
+        left_out += [f"{code(row)} {code(name)} {count}" for name, count in out.items()]
+        cells = [number(name, values.get(name)) + ("\\*" if name in out else "") for name in names]
+        rows.append([code(method), code(protocol) or "–", str(values["count"]), *cells, sheet.say("ours")])
+    for entry in theirs:
+        protocol = split(str(entry.get("row") or ""), test.metrics)[1]
+        cells = [number(name, value) if is_number(value := entry["metrics"].get(name)) else "–" for name in names]
+        rows.append([prose(entry.get("method")), code(protocol) or "–", prose(entry.get("count", "–")), *cells, credit(sheet, entry)])
+    header = ["method", "protocol", "count", *(heading_of(name, code, " ") for name in names), "from"]
+    sheet.table(sheet.say("results_table", set=code(test.name)), header, rows)
+    if left_out:
+        sheet.add(sheet.say("left_out", names=sheet.joined(left_out)))
+
+
+def class_table(sheet, test):
+    """The main row by the classes of its items, in its first three metrics; nothing where there are no classes."""
+    row = main_row(test)
+    by = test.metrics[row].get("by", {}) if row is not None else {}
+    if by:
+        names = measures(test.metrics[row])[:3]
+        method, protocol = split(row, test.metrics)
+        rows = [[code(classing), code(name), str(values["count"]), *(number(metric, values.get(metric)) for metric in names)]
+                for classing, classes in by.items() for name, values in classes.items()]
+        title = sheet.say("classes_table", set=code(test.name), method=code(method), protocol=code(protocol) or "–")
+        sheet.table(title, ["classing", "class", "count", *(heading_of(name, code, " ") for name in names)], rows)
+
+
+def figures(sheet, run):
+    sheet.heading(3, "figures")
+    if not run.figures:
+        sheet.add(sheet.say("no_figures", command=command("figures", run)))
+    for entry in run.figures:
+        if entry is not network_figure(run):
+            sheet.figure(entry, run.folder)
+
+
+def analysis(sheet, run):
+    sheet.heading(2, "analysis")
+    sheet.add(sheet.say("analysis_said"))
+    for place, question in enumerate([*questions(sheet, run), *sheet.say("q_general")], 1):
+        sheet.add(f"**5.{place}** {question}")
+        sheet.todo()
+
+
+def extension(sheet, run):
+    readme = "README.zh-CN.md" if sheet.language == "zh" else "README.md"
+    sheet.heading(2, "extension")
+    path = f"cases/{run.case}/{readme}"
+    sheet.add(sheet.say("extension_said", readme=path_link(path, sheet.to(paths.ROOT / path))))
+    rows, defaults = [], flat(sheet.defaults)
+    for preset in sheet.presets:
+        values = flat(run_folder.settings_of(run.case, preset))
+        changed = [code(f"{key}={run_folder.as_typed(value)}") for key, value in values.items() if defaults.get(key) != value]
+        rows.append([code(preset), sheet.joined(changed), code(f"python cases/{run.case}/train.py preset={preset} --name {preset}"), ""])
+    if rows:
+        sheet.table(sheet.say("presets_table"), ["preset", "changes", "command", "my_result"], rows)
+    others = [name for name in run_folder.run_names(run.case) if name != run.name]
+    if others:
+        sheet.add(sheet.say("other_runs", runs=sheet.joined(map(code, others))))
+    own = [code(test.name) for test in run.tests if "--input" in typed_words(test.environment)]
+    if own:
+        sheet.add(sheet.say("own_material", sets=sheet.joined(own)))
+    sheet.ask(*sheet.say("ask_extension"))
+
+
+def ending(sheet, run):
+    sheet.heading(2, "conclusion")
+    sheet.ask(*sheet.say("ask_conclusion"))
+    sheet.heading(2, "references")
+    about = sheet.about
+    links = about.get("links") if isinstance(about.get("links"), dict) else {}
+    sources = [cited(about) + "".join(f". {prose(name)}: {address(url)}" for name, url in links.items())] if cited(about) else []
+    sources += dict.fromkeys(prose(entry["source"]) for entry in published(about) if entry.get("source"))
+    sheet.add(*(f"{place}. {source}" for place, source in enumerate(sources, 1)) if sources else [sheet.say("no_reference")])
+    sheet.add(sheet.say("more_references"))
+    sheet.todo()

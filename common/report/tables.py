@@ -1,0 +1,183 @@
+"""The report's tables: a run's means beside the published ones, a table per test set and protocol, with direction, digits and count of everything."""
+import math
+
+from common.metrics import metric_of
+from common.report.blocks import Both, Folded, Heading, Note, Paragraph, Table, both, code, joined
+
+NETWORK = "network"                                        # the method of a row that is named after its protocol alone
+PROTOCOLS = {                                              # DESIGN section 7
+    "gt_free": Both("no use of the reference", "不使用参考图"),
+    "gt_mean": Both("mean gray scaled to the reference's", "按参考图的平均灰度校正亮度"),
+    "gt_ratio": Both("light ratio taken from the reference", "光照比取自参考图"),
+}
+ARROWS = {"higher": "↑", "lower": "↓", "two-sided": ""}
+
+
+def numbers(run, about):
+    """Blocks of all tables. run: RunFacts, or None where only the published numbers are known."""
+    published = [entry for entry in about.get("published") or [] if isinstance(entry, dict)]
+    tests = run.tests if run else []
+    if not tests and not published:
+        return []
+    legend = Both("↑ higher is better, ↓ lower is better; no arrow: neither. n is the number of items in a mean. What is not marked as published was "
+                  "measured here.", "↑ 越高越好，↓ 越低越好，无箭头者无优劣之分；n 为参与平均的项数。未注明“已发表”的均为本机测得。")
+    blocks, used = [Heading(3, Both("Numbers", "测试结果")), Paragraph(legend, "muted")], []
+    if run and not published:
+        text = Both("No published numbers can be compared with these: see the case's README.", "没有可与之比较的已发表数据，说明见该案例的 README。")
+        blocks.append(Paragraph(text, "muted"))
+    for test in tests:
+        blocks.append(Heading(4, Both(f"Test set {test.name}", f"测试集 {test.name}")))
+        for protocol in protocols(test.metrics):
+            beside = [entry for entry in published if entry.get("set") == test.name and split(entry.get("row"), test.metrics)[1] == protocol]
+            used += beside
+            blocks += protocol_blocks(test, protocol, beside)
+        blocks += failures(test)
+    return blocks + published_alone([entry for entry in published if entry not in used], bool(tests))
+
+
+def split(row, rows):
+    """(method, protocol) of a row's name among the names of all rows: `gt_free`, `sift` or `gamma/gt_free`; "" for no protocol."""
+    method, slash, protocol = str(row or "").rpartition("/")
+    if slash:
+        return method, protocol
+    if protocol in PROTOCOLS or any(other.endswith("/" + protocol) for other in rows):
+        return NETWORK, protocol
+    return protocol, ""
+
+
+def protocols(rows):
+    """The protocols of the rows, in their order."""
+    return list(dict.fromkeys(split(row, rows)[1] for row in rows))
+
+
+def measures(values):
+    """The names of the metrics in a row of metrics.json, in their order."""
+    return [name for name in values if name not in ("count", "by", "left_out")]
+
+
+def finite(value):
+    """Whether a value of metrics.json or items.csv (text) is a finite number."""
+    try:
+        return value is not None and math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def number(name, value):
+    """A value of a metric with its digits; a dash where there is none."""
+    return f"{float(value):.{metric_of(name).digits}f}" if finite(value) else "–"
+
+
+def number_with_unit(name, value):
+    return f"{name} {number(name, value)} {metric_of(name).unit}".rstrip()
+
+
+def heading_of(name, said=str, gap="\u00a0"):
+    """A metric as the heading of a column: `psnr ↑ (dB)`, the arrow never alone on a line. said: how its name is written."""
+    metric = metric_of(name)
+    return f"{said(name)}{gap}{ARROWS[metric.direction]}".rstrip() + (f" ({metric.unit})" if metric.unit else "")
+
+
+def protocol_name(protocol):
+    """A protocol with what it means; None for none."""
+    if not protocol:
+        return None
+    name = Both(f"protocol {code(protocol)}", f"协议 {code(protocol)}")
+    meaning = PROTOCOLS.get(protocol)
+    return Both(f"{name.en} ({meaning.en})", f"{name.zh}（{meaning.zh}）") if meaning else name
+
+
+def protocol_blocks(test, protocol, published):
+    """The table of one protocol of one test set, the published rows among it, and the classes behind a click."""
+    rows = {split(row, test.metrics)[0]: values for row, values in test.metrics.items() if split(row, test.metrics)[1] == protocol}
+    names = list(dict.fromkeys(name for values in rows.values() for name in measures(values)))
+    names += list(dict.fromkeys(name for entry in published for name in entry.get("metrics") or {} if name not in names))
+    alone = lonely(rows, names)
+    names = [name for name in names if name not in alone]
+    ours = [[method, str(values["count"]), *(number(name, values.get(name)) for name in names)] for method, values in rows.items()]
+    at = list(rows).index(NETWORK) + 1 if NETWORK in rows else 0                                  # published rows stand below the network's
+    lines = ours[:at] + [published_line(entry, names) for entry in published] + ours[at:]
+    counts = sorted({values["count"] for values in rows.values()})
+    count = "–".join(str(value) for value in dict.fromkeys((counts[0], counts[-1])))
+    caption = joined(code(test.name), *filter(None, [protocol_name(protocol)]), Both(f"{count} items", f"{count} 项"), between=" · ")
+    header = [Both("method", "方法"), "n", *map(heading_of, names)]
+    blocks = [Table(caption, header, lines, strong=(at - 1,) if at else ())]
+    if alone:
+        values = {method: ", ".join(number_with_unit(name, values[name]) for name in alone if name in values) for method, values in rows.items()}
+        blocks += [Paragraph(f"{method}: {text}", "muted small") for method, text in values.items() if text]
+    return blocks + remarks(rows, published) + classes(rows, names)
+
+
+def lonely(rows, names):
+    """Metrics of a single method of several, such as what is measured on the input: nothing stands beside them to be compared with."""
+    shared = {name: sum(name in values for values in rows.values()) for name in names}
+    return [name for name in names if len(rows) > 1 and shared[name] == 1 and metric_of(name).direction == "two-sided"]
+
+
+def published_line(entry, names):
+    """A row of published numbers, marked as such, with the source."""
+    values = entry.get("metrics") or {}
+    return [marked_published(entry), str(entry.get("count", "–")), *(number(name, values.get(name)) for name in names)]
+
+
+def marked_published(entry):
+    """The method of published numbers with their source."""
+    source, method = entry.get("source"), both(entry.get("method", "–"))
+    if not source:
+        return joined(method, Both(" (published)", "（已发表）"), between="")
+    return joined(method, Both(f" (published: {source})", f"（已发表：{source}）"), between="")
+
+
+def remarks(rows, published):
+    """What must be known beside a table: notes on published rows, values that a mean leaves out."""
+    noted = [entry for entry in published if entry.get("note")]
+    blocks = [Paragraph(joined(both(entry.get("method", "–")), both(entry["note"]), between=": "), "muted small") for entry in noted]
+    for method, values in rows.items():
+        left_out = values.get("left_out")
+        if isinstance(left_out, dict) and left_out:
+            counts = ", ".join(f"{name} {count}" for name, count in left_out.items())
+            text = Both(f"{code(method)}: values that are missing or infinite are left out of the means: {counts}.",
+                        f"{code(method)}：缺失或无穷的数值不参与平均：{counts}。")
+            blocks.append(Paragraph(text, "muted small"))
+    return blocks
+
+
+def classes(rows, names):
+    """The means by class of every method, behind a click; [] where the test has no classes."""
+    classings = list(dict.fromkeys(classing for values in rows.values() for classing in values.get("by", {})))
+    tables = []
+    for classing in classings:
+        labels = list(dict.fromkeys(label for values in rows.values() for label in values.get("by", {}).get(classing, {})))
+        found = [(label, method, values["by"][classing][label]) for label in labels for method, values in rows.items()
+                 if label in values.get("by", {}).get(classing, {})]
+        header = [classing, Both("method", "方法"), "n", *map(heading_of, names)]
+        lines = [[label, method, str(values["count"]), *(number(name, values.get(name)) for name in names)] for label, method, values in found]
+        tables.append(Table("", header, lines))
+    summary = Both(f"By class: {', '.join(classings)}", f"分类结果：{'、'.join(classings)}")
+    return [Folded(summary, tables)] if tables else []
+
+
+def failures(test):
+    """A note on items that could not be done."""
+    failed = {line["item"]: line.get("reason", "") for line in test.items if line["status"] != "ok"}
+    if not failed:
+        return []
+    some = "; ".join(f"{item}: {reason}" for item, reason in list(failed.items())[:5])
+    total = len({line["item"] for line in test.items})
+    text = Both(f"{len(failed)} of {total} items failed and are in no mean: {code(some)}",
+                f"{total} 项中有 {len(failed)} 项失败，不参与平均：{code(some)}")
+    return [Note(text, kind="bad")]
+
+
+def published_alone(published, tested):
+    """Published numbers of test sets or protocols that this run has not measured."""
+    if not published:
+        return []
+    names = list(dict.fromkeys(name for entry in published for name in entry.get("metrics") or {}))
+    lines = []
+    for entry in published:
+        method, *rest = published_line(entry, names)
+        lines.append([method, str(entry.get("set") or "–"), str(entry.get("row") or "–"), *rest])
+    header = [Both("method", "方法"), Both("test set", "测试集"), Both("row", "行（协议或方法）"), "n", *map(heading_of, names)]
+    title = Both("Published, not measured in this run", "已发表、本次未测") if tested else Both("Published", "已发表的数据")
+    return [Heading(4, title), Table("", header, lines), *remarks({}, published)]

@@ -1,0 +1,118 @@
+"""Estimates for photographs of any size, whoever makes them, and a user's own photographs stitched by them; for view_free_stitch and udis.
+
+An estimate is a function (a, b) -> Estimate (common/stitching/keypoints.py), pictures (h, w, 3) uint8: what common/stitching/stitch.py asks for.
+"""
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from common.base.errors import Negative, UserError
+from common.data.images import IMAGE_SUFFIXES, picture_files
+from common.stitching.compose import LIMIT
+from common.stitching.geometry import homography_from_offsets, rescale
+from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remembered
+from common.stitching.network import SIDE, support
+from common.stitching.refine import refine, score
+from common.stitching.register import INLIERS, doubt
+from common.stitching.stitch import Settings, stitch
+
+SMALL = 400                        # longest side under which pictures are enlarged for keypoints
+WRITTEN = ("panorama.png", "panorama_full.png")
+
+
+class Answer(NamedTuple):
+    """What a row of results says of a pair: H_ba (3, 3) float64, B in A's frame, or None and the reason."""
+    H_ba: torch.Tensor | None
+    reason: str | None = None
+
+
+@torch.inference_mode()
+def network_estimate(model, a, b, device):
+    """The network's Estimate for pictures (h, w, 3) uint8 of any two sizes: both are squashed to 128 x 128, its answer is scaled back.
+
+    model(a, b) gives a Prediction (common/stitching/network.py).
+    """
+    small = [picture if picture.shape[:2] == (SIDE, SIDE) else cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in (a, b)]
+    tensors = [torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(device).float() / 255 for picture in small]
+    prediction = model(*tensors)
+    H = homography_from_offsets(prediction.offsets.cpu(), (SIDE, SIDE))
+    scale_a, scale_b = ((picture.shape[1] / SIDE, picture.shape[0] / SIDE) for picture in (a, b))
+    matches, inliers, points = support(prediction)
+    if points is not None:
+        points = (points + 0.5) * (*scale_a, *scale_b) - 0.5
+    return Estimate(rescale(H, scale_a, scale_b)[0], matches, inliers, method="network", points=points)
+
+
+def by_keypoints(a, b, detect=detect):
+    """Tuned SIFT, refined by the pictures; its evidence stays the keypoints'."""
+    features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else SIFT_TUNED
+    return refined_estimate(a, b, estimate(a, b, features, detect=detect))
+
+
+def refined_estimate(a, b, found):
+    """An Estimate moved to where the pictures agree best, whatever their exposure; without evidence it is not worth the time."""
+    if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
+        return found
+    return found._replace(H_ba=refine(a, b, found.H_ba, gain_bias=True).H_ba)
+
+
+def estimator(method, model, device):
+    """The estimate(a, b) that test.method names: network, sift, or auto (both; of what the pictures support, the one that fits better)."""
+    detect_once = remembered()
+
+    def by_sift(a, b):
+        return by_keypoints(a, b, detect_once)
+
+    def by_network(a, b):
+        return refined_estimate(a, b, network_estimate(model, a, b, device))
+
+    def by_both(a, b):
+        found = [by_sift(a, b), by_network(a, b)]
+        good = [each for each in found if doubt(a, b, each).reason is None]
+        return min(good, key=lambda each: score(a, b, each.H_ba, gain_bias=True)) if good else found[0]
+    return {"network": by_network, "sift": by_sift, "auto": by_both}[method]
+
+
+def on_canvas(pieces):
+    """Pieces of a panorama (common/stitching/compose.py) as tensors on the smallest rectangle that holds all of them.
+
+    Returns ([pictures (1, 3, H, W) in [0, 1], zero outside], [masks (1, 1, H, W) bool], (left, top) of the rectangle). Negative above LIMIT pixels.
+    """
+    left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
+    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) - low for axis, low in ((0, left), (1, top)))
+    if width * height > LIMIT:
+        raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most {LIMIT / 1e6:.0f} million were expected: "
+                       "use smaller ones")
+    pictures, masks = [], []
+    for piece in pieces:
+        x, y = piece.corner[0] - left, piece.corner[1] - top
+        part = np.s_[..., y:y + piece.mask.shape[0], x:x + piece.mask.shape[1]]
+        picture, mask = torch.zeros(1, 3, height, width), torch.zeros(1, 1, height, width, dtype=torch.bool)
+        mask[part] = torch.from_numpy(piece.mask > 0)
+        picture[part] = torch.from_numpy(piece.image).permute(2, 0, 1)[None] / 255
+        pictures.append(picture * mask)
+        masks.append(mask)
+    return pictures, masks, (left, top)
+
+
+def stitch_own(run, estimate, network_blend):
+    """A panorama of the photographs of --input, in --output (default: results/<case>/<run>/panorama), by the settings test.* of the run.
+
+    network_blend: what test.compose=network stands for, a blend of stitch.py.
+    """
+    paths, _ = picture_files(run.options.input)
+    out, settings = Path(run.options.output or run.folder / "panorama"), run.config.test
+    if out.suffix.lower() in IMAGE_SUFFIXES or any(path.resolve() == (out / name).resolve() for path in paths for name in WRITTEN):
+        raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was expected: choose another")
+    made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
+                    network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
+    layout = stitch(paths, estimate, made, out)
+    for place, reason in layout.left_out.items():
+        print(f"warning: {paths[place].name} is left out: {reason}", file=sys.stderr)
+    for place in layout.same:
+        print(f"note: {paths[place].name} shows no new content", file=sys.stderr)
+    run.say(f"{len(layout.homographies)} of {len(paths)} photographs stitched: {out / 'panorama.png'}")

@@ -1,0 +1,226 @@
+"""Refining a homography by the pictures themselves: Gauss-Newton on the squared difference in the overlap, over a pyramid.
+
+Pictures are uint8 or float (h, w, 3), 0..255. Nothing is learnt; one function serves every estimate, whoever made it.
+"""
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from common.stitching.geometry import STRICT, refusal
+
+LEVELS = (4, 2, 1)                 # how often each side is halved at first, and so on
+STEPS = 20                         # per level, at most
+SMALLEST = 24                      # a level must leave this many pixels on the shorter side
+KEPT_AREA = 0.9                    # of the overlap that the start had: or shrinking it would always win
+FLOOR = 800                        # pixels of overlap, of 128 x 128, under which score() believes nothing
+
+
+class Refined(NamedTuple):
+    """H_ba (3, 3) float64 tensor: refined, or the start where nothing was gained. Errors: mean squared levels over the strict overlap."""
+    H_ba: torch.Tensor
+    error: float
+    start_error: float
+    area_ratio: float              # of the overlap to the start's
+    steps: int                     # that were accepted
+
+
+class Level(NamedTuple):
+    """One level of the pyramid: pictures as float32 (b with a fourth channel of ones), the size factor, and monomials of A's pixels."""
+    a: np.ndarray
+    b: np.ndarray
+    factor: float
+    monomials: np.ndarray          # (15, h * w) x^i y^j for POWERS, x and y centred, over half the longer side
+
+
+POWERS = [(i, degree - i) for degree in range(5) for i in range(degree, -1, -1)]
+INCREMENT = [({(1, 0): 1}, {}), ({(0, 1): 1}, {}), ({(0, 0): 1}, {}), ({}, {(1, 0): 1}), ({}, {(0, 1): 1}), ({}, {(0, 0): 1}),
+             ({(2, 0): -1}, {(1, 1): -1}), ({(1, 1): -1}, {(0, 2): -1})]           # how each number of D moves (x, y), as polynomials
+
+
+def refine(a, b, H_ba, gain_bias=False):
+    """Refined: H_ba (3, 3) moved to where B's warp differs least from A, unless it stops being a fair homography on the way.
+
+    gain_bias: compare after the best gain and bias per channel, for pictures of different exposure. A step counts only if the error
+    falls, refusal() has nothing against it and the overlap keeps 90 % of the start's; and at the end the result must be no worse than the
+    start on the pixels that both overlaps have. Otherwise the start comes back.
+    """
+    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+    size_a, size_b = (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])
+    start = np.asarray(H_ba, np.float64)
+    if refusal(torch.from_numpy(start), size_a, size_b):
+        return Refined(torch.from_numpy(start), np.inf, np.inf, 1.0, 0)
+    H, steps = start, 0
+    for factor in LEVELS:
+        if min(*size_a, *size_b) / factor >= SMALLEST:
+            H, taken = _descend(_level(a, b, factor), H, start, gain_bias)
+            steps += taken
+    before, mask_before = residual(a, b, start, gain_bias)
+    after, mask_after = residual(a, b, H, gain_bias)
+    error, start_error = mean_square(after, mask_after), mean_square(before, mask_before)
+    common, ratio = mask_before & mask_after, mask_after.sum() / max(mask_before.sum(), 1)
+    better = error <= start_error and mean_square(after, common) <= mean_square(before, common) and ratio >= KEPT_AREA
+    if not better or refusal(torch.from_numpy(H), size_a, size_b):
+        return Refined(torch.from_numpy(start), start_error, start_error, 1.0, 0)
+    return Refined(torch.from_numpy(H), error, start_error, float(ratio), steps)
+
+
+def residual(a, b, H_ba, gain_bias=False):
+    """(difference (h, w, C) of B's warp less A, strict mask (h, w) bool), float, not rounded."""
+    b = np.asarray(b, np.float32)
+    return _residual(np.asarray(a, np.float32), np.dstack([b, np.ones(b.shape[:2], np.float32)]), H_ba, gain_bias)
+
+
+def _residual(a, b, H_ba, gain_bias):
+    """The same; b has the ones already."""
+    warped = cv2.warpPerspective(b, H_ba, (a.shape[1], a.shape[0]), flags=cv2.INTER_LINEAR)
+    warped, mask = warped[..., :-1], warped[..., -1] >= STRICT
+    return (_adjusted(warped, a, mask) if gain_bias else warped) - a, mask
+
+
+def _adjusted(warped, a, mask):
+    """warped with the gain and bias per channel that bring it closest to A on mask; gains between 1/3 and 3."""
+    if mask.sum() < 2:
+        return warped
+    w, target = warped[mask], a[mask]
+    mean_w, mean_a = w.mean(axis=0), target.mean(axis=0)
+    gain = np.clip(((w - mean_w) * (target - mean_a)).sum(axis=0) / np.maximum(((w - mean_w) ** 2).sum(axis=0), 1e-6), 1 / 3, 3)
+    return ((warped - mean_w) * gain + mean_a).astype(np.float32)
+
+
+def mean_square(difference, mask):
+    """Mean of the squares over mask and channels; inf for an empty mask."""
+    return float(np.square(difference[mask], dtype=np.float64).mean()) if mask.any() else np.inf
+
+
+def _level(a, b, factor):
+    """A Level: both pictures smaller by `factor`."""
+    if factor > 1:
+        a, b = (cv2.resize(picture, (round(picture.shape[1] / factor), round(picture.shape[0] / factor)), interpolation=cv2.INTER_AREA)
+                for picture in (a, b))
+    height, width = a.shape[:2]
+    unit = max(height, width) / 2
+    x, y = np.meshgrid((np.arange(width) - (width - 1) / 2) / unit, (np.arange(height) - (height - 1) / 2) / unit)
+    monomials = np.stack([(x ** i * y ** j).ravel() for i, j in POWERS]).astype(np.float32)
+    return Level(a, np.dstack([b, np.ones(b.shape[:2], np.float32)]), factor, monomials)
+
+
+def _between(full, level, into=True):
+    """The scaling from full-size pixels to the level's, half pixel included (or back)."""
+    s = 1 / full if into else full
+    return np.array([[s, 0, (s - 1) / 2], [0, s, (s - 1) / 2], [0, 0, 1]])
+
+
+def _descend(level, H_full, start_full, gain_bias):
+    """(H, steps) after Gauss-Newton with Levenberg's damping on one level; H is that of full size throughout."""
+    down, up = _between(level.factor, level), _between(level.factor, level, into=False)
+    H, size_a, size_b = down @ H_full @ up, level.a.shape[1::-1], level.b.shape[1::-1]
+    area = _residual(level.a, level.b, down @ start_full @ up, False)[1].sum()
+    difference, mask = _residual(level.a, level.b, H, gain_bias)
+    error, damping, taken = mean_square(difference, mask), 1e-3, 0
+    normal, right = _equations(level, difference, mask)
+    for _ in range(STEPS):
+        change = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -right)
+        proposed = _moved(change, level) @ H
+        fair = np.isfinite(proposed).all() and not refusal(torch.from_numpy(proposed), size_a, size_b)
+        new, new_mask = _residual(level.a, level.b, proposed, gain_bias) if fair else (difference, mask)
+        new_error = mean_square(new, new_mask)
+        if fair and new_error < error and new_mask.sum() >= KEPT_AREA * area:
+            gained, H, difference, mask, damping, taken = 1 - new_error / error, proposed, new, new_mask, damping / 5, taken + 1
+            error = new_error
+            if gained < 1e-4:
+                break
+            normal, right = _equations(level, difference, mask)
+        else:
+            damping *= 8
+            if damping > 1e3:
+                break
+    H = up @ H @ down
+    return H / H[2, 2], taken
+
+
+def _equations(level, difference, mask):
+    """Normal matrix (8, 8) and right side (8,) of an increment D in A's frame: B's warp is read at (I + D) p instead of p.
+
+    Both are sums over pixels of products of gradients times polynomials of the place: so the sums of gradient products times monomials, 15 each,
+    hold all of it, and no (pixels, 8) matrix is ever built.
+    """
+    warped = difference + level.a
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)[..., None]
+    dx, dy = (cv2.Sobel(warped, cv2.CV_32F, *order, ksize=1, scale=0.5).reshape(warped.shape) * inner for order in ((1, 0), (0, 1)))
+    products = np.stack([(first * second).sum(axis=2).ravel() for first, second in
+                         ((dx, dx), (dx, dy), (dy, dy), (dx, difference), (dy, difference))])
+    moments = {power: sums for power, sums in zip(POWERS, level.monomials @ products.T)}              # (15 of 5 sums)
+
+    def total(first, second, which):
+        return sum(f * s * moments[i + k, j + m][which] for (i, j), f in first.items() for (k, m), s in second.items())
+    normal = np.array([[total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2) for u, v in INCREMENT] for x, y in INCREMENT])
+    right = np.array([sum(f * moments[power][3] for power, f in x.items()) + sum(f * moments[power][4] for power, f in y.items())
+                      for x, y in INCREMENT])
+    return normal, right
+
+
+def _moved(change, level):
+    """The matrix by which H_ba is multiplied from the left when B's warp is to be read at (I + D) p: its inverse, in the level's pixels."""
+    height, width = level.a.shape[:2]
+    unit = max(height, width) / 2
+    centred = np.array([[1 / unit, 0, -(width - 1) / 2 / unit], [0, 1 / unit, -(height - 1) / 2 / unit], [0, 0, 1]])
+    D = np.eye(3)
+    D.flat[:8] += np.asarray(change) / unit
+    return np.linalg.inv(np.linalg.inv(centred) @ D @ centred)
+
+
+def score(a, b, H_ba, gain_bias=False):
+    """How badly B's warp fits A, for choosing among estimates: mean |gray difference| over the strict overlap / (deviation of A there + 8).
+
+    inf where refusal() objects or the overlap is under 800 of 128 x 128 pixels: a tiny overlap would always win. Small is good; a fair
+    homography has under .3, wrong ones mostly above .6.
+    """
+    a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
+    H_ba = np.asarray(H_ba, np.float64)
+    if refusal(torch.from_numpy(H_ba), a.shape[::-1], b.shape[::-1]):
+        return np.inf
+    difference, mask = residual(a[..., None], b[..., None], H_ba, gain_bias)
+    if mask.sum() < FLOOR / 128 ** 2 * min(a.size, b.size):
+        return np.inf
+    return float(np.abs(difference[mask]).mean() / (a[mask].std() + 8))
+
+
+def scored(a, b, starts, gain_bias=False):
+    """[(score, H_ba)] of every start (H_ba or None) after refine(), in their order; (inf, None) for None. min() of it is the best."""
+    refined = [None if H is None else refine(a, b, H, gain_bias).H_ba for H in starts]
+    return [(np.inf, None) if H is None else (score(a, b, H, gain_bias), H) for H in refined]
+
+
+def best_fit(a, b, starts, gain_bias=False):
+    """The H_ba among the starts (each H_ba or None), after refine(), whose warp differs least from A; None where no start is fair.
+
+    Each is held against the best before it as refine() holds its result against its start: the error must be less on its own strict overlap and
+    on the pixels that both have, and the overlap no smaller than 90 %. So the first start is never made worse.
+    """
+    best = None
+    for start in starts:
+        if start is None or refusal(torch.as_tensor(start), (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])):
+            continue
+        H = refine(a, b, start, gain_bias).H_ba
+        new, mask = residual(a, b, H.numpy(), gain_bias)
+        if best is not None:
+            _, old, old_mask = best
+            common = mask & old_mask
+            if not (mask.sum() >= KEPT_AREA * old_mask.sum() and mean_square(new, mask) < mean_square(old, old_mask)
+                    and mean_square(new, common) <= mean_square(old, common)):
+                continue
+        best = H, new, mask
+    return best and best[0]
+
+
+def correlation(a, b, H_ba):
+    """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 for equal up to gain and bias, 0 for strangers."""
+    a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
+    difference, mask = residual(a[..., None], b[..., None], np.asarray(H_ba, np.float64))
+    x = a[mask].astype(np.float64)
+    y = x + difference[mask][:, 0]
+    if len(x) < 2 or x.std() < 1e-6 or y.std() < 1e-6:
+        return 0.0
+    return float(np.mean((x - x.mean()) * (y - y.mean())) / (x.std() * y.std()))

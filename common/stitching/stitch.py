@@ -1,0 +1,89 @@
+"""A folder of photographs -> a panorama: which overlap, how they lie, one picture, and a reason where it cannot be done.
+
+    layout = register(images, estimate, order="auto")           # who overlaps whom, homographies to a reference, who is left out
+    panorama = compose(images, layout)                           # exposure, seams, blending
+    stitch(paths, estimate, settings, out)                       # all of it with files
+
+`estimate(a, b) -> Estimate` (common/stitching/keypoints.py) is handed in: a network, keypoints, a choice among them; nothing here knows which. It sees
+pictures of at most 800 pixels; the result is composed at full size.
+"""
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from common.base.errors import Negative, UserError, listed
+from common.data.images import read_bytes
+from common.stitching.compose import SEAM_PIXELS, blend, choose_surface, compensate, largest_rectangle, seams, smaller, warped
+from common.stitching.register import register
+from common.stitching.written import write_debug, write_picture, write_report
+
+
+class Settings(NamedTuple):
+    """How a panorama is made; the values' meaning stands in configs/view_free_stitch.yaml."""
+    order: str = "auto"
+    projection: str = "auto"
+    exposure: str = "blocks"
+    seam: str = "graphcut"
+    blend: object = "multiband"    # multiband | feather | a function that makes a Panorama of the Pieces
+    crop: bool = True
+    debug: bool = True
+
+
+# ---- who overlaps whom ----
+
+
+# ---- words ----
+
+
+# ---- one picture ----
+
+def compose(images, layout, settings=Settings()):
+    """The Panorama of a Layout: warp onto a surface, compensate the exposure, seek seams, blend. Returns (Panorama, surface)."""
+    places = list(layout.homographies)
+    sizes = [images[place].shape[1::-1] for place in places]
+    homographies = [layout.homographies[place] for place in places]
+    surface, boxes = choose_surface(homographies, sizes, places.index(layout.reference), settings.projection)
+    pieces = [warped(images[place], H, surface, bounds) for place, H, bounds in zip(places, homographies, boxes)]
+    scale = min(1.0, float(np.sqrt(SEAM_PIXELS * len(pieces) / sum(piece.mask.size for piece in pieces))))
+    small = smaller(pieces, scale)
+    compensate(pieces, small, settings.exposure)
+    if callable(settings.blend):
+        return settings.blend(pieces), surface
+    return blend(pieces, small, seams(small, settings.seam), settings.blend), surface
+
+
+def stitch(paths, estimate, settings=Settings(), out=None):
+    """Stitch files into out/: panorama.png, panorama_full.png, homographies.json, debug/. Returns the Layout.
+
+    An unreadable file is left out with its reason. Raises Negative when there is nothing to stitch, and writes nothing then.
+    """
+    out, images, kept, status = Path(out), [], [], {}
+    for path in paths:
+        try:
+            images.append(read_bytes(path))
+            kept.append(Path(path))
+        except UserError as problem:
+            status[str(path)] = str(problem)
+    if not images:
+        raise UserError(listed(status.values()))
+    if len(images) < 2:
+        more = f"; {listed(status.values())}" if status else ""
+        raise Negative(f"one photograph is no panorama: {kept[0]}: at least two that overlap were expected: give more{more}")
+    names = [path.name for path in kept]
+    layout = register(images, estimate, settings.order, names)
+    result, surface = compose(images, layout, settings)
+    write_picture(out / "panorama.png", cropped(result) if settings.crop else result.image)
+    write_picture(out / "panorama_full.png", np.dstack([result.image, result.mask]))
+    write_report(out / "homographies.json", kept, images, layout, result, surface, status)
+    if settings.debug:
+        write_debug(out / "debug", images, layout, names)
+    return layout
+
+
+def cropped(result):
+    """The largest rectangle of a Panorama that is picture everywhere."""
+    left, top, width, height = largest_rectangle(result.mask)
+    return result.image[top:top + height, left:left + width]
+
+

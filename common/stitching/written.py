@@ -1,0 +1,70 @@
+"""What a stitching leaves on disk: panoramas, homographies.json, pictures of the steps in debug/."""
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from common.base.files import write_whole
+from common.data.images import write_image
+from common.stitching.geometry import rescale
+from common.stitching.refine import residual
+from common.stitching.register import working
+
+
+def write_picture(path, pixels):
+    """Write uint8 (h, w, 3) or (h, w, 4) as PNG."""
+    done, data = cv2.imencode(".png", pixels[..., [2, 1, 0, 3][:pixels.shape[2]]], [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    write_whole(path, data.tobytes())
+
+
+def numbers(H):
+    """A matrix as nested lists with 10 significant digits."""
+    return [[float(f"{value:.10g}") for value in row] for row in np.asarray(H)]
+
+
+def write_report(path, paths, images, layout, result, surface, unreadable):
+    """homographies.json: everything that was found, in pixel centres of the full-size photographs."""
+    reference = layout.reference
+    photos = [{"file": file.name, "size": list(images[place].shape[1::-1]),
+               "H_to_reference": numbers(layout.homographies[place] / layout.homographies[place][2, 2]) if place in layout.homographies else None,
+               "status": "stitched" if place in layout.homographies else "left out", "reason": layout.left_out.get(place)}
+              for place, file in enumerate(paths)]
+    photos += [{"file": Path(file).name, "size": None, "H_to_reference": None, "status": "unreadable", "reason": reason}
+               for file, reason in unreadable.items()]
+    pairs = [{"a": paths[pair.a].name, "b": paths[pair.b].name, "H_ba": None if pair.H_ba is None else numbers(pair.H_ba / pair.H_ba[2, 2]),
+              "method": pair.method, "matches": pair.matches, "inliers": pair.inliers,
+              "overlap": None if pair.overlap is None else round(pair.overlap, 4), "ncc": None if pair.ncc is None else round(pair.ncc, 4),
+              "reason": pair.reason} for pair in layout.pairs]
+    canvas = {"origin": list(result.origin), "size": list(result.mask.shape[::-1]), "projection": surface.name}
+    if surface.name == "cylinder":
+        canvas["focal"] = round(surface.focal, 3)
+    text = json.dumps({"reference": paths[reference].name, "canvas": canvas, "photos": photos, "pairs": pairs}, indent=1, ensure_ascii=False)
+    write_whole(path, (text + "\n").encode())
+
+
+def write_debug(folder, images, layout, names):
+    """Per accepted pair, at working size: A and B with lines between matches that agree; A, B as A sees it, the mask, the difference (gray: 0)."""
+    for pair in layout.pairs:
+        if pair.H_ba is None:
+            continue
+        (a, scale_a), (b, scale_b) = working(images[pair.a]), working(images[pair.b])
+        H = rescale(pair.H_ba[None], scale_a, scale_b)[0].numpy()
+        difference, mask = residual(a.astype(np.float32), b.astype(np.float32), H)
+        seen = np.where(mask[..., None], np.clip(a + difference, 0, 255), 0).astype(np.uint8)
+        change = np.where(mask[..., None], np.clip(128 + difference / 2, 0, 255), 128).astype(np.uint8)
+        rows = np.vstack([np.hstack([a, seen]), np.hstack([np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2), change])])
+        stem = f"{pair.a + 1:02d}_{pair.b + 1:02d}_{Path(names[pair.a]).stem}_{Path(names[pair.b]).stem}"
+        for name, pixels in (("warp", rows), ("matches", with_lines(a, b, pair.points))):
+            write_image(folder / f"{stem}_{name}.jpg", torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 255)
+
+
+def with_lines(a, b, points, most=150):
+    """Two pictures side by side, lines between (n, 4) matched points: an even choice of at most `most`."""
+    canvas = np.zeros((max(len(a), len(b)), a.shape[1] + b.shape[1], 3), np.uint8)
+    canvas[:len(a), :a.shape[1]], canvas[:len(b), a.shape[1]:] = a, b
+    points = np.zeros((0, 4)) if points is None else np.asarray(points)
+    for x, y, u, v in points[::max(1, len(points) // most)]:
+        cv2.line(canvas, (round(x), round(y)), (round(u) + a.shape[1], round(v)), (0, 158, 115), 1, cv2.LINE_AA)
+    return canvas

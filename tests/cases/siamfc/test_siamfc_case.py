@@ -1,0 +1,233 @@
+"""SiamFC as a case: tests beside other trackers, failed sequences, GOT-10k's zip, own videos, export, calibration, and the users' mistakes."""
+import csv
+import json
+import shutil
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cases.siamfc import test
+from cases.siamfc.baselines import trackers
+from cases.siamfc.extras import calibrate, export, own_video
+from cases.siamfc.model import SiamFC
+from cases.siamfc.sequences import SequenceFolder
+from cases.siamfc.train import optimisation
+from common.base import paths
+from common.base.errors import Negative, UserError
+from common.data.samples import build
+from common.experiment import checkpoints
+from common.experiment.settings import resolve
+
+WIDTHS = [8, 16, 16, 16, 8]
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """(folder, --weights words): results/ of the test's own, a tiny untrained network as a weights file."""
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    network = trackers.untrained(SiamFC(WIDTHS).backbone, 0)
+    checkpoints.save(tmp_path / "small.pt", {"case": "siamfc", "model": {"widths": WIDTHS}, "weights": network.state_dict()})
+    return tmp_path, ["--weights", str(tmp_path / "small.pt"), "--device", "cpu", "--name", "t"]
+
+
+@pytest.fixture
+def sequences(tmp_path):
+    """A copy of the sample validation set, ten frames of each sequence."""
+    shutil.copytree(build("GOT-10k"), tmp_path / "GOT", ignore=shutil.ignore_patterns(".stamp", "train"))
+    for folder in (tmp_path / "GOT" / "val").glob("GOT*"):
+        for frame in sorted(folder.glob("*.jpg"))[10:]:
+            frame.unlink()
+        for name in ("groundtruth.txt", "cover.label", "absence.label", "cut_by_image.label"):
+            (folder / name).write_text("\n".join((folder / name).read_text().splitlines()[:10]) + "\n")
+    return tmp_path / "GOT"
+
+
+def words(sequences, *more, trackers="siamfc,klt,static,untrained"):
+    return [f"data.test.root={sequences}", f"test.trackers=[{trackers}]", *more]
+
+
+def items(folder):
+    with open(folder / "items.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# ---- benchmark ------------------------------------------------------------------------------------------------------------------------
+
+def test_rows_metrics_boxes_and_pictures(small, sequences):
+    place, given = small
+    test.main([*given, *words(sequences)])
+    folder = place / "results" / "siamfc" / "t" / "test" / "val"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics) == ["siamfc", "klt", "static", "untrained"]
+    for values in metrics.values():
+        assert {"ao", "auc", "precision", "sr50", "sr75", "ao_frames", "count"} <= set(values) and values["count"] == 3
+    assert metrics["siamfc"] | {"by": 0} == metrics["untrained"] | {"by": 0}        # the same untrained network
+    lines = items(folder)
+    assert len(lines) == 12 and lines[0]["reference"] == "GOT-10k_Val_000001/groundtruth.txt"
+    assert cv2.imread(str(folder / lines[0]["image"])).shape == (240, 320, 3) and not lines[1]["image"]
+    boxes = np.loadtxt(folder / "boxes" / "static" / "GOT-10k_Val_000002.txt", delimiter=",")
+    assert boxes.shape == (10, 4) and (boxes == boxes[0]).all()
+    manifest = json.loads((place / "results" / "siamfc" / "t" / "manifest.json").read_text())
+    assert "test/val/boxes/siamfc/GOT-10k_Val_000001.txt" in {entry["path"] for entry in manifest["files"]}
+
+
+def test_results_of_other_settings_are_not_reused(small, sequences):
+    """The toolkit skips whatever lies there; here other settings of the tracker measure anew, the same again does not."""
+    place, given = small
+    path = place / "results" / "siamfc" / "t" / "test" / "val" / "metrics.json"
+    test.main([*given, *words(sequences, trackers="siamfc")])
+    first, when = path.read_text(), (path.parent / "boxes" / "siamfc" / "GOT-10k_Val_000001.txt").stat().st_mtime_ns
+    test.main([*given, *words(sequences, trackers="siamfc")])
+    assert path.read_text() == first and (path.parent / "boxes" / "siamfc" / "GOT-10k_Val_000001.txt").stat().st_mtime_ns == when
+    test.main([*given, *words(sequences, "tracker.scales=1", trackers="siamfc")])
+    assert path.read_text() != first
+
+
+def test_a_broken_sequence_does_not_stop_the_others(small, sequences):
+    place, given = small
+    frame = sequences / "val" / "GOT-10k_Val_000002" / "00000004.jpg"
+    frame.write_bytes(frame.read_bytes()[:2000])
+    (sequences / "val" / "GOT-10k_Val_000003" / "00000005.jpg").unlink()
+    with pytest.raises(Negative, match="2 sequence"):
+        test.main([*given, *words(sequences, trackers="siamfc,static")])
+    lines = items(place / "results" / "siamfc" / "t" / "test" / "val")
+    assert [line["status"] for line in lines] == ["ok", "ok", "failed", "failed", "failed", "failed"]
+    assert "00000004.jpg" in lines[2]["reason"] and "9 frames" in lines[4]["reason"]
+
+
+def test_otb_layout_and_attributes(small, sequences, tmp_path):
+    place, given = small
+    root = tmp_path / "OTB"
+    for name in ("GOT-10k_Val_000001", "GOT-10k_Val_000002"):
+        shutil.copytree(sequences / "val" / name, root / name / "img")
+        (root / name / "img" / "groundtruth.txt").rename(root / name / "groundtruth_rect.txt")
+    (root / "GOT-10k_Val_000001" / "attrs.txt").write_text("SV, DEF\n")
+    test.main([*given, *words(root, "data.test.layout=otb", trackers="siamfc,static")])
+    metrics = json.loads((place / "results" / "siamfc" / "t" / "test" / "OTB" / "metrics.json").read_text())
+    assert metrics["siamfc"]["by"]["SV"]["with"]["count"] == 1 and "ao_frames" not in metrics["siamfc"]
+
+
+def test_missing_and_unknown_trackers(small, sequences, capsys):
+    place, given = small
+    test.main([*given, *words(sequences, trackers="static,csrt")])
+    rows = json.loads((place / "results" / "siamfc" / "t" / "test" / "val" / "metrics.json").read_text())
+    assert "csrt" in rows or "make trackers" in capsys.readouterr().out
+    with pytest.raises(UserError, match="'test.trackers' cannot be"):
+        test.main([*given, *words(sequences, trackers="siamfc,sort")])
+
+
+def test_the_servers_zip(small, sequences):
+    """The test split has first boxes only: a zip with a box and a time per frame, no metrics."""
+    place, given = small
+    (sequences / "val").rename(sequences / "test")
+    for path in sequences.glob("test/*/groundtruth.txt"):
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    test.main([*given, *words(sequences, "data.test.split=test")])
+    with zipfile.ZipFile(place / "results" / "siamfc" / "t" / "SiamFC.zip") as archive:
+        assert len(archive.namelist()) == 6
+        boxes = archive.read("GOT-10k_Val_000001/GOT-10k_Val_000001_001.txt").decode().split()
+        assert len(boxes) == 10 and all(len(box.split(",")) == 4 for box in boxes)
+        assert len(archive.read("GOT-10k_Val_000001/GOT-10k_Val_000001_time.txt").decode().split()) == 10
+    assert not (place / "results" / "siamfc" / "t" / "test").exists()
+
+
+# ---- own video ------------------------------------------------------------------------------------------------------------------------
+
+def test_a_folder_of_frames_two_targets(small, sequences, tmp_path):
+    _, given = small
+    source = sequences / "val" / "GOT-10k_Val_000001"
+    truth = SequenceFolder(sequences, "auto", "val")[0].boxes[0]
+    box = ",".join(f"{value:g}" for value in truth)
+    test.main([*given, "--input", str(source), "--box", box, "--box=20,30,40,40", "--output", str(tmp_path / "out.webm")])
+    with open(tmp_path / "out.boxes.csv", encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 20 and {line["target"] for line in lines} == {"1", "2"} and float(lines[0]["x"]) == round(truth[0], 3)
+    assert all(0 <= float(line["confidence"]) <= 1 for line in lines)
+    capture, count = cv2.VideoCapture(str(tmp_path / "out.webm")), 0
+    while capture.read()[0]:
+        count += 1
+    assert count == 10 and not list(tmp_path.glob("*.part*"))
+
+
+def test_a_video_file(small, sequences, tmp_path):
+    _, given = small
+    frames = [cv2.imread(str(path)) for path in sorted((sequences / "val" / "GOT-10k_Val_000001").glob("*.jpg"))]
+    writer = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (320, 240))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    test.main([*given, "--input", str(tmp_path / "clip.mp4"), "--box", "100,80,50,50", "--output", str(tmp_path / "there")])
+    assert (tmp_path / "there" / "clip.webm").stat().st_size > 1000
+    with pytest.raises(UserError, match="overwrite the input"):
+        test.main([*given, "--input", str(tmp_path / "clip.mp4"), "--box", "1,2,30,40", "--output", str(tmp_path / "clip.mp4")])
+
+
+@pytest.mark.parametrize(("more", "expected"), [(["--box", "1,2,3"], "is no box"), (["--box", "a,b,c,d"], "is no box"), (["--box"], "is no box"),
+                                                (["--box", "900,20,30,30"], "touches the frame"), ([], "--box is needed")])
+def test_boxes_that_are_none(small, sequences, monkeypatch, more, expected):
+    _, given = small
+    monkeypatch.delenv("DISPLAY", raising=False)
+
+    def without_display(*arguments):
+        raise cv2.error("no display")
+    monkeypatch.setattr(cv2, "selectROIs", without_display)
+    with pytest.raises(UserError, match=expected):
+        test.main([*given, "--input", str(sequences / "val" / "GOT-10k_Val_000001"), *more])
+
+
+def test_sources_that_are_none(small, tmp_path):
+    _, given = small
+    (tmp_path / "page.mp4").write_text("<html>")
+    (tmp_path / "empty").mkdir()
+    for source, expected in [("page.mp4", "cannot be decoded"), ("nothing.mp4", "no such file"), ("empty", "no pictures")]:
+        with pytest.raises(UserError, match=expected):
+            test.main([*given, "--input", str(tmp_path / source), "--box", "1,2,30,40"])
+    with pytest.raises(UserError, match="--box is for --input"):
+        test.main([*given, "--box", "1,2,30,40"])
+    assert own_video.split_boxes(["--name", "x", "--box=1,2,3,4"])[1] == ["--name", "x"]
+
+
+# ---- weights, export, calibration, training --------------------------------------------------------------------------------------------
+
+def test_a_ports_file_is_read_by_test_py(small, sequences, tmp_path):
+    place, given = small
+    state = trackers.untrained(SiamFC(WIDTHS).backbone, 0).state_dict()
+    torch.save({"module." + key: value for key, value in state.items()}, tmp_path / "port.pth")
+    given = ["--weights", str(tmp_path / "port.pth"), *given[2:]]
+    test.main([*given, *words(sequences, trackers="siamfc")])
+    assert json.loads((place / "results" / "siamfc" / "t" / "manifest.json").read_text())["weights"]["test/val"] == checkpoints.digest(state)
+
+
+def test_onnx_graphs(tmp_path):
+    pytest.importorskip("onnx")
+    network = trackers.untrained(SiamFC(WIDTHS).backbone, 0)
+    paths = export.export(network, tmp_path / "onnx")
+    assert all(path.stat().st_size > 1000 for path in paths)
+    difference = export.largest_difference(network, paths)
+    assert difference is None or difference < 1e-4
+
+
+def test_calibration_finds_the_curve():
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (4000, 2))
+    right = rng.random(4000) < 1 / (1 + np.exp(-(0.5 + 2 * features[:, 0] - features[:, 1])))
+    assert np.allclose(calibrate.fit(features, right), [0.5, 2, -1], atol=0.2)
+    assert calibrate.roc_area(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75
+    assert calibrate.roc_area(np.ones(4), np.array([False, False, True, True])) == 0.5
+    limit, score = calibrate.best_threshold(np.array([0.1, 0.2, 0.8, 0.9] * 10), np.array([False, False, True, True] * 10))
+    assert 0.2 < limit <= 0.8 and score == 1
+
+
+def test_the_papers_rates():
+    """sgd: rate 2 for biases of convolutions and gains, no decay on these and on shifts, a thousandth of the rate in the end."""
+    settings = resolve("siamfc", ["preset=paper"]).config.train
+    model = SiamFC(WIDTHS, bias=True)
+    optimizer, schedule = optimisation(model, settings)
+    by_rate = {(group["lr"], group["weight_decay"]): len(group["params"]) for group in optimizer.param_groups}
+    assert by_rate == {(1e-2, 5e-4): 5, (2e-2, 0.0): 5 + 4 + 1, (1e-2, 0.0): 4}
+    assert np.isclose(schedule.lr_lambdas[0](settings.steps), 1e-3)
+    count = sum(len(group["params"]) for group in optimisation(model, resolve("siamfc").config.train)[0].param_groups)
+    assert count == len(list(model.parameters()))
