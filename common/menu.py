@@ -7,7 +7,7 @@ import time
 
 from common.base import paths
 from common.base.errors import Negative, UserError, start
-from common.base.paths import chosen
+from common.base.paths import choose_cases
 from common.report import run_folder
 
 SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": "cases/{}/figures.py", "bench": "cases/{}/benchmark.py"}
@@ -87,7 +87,7 @@ def run_of(case, name):
     """The name of the run whose figures are drawn; UserError with the command where there is none, or what is there cannot be read."""
     names = run_folder.run_names(case)
     if names and name in (None, *names):
-        return run_folder.chosen_run(case, name).name
+        return run_folder.choose_run(case, name).name
     wanted = name or "check"
     command = run_folder.command(case, "test", wanted)
     if wanted == "demo":
@@ -114,7 +114,7 @@ def main(argv=None):
     parser.add_argument("--case", help="one case; without it all")
     parser.add_argument("--name", help="the run's name")
     options, words = parser.parse_known_args(argv)
-    cases = chosen(options.case)
+    cases = choose_cases(options.case)
     if options.what == "demo":
         return demo(cases)
     if options.what == "clean":

@@ -15,7 +15,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from common.base.errors import UserError, listed, start
+from common.base.errors import UserError, join_some, start
 from common.base.files import part_of
 from common.base.paths import INSIDE, all_cases, without_paths
 from common.base.progress import watch
@@ -30,12 +30,12 @@ def pack(case, name=None, out=None):
 
     name: the run; without it `default`, or the only one there is. out: the zip's folder, results/ where it is None.
     """
-    name = chosen(case, name)
+    name = choose_run(case, name)
     folder = run_folder.results_folder(case) / name
     refuse_links(folder)
     judged = [path for path in files_below(folder) if is_judged(path)]
     if not any(path.startswith("test/") for path in judged):
-        raise UserError(f"the run {name} of {case} has no test results in {run_folder.shown(folder)}: a tested run was expected: "
+        raise UserError(f"the run {name} of {case} has no test results in {run_folder.show_path(folder)}: a tested run was expected: "
                         f"first: python cases/{case}/test.py --name {name}")
     listing = manifest_of(folder, case, name)
     environment = environment_of(folder)
@@ -57,15 +57,15 @@ def pack(case, name=None, out=None):
     remarks = ["environment.json: paths cut to their last part; in results/ it is unchanged" if environment else
                "environment.json is missing or unreadable here, so it is left out; it is not judged"]
     if naming:
-        remarks.append(f"{listed(naming, 3)}: judged, so packed as it stands, and it seems to name a folder of this machine: look at it first")
+        remarks.append(f"{join_some(naming, 3)}: judged, so packed as it stands, and it seems to name a folder of this machine: look at it first")
     return target, count, remarks
 
 
-def chosen(case, name):
+def choose_run(case, name):
     """The run to pack, one of those there are."""
     names = run_folder.run_names(case)
     if not names:
-        raise UserError(f"{case} has no run yet: results of test.py were expected in {run_folder.shown(run_folder.results_folder(case))}: "
+        raise UserError(f"{case} has no run yet: results of test.py were expected in {run_folder.show_path(run_folder.results_folder(case))}: "
                         f"first: python cases/{case}/test.py --name check --weights release")
     if name is None and ("default" in names or len(names) == 1):
         return "default" if "default" in names else names[0]
@@ -84,7 +84,7 @@ def refuse_links(folder):
     """Raise UserError where anything below the run's folder is a symbolic link: a zip holds files, and a link may lead anywhere."""
     links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
-        raise UserError(f"{len(links)} symbolic link(s) in {run_folder.shown(folder)}: {listed(links)}: files were expected: "
+        raise UserError(f"{len(links)} symbolic link(s) in {run_folder.show_path(folder)}: {join_some(links)}: files were expected: "
                         "put the files themselves there, or remove the links")
 
 
@@ -96,9 +96,9 @@ def manifest_of(folder, case, name):
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = [(str(entry["path"]), int(entry["size"]), str(entry["sha256"])) for entry in content["files"]]
     except FileNotFoundError:
-        raise UserError(f"no manifest.json in {run_folder.shown(folder)}: the list of judged files that test.py writes was expected: {again}") from None
+        raise UserError(f"no manifest.json in {run_folder.show_path(folder)}: the list of judged files that test.py writes was expected: {again}") from None
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise UserError(f"{run_folder.shown(path)} cannot be read ({type(error).__name__}): the list of judged files was expected: {again}") from None
+        raise UserError(f"{run_folder.show_path(path)} cannot be read ({type(error).__name__}): the list of judged files was expected: {again}") from None
     return {path: (size, digest) for path, size, digest in entries}
 
 
@@ -117,9 +117,9 @@ def refuse_others(folder, case, name, environment, problems):
         return
     parts = dict.fromkeys("/".join(path.split("/")[:2 if path.startswith("test/") else 1]) for path in sorted(problems))
     commands = [command_for(part, case, name, environment) for part in parts]
-    raise UserError(f"{len(problems)} file(s) of {run_folder.shown(folder)} are not as manifest.json lists them: "
-                    f"{listed(f'{path} ({problem})' for path, problem in sorted(problems.items()))}: "
-                    f"what the scripts wrote, unchanged, was expected: run test.py (or what made the file) again: {listed(commands)}")
+    raise UserError(f"{len(problems)} file(s) of {run_folder.show_path(folder)} are not as manifest.json lists them: "
+                    f"{join_some(f'{path} ({problem})' for path, problem in sorted(problems.items()))}: "
+                    f"what the scripts wrote, unchanged, was expected: run test.py (or what made the file) again: {join_some(commands)}")
 
 
 def command_for(part, case, name, environment):

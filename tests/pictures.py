@@ -3,7 +3,7 @@ import numpy as np
 import torch
 from hypothesis import settings
 
-from common.data.images import open_picture, read_bytes, read_image, to_bytes, write_image
+from common.data.images import open_picture, read_image, read_pixels, to_bytes, write_image
 
 RNG = np.random.default_rng(12)
 DRAWN = settings(max_examples=30, deadline=None)
@@ -25,7 +25,7 @@ def check(path, rgb, alpha=None, gray=False, bits=8):
     assert torch.equal(picture.rgb, planes(rgb)) and torch.equal(read_image(path), picture.rgb)
     assert picture.alpha is None if alpha is None else torch.equal(picture.alpha, planes(alpha))
     assert (picture.gray, picture.bits) == (gray, bits)
-    quick = read_bytes(path)
+    quick = read_pixels(path)
     assert quick.dtype == np.uint8 and quick.flags.c_contiguous and quick.flags.writeable
     assert np.array_equal(quick, to_bytes(picture.rgb))
 

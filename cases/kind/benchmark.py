@@ -66,7 +66,7 @@ def straightforward(state, low):
     return restored * torch.sigmoid(y)
 
 
-def drawn():
+def draw_model():
     """A KinD with drawn weights; speed does not depend on their values."""
     torch.manual_seed(0)
     return KinD().eval()
@@ -74,7 +74,7 @@ def drawn():
 
 def inference():
     """Seconds, pictures per second and ratio on one 400 x 600 picture."""
-    model = drawn()
+    model = draw_model()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model = model.to(memory_format=torch.channels_last)
     low = torch.rand(1, 3, *SIZE) / 4
@@ -96,7 +96,7 @@ def inference():
 
 def tiling():
     """1501 x 1103 pixels in tiles and whole: largest difference in the result."""
-    model, low = drawn().to(memory_format=torch.channels_last), torch.rand(3, 1103, 1501) / 4
+    model, low = draw_model().to(memory_format=torch.channels_last), torch.rand(3, 1103, 1501) / 4
     with torch.inference_mode():
         whole, parts = (enhance.decompose(model, low, tile) for tile in (4096, 640))
         ratio = enhance.guess(model, whole)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from cases.kind.model import stretch
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.data.lol import is_lol, one_per_scene, validation_names
-from common.data.paired import PairedImages, paired_names
+from common.data.paired import PairedImages, list_pairs
 
 TRAINING = "our485"
 WHOLE_LOL = (400, 600)
@@ -28,7 +28,7 @@ class StretchedPairs(PairedImages):
         self.bounds, self.stretched, self.permute = dict(bounds or {}), stretched, permute
         missing = [name for name in self.names if name not in self.bounds] if bounds else []
         if missing:
-            raise UserError(f"no stretch bounds for {listed(missing)}: data.stretch: a line for every training picture was expected: "
+            raise UserError(f"no stretch bounds for {join_some(missing)}: data.stretch: a line for every training picture was expected: "
                             "add them, or leave data.stretch out where the pictures are whole")
 
     def in_patches(self, patch):
@@ -38,14 +38,14 @@ class StretchedPairs(PairedImages):
         return other
 
     def __getitem__(self, place):
-        pair = self._permuted(super().__getitem__(place), place)
+        pair = self._permute(super().__getitem__(place), place)
         if not self.stretched:
             return pair
         bounds = torch.tensor(self.bounds_of(place[1])).float() / 255
         low, high = (stretch(picture[None], bounds[None, side:side + 2])[0] for picture, side in ((pair.low, 0), (pair.high, 2)))
         return pair._replace(low=low, high=high)
 
-    def _permuted(self, pair, place):
+    def _permute(self, pair, place):
         """LOL has hardly any orange; without this the restoration learns that there is none, and makes it yellow."""
         draw = np.random.default_rng([self.seed, *place, 1])            # not the draws of the patch
         if not self.patch or draw.random() >= self.permute:
@@ -63,7 +63,7 @@ class StretchedPairs(PairedImages):
 
 def training_sets(cfg, say=print):
     """(training, validation): whole StretchedPairs. Held-out scenes never train; validation takes one picture per scene first."""
-    data, names = cfg.data, paired_names(cfg.data.root, TRAINING)
+    data, names = cfg.data, list_pairs(cfg.data.root, TRAINING)
     held = validation_names(names, data.validation_seed)
     chosen = one_per_scene(held) if is_lol(names) else held
     chosen = (chosen + [name for name in held if name not in chosen])[:cfg.train.validate_pictures]
@@ -94,7 +94,7 @@ def evaluation_set(cfg):
     """
     root = cfg.test.root or cfg.data.root
     if cfg.test.set == "validation":
-        names = paired_names(root, TRAINING)
+        names = list_pairs(root, TRAINING)
         pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed))
     else:
         names = None

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from cases.kind.model import bounds_of, light_ratio
-from common.data.images import tiled, to_bytes
+from common.data.images import map_tiles, to_bytes
 
 NEAR, FAR = 16, 112          # halos in pixels: the decomposition sees 13 and begins on a grid of 4, the restoration 103 on a grid of 16
 SKIMAGE_GRAY = torch.tensor([0.2125, 0.7154, 0.0721])
@@ -90,10 +90,10 @@ def in_tiles(model, function, maps, tile, halo, multiple):
 
     def compute(crop, box=None):
         return function(crop.to(device, memory_format=torch.channels_last)).float().to("cpu")
-    return tiled(compute, maps, tile, halo, multiple) if max(maps.shape[2:]) > tile else compute(maps)
+    return map_tiles(compute, maps, tile, halo, multiple) if max(maps.shape[2:]) > tile else compute(maps)
 
 
-def written(output, how):
+def quantise(output, how):
     """The 8-bit levels of (1, 3, h, w): rounded, or truncated as the released code does."""
     if how == "round":
         return to_bytes(output[0])

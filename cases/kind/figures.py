@@ -17,17 +17,17 @@ from cases.kind import enhance
 from cases.kind.data import evaluation_set
 from cases.kind.drawing import diagram
 from cases.kind.drawing.captions import CAPTIONS
-from cases.kind.enhance import written
-from cases.kind.extras.unpaired import found_sets
+from cases.kind.enhance import quantise
+from cases.kind.extras.unpaired import find_sets
 from cases.kind.model import KinD
 from common import metrics
 from common.base.errors import UserError, start
-from common.data.images import read_bytes, read_image
+from common.data.images import read_image, read_pixels
 from common.experiment import figures
 from common.experiment.run import Run
 from common.lowlight import baselines
 from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
-from common.lowlight.figures import draw_classes, draw_pairs, draw_ranking, draw_training, middle, of_row, picture, signed, spread
+from common.lowlight.figures import colour_difference, draw_classes, draw_pairs, draw_ranking, draw_training, middle, of_row, picture, spread
 from common.metrics import fidelity
 
 PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]), ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),
@@ -90,13 +90,13 @@ def read_example(run, model, pairs, place):
     settings = run.config.test
     paths = pairs.paths(place)
     maps = [enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths]
-    return Example(pairs.names[place], *map(read_bytes, paths), *maps, enhance.restore(model, maps[0], settings.tile), enhance.true_ratio(*maps),
+    return Example(pairs.names[place], *map(read_pixels, paths), *maps, enhance.restore(model, maps[0], settings.tile), enhance.true_ratio(*maps),
                    settings.ratio or enhance.guess(model, maps[0]))
 
 
 def answer(run, model, example, ratio):
     """The 8-bit picture of an example at a light ratio."""
-    return written(example.restored * enhance.adjust(model, example.maps_low, ratio, run.config.test.tile), run.config.test.output)
+    return quantise(example.restored * enhance.adjust(model, example.maps_low, ratio, run.config.test.tile), run.config.test.output)
 
 
 def shade(illumination):
@@ -184,7 +184,7 @@ def draw_results(folder, run, model, examples, set_name):
     grid, captions, rows = [], [], []
     for example in examples:
         unrestored = example.maps_low.reflectance * enhance.adjust(model, example.maps_low, example.guessed, run.config.test.tile)
-        outputs = [example.low, baselines.gamma(example.low), written(unrestored, run.config.test.output),
+        outputs = [example.low, baselines.gamma(example.low), quantise(unrestored, run.config.test.output),
                    answer(run, model, example, example.guessed), answer(run, model, example, example.true)]
         values = [fidelity(image, example.high)["psnr"] for image in outputs]
         grid.append([*outputs, example.high])
@@ -239,7 +239,7 @@ def draw_failures(folder, run, model, pairs, lines):
         example = read_example(run, model, pairs, stems.index(line["item"]))
         free, told = (answer(run, model, example, ratio) for ratio in (example.guessed, example.true))
         values = [fidelity(image, example.high)["psnr"] for image in (free, told, metrics.gt_mean(free, example.high))]
-        grid.append([example.low, free, told, example.high, signed(metrics.gray8(free).astype(float) - metrics.gray8(example.high))])
+        grid.append([example.low, free, told, example.high, colour_difference(metrics.gray8(free).astype(float) - metrics.gray8(example.high))])
         means = [metrics.gray8(image).mean() for image in (free, example.high)]
         captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}", f"ratio {example.guessed:.2f}: {values[0]:.2f} dB",
                          f"ratio {example.true:.2f}: {values[1]:.2f} dB", f"at target's mean {values[2]:.2f} dB",
@@ -258,9 +258,9 @@ def draw_elsewhere(folder, run, count=6):
     if not lines or not root.is_dir():
         return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
                        f"python cases/kind/test.py --name {run.name} test.set=cross-dataset test.unpaired=FOLDER")
-    files = {f"{name}/{path.stem}": path for name, paths in found_sets(root).items() for path in paths}
+    files = {f"{name}/{path.stem}": path for name, paths in find_sets(root).items() for path in paths}
     chosen = [lines[place] for place in np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int) if lines[place]["item"] in files]
-    before, after = [read_bytes(files[line["item"]]) for line in chosen], [read_bytes(test / line["image"]) for line in chosen]
+    before, after = [read_pixels(files[line["item"]]) for line in chosen], [read_pixels(test / line["image"]) for line in chosen]
     captions = [[""] * len(chosen), [f"ratio {float(line['light_ratio']):.1f}, LOE {float(line['loe']):.0f}" for line in chosen]]
     keys = ["item", "light_ratio", "entropy", "loe"]
     folder.save(figures.grid([before, after], [line["item"] for line in chosen], captions, ["input", "KinD"]), "elsewhere", keys,

@@ -21,7 +21,7 @@ def gradients(maps):
     return (x[..., 1:, 1:] - x[..., 1:, :-1]).abs(), (x[..., 1:, 1:] - x[..., :-1, 1:]).abs()
 
 
-def normalised(gradient, norm):
+def normalise(gradient, norm):
     """(g - min) / (max - min + 0.0001), min and max over the whole tensor (batch) or each picture (image); unchanged for none."""
     if norm == "none":
         return gradient
@@ -32,7 +32,7 @@ def normalised(gradient, norm):
 
 def gradient_maps(maps, norm):
     """Both gradients of maps, normalised."""
-    return [normalised(gradient, norm) for gradient in gradients(maps)]
+    return [normalise(gradient, norm) for gradient in gradients(maps)]
 
 
 def gray(pictures):
@@ -46,7 +46,7 @@ def absolute(a, b):
     return (a - b).abs().mean()
 
 
-def squared(a, b):
+def mean_square(a, b):
     """mean (a - b)^2"""
     return (a - b).square().mean()
 
@@ -84,7 +84,7 @@ def guide(i_low, i_high, dark, bright):
 
 def gradient_difference(prediction, target, norm="batch"):
     """Mean over the pixels of sum_d (g_d(prediction) - g_d(target))^2, for maps with one channel."""
-    return sum(squared(a, b) for a, b in zip(gradient_maps(prediction, norm), gradient_maps(target, norm)))
+    return sum(mean_square(a, b) for a, b in zip(gradient_maps(prediction, norm), gradient_maps(target, norm)))
 
 
 def dissimilarity(prediction, target):
@@ -94,7 +94,7 @@ def dissimilarity(prediction, target):
 
 def restoration(prediction, target, norm="batch"):
     """The terms by name, unweighted; target is a power of R_h (restoration_target)."""
-    return {"mse": squared(prediction, target), "grad": gradient_difference(gray(prediction), gray(target), norm),
+    return {"mse": mean_square(prediction, target), "grad": gradient_difference(gray(prediction), gray(target), norm),
             "ssim": dissimilarity(prediction, target)}
 
 
@@ -105,7 +105,7 @@ def restoration_target(reflectance, power=1.2):
 
 def adjustment(prediction, target, norm="batch"):
     """The terms by name, unweighted; target is the other picture's I."""
-    return {"mse": squared(prediction, target), "grad": gradient_difference(prediction, target, norm)}
+    return {"mse": mean_square(prediction, target), "grad": gradient_difference(prediction, target, norm)}
 
 
 def alternately(first, second):
@@ -116,6 +116,6 @@ def alternately(first, second):
     return [mix(a, b) for a, b in zip(first, second)]
 
 
-def weighted(terms, weights, prefix=""):
+def weigh(terms, weights, prefix=""):
     """{name: weight * value} of the terms that have a weight above zero; weights: {name: number}, and smooth for smooth_low, smooth_high."""
     return {prefix + name: weights[name] * value for name, value in terms.items() if weights[name]}

@@ -17,7 +17,7 @@ import torch
 
 from cases.kind import enhance
 from cases.kind.data import evaluation_set
-from cases.kind.enhance import written
+from cases.kind.enhance import quantise
 from cases.kind.extras import own_video, unpaired
 from cases.kind.model import KinD
 from common import metrics
@@ -71,9 +71,9 @@ def benchmark(run, model, weights):
         began = time.perf_counter()
         outputs = network_outputs(model, read_image(low_path), read_image(high_path), settings)
         seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size
-        lines = judged_networks(results, item, outputs, low, high, parameters)
+        lines = measure_networks(results, item, outputs, low, high, parameters)
         for method, picture in simple_outputs(low, curve).items() if settings.floors else ():
-            lines |= evaluation.judged(results, item, method, picture, low, high, parameters)
+            lines |= evaluation.measure_output(results, item, method, picture, low, high, parameters)
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     content = results.finish([Path(name).stem for name in pairs.names])
@@ -108,11 +108,11 @@ def network_outputs(model, low, high, settings):
     outputs = {}
     for row, (reflectance, ratio) in wanted.items():
         picture = reflectance * enhance.adjust(model, maps, ratio, settings.tile)
-        outputs[row] = written(enhance.fuse(picture, maps) if settings.fusion else picture, settings.output), ratio
+        outputs[row] = quantise(enhance.fuse(picture, maps) if settings.fusion else picture, settings.output), ratio
     return outputs
 
 
-def judged_networks(results, item, outputs, low, high, parameters):
+def measure_networks(results, item, outputs, low, high, parameters):
     """{row: (metrics, image path)} of the network's rows; gt_mean stands on gt_free. Pictures of the three protocols are written."""
     lines = {}
     for row, (picture, ratio) in outputs.items():

@@ -64,7 +64,7 @@ def decompose(run, model, training, validation):
         low, high = zip(reflectance.float().split(count), illumination.float().split(count))
         terms = losses.decomposition(low, high, pair.low, pair.high, norm) | {"guide": losses.guide(low[1], high[1], pair.low, pair.high)}
         weights["guide"] = max(first * (1 - 2 * run.step / part.steps), weights["guide_end"])
-        run.descend(part.optimizer, run.config.train.clip, **losses.weighted(terms, weights))
+        run.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
         run.log(I_low=low[1].mean(), I_high=high[1].mean())      # both tend to gray where the terms are out of balance
         part.after_step()
         if run.due(run.config.train.validate_every):
@@ -77,11 +77,11 @@ def restore(run, model, training, validation):
     settings, weights, norm = run.config.restore, run.config.loss.restore, run.config.loss.gradient_norm
     part = begin(run, model, "restoration", settings=settings)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="restore", **part.states):
-        (r_low, i_low), (r_high, _) = decomposed(run, model, pair, settings.border)
+        (r_low, i_low), (r_high, _) = decompose_batch(run, model, pair, settings.border)
         with run.autocast():
             prediction = part.network(r_low, i_low)
         target = losses.restoration_target(r_high, run.config.loss.target_power)
-        run.descend(part.optimizer, run.config.train.clip, **losses.weighted(losses.restoration(prediction.float(), target, norm), weights))
+        run.descend(part.optimizer, run.config.train.clip, **losses.weigh(losses.restoration(prediction.float(), target, norm), weights))
         part.after_step()
         if run.due(run.config.train.validate_every):
             run.validated(**validate_restoration(run, part.whole, validation))
@@ -94,12 +94,12 @@ def adjust(run, model, training, validation, measured):
     part = begin(run, model, "adjustment", settings=settings, measured=measured)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="adjust", **part.states):
         measured.once(model, training, run)                       # whole pictures: light ratios, and the fit of the automatic one
-        (_, i_low), (_, i_high) = decomposed(run, model, pair, settings.border)
+        (_, i_low), (_, i_high) = decompose_batch(run, model, pair, settings.border)
         up, down = measured.ratios(pair.name, i_low, i_high, run.config.loss.ratio)
         source, target, ratio = losses.alternately((i_low, i_high, up), (i_high, i_low, down))
         with run.autocast():
             prediction = part.network(source, ratio)
-        run.descend(part.optimizer, run.config.train.clip, **losses.weighted(losses.adjustment(prediction.float(), target, norm), weights))
+        run.descend(part.optimizer, run.config.train.clip, **losses.weigh(losses.adjustment(prediction.float(), target, norm), weights))
         part.after_step()
         if run.due(run.config.train.validate_every):
             run.validated(**validate(run, part.whole, validation))
@@ -116,7 +116,7 @@ def joint(run, model, training, validation, measured):
             ratio = measured.ratios(pair.name, None, None, "picture")[0]
             output = part.network(pair.low, ratio, STRETCHED.expand(len(pair.low), 2).to(run.device))
         terms = {"l1": losses.absolute(output.float(), pair.high), "ssim": losses.dissimilarity(output.float(), pair.high)}
-        run.descend(part.optimizer, run.config.train.clip, **losses.weighted(terms, weights))
+        run.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
         part.after_step()
         if run.due(run.config.train.validate_every):
             run.validated(**validate(run, part.whole, validation))
@@ -168,7 +168,7 @@ def begin(run, model, *names, settings, **more):
 
 
 @torch.no_grad()
-def decomposed(run, model, pair, border):
+def decompose_batch(run, model, pair, border):
     """((R_l, I_l), (R_h, I_h)) of a batch, float32, without `border` pixels at each side, whose surroundings the network lacked."""
     height, width = pair.low.shape[2:]
     with run.autocast():
@@ -201,10 +201,10 @@ def validate_decomposition(run, model, pairs):
     """The loss; PSNR of both products and of R_l I_h, which says how far R_l already serves the bright picture; mean illuminations."""
     weights, scores = run.config.loss.decompose, []
     for pair in singly(run, pairs):
-        low, high = decomposed(run, model, pair, 0)
+        low, high = decompose_batch(run, model, pair, 0)
         terms = losses.decomposition(low, high, pair.low, pair.high, run.config.loss.gradient_norm)
         products = (low[0] * low[1], pair.low), (high[0] * high[1], pair.high), (low[0] * high[1], pair.high)
-        scores.append([sum(losses.weighted(terms, weights).values()).item(), *(psnr(*pictures).item() for pictures in products),
+        scores.append([sum(losses.weigh(terms, weights).values()).item(), *(psnr(*pictures).item() for pictures in products),
                        low[1].mean().item(), high[1].mean().item()])
     return means(["loss", "psnr_low", "psnr_high", "psnr_R_low_I_high", "I_low", "I_high"], scores)
 
@@ -214,7 +214,7 @@ def validate_restoration(run, model, pairs):
     """SSIM and PSNR of P I_h, the picture at perfect illumination."""
     scores = []
     for pair in singly(run, pairs):
-        (r_low, i_low), (_, i_high) = decomposed(run, model, pair, 0)
+        (r_low, i_low), (_, i_high) = decompose_batch(run, model, pair, 0)
         with run.autocast():
             restored = model.restore(r_low, i_low).float()
         scores.append(fidelity(restored * i_high, pair.high))
@@ -226,7 +226,7 @@ def validate(run, model, pairs):
     """SSIM and PSNR of the final picture under gt_ratio, against the stretched target, and PSNR under gt_free."""
     scores = []
     for place, pair in enumerate(singly(run, pairs)):
-        (r_low, i_low), (_, i_high) = decomposed(run, model, pair, 0)
+        (r_low, i_low), (_, i_high) = decompose_batch(run, model, pair, 0)
         guessed = model.guess_ratio(pair.low, i_low, torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None] / 255)
         with run.autocast():
             restored = model.restore(r_low, i_low)

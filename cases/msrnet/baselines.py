@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from common.lowlight.baselines import rounded
+from common.lowlight.baselines import round_levels
 
 
 def equalise(low):
@@ -17,7 +17,7 @@ def msr(low, sigmas=(15, 80, 250), percentiles=(1, 99)):
     picture = low.astype(np.float32) + 1
     retinex = np.log(picture) - sum(np.log(cv2.GaussianBlur(picture, (0, 0), sigma)) for sigma in sigmas) / len(sigmas)
     dark, bright = np.percentile(retinex, percentiles, axis=(0, 1))
-    return rounded(255 * (retinex - dark) / np.maximum(bright - dark, 1e-6))
+    return round_levels(255 * (retinex - dark) / np.maximum(bright - dark, 1e-6))
 
 
 def gaussian(picture):

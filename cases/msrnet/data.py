@@ -9,9 +9,9 @@ from cases.msrnet.model import thumbnail_of
 from common.base.errors import UserError
 from common.data.cache import fingerprint, random_window
 from common.data.darken import darken
-from common.data.images import list_images, read_bytes
+from common.data.images import list_images, read_pixels
 from common.data.lol import is_lol, one_per_scene, validation_names
-from common.data.paired import Pair, PairedImages, paired_names
+from common.data.paired import Pair, PairedImages, list_pairs
 
 TRAINING = "our485"
 
@@ -23,7 +23,7 @@ def training_sets(cfg):
         photographs = bright_photographs(data.root)
         names = [path.name for path in photographs]
     else:
-        names = paired_names(data.root, TRAINING)
+        names = list_pairs(data.root, TRAINING)
     held = validation_names(names, data.validation_seed)
     chosen = one_per_scene(held) if is_lol(names) else held
     chosen = (chosen + [name for name in held if name not in chosen])[:cfg.train.validate_pictures]
@@ -41,7 +41,7 @@ def evaluation_set(cfg):
     """The whole pictures to test on, with .set_name and .is_lol: eval15 of the data set, or the scenes held out of training."""
     root = cfg.test.root or cfg.data.root
     if cfg.test.set == "validation":
-        names = paired_names(root, TRAINING)
+        names = list_pairs(root, TRAINING)
         pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed), thumbnails=cfg.data.thumbnails)
         pairs.is_lol = is_lol(names)
     else:
@@ -97,7 +97,7 @@ class SyntheticPairs(Dataset):
     def __getitem__(self, place):
         epoch, index = place
         generator = np.random.default_rng([self.seed, epoch, index])
-        high = read_bytes(self.photographs[index])
+        high = read_pixels(self.photographs[index])
         low = darken(high.astype(np.float64) / 255, generator)                # (h, w, 3) in [0, 1], on 8-bit levels
         low, high = (torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() for picture in (low, high / 255))
         thumbnail = thumbnail_of(low[None])[0]

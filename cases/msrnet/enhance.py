@@ -3,7 +3,7 @@
 import torch
 
 from cases.msrnet.model import thumbnail_of
-from common.data.images import tiled
+from common.data.images import map_tiles
 
 
 @torch.inference_mode()
@@ -15,7 +15,7 @@ def enhance(model, rgb, run):
     def brighten(crop, box=None):
         return model(crop.to(run.device, memory_format=torch.channels_last), thumbnail).to("cpu")
 
-    output = tiled(brighten, image, settings.tile, model.halo) if max(rgb.shape[1:]) > settings.tile else brighten(image)
+    output = map_tiles(brighten, image, settings.tile, model.halo) if max(rgb.shape[1:]) > settings.tile else brighten(image)
     if settings.strength != 1:
         output = image + settings.strength * (output - image)
     return output[0].clamp_(0, 1)

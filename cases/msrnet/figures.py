@@ -18,12 +18,12 @@ from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
 from common import metrics
 from common.base.errors import UserError, start
-from common.data.images import read_bytes, read_image
+from common.data.images import read_image, read_pixels
 from common.experiment import checkpoints, figures
 from common.experiment.run import Run
 from common.lowlight.baselines import gamma
 from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
-from common.lowlight.figures import draw_classes, draw_pairs, draw_ranking, draw_training, middle, of_row, picture, signed, spread
+from common.lowlight.figures import colour_difference, draw_classes, draw_pairs, draw_ranking, draw_training, middle, of_row, picture, spread
 from common.metrics import fidelity
 
 PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]), ("validation SSIM", ["val_ssim"])]
@@ -98,21 +98,21 @@ def draw_stages(folder, model, path):
     x = read_image(path)[None].to(next(model.parameters()).device)
     stages = model.stages(x)
     logs = stages.logs.split(3, dim=1)
-    shown, (low, high) = displayed([stages.x1, stages.illumination])
+    shown, (low, high) = display([stages.x1, stages.illumination])
     pictures = [picture(x), *map(picture, logs), *shown]
     names = ["X (dark)", *(f"log, v = {v:g}" for v in model.logarithm.scales), "X1 (fused)", "H (illumination)"]
     half = -(-len(names) // 2)
     folder.save(figures.grid([pictures[:half], pictures[half:]], None, [names[:half], names[half:]]), "B1.2_logarithms",
                 ["picture", "mean", "min", "max"],
                 [[name, *statistics(value)] for name, value in zip(names, [x, *logs, stages.x1, stages.illumination])], low=low, high=high)
-    (x2, y), (low, high) = displayed([stages.x2, stages.y], of=[stages.x2])
+    (x2, y), (low, high) = display([stages.x2, stages.y], of=[stages.x2])
     names = ["X2, before colour restoration", "Y, same display range", "Y as written"]
     folder.save(figures.grid([[x2, y, picture(stages.y)]], names), "B1.3_colour", ["picture", "channel", "mean"],
                 [[name, "RGB"[channel], f"{tensor[0, channel].mean().item():.6f}"]
                  for name, tensor in (("X2", stages.x2), ("Y", stages.y)) for channel in range(3)], low=low, high=high)
 
 
-def displayed(tensors, of=None):
+def display(tensors, of=None):
     """Arrays of unbounded pictures under one affine map, 1st to 99th percentile of those in `of` (default all); and its bounds."""
     values = torch.cat([tensor.flatten() for tensor in (of or tensors)])
     low, high = np.percentile(values.float().cpu().numpy(), (1, 99))
@@ -129,7 +129,7 @@ def draw_results(folder, run, model, pairs, count=4):
     """Low, two simple methods, network and target with PSNR under each."""
     grid, captions, rows = [], [], []
     for place in spread(pairs, count):
-        low, high, output = answered(run, model, pairs, place)
+        low, high, output = answer(run, model, pairs, place)
         outputs = [low, gamma(low), baselines.msr(low), output, high]
         values = [fidelity(result, high)["psnr"] for result in outputs[:-1]]
         grid.append(outputs)
@@ -139,10 +139,10 @@ def draw_results(folder, run, model, pairs, count=4):
     folder.save(figures.grid(grid, columns, captions), "result_grid", ["item", *columns[:-1]], rows, set=pairs.set_name)
 
 
-def answered(run, model, pairs, place):
+def answer(run, model, pairs, place):
     """(low, high, the network's answer) of a pair, 8-bit."""
     low_path, high_path = pairs.paths(place)
-    return read_bytes(low_path), read_bytes(high_path), picture(enhance(model, read_image(low_path), run))
+    return read_pixels(low_path), read_pixels(high_path), picture(enhance(model, read_image(low_path), run))
 
 
 def draw_floors(folder, lines, set_name):
@@ -167,10 +167,10 @@ def draw_failures(folder, run, model, pairs, lines):
     stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
-        low, high, output = answered(run, model, pairs, stems.index(line["item"]))
+        low, high, output = answer(run, model, pairs, stems.index(line["item"]))
         means = [metrics.gray8(image).mean() for image in (output, high)]
         scaled = fidelity(metrics.gt_mean(output, high), high)["psnr"]
-        grid.append([low, output, high, signed(metrics.gray8(output).astype(float) - metrics.gray8(high))])
+        grid.append([low, output, high, colour_difference(metrics.gray8(output).astype(float) - metrics.gray8(high))])
         captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}",
                          f"{float(line['psnr']):.2f} dB; at target's mean {scaled:.2f}",
                          f"mean {means[1]:.0f}", f"mean {means[0]:.0f}; blue darker, red brighter"])
@@ -182,7 +182,7 @@ def draw_failures(folder, run, model, pairs, lines):
 def draw_noise(folder, run, model, pairs, side=96):
     """A crop at full size: the dark picture lifted to the target's mean, gamma, the network, a filter behind it, and the target."""
     place = len(pairs.names) // 2
-    low, high, output = answered(run, model, pairs, place)
+    low, high, output = answer(run, model, pairs, place)
     columns = ["low, lifted", "gamma 1/2.2", "MSR-net", "MSR-net + bilateral", "target"]
     pictures = [metrics.gt_mean(low, high), gamma(low), output, baselines.bilateral(output), high]
     top, left = (max(0, (size - side) // 2) for size in low.shape[:2])
@@ -203,9 +203,9 @@ def draw_releases(folder, run, pairs):
             networks[name] = run.load(MSRNet, checkpoints.find("msrnet", run.name, name))
         except UserError as problem:
             return run.say(f"the two releases side by side are left out: {problem}")
-    low, high = (read_bytes(path) for path in pairs.paths(place))
+    low, high = (read_pixels(path) for path in pairs.paths(place))
     pictures = {"low": low, "gamma 1/2.2": gamma(low), "MSR": baselines.msr(low)}
-    pictures |= {name: answered(run, model, pairs, place)[2] for name, model in networks.items()}
+    pictures |= {name: answer(run, model, pairs, place)[2] for name, model in networks.items()}
     values = [fidelity(result, high) for result in pictures.values()]
     captions = [[f"{value['psnr']:.2f} dB, {value['ssim']:.3f}" for value in values] + [pairs.names[place]]]
     folder.save(figures.grid([[*pictures.values(), high]], [*pictures, "target"], captions), "releases", ["picture", "psnr", "ssim"],

@@ -20,7 +20,7 @@ from common.data.images import read_image, to_bytes
 from common.experiment.run import Run
 from common.lowlight import evaluation
 from common.lowlight.baselines import curve_of_training, gamma, identity, tone_curve
-from common.lowlight.evaluation import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, judged, niqe_parameters, row_name
+from common.lowlight.evaluation import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, measure_output, niqe_parameters, row_name
 
 
 def main(argv=None):
@@ -51,7 +51,7 @@ def benchmark(run, model, weights):
         outputs = {"network": output} | (floor_outputs(low, output, curve) if settings.floors else {})
         lines = {}
         for method, picture in outputs.items():
-            lines |= judged(results, item, method, picture, low, high, parameters)
+            lines |= measure_output(results, item, method, picture, low, high, parameters)
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     content = results.finish([Path(name).stem for name in pairs.names])

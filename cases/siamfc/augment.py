@@ -38,8 +38,8 @@ class Look(NamedTuple):
 def plain_pair(first, second, rng):
     """(z, x, offset) as the port makes them: cut at the tracker's scale, stretched by up to 5 %, shifted by up to 4 pixels; offset is 0."""
     z, x = (plain_crop(look, SEARCH, rng) for look in (first, second))
-    z = middle(shifted(stretched(z, rng), rng), EXEMPLAR)
-    return z, shifted(stretched(x, rng), rng), np.zeros(2, np.float32)
+    z = middle(shift_randomly(stretch(z, rng), rng), EXEMPLAR)
+    return z, shift_randomly(stretch(x, rng), rng), np.zeros(2, np.float32)
 
 
 def plain_crop(look, out, rng):
@@ -55,14 +55,14 @@ def plain_crop(look, out, rng):
     return cv2.resize(crops.cut(look.image, look.centre, side, fill), (out, out), interpolation=interpolation)
 
 
-def stretched(patch, rng, most=0.05):
+def stretch(patch, rng, most=0.05):
     """Both axes by one factor of up to 1 +- most; then the middle 247 pixels, with the mean colour around where there are fewer."""
     side = round(len(patch) * (1 + rng.uniform(-most, most)))
     patch = cv2.resize(patch, (side, side), interpolation=INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))])
     return middle(patch, SEARCH - 8)
 
 
-def shifted(patch, rng):
+def shift_randomly(patch, rng):
     """A random window of the training side."""
     top, left = rng.integers(0, len(patch) - TRAINING + 1, 2)
     return patch[top:top + TRAINING, left:left + TRAINING]
@@ -81,9 +81,9 @@ def strong_pair(first, second, rng, other, reach=52.0):
 
     other: function that gives a further Look (wanted: whether of the same category). reach: largest displacement in x, per axis, in pixels.
     """
-    z = warped(first, EXEMPLAR, np.exp(rng.uniform(-0.03, 0.03)), rng.uniform(-2, 2, 2), np.eye(2))
+    z = warp(first, EXEMPLAR, np.exp(rng.uniform(-0.03, 0.03)), rng.uniform(-2, 2, 2), np.eye(2))
     zoom, offset = np.exp(rng.uniform(-0.13, 0.13)), rng.uniform(-reach, reach, 2)
-    x = warped(second, TRAINING, zoom, offset, small_turn(rng))
+    x = warp(second, TRAINING, zoom, offset, small_turn(rng))
     target = second.size[::-1] * EXEMPLAR / crops.exemplar_side(second.size) * zoom                  # (w, h) in pixels of x
     if rng.random() < 0.35:
         x = on_other_background(x, other(False), offset, target, rng)
@@ -91,11 +91,11 @@ def strong_pair(first, second, rng, other, reach=52.0):
         for _ in range(int(rng.integers(1, 3))):
             x = with_distractor(x, other(rng.random() < 0.5), offset, target, rng)
     if rng.random() < 0.15:
-        x = occluded(x, offset, target, rng)
+        x = occlude(x, offset, target, rng)
     if rng.random() < 0.1:
         z, x = (cv2.transform(picture, GRAY) for picture in (z, x))
     z, x = in_other_light(z, rng, 0.6), in_other_light(x, rng, 1.0)
-    z, x = worn(z, rng, 0.5), worn(x, rng, 1.0)
+    z, x = degrade(z, rng, 0.5), degrade(x, rng, 1.0)
     if rng.random() < 0.5:
         z, x, offset = z[:, ::-1], x[:, ::-1], offset * (-1, 1)
     return np.ascontiguousarray(z), np.ascontiguousarray(x), offset.astype(np.float32)
@@ -108,7 +108,7 @@ def small_turn(rng):
     return turn @ np.array([[np.sqrt(aspect), shear], [0, 1 / np.sqrt(aspect)]])
 
 
-def warped(look, out, zoom, offset, turn):
+def warp(look, out, zoom, offset, turn):
     """out x out pixels in which the target lies at `offset` from the middle, `zoom` times its usual size: one bilinear warp, mean colour outside."""
     scale = crops.exemplar_side(look.size) / EXEMPLAR / zoom                 # pixels of the photograph per pixel of the crop
     linear = scale * np.linalg.inv(turn)
@@ -123,7 +123,7 @@ def on_other_background(x, look, offset, target, rng):
     side = int(min(height, width) * rng.uniform(0.4, 1))
     top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
     background = cv2.resize(look.image[top:top + side, left:left + side], x.shape[1::-1])
-    return blended(background, x, soft_mask(len(x), offset, target * rng.uniform(1.0, 1.25, 2)))
+    return blend(background, x, soft_mask(len(x), offset, target * rng.uniform(1.0, 1.25, 2)))
 
 
 def with_distractor(x, look, offset, target, rng):
@@ -136,11 +136,11 @@ def with_distractor(x, look, offset, target, rng):
     for _ in range(10):
         place = rng.uniform(-len(x) / 2, len(x) / 2, 2)
         if (abs(place - offset) > 0.5 * (target + size)).any():
-            return placed(x, piece, place, size)
+            return place_piece(x, piece, place, size)
     return x
 
 
-def placed(x, piece, place, size):
+def place_piece(x, piece, place, size):
     """x with a piece resized to `size` (w, h), its middle at `place` from x's middle, by a soft ellipse."""
     w, h = (max(4, round(value)) for value in size)
     piece, mask = cv2.resize(piece, (w, h)), ellipse(h, w)[..., None]
@@ -154,7 +154,7 @@ def placed(x, piece, place, size):
     return x
 
 
-def occluded(x, offset, target, rng):
+def occlude(x, offset, target, rng):
     """A bar of one colour over a quarter to nearly a half of the target, across or down."""
     x, axis = x.copy(), int(rng.integers(2))
     wide = target[axis] * rng.uniform(0.2, 0.45)
@@ -175,7 +175,7 @@ def in_other_light(picture, rng, strength):
     return cv2.transform(picture, saturation * np.eye(3) + (1 - saturation) * GRAY)
 
 
-def worn(picture, rng, share):
+def degrade(picture, rng, share):
     """Blur of the lens or of motion (.35), low resolution (.2), noise (.25); each chance times `share`."""
     blur, low, noise = rng.random(3)
     if blur < 0.175 * share:
@@ -208,6 +208,6 @@ def soft_mask(side, offset, size):
     return np.clip((1.1 - radius) / 0.2, 0, 1)[..., None].astype(np.float32)
 
 
-def blended(below, above, mask):
+def blend(below, above, mask):
     """mask * above + (1 - mask) * below, uint8."""
     return (below + mask * (above.astype(np.float32) - below)).astype(np.uint8)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from cases.siamfc import augment
-from cases.siamfc.baselines.trackers import untrained
+from cases.siamfc.baselines.trackers import build_untrained
 from cases.siamfc.data import Pairs, got10k
 from cases.siamfc.model import EXEMPLAR, SEARCH, SiamFC
 from cases.siamfc.tracker import SiamFCTracker
@@ -59,7 +59,7 @@ class Permuted(Straightforward):
 
 def tracking():
     """Milliseconds per update of every variant, in turns over the same frames, and how far their boxes differ from the straightforward ones."""
-    network = untrained(SiamFC().backbone, 0)
+    network = build_untrained(SiamFC().backbone, 0)
     patch = cv2.resize(photograph("astronaut.png")[20:180, 150:310], (60, 60), interpolation=cv2.INTER_AREA)
     clip = synthetic(np.random.default_rng(0), photograph("rocket.jpg"), patch, FRAMES, (360, 240), occluder=False, distractor=False)
     sides = {"straightforward": Straightforward(network), "three forward passes": OneByOne(network), "port (permuted)": Permuted(network),
@@ -90,8 +90,8 @@ def plain_pair(paths, boxes, rng):
         picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         looks.append(port_crop(picture, box, rng))
     z, x = looks
-    z = augment.middle(augment.shifted(augment.stretched(z, rng), rng), EXEMPLAR)
-    return z, augment.shifted(augment.stretched(x, rng), rng)
+    z = augment.middle(augment.shift_randomly(augment.stretch(z, rng), rng), EXEMPLAR)
+    return z, augment.shift_randomly(augment.stretch(x, rng), rng)
 
 
 def port_crop(picture, box, rng):

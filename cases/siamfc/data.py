@@ -19,7 +19,7 @@ from cases.siamfc.sequences import SequenceFolder
 from common.base.errors import UserError
 from common.data.cache import fingerprint, share_pixels
 from common.data.clips import Clip, synthetic
-from common.data.images import bytes_of, list_images, picture_size, read_bytes
+from common.data.images import bytes_of, list_images, picture_size, read_pixels
 
 FARTHEST = 100                                                # frames between the two pictures of a pair at most
 HELD_OUT = 10                                                 # every tenth photograph, in name order, never trains
@@ -48,7 +48,7 @@ class Pairs(Dataset):
     def __getitem__(self, place):
         epoch, index = place
         rng = np.random.default_rng([self.seed, epoch, index])
-        index = self.source.chosen(index, rng)
+        index = self.source.choose(index, rng)
         first, second, name = self.source.pair(index, rng)
         if self.augment == "plain":
             z, x, offset = plain_pair(first, second, rng)
@@ -76,7 +76,7 @@ class Stills:
         sizes = [picture_size(path) or (0, 0) for path in self.files]
         self.store = share_pixels(sizes)
         table = self.root / "boxes.csv"
-        self.targets = self.boxed(table, sizes) if table.is_file() else [(slot, None, "") for slot in range(len(self.files)) for _ in range(4)]
+        self.targets = self.read_boxes(table, sizes) if table.is_file() else [(slot, None, "") for slot in range(len(self.files)) for _ in range(4)]
         if not self.targets:
             raise UserError(f"no usable boxes: {table}: boxes of at least 26 pixels, at most 0.8 of the picture, were expected: look at the file")
         self.count = len(self.targets)
@@ -85,7 +85,7 @@ class Stills:
         weights = np.array([1 / np.sqrt(len(self.members[category])) for category in categories])
         self.cumulated = np.cumsum(weights / weights.sum())
 
-    def boxed(self, table, sizes):
+    def read_boxes(self, table, sizes):
         """[(slot, box, category)] of boxes.csv, boxes made 1-based."""
         slots, targets = {path.name: slot for slot, path in enumerate(self.files)}, []
         with open(table, encoding="utf-8", newline="") as file:
@@ -104,16 +104,16 @@ class Stills:
 
     def picture(self, slot):
         path = self.files[slot]
-        return self.store.get(slot, read_bytes, path) if self.store else read_bytes(path)
+        return self.store.get(slot, read_pixels, path) if self.store else read_pixels(path)
 
-    def chosen(self, index, rng):
+    def choose(self, index, rng):
         """The target that a sample shows: drawn by the weights, whatever the index."""
         return min(int(np.searchsorted(self.cumulated, rng.random())), self.count - 1)
 
     def look(self, place, rng):
         slot, box, _ = self.targets[place]
         image = self.picture(slot)
-        return Look(image, box if box is not None else textured_window(image, rng))
+        return Look(image, box if box is not None else find_textured_window(image, rng))
 
     def pair(self, index, rng):
         look = self.look(index, rng)
@@ -124,7 +124,7 @@ class Stills:
         return self.look(members[int(rng.integers(len(members)))], rng)
 
 
-def textured_window(image, rng, tries=8):
+def find_textured_window(image, rng, tries=8):
     """A random box (1-based) of a photograph: of some random ones that with the most gradient energy per pixel."""
     gray = image.astype(np.float32).mean(axis=2)
     best, most = None, -1.0
@@ -157,7 +157,7 @@ class Videos:
         self.count = len(self.names)
         return held
 
-    def chosen(self, index, rng):
+    def choose(self, index, rng):
         """The sequence that a sample shows: each once per epoch."""
         return index
 
@@ -271,13 +271,13 @@ def training_sets(cfg):
         return Pairs(Stills(data.root), data.augment, cfg.seed), synthetic_clips(data.root, cfg.train.validate_clips, cfg.train.validate_frames)
     source = vid(data.root) if data.kind == "vid" else got10k(data.root, "train")
     held = source.hold_out(cfg.train.validate_clips)
-    return Pairs(source, data.augment, cfg.seed), [recorded_clip(source, name, cfg.train.validate_frames) for name in held]
+    return Pairs(source, data.augment, cfg.seed), [read_clip(source, name, cfg.train.validate_frames) for name in held]
 
 
-def recorded_clip(source, name, frames):
+def read_clip(source, name, frames):
     """A Clip of the first frames of a sequence."""
     paths, boxes, cover, _ = source.read(name)
-    return Clip([read_bytes(path) for path in paths[:frames]], boxes[:frames], cover, None)
+    return Clip([read_pixels(path) for path in paths[:frames]], boxes[:frames], cover, None)
 
 
 def synthetic_clips(root, count, frames, seed=1):

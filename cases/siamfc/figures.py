@@ -18,7 +18,7 @@ from cases.siamfc.drawing import chapter, results
 from cases.siamfc.drawing.captions import CAPTIONS
 from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import SequenceFolder
-from cases.siamfc.weights import chosen
+from cases.siamfc.weights import choose_weights
 from common.base.errors import UserError, start
 from common.experiment import figures
 from common.experiment.run import Run
@@ -26,25 +26,25 @@ from common.experiment.run import Run
 
 def main(argv=None):
     run = Run("siamfc", "figures", argv)
-    weights = chosen(run)
+    weights = choose_weights(run)
     network = run.load(SiamFC, weights)
     test = run.config.data.test
     sequences = SequenceFolder(test.root, test.layout, test.split, test.names)
     lines, boxes = read_results(run, sequences)
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     tracker = tracker_of(network, run.config, run.device)
-    example = sequences[ranked(lines, sequences)[0]]
+    example = sequences[rank(lines, sequences)[0]]
 
     chapter.draw_network(folder, network, tracker, example)
     chapter.draw_sequences(folder, sequences)
     chapter.draw_folders(folder, sequences)
     chapter.draw_meta_info(folder, sequences)
     chapter.draw_exercise(folder, tracker, example)
-    hardest = sequences[ranked(lines, sequences)[-1]]
+    hardest = sequences[rank(lines, sequences)[-1]]
     results.draw_responses(folder, tracker_of(network, run.config, run.device), hardest)
     results.draw_confidence(folder, tracker_of(network, run.config, run.device), hardest)
     if lines:
-        order = ranked(lines, sequences)
+        order = rank(lines, sequences)
         results.draw_strips(folder, sequences, boxes, order)
         results.draw_success(folder, sequences, boxes)
         results.draw_items(folder, lines, sequences)
@@ -72,7 +72,7 @@ def read_results(run, sequences):
     return lines, boxes
 
 
-def ranked(lines, sequences):
+def rank(lines, sequences):
     """Names of the sequences from the best to the worst AO of SiamFC; in their order where nothing was measured."""
     own = [line for line in lines if line["row"] == "siamfc" and line["ao"] not in ("", "nan")]
     return [line["item"] for line in sorted(own, key=lambda line: -float(line["ao"]))] or sequences.names

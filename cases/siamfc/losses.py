@@ -23,7 +23,7 @@ def positives(offset, size):
     return distances(offset, size) <= RADIUS
 
 
-def balanced(positive, mass=(0.5, 0.5)):
+def balance(positive, mass=(0.5, 0.5)):
     """Weights (N, h, w) that sum to mass[0] over the positive and mass[1] over the other cells of each map."""
     positive = positive.float()
     return (mass[0] * positive / positive.sum((1, 2), keepdim=True).clamp(min=1)
@@ -33,7 +33,7 @@ def balanced(positive, mass=(0.5, 0.5)):
 def logistic(responses, positive, mass=(0.5, 0.5)):
     """The paper's loss: mean over pairs of the weighted sum of log(1 + exp(-y v)). responses: (N, h, w); positive: bool."""
     signed = torch.where(positive, responses, -responses)                    # y v
-    return (balanced(positive, mass) * F.softplus(-signed)).sum((1, 2)).mean()
+    return (balance(positive, mass) * F.softplus(-signed)).sum((1, 2)).mean()
 
 
 def competing(responses, offset, width=0.8, reach=2.2):

@@ -92,7 +92,7 @@ def initialise(backbone, kind):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
 
-def folded(backbone):
+def fold(backbone):
     """The same function for tracking: batch norm inside the convolutions, pooling before the ReLU, in place. nn.Sequential, evaluation mode.
 
     Exact but for rounding (1e-5 on features of RMS .85): batch norm is affine per channel, and max and ReLU commute.

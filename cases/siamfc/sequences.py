@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.data.images import list_images
 
 # Sequences of OTB whose boxes belong to a part of the frames: first frame (1-based), rows. Applied to whole folders only.
@@ -44,14 +44,14 @@ class SequenceFolder:
                             "`python -m common.data check` says where to get GOT-10k and OTB")
         self.root = root / split if split and (root / split).is_dir() else root
         self.split = split if self.root != root else None
-        self.layout = told_layout(self.root) if layout == "auto" else layout
-        self.entries = listed_entries(self.root, self.layout)                 # {name: (folder, file of boxes)}
+        self.layout = guess_layout(self.root) if layout == "auto" else layout
+        self.entries = list_entries(self.root, self.layout)                 # {name: (folder, file of boxes)}
         if not self.entries:
             raise UserError(f"no sequences: {self.root}: the layout {self.layout} was expected ({EXPECTED[self.layout]}): "
                             "set data.test.root and data.test.layout")
         unknown = [name for name in names or [] if name not in self.entries]
         if unknown:
-            raise UserError(f"no such sequences: {self.root}: {listed(unknown)}: names among {listed(self.entries, 5)} were expected")
+            raise UserError(f"no such sequences: {self.root}: {join_some(unknown)}: names among {join_some(self.entries, 5)} were expected")
         self.names = list(names or self.entries)
         self.set_name = self.split or self.root.resolve().name
 
@@ -92,20 +92,20 @@ EXPECTED = {"got10k": "list.txt, NAME/00000001.jpg ..., NAME/groundtruth.txt", "
             "vot": "NAME/00000001.jpg ... or NAME/color/00000001.jpg ..., NAME/groundtruth.txt"}
 
 
-def told_layout(root):
+def guess_layout(root):
     """got10k where there is a list.txt, otb where sequences keep their frames in img/, else vot."""
     if (root / "list.txt").is_file():
         return "got10k"
     return "otb" if any(root.glob("*/img")) else "vot"
 
 
-def listed_entries(root, layout):
+def list_entries(root, layout):
     """{name: (folder, file of boxes)}, several targets of one folder as NAME.1, NAME.2."""
     if layout == "got10k" and (root / "list.txt").is_file():
         folders = [root / name for name in (root / "list.txt").read_text(encoding="utf-8").split()]
         missing = [folder.name for folder in folders if not folder.is_dir()]
         if missing:
-            raise UserError(f"{root / 'list.txt'} names sequences that are not there: {listed(missing)}: a folder for each was expected: "
+            raise UserError(f"{root / 'list.txt'} names sequences that are not there: {join_some(missing)}: a folder for each was expected: "
                             "take them out of list.txt, or unpack them")
     else:
         folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -15,17 +15,17 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from cases.siamfc.baselines.trackers import chosen as chosen_trackers
+from cases.siamfc.baselines.trackers import choose_trackers as chosen_trackers
 from cases.siamfc.drawing.boxes import outline, save, trail
 from cases.siamfc.extras import own_video
 from cases.siamfc.extras.got10k_server import submission
 from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import SequenceFolder
-from cases.siamfc.weights import chosen
+from cases.siamfc.weights import choose_weights
 from common import metrics
 from common.base.errors import UserError, start
 from common.base.progress import watch
-from common.data.images import read_bytes
+from common.data.images import read_pixels
 from common.experiment.results import file_name, write_json, write_manifest, write_text
 from common.experiment.run import Run
 from common.metrics import tracking
@@ -38,7 +38,7 @@ def main(argv=None):
     run = Run("siamfc", "test", argv)
     if boxes and not run.options.input:
         raise UserError("--box is for --input: a video, a folder of frames or a camera was expected: give --input, too")
-    weights = chosen(run)
+    weights = choose_weights(run)
     network = run.load(SiamFC, weights)
     if run.options.input:
         return own_video.follow_own(run, network, weights, boxes)
@@ -73,7 +73,7 @@ def benchmark(run, network, weights, folder):
         results.add(name, lines, sequence.reference, sequence.attributes)
     content = results.finish(folder.names)
     if folder.layout == "got10k":
-        content = pooled(run, results, folder, content)
+        content = pool(run, results, folder, content)
     run.record(f"test/{folder.set_name}", paths=run.machine(), weights=str(weights.path), inputs=inputs,
                frames_per_second={row: round(frames / spent, 1) for row, spent in seconds.items() if spent})
     show(run, content, results)
@@ -83,7 +83,7 @@ def benchmark(run, network, weights, folder):
 def scores(boxes, sequence, layout):
     """The metrics of one tracker on one sequence; on GOT-10k ao, sr50 and sr75 as its toolkit has them: clipped, hidden frames left out."""
     if layout == "got10k":
-        size = sequence.size or read_bytes(sequence.frames[0]).shape[1::-1]
+        size = sequence.size or read_pixels(sequence.frames[0]).shape[1::-1]
         return tracking(boxes, sequence.boxes, size, sequence.cover > 0)
     return tracking(boxes, np.where(sequence.absent[:, None], np.nan, sequence.boxes))
 
@@ -92,7 +92,7 @@ def picture(results, name, row, boxes, sequence):
     """The last frame with the truth, the box and the way that its centre has come; only SiamFC's is kept."""
     if row != "siamfc":
         return None
-    drawn = read_bytes(sequence.frames[-1]).copy()
+    drawn = read_pixels(sequence.frames[-1]).copy()
     trail(drawn, boxes, row)
     outline(drawn, sequence.boxes[-1], "truth")
     outline(drawn, boxes[-1], row)
@@ -125,7 +125,7 @@ def last_frame(folder, name):
         return {}
 
 
-def pooled(run, results, folder, content):
+def pool(run, results, folder, content):
     """GOT-10k's overall numbers: all frames of all sequences in one pool, as its toolkit and most papers have them; `_frames` in metrics.json."""
     for row in content:
         overlaps = []
@@ -133,7 +133,7 @@ def pooled(run, results, folder, content):
             if line["row"] == row and line["status"] == "ok":
                 sequence = folder[line["item"]]
                 boxes = np.loadtxt(results.folder / "boxes" / file_name(row) / f"{file_name(line['item'])}.txt", delimiter=",", ndmin=2)
-                size = sequence.size or read_bytes(sequence.frames[0]).shape[1::-1]
+                size = sequence.size or read_pixels(sequence.frames[0]).shape[1::-1]
                 counted = (sequence.cover > 0)[1:] & np.isfinite(sequence.boxes[1:]).all(axis=1)
                 overlaps.append(metrics.box_iou(boxes[1:], sequence.boxes[1:], size)[counted])
         if overlaps:

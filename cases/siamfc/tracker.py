@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from cases.siamfc import crops
-from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE, SiamFC, correlate, folded
+from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE, SiamFC, correlate, fold
 from cases.siamfc.weights import read
 from common.base import paths
 from common.base.errors import UserError
@@ -88,7 +88,7 @@ class SiamFCTracker:
         self.name, self.is_deterministic, self.device = name, True, torch.device(device)
         self.settings, self.calibration = settings_of(flavour, **changes), confidence
         network = weights if isinstance(weights, torch.nn.Module) else load(weights)
-        self.template = folded(network.backbone).to(self.device)                       # of the exemplar: once, so always in float32
+        self.template = fold(network.backbone).to(self.device)                       # of the exemplar: once, so always in float32
         self.bias = float(network.bias) if getattr(network, "bias", None) is not None else 0.0
         self.type = torch.bfloat16 if self.settings["precision"] == "bf16" else torch.float32
         self.features = copy.deepcopy(self.template).to(self.type)                     # of the search regions
@@ -104,7 +104,7 @@ class SiamFCTracker:
     def init(self, image, box):
         """Take the target's appearance from the first frame. Raises UserError for a box without area or outside the frame."""
         image = as_rgb(image)
-        x, y, w, h = checked_box(box, image.shape)
+        x, y, w, h = check_box(box, image.shape)
         self.centre = np.array([y, x]) + (np.array([h, w]) / 2 if self.settings["box_centre"] == "edge" else (np.array([h, w]) - 1) / 2 - 1)
         self.size, self.angle = np.array([h, w]), 0.0
         self.exemplar_side, self.search_side = crops.exemplar_side(self.size), crops.search_side(self.size)
@@ -246,7 +246,7 @@ def as_rgb(image):
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
 
 
-def checked_box(box, shape):
+def check_box(box, shape):
     """The box as four floats. Raises UserError where it is no box in a frame of this shape (h, w, ...)."""
     values = np.asarray(box, dtype=np.float64).ravel()
     problem = None

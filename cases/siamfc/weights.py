@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from cases.siamfc.model import SiamFC
-from common.base.errors import UserError, listed, start
+from common.base.errors import UserError, join_some, start
 from common.experiment import checkpoints
 
 # Layers of the layout `features.N` (or `feature.N`): one nn.Sequential for the whole network, pools and ReLUs counted.
@@ -36,7 +36,7 @@ def from_port(state, name="the given weights"):
     convolutions = [f"backbone.conv{number}.0.weight" for number in range(1, 6)]
     missing = [key for key in convolutions if key not in ours]
     if missing:
-        raise UserError(f"{name} has no AlexNet of SiamFC in it: {listed(missing)} missing: the 30 tensors of the usual port were expected "
+        raise UserError(f"{name} has no AlexNet of SiamFC in it: {join_some(missing)} missing: the 30 tensors of the usual port were expected "
                         f"(backbone.conv1.0.weight and so on): give another file")
     if "bias" in ours:
         ours["bias"] = ours["bias"].reshape(())
@@ -46,7 +46,7 @@ def from_port(state, name="the given weights"):
     wrong += [f"{key} is {tuple(ours[key].shape)}, expected {tuple(tensor.shape)}"
               for key, tensor in expected.items() if key in ours and ours[key].shape != tensor.shape]
     if wrong:
-        raise UserError(f"{name} does not fit AlexNetV1 (of AlexNetV2 and V3 there is none here): {listed(wrong)}: give weights of that network")
+        raise UserError(f"{name} does not fit AlexNetV1 (of AlexNetV2 and V3 there is none here): {join_some(wrong)}: give weights of that network")
     return arguments, ours
 
 
@@ -65,7 +65,7 @@ def read(path):
     return checkpoints.find("siamfc", "", str(path))
 
 
-def chosen(run):
+def choose_weights(run):
     """run.weights(), and for --weights also a port's file."""
     wanted = run.options.weights
     if not wanted or not Path(wanted).is_file():

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import torch
 
-from cases.udis.model import HALO, LOW, Warps, enlarged, settled, stitching_domain
-from common.data.images import tiled, to_bytes, to_tensor
+from cases.udis.model import HALO, LOW, Warps, enlarge, remove_islands, stitching_domain
+from common.data.images import map_tiles, to_bytes, to_tensor
 from common.stitching.compose import Panorama, Piece, seams, smaller
 from common.stitching.estimators import Answer, network_estimate, on_canvas
 from common.stitching.geometry import refusal, rescale
@@ -27,14 +27,14 @@ TILE = 256                         # of the high-resolution branch; with its bor
 def answers(model, a, b, device, start="best"):
     """{row: Answer} of every row in ALIGNED for one pair. start: where the row `refined` begins: network | sift | identity | best (of all)."""
     result = {"identity": Answer(IDENTITY), "sift": by_keypoints(a, b, SIFT), "orb": by_keypoints(a, b, ORB),
-              "network": checked(network_estimate(model, a, b, device), a, b)}
+              "network": check(network_estimate(model, a, b, device), a, b)}
     starts = {"best": ["sift", "orb", "network", "identity"]}.get(start, [start])
-    result["network_refined"] = refined(a, b, [result["network"]])
-    result["refined"] = refined(a, b, [result[name] for name in starts])
+    result["network_refined"] = refine_starts(a, b, [result["network"]])
+    result["refined"] = refine_starts(a, b, [result[name] for name in starts])
     for size in SIZES:
         small = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in (a, b)]
         features = SIFT._replace(threshold=SIFT.threshold * size / max(*a.shape, *b.shape))
-        for name, found in (("sift", by_keypoints(*small, features)), ("network", checked(network_estimate(model, *small, device), *small))):
+        for name, found in (("sift", by_keypoints(*small, features)), ("network", check(network_estimate(model, *small, device), *small))):
             scale_a, scale_b = ((picture.shape[1] / size, picture.shape[0] / size) for picture in (a, b))
             H = None if found.H_ba is None else rescale(found.H_ba[None], scale_a, scale_b)[0]
             result[f"{name}_{size}"] = Answer(H, found.reason)
@@ -46,16 +46,16 @@ def by_keypoints(a, b, features):
     found = estimate(a, b, features, query="a")
     if found.H_ba is not None and min(found.matches, found.inliers) < NEEDED:
         return Answer(None, f"{found.inliers} of {found.matches} matches agree: at least {NEEDED} are needed")
-    return checked(found, a, b)
+    return check(found, a, b)
 
 
-def checked(found, a, b):
+def check(found, a, b):
     """The Answer of an Estimate, unless its homography is none that a second picture can have."""
     reason = found.reason if found.H_ba is None else refusal(found.H_ba, a.shape[1::-1], b.shape[1::-1])
     return Answer(None if reason else found.H_ba, reason)
 
 
-def refined(a, b, starts):
+def refine_starts(a, b, starts):
     """The Answer that the pictures themselves like best, from the starts (Answers)."""
     H = best_fit(a, b, [start.H_ba for start in starts])
     return Answer(H) if H is not None else Answer(None, starts[0].reason or "no fair start")
@@ -75,28 +75,28 @@ def domain(a, b, H_ba, limit=64e6):
 
 
 @torch.inference_mode()
-def joined(model, warps, device):
+def join_all(model, warps, device):
     """{row: Joined} of every row in JOINED on the same warps."""
     shares = {"average": warps.average(), "feather": warps.feather(), "seam": hard_seam(warps)}
-    result = {name: Joined(warps.joined(share), torch.where(warps.overlap, share >= 0.5, warps.mask_a)) for name, share in shares.items()}
-    picture, share = reconstructed(model, warps, device)
+    result = {name: Joined(warps.join(share), torch.where(warps.overlap, share >= 0.5, warps.mask_a)) for name, share in shares.items()}
+    picture, share = reconstruct(model, warps, device)
     label = nearer(picture, warps) if share is None else share >= 0.5
     return result | {"reconstructed": Joined(picture, label)}
 
 
 @torch.inference_mode()
-def reconstructed(model, warps, device, tile=TILE):
+def reconstruct(model, warps, device, tile=TILE):
     """(picture (1, 3, H, W), share of A or None) by stage 2, tile by tile; where its answer would be a copy, the tile is only copied.
 
     The low-resolution branch sees the whole canvas; the other one is local, so tiles with a border of 19 pixels are exact.
     """
     network = model.reconstruction
     height, width = warps.a.shape[2:]
-    small = warps.resized((LOW, LOW))
+    small = warps.resize((LOW, LOW))
     hint = network.look(Warps(*(each.to(device) for each in small))).cpu()
     decides = hint.shape[1] == 1
     part = bounds(warps.overlap) if decides else (0, 0, height, width)
-    overlap, inside = warps.crop(part), enlarged(hint, (height, width))[..., part[0]:part[2], part[1]:part[3]]
+    overlap, inside = warps.crop(part), enlarge(hint, (height, width))[..., part[0]:part[2], part[1]:part[3]]
 
     def join(crop, box):
         seen = overlap.crop(box)
@@ -104,13 +104,13 @@ def reconstructed(model, warps, device, tile=TILE):
             return seen.mask_a.float()
         picture, share = network.join(Warps(*(each.to(device) for each in seen)), crop.to(device))
         return (picture if share is None else share).float().cpu()
-    answer = tiled(join, inside, tile=tile, halo=HALO)
+    answer = map_tiles(join, inside, tile=tile, halo=HALO)
     if not decides:
         return answer, None
     share = warps.mask_a.float()                                              # right wherever only one picture is
     share[..., part[0]:part[2], part[1]:part[3]] = answer
-    share = settled(share, warps)
-    return warps.joined(share), share
+    share = remove_islands(share, warps)
+    return warps.join(share), share
 
 
 def bounds(mask, border=HALO):
@@ -169,5 +169,5 @@ def join_pieces(model, first, second, device):
     depths = [torch.from_numpy(cv2.distanceTransform(np.pad(mask[0, 0].numpy().astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1])[None, None]
               for mask in masks]
     warps = Warps(*pictures, *masks, *depths)
-    picture, _ = reconstructed(model, warps, device)
+    picture, _ = reconstruct(model, warps, device)
     return Piece(to_bytes(picture[0]), 255 * (warps.mask_a | warps.mask_b)[0, 0].numpy().astype(np.uint8), corner)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cases.udis.baselines import domain, reconstructed
+from cases.udis.baselines import domain, reconstruct
 from cases.udis.model import UDIS
 from common.data.images import to_tensor
 from common.data.samples import photograph
@@ -53,7 +53,7 @@ def end_to_end(form, width):
 
     def ours():
         network_estimate(model, a, b, CPU)
-        return reconstructed(model, domain(a, b, H_ba)[0], CPU)[0]
+        return reconstruct(model, domain(a, b, H_ba)[0], CPU)[0]
 
     def straightforward():
         network_estimate(plain, a, b, CPU)
@@ -71,7 +71,7 @@ def steps():
     with torch.inference_mode():
         warps = domain(a, b, H_ba)[0]
         sides = {"homography": lambda: network_estimate(model, a, b, CPU), "stitching domain": lambda: domain(a, b, H_ba),
-                 "reconstruct": lambda: reconstructed(model, warps, CPU), "to tensors": lambda: (to_tensor(a), to_tensor(b))}
+                 "reconstruct": lambda: reconstruct(model, warps, CPU), "to tensors": lambda: (to_tensor(a), to_tensor(b))}
         return {name: 1000 * value for name, value in timing.in_turns(sides).items()}
 
 

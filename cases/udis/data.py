@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint
 from common.data.images import list_images, to_tensor
 from common.stitching.pairs import RealPairs
@@ -23,7 +23,7 @@ class FolderPairs(RealPairs):
         first, second = ({path.stem: path for path in list_images(folder)} for folder in (one, two))
         alone = [f"no partner for {(first | second)[name]}" for name in sorted(set(first) ^ set(second))]
         if alone or not first:
-            raise UserError(f"pairs are not complete: {one} has {len(first)} pictures, {two} {len(second)}: {listed(alone) or 'nothing there'}: "
+            raise UserError(f"pairs are not complete: {one} has {len(first)} pictures, {two} {len(second)}: {join_some(alone) or 'nothing there'}: "
                             "files of equal names in both folders were expected: copy the missing files, or remove these")
         self.names = list(first)
         self.files = [folder[name] for name in self.names for folder in (first, second)]
@@ -34,7 +34,7 @@ class FolderPairs(RealPairs):
         return fingerprint(self.files)
 
 
-def photographed(root, split):
+def read_photographed(root, split):
     """The pairs of a folder: one with a pairs.csv; UDIS-D (root/split/input1, input2); one split of it; or any two folders of equal file names.
 
     Their set_name is the split's, else the folder's.
@@ -62,7 +62,7 @@ def trainable(pairs):
     return [place for place in range(len(pairs)) if isinstance(pairs, FolderPairs) or place % KEPT != KEPT - 1]
 
 
-def seen(pairs, place):
+def class_of(pairs, place):
     """The class of a pair: whether train.py may take it."""
     return "trained" if not isinstance(pairs, FolderPairs) and place % KEPT != KEPT - 1 else "unseen"
 
@@ -109,13 +109,13 @@ class AlignmentPairs(TrainingPairs):
         if rng.random() < 0.5:
             a, b = b, a
         corner = rng.random(2)
-        a, b = (cropped(picture, rng, corner) for picture in (a, b))
+        a, b = (crop(picture, rng, corner) for picture in (a, b))
         orientation = Orientation.draw(rng, flips=True, turns=True)
         a, b = (orientation.turn(to_tensor(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA))) for picture in (a, b))
         return TwoViews(a, b, self.pairs.names[where])
 
 
-def cropped(picture, rng, corner):
+def crop(picture, rng, corner):
     """A part of a picture: 75 to 100 % of each side; corner in [0, 1]^2 says about where, with a little of its own."""
     height, width = picture.shape[:2]
     share = rng.uniform(0.75, 1.0, 2)

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import torch
 
-from cases.udis.baselines import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, checked, domain, joined, refined
-from cases.udis.data import photographed
+from cases.udis.baselines import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, check, domain, join_all, refine_starts
+from cases.udis.data import read_photographed
 from cases.udis.drawing.captions import CAPTIONS
 from cases.udis.drawing.classical import draw_classical, draw_opencv
-from cases.udis.losses import blanked, masked, seam_masks
+from cases.udis.losses import blanked_loss, masked_loss, seam_masks
 from cases.udis.model import UDIS
-from cases.udis.quality import JOIN, measured
+from cases.udis.quality import JOIN, measure_joined
 from common.base import paths
 from common.base.errors import start
 from common.data.images import to_bytes, to_tensor
@@ -27,7 +27,7 @@ from common.experiment import checkpoints, figures
 from common.experiment.run import Run
 from common.stitching.estimators import network_estimate
 from common.stitching.geometry import homography_from_offsets, overlap, rescale, transform, warp
-from common.stitching.keypoints import SIFT, matched
+from common.stitching.keypoints import SIFT, match_pictures
 
 BLUE, ORANGE = (np.array([0, 114, 178]), np.array([213, 94, 0]))
 
@@ -36,7 +36,7 @@ def main(argv=None):
     run = Run("udis", "figures", argv)
     weights = run.weights()
     model = run.load(UDIS, weights)
-    pairs = photographed(run.config.data.test.root or run.config.data.root, "testing")
+    pairs = read_photographed(run.config.data.test.root or run.config.data.root, "testing")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     example = next((name for name in ("udisd_demo1", "spw_01") if name in pairs.names), pairs.names[0])
     lines = figures.read_items(run, pairs.set_name)
@@ -59,12 +59,12 @@ def main(argv=None):
     run.say(f"figures: {folder.folder}")
 
 
-def stitched(run, model, a, b):
+def stitch(run, model, a, b):
     """(Warps, {row: Joined}, H_ba) of a pair at its refined homography, from keypoints and network."""
-    found = refined(a, b, [by_keypoints(a, b, SIFT), checked(network_estimate(model, a, b, run.device), a, b)])
+    found = refine_starts(a, b, [by_keypoints(a, b, SIFT), check(network_estimate(model, a, b, run.device), a, b)])
     H = IDENTITY if found.H_ba is None else found.H_ba
     warps, _ = domain(a, b, H)
-    return warps, joined(model, warps, run.device), H
+    return warps, join_all(model, warps, run.device), H
 
 
 # ---- the chapter's figures ----------------------------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ def stitched(run, model, a, b):
 def draw_pipeline(folder, run, model, pairs, item):
     """B4.1: everything between two inputs and the stitched picture."""
     a, b = pairs.pair(pairs.names.index(item))
-    warps, made, _ = stitched(run, model, a, b)
+    warps, made, _ = stitch(run, model, a, b)
     whole = model(type(warps)(*(each.to(run.device) for each in warps)))
     masks = 255 - (warps.mask_a[0, 0].numpy()[..., None] * (255 - BLUE) + warps.mask_b[0, 0].numpy()[..., None] * (255 - ORANGE)) / 2
     bands = [band[0, 0].numpy()[..., None] for band in seam_masks(warps.mask_a, warps.mask_b)]
@@ -82,7 +82,7 @@ def draw_pipeline(folder, run, model, pairs, item):
     share = made["reconstructed"].label.float() if whole.share is None else whole.share.cpu()
     grid = [[a, b, low, to_bytes(made["reconstructed"].picture[0])],
             [to_bytes(warps.a[0]), to_bytes(warps.b[0]), masks.astype(np.uint8), seam.clip(0, 255).astype(np.uint8)],
-            [to_bytes(warps.joined(warps.average())[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8), None, None]]
+            [to_bytes(warps.join(warps.average())[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8), None, None]]
     captions = [["image 1", "image 2", "S_l (256 x 256)", "S_h"], ["warp of 1", "warp of 2", "content masks", "seam bands B1, B2"],
                 ["average, for comparison", "share of image 1", "", ""]]
     rows = [[name, int(value)] for name, value in (("width", warps.a.shape[3]), ("height", warps.a.shape[2]), ("overlap pixels", warps.overlap.sum()),
@@ -103,7 +103,7 @@ def by_overlap(pairs):
     labels = {}
     for item in chosen:
         a, b = pairs.pair(pairs.names.index(item))
-        found = refined(a, b, [by_keypoints(a, b, SIFT)])
+        found = refine_starts(a, b, [by_keypoints(a, b, SIFT)])
         share = 0.0 if found.H_ba is None else overlap(found.H_ba, a.shape[1::-1], b.shape[1::-1])
         labels[f"{item}: {share:.2f}"] = item
     return dict(sorted(labels.items(), key=lambda each: float(each[0].split(": ")[1])))
@@ -114,19 +114,19 @@ def draw_examples(folder, run, model, pairs, name, chosen):
     grid, captions, rows = [], [], []
     for label, item in chosen.items():
         a, b = pairs.pair(pairs.names.index(item))
-        warps, made, H = stitched(run, model, a, b)
+        warps, made, H = stitch(run, model, a, b)
         shown = to_bytes(made["reconstructed"].picture[0])
         warped, mask = warp(to_tensor(b)[None], H[None], a.shape[1::-1])
         strict = mask >= 0.999
         error = ((warped - to_tensor(a)[None]).square() * strict).sum() / (3 * strict.sum().clamp(min=1))
         value = -10 * torch.log10(error).item()
-        grid.append([fitted(picture, 360, 240) for picture in (a, b, shown)])
+        grid.append([fit_into(picture, 360, 240) for picture in (a, b, shown)])
         captions.append([label, "", f"{value:.1f} dB in the overlap"])
         rows.append([item, label, f"{value:.6f}", shown.shape[1], shown.shape[0]])
     folder.save(figures.grid(grid, ["image 1", "image 2", "stitched"], captions), name, ["item", "label", "psnr_overlap", "width", "height"], rows)
 
 
-def fitted(picture, width, height):
+def fit_into(picture, width, height):
     """A picture scaled into a white box of width x height."""
     scale = min(width / picture.shape[1], height / picture.shape[0])
     small = cv2.resize(picture, (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))), interpolation=cv2.INTER_AREA)
@@ -160,7 +160,7 @@ def draw_parallax(folder, pairs):
 
 def real_residuals(a, b):
     """(points in A (n, 2), where H puts their partners less these (n, 2)): SIFT matches that one fundamental matrix explains."""
-    points_a, points_b, pairs = matched(a, b, SIFT, query="a")
+    points_a, points_b, pairs = match_pictures(a, b, SIFT, query="a")
     found = by_keypoints(a, b, SIFT)
     if found.H_ba is None or len(pairs) < 8:
         return np.zeros((0, 2)), np.zeros((0, 2))
@@ -175,7 +175,7 @@ def real_residuals(a, b):
 def draw_masks(folder, run, model, pairs, item):
     """The four ways to join the same pair, and whose the pixels are."""
     a, b = pairs.pair(pairs.names.index(item))
-    warps, made, _ = stitched(run, model, a, b)
+    warps, made, _ = stitch(run, model, a, b)
     labels = [(255 * torch.where(warps.mask_a | warps.mask_b, made[row].label.float(), 0.5)[0, 0].numpy()).astype(np.uint8) for row in JOINED]
     labels[0] = np.where(warps.overlap[0, 0].numpy(), 128, labels[0]).astype(np.uint8)
     labels[1] = (255 * torch.where(warps.overlap, warps.feather(), warps.mask_a.float())[0, 0].numpy()).astype(np.uint8)
@@ -198,15 +198,15 @@ def draw_forms(folder, run, model, pairs):
     networks = {label: checkpoints.build(UDIS, checkpoints.find("udis", run.name, name)).to(run.device) for name, label in FORMS.items()}
     grid, captions, rows = [], [], []
     for item in [name for name in ("rew_cabin", "sculpture", "railtracks") if name in pairs.names] or pairs.names[-2:]:
-        warps, made, _ = stitched(run, model, *pairs.pair(pairs.names.index(item)))
+        warps, made, _ = stitch(run, model, *pairs.pair(pairs.names.index(item)))
         ways = {row: made[row] for row in ("average", "seam")}
-        ways |= {label: joined(network, warps, run.device)["reconstructed"] for label, network in networks.items()}
-        grid.append([fitted(to_bytes(way.picture[0]), 480, 300) for way in ways.values()])
+        ways |= {label: join_all(network, warps, run.device)["reconstructed"] for label, network in networks.items()}
+        grid.append([fit_into(to_bytes(way.picture[0]), 480, 300) for way in ways.values()])
         captions.append([])
         for label, way in ways.items():
-            written = measured(way._replace(picture=to_tensor(to_bytes(way.picture[0]))[None]), warps)
+            written = measure_joined(way._replace(picture=to_tensor(to_bytes(way.picture[0]))[None]), warps)
             captions[-1].append(f"{item}: ghost {written.get('ghost', 0):.2f}, step {written.get('seam_step', 0):.1f}")
-            rows.append([item, label, *(figures.written(written.get(name)) for name in JOIN)])
+            rows.append([item, label, *(figures.format_number(written.get(name)) for name in JOIN)])
     folder.save(figures.grid(grid, list(ways), captions), "forms", ["item", "way", *JOIN], rows)
 
 
@@ -215,16 +215,16 @@ def draw_degenerate(folder, pairs):
     item = next((name for name in ("roofs", "dhw_carpark") if name in pairs.names), pairs.names[0])
     a, b = pairs.pair(pairs.names.index(item))
     small = [to_tensor(cv2.resize(picture, (128, 128), interpolation=cv2.INTER_LINEAR))[None] for picture in (a, b)]
-    found = refined(a, b, [by_keypoints(a, b, SIFT)])
+    found = refine_starts(a, b, [by_keypoints(a, b, SIFT)])
     H = IDENTITY if found.H_ba is None else found.H_ba
     H = rescale(H[None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in (a, b)))
-    true = [function(small[0], *warp(small[1], H, (128, 128))).item() for function in (blanked, masked)]
+    true = [function(small[0], *warp(small[1], H, (128, 128))).item() for function in (blanked_loss, masked_loss)]
     shifts = list(range(0, 141, 4))
     curves = {"paper": [], "masked": []}
     for shift in shifts:
         seen = warp(small[1], homography_from_offsets(torch.tensor([[-float(shift), 0.0] * 4]), (128, 128)), (128, 128))
-        curves["paper"].append(blanked(small[0], *seen).item())
-        curves["masked"].append(masked(small[0], *seen).item())
+        curves["paper"].append(blanked_loss(small[0], *seen).item())
+        curves["masked"].append(masked_loss(small[0], *seen).item())
     figure, axes = figures.new_figure(6.5, 3.2)
     for (name, values), least, colour in zip(curves.items(), true, figures.COLOURS):
         axes[0, 0].plot(shifts, values, label=f"{name}: all pixels" if name == "paper" else f"{name} mean and hinge", color=colour)
@@ -233,7 +233,7 @@ def draw_degenerate(folder, pairs):
     axes[0, 0].set_ylabel("loss (dashed: at the true homography)")
     axes[0, 0].legend(frameon=False)
     points = [("true", *true), *zip(shifts, *curves.values())]
-    rows = [[shift, figures.written(x), figures.written(y)] for shift, x, y in points]
+    rows = [[shift, figures.format_number(x), figures.format_number(y)] for shift, x, y in points]
     folder.save(figure, "degenerate", ["shift", "paper", "masked"], rows, item=item)
 
 
@@ -250,7 +250,7 @@ def draw_methods(folder, lines, set_name):
     groups = {str(name or "all"): [figures.mean(lines, row, "psnr_overlap_or_identity", **({"parallax": name} if name else {})) for row in rows]
               for name in classes}
     figure = figures.bars([row.replace("_", "\n") for row in rows], groups, "PSNR in the overlap (dB)")
-    table = [[row, *(figures.written(values[place]) for values in groups.values())] for place, row in enumerate(rows)]
+    table = [[row, *(figures.format_number(values[place]) for values in groups.values())] for place, row in enumerate(rows)]
     folder.save(figure, "methods", ["row", *groups], table, set=set_name, count=len({line["item"] for line in lines}))
 
 
@@ -264,7 +264,7 @@ def draw_resolution(folder, lines, set_name):
         values = [figures.mean(lines, name, "psnr_overlap_or_identity") for name in names]
         for axis, numbers in zip(axes[0], (failures, values)):
             axis.plot(labels, numbers, marker="o", label=method, color=colour)
-        rows += [[name, f"{failed:.0f}", figures.written(value)] for name, failed, value in zip(names, failures, values)]
+        rows += [[name, f"{failed:.0f}", figures.format_number(value)] for name, failed, value in zip(names, failures, values)]
     for axis, label in zip(axes[0], ("failures (pairs)", "PSNR in the overlap (dB)")):
         axis.set_xlabel("size (px)")
         axis.set_ylabel(label)
@@ -284,7 +284,7 @@ def draw_joining(folder, lines, set_name):
             x = np.arange(len(JOINED)) + (place - (len(classes) - 1) / 2) * 0.27
             drawn = axis.bar(x, [np.nan if value is None else value for value in values], 0.25, label=name or "all", color=figures.COLOURS[place])
             axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
-            rows += [[row, metric, name or "all", figures.written(value)] for row, value in zip(JOINED, values)]
+            rows += [[row, metric, name or "all", figures.format_number(value)] for row, value in zip(JOINED, values)]
         axis.set_xticks(np.arange(len(JOINED)), [row.replace("reconstructed", "recon-\nstructed") for row in JOINED])
         axis.set_ylabel(f"{metric.replace('_', ' ')} (levels)")
         axis.grid(axis="x", visible=False)

@@ -5,7 +5,7 @@ The paper writes pictures as x / 127.5 - 1; differences are therefore doubled he
 import torch
 import torch.nn.functional as F
 
-from cases.udis.model import LIMIT, guarded
+from cases.udis.model import LIMIT, guard
 from common.stitching.geometry import STRICT, warp
 
 # ---- stage 1: align -----------------------------------------------------------------------------------------------------------------
@@ -13,12 +13,12 @@ from common.stitching.geometry import STRICT, warp
 LEAST, FLOOR = 0.1, 0.05          # overlap under which the hinge rises; least denominator of the masked mean; shares of the picture
 
 
-def blanked(a, warped, mask):
+def blanked_loss(a, warped, mask):
     """The paper's ablation loss: mean over ALL pixels and channels of |W - A m|, (N,). Proportional to overlap times error: 0 without overlap."""
     return 2 * (warped - a * mask).abs().mean(dim=(1, 2, 3))
 
 
-def masked(a, warped, mask, compensate=True):
+def masked_loss(a, warped, mask, compensate=True):
     """Ours: sum (m |W - A|) / max(3 sum m, 0.05 * 3 H W) over the strict mask m, plus a hinge on small overlaps, (N,).
 
     No division by zero, and no reward for leaving the picture: without overlap the sum is 0, but the hinge is then worth more than any
@@ -44,13 +44,13 @@ def alignment_terms(prediction, a, b, settings):
     by_paper = settings.ablation == "paper"
     loss, outside = 0, 0
     for k, offsets in enumerate(prediction.stages):
-        H_ba, bad = guarded(offsets, 1e4 if by_paper else LIMIT)
+        H_ba, bad = guard(offsets, 1e4 if by_paper else LIMIT)
         if by_paper:
-            level = blanked(a, *warp(b, H_ba, a.shape[:1:-1]))
+            level = blanked_loss(a, *warp(b, H_ba, a.shape[:1:-1]))
         else:
-            level = masked(a, *warp(b, H_ba, a.shape[:1:-1]), settings.compensate)
+            level = masked_loss(a, *warp(b, H_ba, a.shape[:1:-1]), settings.compensate)
             if settings.both_ways:
-                level = (level + masked(b, *warp(a, torch.linalg.inv(H_ba), a.shape[:1:-1]), settings.compensate)) / 2
+                level = (level + masked_loss(b, *warp(a, torch.linalg.inv(H_ba), a.shape[:1:-1]), settings.compensate)) / 2
         loss = loss + settings.level_ratio ** (len(prediction.stages) - 1 - k) * level.mean()
         outside = outside + bad.float().mean()
     return {"align": loss, "outside": outside}
@@ -121,7 +121,7 @@ def repaint_terms(stitched, warps, features, settings):
 
     features: a perceptual.Perceptual; None: see pixels(). The seam bands of the canvas are those of 256 x 256 enlarged, as in the released code.
     """
-    small = warps.resized(stitched.low.shape[2:])
+    small = warps.resize(stitched.low.shape[2:])
     bands_low = seam_masks(small.mask_a, small.mask_b)
     bands = tuple(F.interpolate(band, warps.a.shape[2:], mode="bilinear", align_corners=False) for band in bands_low)
     terms = {}
@@ -152,7 +152,7 @@ def cut_terms(stitched, warps, settings):
     over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the overlap. seam: the paper's, sums of |S - W1| B1 and
     |S - W2| B2 instead of means: no passage along the borders. All over the square root of the overlap's area, a length.
     """
-    small = warps.resized(stitched.low.shape[2:])
+    small = warps.resize(stitched.low.shape[2:])
     terms = {}
     for name, share, picture, seen in (("low", stitched.share_low, stitched.low, small), ("high", stitched.share, stitched.high, warps)):
         both, union = seen.overlap.float(), (seen.mask_a | seen.mask_b).float()

@@ -61,7 +61,7 @@ class PaperHomography(nn.Module):
         for (map_a, map_b), radius, regression in zip(maps, self.radii, self.levels):
             if stages:
                 share = (map_b.shape[-1] / SIDE,) * 2
-                map_b, _ = warp(map_b, rescale(guarded(offsets)[0], share, share), map_b.shape[:1:-1])
+                map_b, _ = warp(map_b, rescale(guard(offsets)[0], share, share), map_b.shape[:1:-1])
             volume = F.leaky_relu(cost_volume(map_a, map_b, radius), 0.1)                 # (N, (2 r + 1)^2, s, s)
             offsets = offsets + regression(volume).double()
             stages.append(offsets)
@@ -72,7 +72,7 @@ LIMIT = 112.0                     # pixels of 128: corners that a guarded homogr
 CONVEX = 0.05                     # least turn at a corner of B's outline, over that of a square
 
 
-def guarded(offsets, limit=LIMIT):
+def guard(offsets, limit=LIMIT):
     """(H_ba (N, 3, 3), how bad (N,)): homographies of offsets (N, 8) of B, 128 x 128, that are finite and fair whatever the offsets are.
 
     Offsets beyond `limit` are cut; an outline that is not convex (so a point of B would lie behind the camera, or four corners on a line) has no
@@ -108,7 +108,7 @@ class Warps(NamedTuple):
     def overlap(self):
         return self.mask_a & self.mask_b
 
-    def joined(self, share):
+    def join(self, share):
         """share (N, 1, H, W) of A and the rest of B where both are, each alone elsewhere, black where none is."""
         share = torch.where(self.overlap, share, self.mask_a.to(self.a.dtype))
         return share * self.a + (1 - share) * self.b
@@ -121,7 +121,7 @@ class Warps(NamedTuple):
         """A's share of feathering: 1 at B's border, 0 at A's."""
         return self.depth_a / (self.depth_a + self.depth_b).clamp(min=1e-6)
 
-    def resized(self, size):
+    def resize(self, size):
         """The same at (height, width): pictures by area, masks where they are whole."""
         def area(x):
             return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
@@ -130,7 +130,7 @@ class Warps(NamedTuple):
         depth_a, depth_b = (area(depth) * mask * scale for depth, mask in ((self.depth_a, mask_a), (self.depth_b, mask_b)))
         return Warps(area(self.a) * mask_a, area(self.b) * mask_b, mask_a, mask_b, depth_a, depth_b)
 
-    def exchanged(self):
+    def exchange(self):
         """The same with the roles of A and B exchanged."""
         return Warps(self.b, self.a, self.mask_b, self.mask_a, self.depth_b, self.depth_a)
 
@@ -236,7 +236,7 @@ class PaperReconstruction(nn.Module):
 
     def look(self, warps):
         """What the low-resolution branch says of the whole canvas: S_l in [-1, 1]. The aspect is not kept."""
-        small = warps.resized((LOW, LOW))
+        small = warps.resize((LOW, LOW))
         return torch.tanh(self.low(2 * torch.cat([small.a, small.b], dim=1) - 1))
 
     def join(self, warps, hint):
@@ -246,7 +246,7 @@ class PaperReconstruction(nn.Module):
 
     def forward(self, warps):
         hint = self.look(warps)
-        high, _ = self.join(warps, enlarged(hint, warps.a.shape[2:]))
+        high, _ = self.join(warps, enlarge(hint, warps.a.shape[2:]))
         return Stitched((hint + 1) / 2, high)
 
 
@@ -278,36 +278,36 @@ class MaskReconstruction(nn.Module):
         of_a = torch.sigmoid(narrow / 2 * ((1 + r) * warps.depth_a - (1 - r) * warps.depth_b))
         return torch.where(warps.overlap, of_a, warps.mask_a.to(of_a.dtype))
 
-    def asked(self, small):
+    def ask(self, small):
         """What the low-resolution branch says of warps of 256 x 256, (N, 1, 256, 256): the opposite when their roles are exchanged."""
-        return self.low(self.inputs(small)) - self.low(self.inputs(small.exchanged()))
+        return self.low(self.inputs(small)) - self.low(self.inputs(small.exchange()))
 
     def look(self, warps):
         """The same of a whole canvas, whose aspect is not kept."""
-        return self.asked(warps.resized((LOW, LOW)))
+        return self.ask(warps.resize((LOW, LOW)))
 
     def join(self, warps, hint, narrow=NARROW):
         """(picture, share of A) of a canvas or a part of it; hint: look()'s answer at its size, which the high branch moves by a little."""
         detail = 0.3 * torch.tanh(self.high(torch.cat([self.inputs(warps), hint], dim=1)))
         share = self.share(warps, hint + detail, narrow)
-        return warps.joined(share), share
+        return warps.join(share), share
 
     def forward(self, warps):
         """Stitched. While training the passage is up to eight times as wide, at random, so that a seam feels what lies beside it."""
         narrow = self.NARROW * (8 ** -torch.rand(()).item() if self.training else 1)
-        small, hint = warps.resized((LOW, LOW)), self.look(warps)
+        small, hint = warps.resize((LOW, LOW)), self.look(warps)
         share_low = self.share(small, hint, narrow)
-        high, share = self.join(warps, enlarged(hint, warps.a.shape[2:]), narrow)
+        high, share = self.join(warps, enlarge(hint, warps.a.shape[2:]), narrow)
         if not self.training:
-            share = settled(share, warps)
-            high = warps.joined(share)
-        return Stitched(small.joined(share_low), high, share_low, share, narrow)
+            share = remove_islands(share, warps)
+            high = warps.join(share)
+        return Stitched(small.join(share_low), high, share_low, share, narrow)
 
 
 ATTACHED, AROUND = 16, 4          # pixels that a picture must show alone for what touches them to be its own; width of the passage
 
 
-def settled(share, warps):
+def remove_islands(share, warps):
     """A's share without islands: parts of the overlap that one picture won though they touch nothing that it shows alone.
 
     A cut round an island is one cut too many: its inside, and the passage round it, goes to the other picture. share: (N, 1, H, W). A picture
@@ -327,7 +327,7 @@ def settled(share, warps):
     return share
 
 
-def enlarged(hint, size):
+def enlarge(hint, size):
     """The low-resolution answer at the canvas's (height, width)."""
     return F.interpolate(hint, size, mode="bilinear", align_corners=False)
 

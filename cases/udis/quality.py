@@ -14,7 +14,7 @@ JOIN = ["content_psnr", "ghost", "seam_error", "seam_step"]
 ERODED = 9                         # content is measured this far (a window) from where a picture is no longer alone
 
 
-def aligned(answer, a, b, identity=None):
+def measure_alignment(answer, a, b, identity=None):
     """The numbers of ALIGN for one method's Answer, pictures (h, w, 3) uint8; `reason` where it is a failure.
 
     identity: psnr_overlap of the identity on this pair, which stands in for a failure's. udis128: both squashed to 128 x 128, H scaled.
@@ -71,7 +71,7 @@ def step(joined, warps):
     return seam_step(joined.picture, [warps.a, warps.b], joined.label, warps.mask_a | warps.mask_b).item()
 
 
-def measured(joined, warps):
+def measure_joined(joined, warps):
     """The numbers of JOIN for a Joined whose picture has been rounded to 8 bit."""
     values = {"content_psnr": content_psnr(joined.picture, warps), "ghost": ghost(joined.picture, warps),
               "seam_error": seam_error(joined.picture, warps), "seam_step": step(joined, warps)}

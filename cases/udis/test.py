@@ -9,10 +9,10 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
 
-from cases.udis.baselines import ALIGNED, JOINED, answers, domain, joined, network_blend
-from cases.udis.data import photographed, seen
+from cases.udis.baselines import ALIGNED, JOINED, answers, domain, join_all, network_blend
+from cases.udis.data import class_of, read_photographed
 from cases.udis.model import UDIS
-from cases.udis.quality import ALIGN, JOIN, aligned, measured
+from cases.udis.quality import ALIGN, JOIN, measure_alignment, measure_joined
 from common.base.errors import UserError, start
 from common.base.progress import watch
 from common.data.images import to_bytes, to_tensor, write_image
@@ -26,7 +26,7 @@ def main(argv=None):
     model = run.load(UDIS, weights)
     if run.options.input:
         return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
-    pairs = photographed(run.config.data.test.root or run.config.data.root, "testing")
+    pairs = read_photographed(run.config.data.test.root or run.config.data.root, "testing")
     rows = ALIGNED + (JOINED if run.config.test.reconstruct else [])
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + JOIN, classings=classings, ranked="psnr_overlap")
@@ -36,13 +36,13 @@ def main(argv=None):
         try:
             a, b = pairs.pair(place)
             found = answers(model, a, b, run.device, run.config.test.refine.start)
-            lines = judged(found, a, b)
+            lines = measure(found, a, b)
             if run.config.test.reconstruct:
                 lines |= reconstructions(results, run, model, a, b, found["refined"], item if place < run.config.test.images else None)
         except UserError as problem:
             results.fail(item, problem)
             continue
-        results.add(item, lines, classes=pairs.classes(place) | {"seen": seen(pairs, place)})
+        results.add(item, lines, classes=pairs.classes(place) | {"seen": class_of(pairs, place)})
     content = results.finish(pairs.names)
     run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path),
                inputs={item: str(pairs.files[2 * place]) for place, item in enumerate(pairs.names)})
@@ -53,10 +53,10 @@ def main(argv=None):
     return results.expect_no_failures("pair")
 
 
-def judged(found, a, b):
+def measure(found, a, b):
     """{row: (metrics, None)} of every homography."""
-    identity = aligned(found["identity"], a, b).get("psnr_overlap")
-    return {row: (aligned(answer, a, b, identity), None) for row, answer in found.items()}
+    identity = measure_alignment(found["identity"], a, b).get("psnr_overlap")
+    return {row: (measure_alignment(answer, a, b, identity), None) for row, answer in found.items()}
 
 
 def reconstructions(results, run, model, a, b, answer, item):
@@ -65,12 +65,12 @@ def reconstructions(results, run, model, a, b, answer, item):
         return {row: ({"reason": answer.reason}, None) for row in JOINED}
     warps, _ = domain(a, b, answer.H_ba)
     lines = {}
-    for row, made in joined(model, warps, run.device).items():
+    for row, made in join_all(model, warps, run.device).items():
         picture = to_tensor(to_bytes(made.picture[0]))                    # as written
         path = results.image_path(item, row) if item else None
         if path:
             write_image(path, picture)
-        lines[row] = measured(made._replace(picture=picture[None]), warps), path
+        lines[row] = measure_joined(made._replace(picture=picture[None]), warps), path
     return lines
 
 

@@ -14,19 +14,19 @@ if __name__ == "__main__":
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from cases.udis.baselines import IDENTITY, domain, joined, refined
-from cases.udis.data import AlignmentPairs, WholePairs, photographed, trainable
+from cases.udis.baselines import IDENTITY, domain, join_all, refine_starts
+from cases.udis.data import AlignmentPairs, WholePairs, read_photographed, trainable
 from cases.udis.losses import alignment_terms, colour_jitter, cut_terms, offset_distance, repaint_terms
 from cases.udis.model import UDIS
 from cases.udis.perceptual import perceptual
-from cases.udis.quality import aligned, measured
+from cases.udis.quality import measure_alignment, measure_joined
 from common.base.errors import UserError, start
 from common.data.images import list_images, to_bytes, to_tensor
 from common.experiment import checkpoints
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.stitching.estimators import Answer, network_estimate
-from common.stitching.pairs import HomographyPairs, drawn_pairs
+from common.stitching.pairs import HomographyPairs, draw_pairs
 
 HELD = 10                          # every tenth photograph in name order is never trained on
 
@@ -43,8 +43,8 @@ def pretrain(run, cfg):
     photos = list_images(cfg.data.photos)
     held = photos[::HELD]
     training = HomographyPairs([photo for photo in photos if photo not in set(held)] or photos, cfg.seed, augment=True, label=False)
-    validation = drawn_pairs(held, cfg.train.validate_pairs, 1)
-    model, average, optimizer, schedule = prepared(run, cfg, "homography")
+    validation = draw_pairs(held, cfg.train.validate_pairs, 1)
+    model, average, optimizer, schedule = prepare(run, cfg, "homography")
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="pretrain",
                           model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
@@ -60,9 +60,9 @@ def pretrain(run, cfg):
 
 def align(run, cfg):
     """Photographed pairs, no labels at all. The network sees jittered colours, the loss the plain pictures."""
-    pairs = photographed(cfg.data.root, "training")
+    pairs = read_photographed(cfg.data.root, "training")
     training = AlignmentPairs(pairs, trainable(pairs), cfg.seed)
-    model, average, optimizer, schedule = prepared(run, cfg, "homography")
+    model, average, optimizer, schedule = prepare(run, cfg, "homography")
     for views in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="align",
                            model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
@@ -78,14 +78,14 @@ def reconstruct(run, cfg):
     if not run.options.weights and not run.resumed:
         raise UserError("stage=reconstruct needs a trained homography network to stand on: --weights was expected: "
                         "--weights checkpoints/udis/RUN/best.pt, with the RUN that trained stage=align or stage=pretrain")
-    pairs = photographed(cfg.data.root, "training")
+    pairs = read_photographed(cfg.data.root, "training")
     training = WholePairs(pairs, trainable(pairs), cfg.train.longest)
     features = perceptual(cfg.train, run.device, run.say) if cfg.model.form == "paper" else None
-    model, average, optimizer, schedule = prepared(run, cfg, "reconstruction")
+    model, average, optimizer, schedule = prepare(run, cfg, "reconstruction")
     aligner = Aligner(run, model)
     for views in run.steps(training, steps=cfg.train.steps, batch=run.world, stage="reconstruct",
                            model=model, optimizer=optimizer, schedule=schedule, average=average):
-        warps = turned(aligner.warps(views))
+        warps = turn(aligner.warps(views))
         with run.autocast():
             stitched = model(warps)
         stitched = type(stitched)(*(each.float() if torch.is_tensor(each) else each for each in stitched))
@@ -98,7 +98,7 @@ def reconstruct(run, cfg):
 
 # ---- what the stages share ----------------------------------------------------------------------------------------------------------
 
-def prepared(run, cfg, part):
+def prepare(run, cfg, part):
     """(model, its moving average, optimiser, schedule): the other part of the model is frozen."""
     model = UDIS(**cfg.model)
     if part == "reconstruction" and cfg.model.form == "paper" and cfg.train.copy_start:
@@ -159,17 +159,17 @@ class Aligner:
             pictures = [to_bytes(picture[0].cpu()) for picture in (a, b)]
             found = network_estimate(self.model.eval(), *pictures, self.run.device)
             self.model.train(training)
-            answer = refined(*pictures, [Answer(found.H_ba), Answer(IDENTITY)])
+            answer = refine_starts(*pictures, [Answer(found.H_ba), Answer(IDENTITY)])
             self.known[name] = answer.H_ba if answer.H_ba is not None else IDENTITY
         warps, _ = domain(*(to_bytes(picture[0].cpu()) for picture in (a, b)), self.known[name])
         return type(warps)(*(each.to(self.run.device) for each in warps))
 
 
-def turned(warps):
+def turn(warps):
     """The warps mirrored, upside down, transposed, and with their roles exchanged, each half of the time (torch's generator)."""
     swap, transpose, upside_down, mirror = (torch.rand(4) < 0.5).tolist()
     if swap:
-        warps = warps.exchanged()
+        warps = warps.exchange()
     axes = [axis for axis, wanted in ((2, upside_down), (3, mirror)) if wanted]
     return type(warps)(*((each.mT if transpose else each).flip(axes).contiguous() for each in warps))
 
@@ -196,7 +196,7 @@ def validate_warps(model, pairs, places, run):
     scores = []
     for place in places:
         a, b = pairs.pair(place)
-        values = aligned(Answer(network_estimate(model, a, b, run.device).H_ba), a, b)
+        values = measure_alignment(Answer(network_estimate(model, a, b, run.device).H_ba), a, b)
         scores.append(values.get("psnr_overlap", 0.0))
     model.train()
     return {"psnr_overlap": sum(scores) / len(scores), "failures": scores.count(0.0)}
@@ -211,8 +211,8 @@ def validate_joined(model, training, aligner, run):
         views = training[0, place]
         warps = aligner.warps(views._replace(a=views.a[None], b=views.b[None], name=[views.name]))
         warps = type(warps)(*(each.cpu() for each in warps))
-        made = joined(model, warps, run.device)["reconstructed"]
-        values.append(measured(made._replace(picture=to_tensor(to_bytes(made.picture[0]))[None]), warps))
+        made = join_all(model, warps, run.device)["reconstructed"]
+        values.append(measure_joined(made._replace(picture=to_tensor(to_bytes(made.picture[0]))[None]), warps))
     model.train()
     means = {name: sum(each[name] for each in values) / len(values) for name in ("content_psnr", "ghost", "seam_step")}
     if run.config.model.form == "paper":

@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from cases.vgg19_style.data import read_on_white, resized, works
+from cases.vgg19_style.data import read_on_white, resize, works
 from cases.vgg19_style.evaluate import Judge
 from cases.vgg19_style.model import Objective
-from cases.vgg19_style.painter import STYLE_TAPS, Painter, feature_network, prepared
+from cases.vgg19_style.painter import STYLE_TAPS, Painter, feature_network, prepare
 from common.data.images import to_bytes
 from common.data.samples import build, photograph
 from common.experiment import checkpoints, timing
@@ -39,7 +39,7 @@ EMULATED = 256                          # pixels up to which bf16 is measured on
 RIVAL = ("train.optimizer=adam", "train.scales=1", "train.steps=300", "train.lr=0.02", "train.average=0", "loss.content=0.05", "loss.tv=0")
 
 
-def seeded():
+def draw_vgg():
     """A whole VGG19 with drawn weights; speed does not depend on their values."""
     state, channels, names = {}, 3, vgg_files.layers("vgg19")
     for number, place in enumerate(place for place, name in enumerate(names) if name.startswith("conv")):
@@ -112,7 +112,7 @@ def ours(source, content, style, dtype):
 
 def steps(side, source):
     """Seconds a step at side x side, ratios, and how far loss and gradient of each are from (a)'s."""
-    content, style = (resized(photograph(name), (side, side)) for name in ("coffee.png", "ihc.png"))
+    content, style = (resize(photograph(name), (side, side)) for name in ("coffee.png", "ihc.png"))
     x = (content + 0.1 * torch.randn(content.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     functions = {"straightforward": Straightforward(source.state, content, style, whole=True),
                  "cached": Straightforward(source.state, content, style, whole=False),
@@ -143,7 +143,7 @@ class Side:
         self.source = vgg_files.read(self.settings.network.name)
         self.work = works(self.settings.data, trunk.name)[0]
         began = time.process_time()
-        self.painter = Painter(self.settings, trunk, loss, self.work, *prepared(self.settings))
+        self.painter = Painter(self.settings, trunk, loss, self.work, *prepare(self.settings))
         self.seconds = time.process_time() - began
 
     def paint(self, first, last):
@@ -153,10 +153,10 @@ class Side:
             self.painter.step(number)
         self.seconds += time.process_time() - began
 
-    def judged(self):
+    def judge(self):
         """{seconds, style_distance, content_distance, scales} of the picture in 8 bit, on the network that made it."""
-        picture = resized(to_bytes(self.painter.result()[0]), self.painter.size)
-        content = resized(self.painter.content8, self.painter.size)
+        picture = resize(to_bytes(self.painter.result()[0]), self.painter.size)
+        content = resize(self.painter.content8, self.painter.size)
         judge = Judge(self.source, self.settings.test.content_tap)
         distance, scales = judge.style_distance(picture, self.painter.styles8[0])
         return {"seconds": self.seconds, "style_distance": distance, "content_distance": judge.content_distance(picture, content), "scales": scales}
@@ -170,9 +170,9 @@ def quality(content, style, network, turns=20):
         for side in sides.values():
             count = side.settings.train.steps
             side.paint(count * turn // turns, count * (turn + 1) // turns)
-    found = {name: side.judged() for name, side in sides.items()}
+    found = {name: side.judge() for name, side in sides.items()}
     judge, size = Judge(sides["quality"].source, "relu4_1"), sides["quality"].painter.size
-    untouched, _ = judge.style_distance(resized(read_on_white(content), size), read_on_white(style))
+    untouched, _ = judge.style_distance(resize(read_on_white(content), size), read_on_white(style))
     fast, slow = found.values()
     return {"size": f"{size[1]}x{size[0]}", "content": Path(content).stem, "style": Path(style).stem, **found, "untouched_style_distance": untouched,
             "time_ratio": fast["seconds"] / slow["seconds"], "style_ratio": fast["style_distance"] / slow["style_distance"],
@@ -218,7 +218,7 @@ def main(argv=None):
     set_threads()
     sample, device = build("style"), torch.device("cpu")
     content, style = options.content or sample / "content" / "chelsea.png", options.style or sample / "style" / "tissue.png"
-    source = seeded() if "step" in wanted else None
+    source = draw_vgg() if "step" in wanted else None
     parts = {f"step_{side}": lambda side=side: steps(int(side), source) for side in options.sizes.split(",")} if source else {}
     parts |= {"quality": lambda: quality(content, style, options.network)} if "quality" in wanted else {}
     parts |= {"peak_memory_mb": lambda: memory(options.network)} if "memory" in wanted else {}

@@ -14,7 +14,7 @@ def with_luminance_of(content, painted):
     return (content + luminance(painted) - luminance(content)).clamp(0, 1)
 
 
-def luminance_matched(style, content):
+def match_luminance(style, content):
     """The style, gray, with the content's mean and spread of luminance: Y' = (s_c / s_s) (Y - m_s) + m_c, three equal channels. Clipped."""
     y_s, y_c = luminance(style), luminance(content)
     spread = y_c.std(correction=0) / y_s.std(correction=0).clamp(min=1e-5)
@@ -37,7 +37,7 @@ def cholesky_matrix(style, content, eps=1e-5):
     return A, mean_c - A @ mean_s
 
 
-def cholesky_matched(style, content):
+def match_cholesky(style, content):
     """The style with the content's colours (see cholesky_matrix). Clipped."""
     A, b = cholesky_matrix(style, content)
     return (A @ style[0].flatten(1).double() + b).view(style.shape).to(style.dtype).clamp(0, 1)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.utils.data import Dataset
 
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.data.cache import fingerprint
 from common.data.images import by, list_images, open_picture, picture_size, to_bytes, to_tensor
 
@@ -43,7 +43,7 @@ def works(data, network):
     names = [work.name for work in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"pictures with the same name: {listed(twice)}: their results would replace each other: rename one")
+        raise UserError(f"pictures with the same name: {join_some(twice)}: their results would replace each other: rename one")
     return found
 
 
@@ -62,19 +62,19 @@ def read_on_white(path):
     return to_bytes(picture.rgb if picture.alpha is None else picture.rgb * picture.alpha + 1 - picture.alpha)
 
 
-def fitted_size(shape, longest):
+def fit_size(shape, longest):
     """(height, width) of a picture of shape (h, w, ...) whose long side is to be `longest` pixels; 0: as it is."""
     scale = longest / max(shape[:2]) if longest else 1
     return tuple(max(1, round(side * scale)) for side in shape[:2])
 
 
 def largest_size(all_works, longest):
-    """(height, width) of the largest picture that these works will be: fitted_size() of their contents."""
+    """(height, width) of the largest picture that these works will be: fit_size() of their contents."""
     shapes = [picture_size(work.content) or read_on_white(work.content).shape for work in all_works]
-    return max((fitted_size(shape, longest) for shape in shapes), key=lambda size: size[0] * size[1])
+    return max((fit_size(shape, longest) for shape in shapes), key=lambda size: size[0] * size[1])
 
 
-def resized(pixels, size):
+def resize(pixels, size):
     """uint8 (H, W, 3) at size (h, w) by Lanczos, as float32 (1, 3, h, w) in [0, 1]."""
     if pixels.shape[:2] != tuple(size):
         pixels = np.array(Image.fromarray(pixels).resize(size[::-1], Image.LANCZOS))
@@ -94,7 +94,7 @@ def read_mask(path, size):
     return mask
 
 
-def padded(picture, multiple):
+def pad(picture, multiple):
     """The picture (1, 3, h, w) reflected at the right and below to sides that are multiples: VGG's pooling drops what is over, so that a strip along
     these borders would feel the shallow layers alone."""
     down, right = (-side % multiple for side in picture.shape[2:])

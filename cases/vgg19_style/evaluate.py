@@ -7,7 +7,7 @@ content_distance ||F(y) - F(c)||^2 / ||F(c)||^2 at one tap.
 import torch
 import torch.nn.functional as F
 
-from cases.vgg19_style.data import fitted_size, read_on_white, resized
+from cases.vgg19_style.data import fit_size, read_on_white, resize
 from cases.vgg19_style.losses import gram, square_distance, square_size
 from cases.vgg19_style.painter import STYLE_TAPS
 from common.features import vgg, vgg_files
@@ -31,7 +31,7 @@ class Judge:
     @torch.inference_mode()
     def style_distance(self, picture, style8):
         """(D, how many scales it is the mean of) of a picture (1, 3, H, W) in [0, 1] and a style, uint8 (h, w, 3). (nan, 0) under 32 pixels."""
-        style = resized(style8, fitted_size(style8.shape, max(picture.shape[2:])))
+        style = resize(style8, fit_size(style8.shape, max(picture.shape[2:])))
         distances = []
         for k in range(SCALES):
             pooled = [F.avg_pool2d(each.to(self.device), 2 ** k) if k else each.to(self.device) for each in (picture, style)]
@@ -67,9 +67,9 @@ def judges(run):
     return [Judge(source, run.config.test.content_tap, run.device) for source in sources]
 
 
-def judged(all_judges, work, picture):
+def measure(all_judges, work, picture):
     """{judge's name: METRICS} of the picture (1, 3, H, W) of a work: distances to the styles (their weighted mean), of the untouched content too."""
-    content = resized(read_on_white(work.content), tuple(picture.shape[2:]))
+    content = resize(read_on_white(work.content), tuple(picture.shape[2:]))
     styles, lines = [read_on_white(style) for style in work.styles], {}
     for judge in all_judges:
         values = {"content_distance": judge.content_distance(picture, content)}

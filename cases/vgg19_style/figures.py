@@ -11,7 +11,7 @@ if __name__ == "__main__":
 
 import json
 
-from cases.vgg19_style.data import read_on_white, resized, works
+from cases.vgg19_style.data import read_on_white, resize, works
 from cases.vgg19_style.drawing import chapter
 from cases.vgg19_style.drawing.captions import CAPTIONS, JUDGED
 from cases.vgg19_style.evaluate import Judge
@@ -20,10 +20,10 @@ from cases.vgg19_style.fast.figures import draw_grid as draw_passes
 from cases.vgg19_style.fast.train import load
 from cases.vgg19_style.painter import STYLE_TAPS, own_taps
 from common.base.errors import UserError, start
-from common.data.images import read_bytes, to_bytes
+from common.data.images import read_pixels, to_bytes
 from common.data.video import writing
 from common.experiment import figures
-from common.experiment.figures import written
+from common.experiment.figures import format_number
 from common.experiment.run import Run
 from common.experiment.settings import Settings
 from common.features import vgg_files
@@ -39,13 +39,13 @@ def main(argv=None):
     cfg, folder = run.config, figures.FigureFolder(run.folder, CAPTIONS)
     source = vgg_files.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
     chapter.draw_network(folder, Settings(cfg.loss | own_taps(source, cfg.loss)))
-    digest = {"optimise": optimised, "fast": in_one_pass, "distill": distilled}[cfg.mode](run, folder, source)
+    digest = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.mode](run, folder, source)
     folder.finish(digest)
     run.record("figures")
     run.say(f"figures: {folder.folder}")
 
 
-def optimised(run, folder, source):
+def draw_optimised(run, folder, source):
     """All figures of painting by optimisation. Returns the digest of the weights: the run's pictures, or the network where there are none."""
     cfg, device = run.config, run.device
     work = chapter.example(cfg)
@@ -56,26 +56,26 @@ def optimised(run, folder, source):
     if painted:
         draw_grid(folder, painted, lines, source)
         draw_epochs(folder, run, painted, source)
-    chapter.draw_networks(folder, cfg, chapter.compared(cfg, source), work, device)
+    chapter.draw_networks(folder, cfg, chapter.choose_networks(cfg, source), work, device)
     chapter.draw_weights(folder, cfg, source, work, device)
     draw_curves(folder, run)
     draw_extremes(folder, run, lines)
     return weights.digest if weights else source.digest
 
 
-def in_one_pass(run, folder, source):
+def draw_one_pass(run, folder, source):
     """The figures of a network that paints in one pass. Returns its digest."""
     network, weights = load(run)
     lines = figures.read_items(run, Path(run.config.data.content).stem)
     draw_network(folder, network)
-    draw_passes(folder, run, network, Judge(source, run.config.test.content_tap, run.device), said_of)
+    draw_passes(folder, run, network, Judge(source, run.config.test.content_tap, run.device), describe)
     draw_mixing(folder, run, network)
     draw_training(folder, run, PANELS)
     draw_extremes(folder, run, lines)
     return weights.digest
 
 
-def distilled(run, folder, source):
+def draw_distilled(run, folder, source):
     """The training of the network `small`, and its first filters."""
     draw_training(folder, run, DISTILLED)
     return source.digest
@@ -106,7 +106,7 @@ def percent(value):
     return "" if value is None else f"{100 * value:.0f} %"
 
 
-def said_of(judge):
+def describe(judge):
     """What a caption adds where numbers stand under the pictures."""
     return {"judged": JUDGED[0].format(judge=judge) if judge else "", "judged_zh": JUDGED[1].format(judge=judge) if judge else ""}
 
@@ -124,9 +124,9 @@ def draw_grid(folder, painted, lines, source):
         line = [pictures.get((content, style)) for style in styles]
         grid.append([read_on_white(content), *(each and each[1] for each in line)])
         under.append([content.stem, *(percent(shares.get(each[0])) if each else "" for each in line)])
-        rows += [[each[0], written(shares.get(each[0])), *(f"{mean:.6f}" for mean in each[1].mean(axis=(0, 1)))] for each in line if each]
+        rows += [[each[0], format_number(shares.get(each[0])), *(f"{mean:.6f}" for mean in each[1].mean(axis=(0, 1)))] for each in line if each]
     folder.save(figures.grid(grid, None, under), "styles_contents", ["picture", "style_left", "red", "green", "blue"], rows, network=source.name,
-                **said_of(source.name if shares else ""))
+                **describe(source.name if shares else ""))
 
 
 def draw_epochs(folder, run, painted, source):
@@ -139,8 +139,8 @@ def draw_epochs(folder, run, painted, source):
     grid, under, rows = [], [], []
     for work, picture in kept:
         style, last = read_on_white(work.styles[0]), ("result", picture.shape[1::-1], picture)
-        early = [(f"epoch {int(path.stem)}", read_bytes(path)) for path in snapshots[work.name]]
-        frames = [(name, frame.shape[1::-1], enlarged(frame, picture.shape[:2])) for name, frame in early] + [last]
+        early = [(f"epoch {int(path.stem)}", read_pixels(path)) for path in snapshots[work.name]]
+        frames = [(name, frame.shape[1::-1], enlarge(frame, picture.shape[:2])) for name, frame in early] + [last]
         distances = [judge.style_distance(chapter.as_tensor(frame), style)[0] for _, _, frame in frames]
         grid.append([read_on_white(work.content), *(frame for _, _, frame in frames), chapter.middle(work.styles[0], picture.shape)])
         under.append(["content", *(f"{name}: D {distance:.2f}" for (name, _, _), distance in zip(frames, distances)), "style"])
@@ -150,9 +150,9 @@ def draw_epochs(folder, run, painted, source):
     write_film(folder, run, grid[0][:-1])
 
 
-def enlarged(pixels, size):
+def enlarge(pixels, size):
     """uint8 (H, W, 3) at size (h, w), uint8."""
-    return to_bytes(resized(pixels, size)[0])
+    return to_bytes(resize(pixels, size)[0])
 
 
 def write_film(folder, run, frames):
@@ -199,11 +199,11 @@ def draw_extremes(folder, run, lines):
     grid, under, rows = [], [], []
     for line in known[:1] + known[1:][-1:]:
         files = [contents.get(line["by_content"]), styles.get(line["by_style"].split("+")[0])]
-        picture = read_bytes(place / line["image"])
+        picture = read_pixels(place / line["image"])
         grid.append([*(file and chapter.middle(file, picture.shape) for file in files), picture])
         others = [f"{percent(share(other))} by {other['row']}" for other in lines if other["item"] == line["item"] and share(other) is not None]
         under.append([line["by_content"], line["by_style"], ", ".join(others)])
-        rows.append([line["item"], line["style_distance"], line["style_distance_untouched"], written(share(line)), line["content_distance"]])
+        rows.append([line["item"], line["style_distance"], line["style_distance_untouched"], format_number(share(line)), line["content_distance"]])
     folder.save(figures.grid(grid, ["content", "style", "painted"], under, width=6.5), "best_worst",
                 ["picture", "style_distance", "style_distance_untouched", "left", "content_distance"], rows, judge=judge, set=place.name)
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from cases.vgg19_style import losses
-from cases.vgg19_style.tiling import Tile, chosen_tile, halo_of, in_features, tiles_of
+from cases.vgg19_style.tiling import Tile, choose_tile, halo_of, in_features, tiles_of
 
 
 class Region(NamedTuple):
@@ -31,7 +31,7 @@ class Objective:
 
     def __init__(self, trunk, content, styles, settings, weights=(1.0,), masks=(), tile="none"):
         self.trunk, self.settings, self.size = trunk, settings, tuple(content.shape[2:])
-        self.tile = chosen_tile(tile, trunk, self.size)
+        self.tile = choose_tile(tile, trunk, self.size)
         with torch.no_grad():
             self.content = self.content_targets(content)
             grams = [self.style_targets(style) for style in styles]
@@ -128,7 +128,7 @@ class Objective:
     def gradient(self, picture):
         """({name: weighted term}, the gradient with respect to the picture, (1, 3, H, W)); nothing else is changed."""
         if self.tile is not None:
-            return self.tiled_gradient(picture.detach())
+            return self.gradient_in_tiles(picture.detach())
         picture = picture.detach().requires_grad_()
         with torch.enable_grad():
             terms = self.terms(picture)
@@ -136,7 +136,7 @@ class Objective:
         return {name: term.detach() for name, term in terms.items()}, slope
 
     @torch.enable_grad()
-    def tiled_gradient(self, picture):
+    def gradient_in_tiles(self, picture):
         """gradient() in the memory of one tile: two passes forward, one back."""
         tiles, content = self.tiles(self.size), torch.zeros((), dtype=torch.float64)
         grams = self.whole_grams(picture, tiles)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from cases.vgg19_style import colour, tiling
-from cases.vgg19_style.data import fitted_size, noise_like, padded, read_mask, read_on_white, resized
+from cases.vgg19_style.data import fit_size, noise_like, pad, read_mask, read_on_white, resize
 from cases.vgg19_style.model import Objective
 from common.base.errors import UserError
 from common.data.images import by, to_bytes
@@ -61,7 +61,7 @@ class Canvas(nn.Module):
         self.sum.mul_(decay).add_(self.z.data, alpha=1 - decay)
         self.weight = self.weight * decay + 1 - decay
 
-    def averaged(self):
+    def mean_picture(self):
         """The pixels of the iterates' average; of the last one where there is none."""
         return self.picture(self.sum / self.weight.to(self.sum)) if self.weight > 0 else self.picture()
 
@@ -74,7 +74,7 @@ class Canvas(nn.Module):
         self.sum, self.weight, self.scale = (state[name].to(getattr(self, name)) for name in ("sum", "weight", "scale"))
 
 
-def prepared(settings, device="cpu", size=None):
+def prepare(settings, device="cpu", size=None):
     """(Canvas, optimiser) for works of at most size (height, width), by default data.size squared; the optimiser is told the canvas's z alone."""
     height, width = size or (settings.data.size, settings.data.size)
     canvas = Canvas(*vgg_files.TAGS["torchvision"]) if settings.loss.form == "b6" else Canvas()
@@ -136,7 +136,7 @@ class Painter:
         self.canvas, self.optimizer = canvas, optimizer
         self.device = canvas.z.device
         self.content8, self.styles8 = read_on_white(work.content), [read_on_white(style) for style in work.styles]
-        self.size = fitted_size(self.content8.shape, settings.data.size)
+        self.size = fit_size(self.content8.shape, settings.data.size)
         self.check(self.size, "the content", work.content)
         self.scales = scales_of(self.size, settings.train.scales, settings.train.steps)
         self.parity = loss.form != "relative"                   # the published formulas see the picture as it is, unpadded
@@ -150,41 +150,41 @@ class Painter:
 
     def content_at(self, size):
         """The content (1, 3, h, w) at a size."""
-        return resized(self.content8, size).to(self.device)
+        return resize(self.content8, size).to(self.device)
 
     def styles_at(self, size):
         """The styles at the strokes' scale for a content of this size: the long side times data.style_scale. Colours as `colour` says."""
         content, found = self.content_at(size), []
         for style8, path in zip(self.styles8, self.work.styles):
-            style_size = fitted_size(style8.shape, max(1, round(max(size) * self.settings.data.style_scale)))
+            style_size = fit_size(style8.shape, max(1, round(max(size) * self.settings.data.style_scale)))
             self.check(style_size, "the style", path)
-            style = resized(style8, style_size).to(self.device)
-            match = {"luminance": colour.luminance_matched, "cholesky": colour.cholesky_matched}.get(self.settings.train.colour)
+            style = resize(style8, style_size).to(self.device)
+            match = {"luminance": colour.match_luminance, "cholesky": colour.match_cholesky}.get(self.settings.train.colour)
             found.append(match(style, content) if match else style)
         return found
 
-    def fitted(self, picture):
+    def fit(self, picture):
         """A picture as the network sees it."""
-        return picture if self.parity else padded(picture, MULTIPLE)
+        return picture if self.parity else pad(picture, MULTIPLE)
 
     def enter(self, number):
         """Bring canvas and objective to scale `number`."""
         size = self.scales[number].size
-        content = self.fitted(self.content_at(size))
+        content = self.fit(self.content_at(size))
         before = int(self.canvas.scale)
         if before == -1:
             self.canvas.begin(number, self.start(content))
             forget(self.optimizer)
         elif before != number:
-            painted = self.cropped(self.canvas.averaged(), self.scales[number - 1].size)
-            self.canvas.begin(number, self.fitted(enlarged(painted, size)))
+            painted = self.crop(self.canvas.mean_picture(), self.scales[number - 1].size)
+            self.canvas.begin(number, self.fit(enlarge(painted, size)))
             carry_moments(self.optimizer, self.canvas.z)
         self.objective, self.at = self.new_objective(number, content), number
 
     def new_objective(self, number, content):
         """The Objective at a scale; content: as the network sees it there."""
         size = self.scales[number].size
-        masks = [padded_mask(read_mask(mask, size).to(self.device), content) for mask in self.work.masks]
+        masks = [pad_mask(read_mask(mask, size).to(self.device), content) for mask in self.work.masks]
         return Objective(self.trunk, content, self.styles_at(size), self.loss, self.work.weights, masks, self.settings.train.tile)
 
     def start(self, content):
@@ -221,17 +221,17 @@ class Painter:
 
     def probe(self):
         """Compute one gradient at the first scale and throw it away: what it takes tells what all will."""
-        content = self.fitted(self.content_at(self.scales[0].size))
+        content = self.fit(self.content_at(self.scales[0].size))
         self.new_objective(0, content).gradient(content)
 
     def memory(self):
         """Bytes that the features of a step at the last scale take, tiled where they are: an estimate."""
-        per_pixel, tile = tiling.bytes_per_pixel(self.trunk), tiling.chosen_tile(self.settings.train.tile, self.trunk, self.size)
+        per_pixel, tile = tiling.bytes_per_pixel(self.trunk), tiling.choose_tile(self.settings.train.tile, self.trunk, self.size)
         side = tile + 2 * tiling.halo_of(self.trunk) if tile else 0
         return per_pixel * min(side * side or np.inf, self.size[0] * self.size[1])
 
-    def cropped(self, picture, size):
-        """Without what `fitted` added."""
+    def crop(self, picture, size):
+        """Without what fit() added."""
         return picture[..., :size[0], :size[1]]
 
     def finish(self):
@@ -245,16 +245,16 @@ class Painter:
     def result(self):
         """The picture as it stands, (1, 3, H, W) in [0, 1], at the size of the present scale."""
         size = self.scales[int(self.canvas.scale)].size
-        painted = self.cropped(self.canvas.averaged(), size).clamp(0, 1)
+        painted = self.crop(self.canvas.mean_picture(), size).clamp(0, 1)
         return colour.with_luminance_of(self.content_at(size), painted) if self.settings.train.colour == "luminance" else painted
 
 
-def enlarged(picture, size):
+def enlarge(picture, size):
     """(1, C, H, W) at size (h, w), bicubic."""
     return F.interpolate(picture, size, mode="bicubic", align_corners=False)
 
 
-def padded_mask(mask, content):
+def pad_mask(mask, content):
     """A mask (1, 1, h, w) at the size of the padded content."""
     return F.pad(mask, (0, content.shape[3] - mask.shape[3], 0, content.shape[2] - mask.shape[2]), mode="replicate")
 

@@ -15,11 +15,11 @@ import time
 
 import torch
 
-from cases.vgg19_style.data import Work, fitted_size, pictures_at, read_on_white, resized, works
-from cases.vgg19_style.evaluate import METRICS, judged, judges, show
+from cases.vgg19_style.data import Work, fit_size, pictures_at, read_on_white, resize, works
+from cases.vgg19_style.evaluate import METRICS, judges, measure, show
 from cases.vgg19_style.extras import own_pictures
 from cases.vgg19_style.fast import train
-from common.base.errors import UserError, listed, start
+from common.base.errors import UserError, join_some, start
 from common.base.progress import watch
 from common.data.images import to_bytes, write_image
 from common.experiment.run import Run
@@ -36,7 +36,7 @@ def main(argv=None):
         raise UserError("nothing to test with mode=distill: mode=optimise or mode=fast was expected: tests/test_vgg19_style_small.py measures the "
                         "network `small`; to paint with it: network=small")
     if run.options.input:
-        return own_pictures.optimised(run)
+        return own_pictures.optimise(run)
     return judge_pictures(run, run.weights())
 
 
@@ -49,7 +49,7 @@ def judge_pictures(run, weights):
     all_judges = judges(run)
     found = [work for work in works(cfg.data, all_judges[0].name) if work.name in painted]
     if not found:
-        raise UserError(f"no picture of these contents and styles by {all_judges[0].name} in {weights.path} ({listed(painted) or 'none at all'}): "
+        raise UserError(f"no picture of these contents and styles by {all_judges[0].name} in {weights.path} ({join_some(painted) or 'none at all'}): "
                         "the words that train.py was given were expected: give the same data.content, data.style and network, or mode=fast")
     return finish(run, weights, all_judges, found, lambda work: painted[work.name])
 
@@ -57,17 +57,17 @@ def judge_pictures(run, weights):
 def judge_network(run, network, weights):
     """Every content, painted in one pass in every style of the network that has a picture of its name in data.style, by every judge."""
     cfg = run.config
-    styles = train.chosen_styles(network, cfg.test.style)
+    styles = train.choose_styles(network, cfg.test.style)
     files = {path.stem: path for path in (map(Path, cfg.data.styles) if cfg.data.styles else pictures_at(cfg.data.style, "data.style"))}
     found = [Work(f"{content.stem}__{style}__fast", content, [files[style]], [1.0], [])
              for content in pictures_at(cfg.data.content, "data.content") for style in styles if style in files]
     if not found:
-        raise UserError(f"none of the network's styles ({listed(styles)}) has a picture to be compared with: {cfg.data.style}: a file of such a name "
+        raise UserError(f"none of the network's styles ({join_some(styles)}) has a picture to be compared with: {cfg.data.style}: a file of such a name "
                         "was expected: set data.style, or use --input to paint without judging")
 
     def paint(work):
         content8 = read_on_white(work.content)
-        content = resized(content8, fitted_size(content8.shape, cfg.data.size))[0]
+        content = resize(content8, fit_size(content8.shape, cfg.data.size))[0]
         picture = train.stylise(network, content.to(run.device), styles[work.styles[0].stem])
         return torch.from_numpy(to_bytes(picture.cpu())).permute(2, 0, 1)
     return finish(run, weights, judges(run), found, paint)
@@ -87,7 +87,7 @@ def finish(run, weights, all_judges, found, paint):
             began = time.perf_counter()
             picture = paint(work)[None].float() / 255
             seconds[work.name] = round(time.perf_counter() - began, 3)
-            lines = judged(all_judges, work, picture)
+            lines = measure(all_judges, work, picture)
         except UserError as problem:
             results.fail(work.name, problem)
             continue

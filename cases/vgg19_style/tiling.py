@@ -46,7 +46,7 @@ def bytes_per_pixel(trunk):
     return PER_VALUE * sum(width / trunk.stride(name) ** 2 for name, width in widths.items())
 
 
-def chosen_tile(tile, trunk, size):
+def choose_tile(tile, trunk, size):
     """The tile's side for a picture of size (height, width), or None for the whole at once. tile: auto, none, or a number."""
     if not hasattr(trunk, "reach"):                          # SqueezeNet's grid is not aligned with its input's borders
         if tile not in ("auto", "none"):

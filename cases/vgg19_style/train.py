@@ -17,7 +17,7 @@ import time
 from cases.vgg19_style.data import Turns, largest_size, works
 from cases.vgg19_style.extras.distill import distill
 from cases.vgg19_style.fast.train import train_fast
-from cases.vgg19_style.painter import Painter, feature_network, prepared
+from cases.vgg19_style.painter import Painter, feature_network, prepare
 from common.base.errors import start
 from common.base.progress import duration
 from common.data.images import write_image
@@ -39,7 +39,7 @@ def paint(run, cfg):
     if run.world > 1:
         run.say("a picture has no batch to share: every process paints the same; one is enough")
     all_works = works(cfg.data, trunk.name)
-    canvas, optimizer = prepared(cfg, run.device, largest_size(all_works, cfg.data.size))
+    canvas, optimizer = prepare(cfg, run.device, largest_size(all_works, cfg.data.size))
     folder, seconds = run.folder / "train" / "images", {}
     for place, work in enumerate(all_works):
         painter = Painter(cfg, trunk, loss, work, canvas, optimizer, place)

@@ -5,11 +5,11 @@ import torch
 
 from cases.view_free_stitch.model import Warps
 from common.base.errors import Negative
-from common.data.images import tiled, to_bytes
+from common.data.images import map_tiles, to_bytes
 from common.stitching.compose import Panorama
 from common.stitching.estimators import SMALL, Answer, network_estimate, on_canvas
 from common.stitching.keypoints import ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, estimate
-from common.stitching.refine import scored
+from common.stitching.refine import score_starts
 
 CLASSICAL = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "orb": ORB_SMALL}
 ROWS = ["identity", *CLASSICAL, "network", "network_refined", "auto_classical", "auto"]
@@ -22,7 +22,7 @@ def answers(model, a, b, device, gain_bias=False):
     found = {row: estimate(a, b, features._replace(enlarge=1) if large else features) for row, features in CLASSICAL.items()}
     found["network"] = network_estimate(model, a, b, device)
     starts = [found[row].H_ba for row in ("sift_tuned", "sift_tuned_2x", "orb")] + [IDENTITY, found["network"].H_ba]
-    refined = scored(a, b, starts, gain_bias)
+    refined = score_starts(a, b, starts, gain_bias)
     result = {"identity": Answer(IDENTITY)} | {row: Answer(each.H_ba, each.reason) for row, each in found.items()}
     result |= {"network_refined": Answer(refined[-1][1]), "auto_classical": best(refined[:-1]), "auto": best(refined)}
     return {row: result[row] for row in ROWS}
@@ -48,7 +48,7 @@ def network_blend(model, device):
         def revise(crop, place=None):
             crop = crop.to(device)
             return model.revision(Warps(crop[:, :3], crop[:, 3:6], crop[:, 6:7] > 0.5, crop[:, 7:] > 0.5)).cpu()
-        image = tiled(revise, stacked, tile=512, halo=96, multiple=8) if max(stacked.shape[2:]) > 704 else revise(stacked)
+        image = map_tiles(revise, stacked, tile=512, halo=96, multiple=8) if max(stacked.shape[2:]) > 704 else revise(stacked)
         mask = (inside[0] | inside[1])[0, 0].numpy()
         return Panorama(to_bytes(image[0]) * mask[..., None], 255 * mask.astype(np.uint8), corner)
     return blend

@@ -23,7 +23,7 @@ from common.experiment.device import environment, set_threads
 from common.stitching.estimators import network_estimate
 from common.stitching.keypoints import SIFT_TUNED, estimate
 from common.stitching.network import cost_volume
-from common.stitching.pairs import HomographyPairs, draw, make_pair, squashed
+from common.stitching.pairs import HomographyPairs, draw, make_pair, read_squashed
 from common.stitching.refine import refine
 
 
@@ -61,7 +61,7 @@ def generator():
 
 def pair():
     """Milliseconds of each step on one pair of 128 pixels."""
-    photo = squashed(list_images(build("photos"))[1])
+    photo = read_squashed(list_images(build("photos"))[1])
     made = make_pair(photo, *draw(np.random.default_rng(3)))
     model, cpu = ViewFreeStitch().eval().to(memory_format=torch.channels_last), torch.device("cpu")
     a, b, offsets = (torch.from_numpy(made.a).permute(2, 0, 1)[None] / 255, torch.from_numpy(made.b).permute(2, 0, 1)[None] / 255,

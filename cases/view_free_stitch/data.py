@@ -2,7 +2,7 @@
 from pathlib import Path
 
 from common.data.images import list_images
-from common.stitching.pairs import HomographyPairs, RealPairs, drawn_pairs, read_pairs
+from common.stitching.pairs import HomographyPairs, RealPairs, draw_pairs, read_pairs
 
 HELD = 10                          # every tenth photograph in name order is never trained on
 
@@ -23,7 +23,7 @@ def training_pairs(cfg, label):
 def validation_pairs(cfg):
     """FixedPairs over the held-out photographs: what chooses weights and thresholds."""
     _, held = photographs(Path(cfg.data.root))
-    return drawn_pairs(held, cfg.train.validate_pairs, cfg.data.validation_seed)
+    return draw_pairs(held, cfg.train.validate_pairs, cfg.data.validation_seed)
 
 
 def evaluation_pairs(cfg):
@@ -36,9 +36,9 @@ def evaluation_pairs(cfg):
         pairs = RealPairs(root)
         pairs.set_name = root.resolve().name
     elif cfg.data.test.held_out:
-        pairs = drawn_pairs(photographs(root)[1], cfg.data.test.count, cfg.data.test.seed)
+        pairs = draw_pairs(photographs(root)[1], cfg.data.test.count, cfg.data.test.seed)
         pairs.set_name = "held_out"
     else:
-        pairs = drawn_pairs(list_images(root), cfg.data.test.count, cfg.data.test.seed)
+        pairs = draw_pairs(list_images(root), cfg.data.test.count, cfg.data.test.seed)
         pairs.set_name = root.resolve().name
     return pairs

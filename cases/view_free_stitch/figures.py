@@ -26,8 +26,8 @@ from common.experiment.run import Run
 from common.stitching.estimators import network_estimate
 from common.stitching.geometry import corners, homography_from_offsets, offsets_from_homography, transform
 from common.stitching.network import COARSE, NEAR, SURE, centres
-from common.stitching.pairs import CORNER, RealPairs, drawn_pairs, squashed
-from common.stitching.refine import residual, scored
+from common.stitching.pairs import CORNER, RealPairs, draw_pairs, read_squashed
+from common.stitching.refine import residual, score_starts
 
 
 def main(argv=None):
@@ -36,7 +36,7 @@ def main(argv=None):
     model = run.load(ViewFreeStitch, weights)
     pairs = evaluation_pairs(run.config)
     if isinstance(pairs, RealPairs):
-        pairs = drawn_pairs(list_images(run.config.data.root), 8, 0)
+        pairs = draw_pairs(list_images(run.config.data.root), 8, 0)
         pairs.set_name = "drawn"
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     place = min(range(min(12, len(pairs))), key=lambda place: abs(pairs.pair(place).overlap - 0.55))
@@ -84,7 +84,7 @@ def draw_generator(folder, pairs, place):
     """B3.2: the photograph with both outlines, and what is cut out."""
     pair, (shift, bend) = pairs.pair(place), pairs.draws[place]
     figure, axes = figures.new_figure(figures.WIDTH, 2.6, 1, 4, width_ratios=[480, 270, 270, 270])
-    for axis, image, title in zip(axes[0], (squashed(pairs.photos[place]), pair.a, pair.b, pair.label), ("photograph, 480 x 360", "A", "B", "label")):
+    for axis, image, title in zip(axes[0], (read_squashed(pairs.photos[place]), pair.a, pair.b, pair.label), ("photograph, 480 x 360", "A", "B", "label")):
         axis.imshow(image)
         axis.set_title(title)
         axis.axis("off")
@@ -147,7 +147,7 @@ def draw_overlap(folder, lines, set_name):
     classes = [name for name in ("low", "mid", "high") if any(line["by_overlap"] == name for line in lines)]
     groups = {name: [figures.mean(lines, row, "rmse_4pt", overlap=name) for row in ROWS] for name in classes}
     figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "mean error (px)")
-    rows = [[row, *(figures.written(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
+    rows = [[row, *(figures.format_number(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
     folder.save(figure, "overlap", ["row", *classes], rows, set=set_name)
 
 
@@ -180,7 +180,7 @@ def draw_revision(folder, lines, set_name):
             drawn = axis.bar(np.arange(3) + (place - 1) * 0.27, [np.nan if value is None else value for value in values], 0.25,
                              label=method, color=figures.COLOURS[place])
             axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
-            rows += [[f"{method}/{at}", metric, figures.written(value)] for at, value in zip(AT, values)]
+            rows += [[f"{method}/{at}", metric, figures.format_number(value)] for at, value in zip(AT, values)]
         axis.set_xticks(np.arange(3), AT)
         axis.set_ylabel(label)
         axis.grid(axis="x", visible=False)
@@ -212,7 +212,7 @@ def draw_real_classes(folder, run):
             classes = [name for name in ("small", "mid", "large") if any(line["by_parallax"] == name for line in lines)]
             groups = {name: [figures.mean(lines, row, "psnr_overlap", parallax=name) for row in ROWS] for name in classes}
             figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "PSNR in the overlap (dB)")
-            rows = [[row, *(figures.written(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
+            rows = [[row, *(figures.format_number(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
             folder.save(figure, "parallax_classes", ["row", *classes], rows, set=path.parent.name)
             return
 
@@ -220,7 +220,7 @@ def draw_real_classes(folder, run):
 def draw_parallax(folder):
     """The sample stereo pair: the best homography that refinement finds, and what it cannot align."""
     a, b = RealPairs(build("stereo")).pair(0)
-    value, H = min(scored(a, b, [torch.eye(3, dtype=torch.float64), torch.tensor([[1.0, 0, 20], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)]),
+    value, H = min(score_starts(a, b, [torch.eye(3, dtype=torch.float64), torch.tensor([[1.0, 0, 20], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)]),
                    key=lambda each: each[0])
     H = torch.eye(3, dtype=torch.float64) if H is None else H
     difference, mask = residual(a.astype(np.float32), b.astype(np.float32), H.numpy())

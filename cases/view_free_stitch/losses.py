@@ -75,7 +75,7 @@ def homography_terms(prediction, true, settings):
 
 # ---- stage 2 ----
 
-def jittered(true, spread, generator=None, always=False):
+def jitter(true, spread, generator=None, always=False):
     """Offsets as stage 1 will err: the true ones (N, 8) plus normal noise of up to twice `spread` px; half stay exact unless `always`."""
     size = spread * 2 * torch.rand(len(true), 1, generator=generator)
     if always:

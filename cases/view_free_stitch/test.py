@@ -16,7 +16,7 @@ import torch
 
 from cases.view_free_stitch.baselines import AT, ROWS, answers, network_blend
 from cases.view_free_stitch.data import evaluation_pairs
-from cases.view_free_stitch.losses import jittered
+from cases.view_free_stitch.losses import jitter
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
 from common.base.errors import UserError, start
 from common.base.progress import watch
@@ -38,10 +38,10 @@ def main(argv=None):
     if run.options.input:
         return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
     pairs = evaluation_pairs(run.config)
-    return (real_pairs if isinstance(pairs, RealPairs) else generated_pairs)(run, model, weights, pairs)
+    return (real_pairs if isinstance(pairs, RealPairs) else measure_generated)(run, model, weights, pairs)
 
 
-def generated_pairs(run, model, weights, pairs):
+def measure_generated(run, model, weights, pairs):
     """Every method on pairs with known homographies, and every way to join the pictures; results/view_free_stitch/<run>/test/<set>/."""
     metrics = ["rmse_4pt", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap", "psnr_union", "psnr_b_own", "seam_step"]
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS + REVISION, metrics=metrics, classings=["overlap"],
@@ -55,10 +55,10 @@ def generated_pairs(run, model, weights, pairs):
             results.fail(item, problem)
             continue
         found = answers(model, pair.a, pair.b, run.device, run.config.test.gain_bias)
-        lines = {row: (judged(answer, pair), None) for row, answer in found.items()}
-        lines |= revised(results, run, model, pair, found, item if place < run.config.test.images else None)
+        lines = {row: (measure_answer(answer, pair), None) for row, answer in found.items()}
+        lines |= join_all(results, run, model, pair, found, item if place < run.config.test.images else None)
         results.add(item, lines, classes={"overlap": overlap_class(pair.overlap)})
-    content = finished(run, results, weights, pairs)
+    content = finish(run, results, weights, pairs)
     show(run, results, content, ["rmse_4pt", "rmse_4pt_median", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap"], ROWS)
     show(run, results, content, ["psnr_union", "psnr_b_own", "seam_step"], REVISION)
     run.say(f"results: {results.final}")
@@ -79,8 +79,8 @@ def real_pairs(run, model, weights, pairs):
             results.fail(item, problem)
             continue
         found = answers(model, a, b, run.device, gain_bias=True)
-        results.add(item, {row: (fitted(answer, a, b), None) for row, answer in found.items()}, classes=pairs.classes(place))
-    content = finished(run, results, weights, pairs)
+        results.add(item, {row: (measure_overlap(answer, a, b), None) for row, answer in found.items()}, classes=pairs.classes(place))
+    content = finish(run, results, weights, pairs)
     show(run, results, content, metrics, ROWS)
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
@@ -93,9 +93,9 @@ def tensor(picture):
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 
-def judged(answer, pair):
+def measure_answer(answer, pair):
     """The numbers of one method's answer to a generated pair; `reason` where it counts as a failure."""
-    values = fitted(answer, pair.a, pair.b, fair=lambda H: None if behind(H) is None else "w <= 0 at a corner")
+    values = measure_overlap(answer, pair.a, pair.b, fair=lambda H: None if behind(H) is None else "w <= 0 at a corner")
     error = WORST
     if not values["failures"]:
         offsets = offsets_from_homography(answer.H_ba[None], (SIDE, SIDE))[0]
@@ -111,7 +111,7 @@ def behind(H_ba):
     return None if torch.isfinite(H_ba).all() and (w > 0).all() else "horizon"
 
 
-def fitted(answer, a, b, fair=None):
+def measure_overlap(answer, a, b, fair=None):
     """failures (0 or 1), psnr_overlap, ssim_overlap of one answer, pictures uint8. fair: what objects to a homography; default: refusal()."""
     reason = answer.reason if answer.H_ba is None else (
         fair(answer.H_ba) if fair else refusal(answer.H_ba, a.shape[1::-1], b.shape[1::-1]))
@@ -124,13 +124,13 @@ def fitted(answer, a, b, fair=None):
 
 
 @torch.inference_mode()
-def revised(results, run, model, pair, found, item):
+def join_all(results, run, model, pair, found, item):
     """{row: (metrics, image path)} of the joined pictures at three homographies: the network's, the refined, the true one with noise."""
     a, b, label = (tensor(picture) for picture in (pair.a, pair.b, pair.label))
     generator = torch.Generator().manual_seed(run.config.test.jitter_seed + int(pair.name))
     at = {"network": found["network"].H_ba, "refined": found["network_refined"].H_ba}
     offsets = {name: offsets_from_homography(H[None], (SIDE, SIDE)) for name, H in at.items()}
-    offsets["jittered"] = jittered(torch.from_numpy(pair.offsets)[None], run.config.test.jitter, generator, always=True)
+    offsets["jittered"] = jitter(torch.from_numpy(pair.offsets)[None], run.config.test.jitter, generator, always=True)
     lines = {}
     for name in AT:
         stitched = model(a.to(run.device), b.to(run.device), offsets[name].to(run.device))
@@ -150,7 +150,7 @@ def revised(results, run, model, pair, found, item):
 
 # ---- the end ------------------------------------------------------------------------------------------------------------------------
 
-def finished(run, results, weights, pairs):
+def finish(run, results, weights, pairs):
     """Write metrics.json and the rest; returns its content."""
     content = results.finish(pairs.names)
     run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path))

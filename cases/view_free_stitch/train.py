@@ -15,7 +15,7 @@ import math
 import torch
 
 from cases.view_free_stitch.data import training_pairs, validation_pairs
-from cases.view_free_stitch.losses import content, homography_terms, jittered, whole_canvas
+from cases.view_free_stitch.losses import content, homography_terms, jitter, whole_canvas
 from cases.view_free_stitch.model import CANVAS, MARGIN, SIDE, ViewFreeStitch
 from common.base.errors import UserError, start
 from common.experiment.run import Run, bare
@@ -33,7 +33,7 @@ def main(argv=None):
 def train_homography(run, cfg):
     """Stage 1: offsets of generated pairs. Weights with the least mean error on pairs of held-out photographs are kept."""
     training, validation = training_pairs(cfg, label=False), validation_pairs(cfg)
-    model, average, optimizer, schedule = prepared(run, cfg, "homography")
+    model, average, optimizer, schedule = prepare(run, cfg, "homography")
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size,
                           model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
@@ -51,12 +51,12 @@ def train_revision(run, cfg):
         raise UserError("stage=revise needs a trained homography network to stand on: --weights was expected: "
                         "--weights checkpoints/view_free_stitch/RUN/best.pt, with the RUN that trained stage=homography")
     training, validation = training_pairs(cfg, label=True), validation_pairs(cfg)
-    model, average, optimizer, schedule = prepared(run, cfg, "revision")
+    model, average, optimizer, schedule = prepare(run, cfg, "revision")
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="revise",
                           model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             window = random_window(cfg.train.window)
-            stitched = model(pair.a, pair.b, jittered(pair.offsets, cfg.train.jitter), window)
+            stitched = model(pair.a, pair.b, jitter(pair.offsets, cfg.train.jitter), window)
         label, mask = (cut(canvas, window) for canvas in (pair.label, pair.mask))
         union = (stitched.warps.mask_a | stitched.warps.mask_b) * mask
         revised = stitched.revised.float()
@@ -82,7 +82,7 @@ def cut(canvas, window):
     return canvas[..., top:top + side, left:left + side]
 
 
-def prepared(run, cfg, part):
+def prepare(run, cfg, part):
     """(model, its moving average, optimiser, schedule): the other part of the model is frozen."""
     model = ViewFreeStitch(**cfg.model)
     for name, parameter in model.named_parameters():
@@ -123,7 +123,7 @@ def validate_revision(model, pairs, run):
     revised, average = [], []
     generator = torch.Generator().manual_seed(0)
     for pair in batches(pairs, 8):
-        stitched = model(pair.a.to(run.device), pair.b.to(run.device), jittered(pair.offsets, run.config.train.jitter, generator))
+        stitched = model(pair.a.to(run.device), pair.b.to(run.device), jitter(pair.offsets, run.config.train.jitter, generator))
         union = (stitched.warps.mask_a | stitched.warps.mask_b).cpu() & (pair.mask > 0)
         for scores, picture in ((revised, stitched.revised), (average, stitched.warps.average())):
             squares = ((picture.cpu() - pair.label).square() * union).sum(dim=(1, 2, 3)) / (3 * union.sum(dim=(1, 2, 3)))

@@ -12,7 +12,7 @@ class Negative(Exception):
     """A task that ran well and whose answer is no (nothing to stitch, a difference found): the reason, exit status 1."""
 
 
-def listed(problems, shown=10):
+def join_some(problems, shown=10):
     """Join several problems into one text: the first `shown`, then a count of the rest."""
     problems = [str(problem) for problem in problems]
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""

@@ -17,7 +17,7 @@ def all_cases():
     return sorted({script.parent.name for script in ROOT.glob("cases/*/*.py") if script.name in ("model.py", "train.py")})
 
 
-def chosen(case):
+def choose_cases(case):
     """The cases to go through: the one named, or all."""
     cases = all_cases()
     if case and case not in cases:

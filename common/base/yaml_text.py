@@ -103,7 +103,7 @@ class Document:
             place = self.place(name_node.start_mark.line + 1)
             name = self.value(name_node, "")
             if not isinstance(name, str):
-                raise UserError(f"{place}: the key {shown(name)} is no text: put quotes around it if it is meant as text")
+                raise UserError(f"{place}: the key {quote(name)} is no text: put quotes around it if it is meant as text")
             key = f"{above}.{name}" if above else name
             if name in values:
                 raise UserError(f"{place}: {key!r} is given twice, first in line {self.lines[key]}: keep one of the two")
@@ -121,13 +121,13 @@ class Document:
         """The mapping under these names, one inside the other, empty where it is missing; without names: the settings."""
         values = self.values
         if not isinstance(values, dict):
-            problem = "the file is empty" if values is None else f"{shown(values)} is no setting"
+            problem = "the file is empty" if values is None else f"{quote(values)} is no setting"
             raise UserError(f"{self.place(1)}: {problem}: expected lines such as 'seed: 1'")
         for depth, name in enumerate(names, 1):
             values = {} if values.get(name) is None else values[name]
             if not isinstance(values, dict):
                 key = ".".join(names[:depth])
-                raise UserError(f"{self.where(key)}: {key!r} cannot be {shown(values)}: expected keys with values below it")
+                raise UserError(f"{self.where(key)}: {key!r} cannot be {quote(values)}: expected keys with values below it")
         return values if names else {name: value for name, value in values.items() if name not in APART}
 
 
@@ -141,7 +141,7 @@ def to_yaml(values):
     return yaml.dump(values, Dumper=Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True, width=math.inf)
 
 
-def shown(value):
+def quote(value):
     """A value as messages quote it: on one line and not too long."""
     text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."

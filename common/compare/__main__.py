@@ -34,12 +34,12 @@ def main(argv=None):
         for name in dict.fromkeys(filter(None, pictures)):
             reference_path(options.recompute, name)
     limit = options.limit or 120 + len(pictures) * (6 if options.recompute else 1)
-    paths = [*options.submissions, *(path for folder in options.each for path in handed_in(folder))]
+    paths = [*options.submissions, *(path for folder in options.each for path in list_submissions(folder))]
     if not paths:
         raise UserError("nothing to compare: expected SUBMISSION folders or zips, or --each DIR with some in it")
     judgements = []
     with tempfile.TemporaryDirectory() as sections:
-        for place, judgement, section in judged(paths, Judge(options.reference, rules, options.html is not None), options.processes, limit):
+        for place, judgement, section in judge_all(paths, Judge(options.reference, rules, options.html is not None), options.processes, limit):
             judgements.append((place, judgement))
             if options.html:
                 Path(sections, str(place)).write_text(section, encoding="utf-8")
@@ -93,7 +93,7 @@ def tolerances(words, reference):
     return result
 
 
-def handed_in(folder):
+def list_submissions(folder):
     """Every folder and archive directly in a folder, in the order of their names; hidden ones and other files are passed over."""
     if not folder.is_dir():
         raise UserError(f"no such folder: --each {folder}: a folder of submissions was expected")
@@ -102,7 +102,7 @@ def handed_in(folder):
                   key=lambda path: path.name)
 
 
-def judged(paths, judge_one, processes, limit):
+def judge_all(paths, judge_one, processes, limit):
     """Yield (place, Judgement, section) as they get done, each read in a process of its own that may die without harm."""
     results = each(judge_one, paths, max(1, min(processes, len(paths))), limit)
     for place, result in watch(results, "submissions", count=len(paths)):

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.compare import page
 from common.compare.judge import Options, check_manifest, contradictions, judge, unreadable
 from common.compare.submission import Submission, Unreadable
@@ -40,11 +40,11 @@ def read_reference(path):
         reference = Submission(path)
         tampered, incomplete = check_manifest(reference)
         if tampered or incomplete:
-            raise Unreadable("it is not what its own manifest says: " + listed(tampered + incomplete))
+            raise Unreadable("it is not what its own manifest says: " + join_some(tampered + incomplete))
         if not reference.sets:
             raise Unreadable("it has no test results (test/<set>/metrics.json)")
         if wrong := contradictions(reference, reference)[0]:
-            raise Unreadable(f"its numbers contradict each other: {listed(wrong, 3)}")
+            raise Unreadable(f"its numbers contradict each other: {join_some(wrong, 3)}")
     except Unreadable as problem:
         raise UserError(f"the reference cannot be used: {path}: {problem}: give the folder or zip of a finished run") from None
     return reference

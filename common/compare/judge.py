@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import metrics
-from common.base.errors import listed
+from common.base.errors import join_some
 from common.compare.notes import file_notes, log_notes, picture_notes, settings_notes, weights_notes
 from common.compare.pictures import compare_pictures, measure_again
 from common.experiment.results import flat, is_number, summary
@@ -62,11 +62,11 @@ def judge(reference, submission, options=Options()):
         refuted, more = measure_again(reference, submission, options.recompute)
         tampered += brief(refuted, 10)
         notes += more + remarks
-    changed = changed_files(reference, submission)
+    changed = find_changed_files(reference, submission)
     if options.exact and changed:
-        different.append(f"--exact: {len(changed)} judged files are not equal: {listed(changed)}")
+        different.append(f"--exact: {len(changed)} judged files are not equal: {join_some(changed)}")
     notes += picture_notes(pictures) + file_notes(changed)
-    better = [said(value) for value in values if value.judged == "better"]
+    better = [describe(value) for value in values if value.judged == "better"]
     verdict = "tampered" if tampered else "different" if different else "identical" if not changed else "better" if better else "same"
     reasons = tampered + different or (better if verdict == "better" else [])
     return Judgement(submission.name, verdict, brief(reasons), brief(notes), values, pictures[:MAX_SHOWN])
@@ -82,8 +82,8 @@ def check_manifest(submission):
     changed = [name for name in there if name not in damaged and (submission.files[name], submission.digests[name]) != entries[name]]
     missing = [name for name in entries if name not in submission.files]
     others = [name for name in submission.files if name.startswith(("train/", "test/")) and name not in entries]
-    return ([f"not the file that manifest.json vouches for: {listed(changed)}"] if changed else [],
-            [f"{what}: {listed(names)}" for what, names in
+    return ([f"not the file that manifest.json vouches for: {join_some(changed)}"] if changed else [],
+            [f"{what}: {join_some(names)}" for what, names in
              [("missing", missing), ("cannot be read, as after a broken upload", damaged),
               ("not entered in manifest.json (a test that never finished, or a file added later)", others)] if names])
 
@@ -92,7 +92,7 @@ def missing_files(reference, submission):
     """Logs, settings and tables of the reference that the submission has neither as a file nor in its manifest; pictures are missed by line."""
     missing = [name for name in reference.manifest["files"] if name.startswith(("train/", "test/")) and "/images/" not in name
                and name not in submission.files and name not in submission.manifest["files"]]
-    return [f"missing, and not in its manifest either: {listed(missing)}"] if missing else []
+    return [f"missing, and not in its manifest either: {join_some(missing)}"] if missing else []
 
 
 def compare_sets(reference, submission, options):
@@ -101,21 +101,21 @@ def compare_sets(reference, submission, options):
     for name, expected in reference.sets.items():
         given = submission.sets.get(name)
         if given is None:
-            wrong.append(f"the test set {name} is missing: {', '.join(tested(submission)) or 'none'} was handed in")
+            wrong.append(f"the test set {name} is missing: {', '.join(list_test_sets(submission)) or 'none'} was handed in")
             continue
         columns = [column for column in (expected.lines or [{}])[0] if column not in (given.lines or [{}])[0]]
         if columns:
-            wrong.append(f"{name}: columns of items.csv missing: {listed(columns)}")
+            wrong.append(f"{name}: columns of items.csv missing: {join_some(columns)}")
         wrong += compare_items(name, expected, given, submission.files)
         for row, means in expected.metrics.items():
             if row not in given.metrics:
                 wrong.append(f"{name}: the row {row} is missing")
                 continue
             values += compare_means(name, row, means, given.metrics[row], options)
-    return wrong + [said(value) for value in values if value.judged in ("worse", "other", "missing")], values
+    return wrong + [describe(value) for value in values if value.judged in ("worse", "other", "missing")], values
 
 
-def tested(submission):
+def list_test_sets(submission):
     """Names of all test sets that were handed in."""
     return sorted({name.split("/")[1] for name in submission.files if name.startswith("test/") and name.count("/") > 1})
 
@@ -130,7 +130,7 @@ def compare_items(name, expected, given, files):
             kind, text = item_difference(name, line, other, expected.measured, files)
             if kind:
                 found.setdefault(kind, []).append(place + text)
-    return [f"{name}: {kind}: {listed(places, 5)}" for kind, places in found.items()]
+    return [f"{name}: {kind}: {join_some(places, 5)}" for kind, places in found.items()]
 
 
 def item_difference(name, line, other, measured, files):
@@ -182,7 +182,7 @@ def judge_mean(metric, mean, got, options):
     return "better" if (got > mean) == (rule.direction == "higher") else "worse"
 
 
-def said(value):
+def describe(value):
     """One Value as a reason."""
     before, now = (number(mean, value.metric) for mean in (value.reference, value.submission))
     if before == now:                                      # the usual digits hide the difference
@@ -211,7 +211,7 @@ def contradictions(reference, submission):
                 if key not in follows:
                     free = row in ours and key in flat(reference.sets[name].metrics[row]) and key not in ours[row]
                     (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, which items.csv does not give")
-    return wrong, [f"not told by items.csv: {listed(unknown, 5)}"] if unknown else []
+    return wrong, [f"not told by items.csv: {join_some(unknown, 5)}"] if unknown else []
 
 
 def consequences(given):
@@ -230,7 +230,7 @@ def agree(a, b, tolerance):
     return abs(a - b) <= tolerance
 
 
-def changed_files(reference, submission):
+def find_changed_files(reference, submission):
     """Judged files that are not equal in both runs, by the digests of the files themselves."""
     names = dict.fromkeys([*reference.manifest["files"], *submission.manifest["files"]])
     return [name for name in names if reference.digests.get(name) != submission.digests.get(name)]

@@ -1,5 +1,5 @@
 """What informs a grader and decides nothing: changed settings, other weights, training logs, pictures and figures."""
-from common.base.errors import listed
+from common.base.errors import join_some
 
 
 def picture_notes(pictures):
@@ -46,10 +46,10 @@ def log_notes(reference, submission):
         return ["no training log was handed in"]
     last = [{key: value for line in log for key, value in line.items() if key not in ("stage", "step")} for log in (before, now)]
     curves = [f"{key} {last[1].get(key, 'none')} (reference {value})" for key, value in last[0].items()]
-    return [f"other training log, {len(now)} lines (reference {len(before)}); last values: {listed(curves, 6)}"]
+    return [f"other training log, {len(now)} lines (reference {len(before)}); last values: {join_some(curves, 6)}"]
 
 
 def file_notes(changed):
     """Figures whose numbers differ; other files show in what has been said already."""
     figures = [name.removeprefix("figures/") for name in changed if name.startswith("figures/")]
-    return [f"figures with other numbers: {listed(figures)}"] if figures else []
+    return [f"figures with other numbers: {join_some(figures)}"] if figures else []

@@ -113,13 +113,13 @@ def pictures(judgement, reference, submission):
             continue
         title = f"{found.set_name}, {found.item} ({found.row}): {found.psnr:.2f} dB, at most {found.largest} levels"
         factor = max(1, 128 // max(1, found.largest))
-        drawn = [("reference", before), ("submission", after), (f"difference, {factor} times", amplified(before, after, factor))]
+        drawn = [("reference", before), ("submission", after), (f"difference, {factor} times", amplify(before, after, factor))]
         cells = "".join(page.figure(page.picture(pixels, f"{name} of {found.item}", SIDE), name) for name, pixels in drawn)
         text += f'<h4>{escape(title)}</h4>\n<div class="pair">{cells}</div>\n'
     return f"<h3>Output pictures</h3>\n{text}" if text else ""
 
 
-def amplified(before, after, factor):
+def amplify(before, after, factor):
     """The difference of two uint8 pictures around middle gray, `factor` times."""
     change = (after.astype(np.int16) - before) * factor + 128
     return change.clip(0, 255).astype(np.uint8)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from common import metrics
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.base.files import leads_out
 from common.compare.submission import Unreadable
-from common.data.images import bytes_of, read_bytes
+from common.data.images import bytes_of, read_pixels
 
 MEASURED_AGAIN = ("psnr", "ssim", "ssim_gray")
 MAX_PIXELS = 50_000_000
@@ -90,7 +90,7 @@ def measure_again(reference, submission, root):
             continue
         place = f"test/{name}, {line['item']} ({line['row']})"
         try:
-            fresh = measured_pair(submission, f"test/{name}/{other['image']}", line["reference"], root)
+            fresh = measure_pair(submission, f"test/{name}/{other['image']}", line["reference"], root)
         except Unreadable as problem:
             refuted.append(f"{place}: {problem}")
             continue
@@ -100,7 +100,7 @@ def measure_again(reference, submission, root):
     remarks = [f"{measured} lines measured again"]
     if without:
         remarks.append("not measured again, for want of picture or reference: "
-                       + listed(f"{name}, {row} ({count})" for (name, row), count in without.items()))
+                       + join_some(f"{name}, {row} ({count})" for (name, row), count in without.items()))
     if others:
         remarks.append(f"not measured again, for want of a definition that needs no more than two pictures: {', '.join(sorted(others))}")
     return refuted, remarks
@@ -109,11 +109,11 @@ def measure_again(reference, submission, root):
 MEASURED = {}                         # {(digest of the picture, reference, root): fidelity}: many hand in the same bytes
 
 
-def measured_pair(submission, path, name, root):
+def measure_pair(submission, path, name, root):
     """fidelity() of an output picture and the reference of this name below root."""
     key = submission.digests.get(path), name, root
     if key[0] is None or key not in MEASURED:
-        target = read_bytes(reference_path(root, name))
+        target = read_pixels(reference_path(root, name))
         output = output_picture(submission, path, target[..., 0].size)
         same_size(output, target, "its reference")
         MEASURED[key] = metrics.fidelity(output, target)

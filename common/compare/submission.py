@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.base.files import FREE_OF_RATIO, MAX_RATIO, impostor, leads_out, reason
 from common.base.yaml_text import load_yaml
 from common.experiment.results import COLUMNS, flat, is_number
@@ -126,11 +126,11 @@ class Submission:
         if "train/log.jsonl" not in self.files:
             return []
         lines = self.read("train/log.jsonl").decode("utf-8", "replace").splitlines()[:MAX_LINES]
-        return [{key: value for key, value in _parsed(line, "train/log.jsonl").items() if key == "stage" or is_number(value)}
+        return [{key: value for key, value in _parse(line, "train/log.jsonl").items() if key == "stage" or is_number(value)}
                 for line in lines if line.strip()]
 
     def _json(self, name):
-        return _parsed(self.read(name).decode("utf-8", "replace"), name)
+        return _parse(self.read(name).decode("utf-8", "replace"), name)
 
     def _yaml(self, name):
         try:
@@ -175,7 +175,7 @@ class Submission:
         return [dict(zip(header, row)) for row in rows]
 
 
-def _parsed(text, name):
+def _parse(text, name):
     """A JSON object of text; Unreadable for anything else, NaN and Infinity included."""
     def refuse(word):
         raise ValueError(f"{word} is no JSON number")
@@ -223,7 +223,7 @@ def _contents(path):
     if path.is_symlink():
         raise Unreadable("it is a link; the folder or zip itself was expected")
     if path.is_dir():
-        files, places = _bounded(_walk(path, ""), MAX_BYTES)
+        files, places = _bound(_walk(path, ""), MAX_BYTES)
         zips = [name for name in files if name.lower().endswith(".zip")]
         if len(zips) == 1 and not any(name.endswith(("manifest.json", "metrics.json")) for name in files):
             return _zip_contents(Path(places[zips[0]]))          # as learning platforms hand them out: a folder per student, the zip in it
@@ -278,7 +278,7 @@ def _zip_contents(path):
         archive = zipfile.ZipFile(path)
     except DAMAGE as error:
         raise Unreadable(f"a damaged or incomplete zip ({reason(error)})") from None
-    files, members = _bounded(_members(archive), min(MAX_BYTES, FREE_OF_RATIO + MAX_RATIO * path.stat().st_size))
+    files, members = _bound(_members(archive), min(MAX_BYTES, FREE_OF_RATIO + MAX_RATIO * path.stat().st_size))
     return files, lambda name: archive.open(members[name])
 
 
@@ -309,7 +309,7 @@ def _encoding_of(names):
     return None
 
 
-def _bounded(entries, room):
+def _bound(entries, room):
     """({name: size}, {name: place}) of (place, name, size); Unreadable beyond the bounds and for a name given twice."""
     files, places, total = {}, {}, 0
     for place, name, size in entries:
@@ -356,5 +356,5 @@ def _root(files):
     depth = min(len(folder.parts) for folder in folders)
     highest = sorted(folder.as_posix() for folder in folders if len(folder.parts) == depth)
     if len(highest) > 1:
-        raise Unreadable(f"it holds {len(highest)} runs ({listed(highest, 5)}); one was expected: give that folder")
+        raise Unreadable(f"it holds {len(highest)} runs ({join_some(highest, 5)}); one was expected: give that folder")
     return "" if highest[0] == "." else highest[0] + "/"

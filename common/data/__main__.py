@@ -3,15 +3,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from common.base.errors import Negative, UserError, listed, start
+from common.base.errors import Negative, UserError, join_some, start
 from common.data import samples
-from common.data.check import DATASETS, SETS, check, known
+from common.data.check import DATASETS, SETS, check, find_data_set
 from common.data.download import install
 
 
 def get(name, folder=None):
     """Download a data set to datasets/NAME, or say why that cannot be done (Negative). What is there already is not loaded again."""
-    data, root = known(name), Path(folder or DATASETS / name)
+    data, root = find_data_set(name), Path(folder or DATASETS / name)
     if not data.archives:
         raise Negative(f"{name} cannot be downloaded by a program: get it from {data.source}; put it into {root}, "
                        f"then run `python -m common.data check {name}`")
@@ -29,7 +29,7 @@ def get(name, folder=None):
             if len(problems) == 3:                          # the server is away, most likely: no need to ask it 98 times
                 break
     if problems:
-        raise UserError(listed(problems))
+        raise UserError(join_some(problems))
     print(f"{name} is in {root}; `python -m common.data check {name}` looks at every file")
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.base import paths
-from common.base.errors import Negative, UserError, listed
+from common.base.errors import Negative, UserError, join_some
 from common.base.files import impostor
 from common.base.progress import watch
 from common.data import samples
 from common.data.download import Archive
-from common.data.images import by, list_images, picture_size, read_bytes
+from common.data.images import by, list_images, picture_size, read_pixels
 
 DATASETS = paths.ROOT / "datasets"
 LAST_BYTES = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}         # how PNG and JPEG files begin, and what stands at their end
@@ -50,7 +50,7 @@ class Report:
             if wrong:
                 broken.append(f"{path} ({wrong})")
         if broken:
-            self.problems.append(f"{title}: {len(broken):,} unreadable: {listed(broken)}")
+            self.problems.append(f"{title}: {len(broken):,} unreadable: {join_some(broken)}")
         if size is None or not sizes:
             return
         counts = Counter(found for found in sizes.values() if found)
@@ -59,7 +59,7 @@ class Report:
             self.notes.append(f"{title}: all pictures are {by(next(iter(counts)))}, not {by(size)}: parts of the originals; "
                               "patches must fit into them")
         elif odd:
-            self.notes.append(f"{title}: {len(odd):,} of another size than {by(size)}: {listed(odd)}")
+            self.notes.append(f"{title}: {len(odd):,} of another size than {by(size)}: {join_some(odd)}")
 
     def pairs(self, folder, sides, expected, size):
         """Two folders of equally named pictures."""
@@ -68,7 +68,7 @@ class Report:
             self.count(f"{folder.name}/{side}", len(found), expected)
         alone = [str(files[here][name]) for here, there in ((0, 1), (1, 0)) for name in files[here] if name not in files[there]]
         if alone:
-            self.problems.append(f"{folder.name}: {len(alone):,} without a partner of the same name: {listed(alone)}")
+            self.problems.append(f"{folder.name}: {len(alone):,} without a partner of the same name: {join_some(alone)}")
         self.pictures(folder.name, [path for found in files for path in found.values()], size)
 
 
@@ -85,7 +85,7 @@ def glance(path, decode=False):
     """(what is wrong or None, (height, width) or None) of a picture file: its first and last bytes and its header, or all of it."""
     try:
         if decode:
-            return None, read_bytes(path).shape[:2]
+            return None, read_pixels(path).shape[:2]
         with open(path, "rb") as file:
             head = file.read(512)
             file.seek(max(0, file.seek(0, 2) - 1024))
@@ -131,7 +131,7 @@ def look_at_otb(root, report):
     missing = [name for name in OTB_NAMES if not (root / name / "img").is_dir()]
     report.count("sequences", len(folders))
     if missing:
-        report.notes.append(f"{len(OTB_NAMES) - len(missing)} of the {len(OTB_NAMES)} folders of OTB-100 are there; not: {listed(missing)}")
+        report.notes.append(f"{len(OTB_NAMES) - len(missing)} of the {len(OTB_NAMES)} folders of OTB-100 are there; not: {join_some(missing)}")
     look_at_sequences(report, "sequences", [(folder, folder / "img") for folder in folders])
 
 
@@ -153,9 +153,9 @@ def look_at_sequences(report, title, sequences, only_first=False):
             unlabelled.append(f"{folder.name} {len(frames)} and {rows}")
     report.facts.append(f"{title + ' frames':24s} {total:7,}")
     if wrong:
-        report.problems.append(f"{title}: {len(wrong):,} with wrong labels: {listed(wrong)}")
+        report.problems.append(f"{title}: {len(wrong):,} with wrong labels: {join_some(wrong)}")
     if unlabelled:
-        report.notes.append(f"{title}: {len(unlabelled):,} with more frames than boxes: {listed(unlabelled)}")
+        report.notes.append(f"{title}: {len(unlabelled):,} with more frames than boxes: {join_some(unlabelled)}")
     report.pictures(title, ends)
 
 
@@ -211,7 +211,7 @@ SETS = {
 }
 
 
-def known(name):
+def find_data_set(name):
     """The DataSet of that name. Raises UserError naming all."""
     if name not in SETS:
         raise UserError(f"unknown data set '{name}': one of {', '.join(SETS)} was expected: write it like that")
@@ -220,7 +220,7 @@ def known(name):
 
 def show(name, root, decode=False):
     """Print what there is to say about the data set at root. Returns the number of problems."""
-    data, report = known(name), Report(decode)
+    data, report = find_data_set(name), Report(decode)
     print(f"{name}: {root}")
     if (root / samples.STAMP).is_file():
         return show_sample(name, root)
@@ -247,7 +247,7 @@ def show_sample(name, root):
 def check(name=None, root=None, decode=False):
     """Check one data set at root (default: datasets/NAME), or all that are below datasets/. Raises Negative when something is wrong."""
     if name:
-        known(name)
+        find_data_set(name)
         there = [(name, Path(root) if root else DATASETS / name)]
     else:
         there = [(each, folder / each) for folder in (DATASETS, samples.FOLDER) for each in SETS if (folder / each).is_dir()]

@@ -30,7 +30,7 @@ def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True,
     of a rotation in the picture's plane (the box stays upright).
     """
     width, height = size
-    backdrop = fitted(background, (round(width * 1.2), round(height * 1.2)))
+    backdrop = crop_to_fit(background, (round(width * 1.2), round(height * 1.2)))
     shape = np.array(patch.shape[1::-1], dtype=np.float64)                             # (w, h) of the patch
     path = Walk(rng, shape, size)
     other = Walk(rng, shape, size)
@@ -45,10 +45,10 @@ def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True,
         left, top = np.round(pan[0] * (1 - share) + pan[1] * share).astype(int)
         picture = backdrop[top:top + height, left:left + width].astype(np.float32)
         if distractor:
-            picture, _ = pasted(picture, colours, *other.next(avoid=path.centre), 0.0)
+            picture, _ = paste(picture, colours, *other.next(avoid=path.centre), 0.0)
         centre, scale = path.next()
         angle += rng.normal(0, turn) if turn else 0.0
-        picture, mask = pasted(picture, patch, centre, scale, angle)
+        picture, mask = paste(picture, patch, centre, scale, angle)
         seen = mask.sum()
         w, h = shape * scale
         if first <= number < last:                                                     # the bar passes from left to right
@@ -85,7 +85,7 @@ class Walk:
         return here, scale
 
 
-def pasted(picture, patch, centre, scale, angle):
+def paste(picture, patch, centre, scale, angle):
     """(picture with the patch on it, its mask): float32; the patch's middle lies at centre (x, y), turned by angle in degrees."""
     height, width = patch.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
@@ -103,7 +103,7 @@ def ellipse(height, width, soft=0.12):
     return np.clip((1 - radius) / soft, 0, 1)
 
 
-def fitted(photograph, size):
+def crop_to_fit(photograph, size):
     """The largest middle part of a photograph with the sides' ratio of `size` (width, height), resized to it."""
     height, width = photograph.shape[:2]
     scale = min(width / size[0], height / size[1])

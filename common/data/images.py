@@ -66,7 +66,7 @@ def read_image(path):
     return open_picture(path).rgb
 
 
-def read_bytes(path):
+def read_pixels(path):
     """The colours of a picture file as uint8 (H, W, 3) RGB, without the detour through floats; 16-bit ones rounded as write_image does."""
     return bytes_of(_contents(path), path)
 
@@ -128,7 +128,7 @@ def natural(name):
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
-def tiled(function, image, tile=512, halo=11, multiple=1):
+def map_tiles(function, image, tile=512, halo=11, multiple=1):
     """function(image), computed tile by tile: the same values to float rounding, in the memory of the output and one tile.
 
     function(crop, box) maps (1, C, h, w) to (1, C', h, w), each pixel from its surroundings of `halo` pixels; box = (top,

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint, random_window, share_pixels
-from common.data.images import by, list_images, picture_size, read_bytes, to_tensor
+from common.data.images import by, list_images, picture_size, read_pixels, to_tensor
 
 THUMBNAIL = 32                      # side of the thumbnails
 WHOLE = torch.tensor([0.0, 0.0, 1.0, 1.0])
@@ -44,7 +44,7 @@ class PairedImages(Dataset):
     def __init__(self, root, split, patch=None, seed=0, names=None, cache=True, flips=True, turns=False, thumbnails=None):
         self.root, self.split, self.patch, self.seed, self.flips, self.turns = Path(root), split, patch, seed, flips, turns
         self.folders = pair_folders(root, split)
-        self.names = chosen_names(root, split, names)
+        self.names = choose_names(root, split, names)
         self.store = share_pixels(self._sizes()) if cache else None
         self.given_thumbnails = read_thumbnails(thumbnails, self.names) if thumbnails else None
         self.thumbnails = {}
@@ -93,7 +93,7 @@ class PairedImages(Dataset):
             elif self.patch and min(low) < self.patch:
                 problems.append(f"{name}: {by(low)} is smaller than patches of {self.patch}")
         if problems:
-            raise UserError(f"pictures that do not fit: {self.root / self.split}: {listed(problems)}: equal sizes in low and high were "
+            raise UserError(f"pictures that do not fit: {self.root / self.split}: {join_some(problems)}: equal sizes in low and high were "
                             "expected, no smaller than the patch: replace or remove these files, or lower data.patch")
         return sizes
 
@@ -101,9 +101,9 @@ class PairedImages(Dataset):
         """(low, high) of a pair as uint8 (H, W, 3)."""
         paths = self.paths(index)
         if self.store is None:
-            low, high = map(read_bytes, paths)
+            low, high = map(read_pixels, paths)
         else:
-            low, high = (self.store.get(2 * index + side, read_bytes, path) for side, path in enumerate(paths))
+            low, high = (self.store.get(2 * index + side, read_pixels, path) for side, path in enumerate(paths))
         if low.shape != high.shape:                         # files that were changed after the headers had been read
             raise UserError(f"unequal sizes: {paths[0]} is {by(low.shape)}, {paths[1]} {by(high.shape)}: equal ones were expected: "
                             "replace one of them")
@@ -126,12 +126,12 @@ def pair_folders(root, split):
     folders = tuple(Path(root) / split / side for side in ("low", "high"))
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
-        raise UserError(f"data set not found: {listed(missing)}: folders {split}/low and {split}/high with equal file names were expected: "
+        raise UserError(f"data set not found: {join_some(missing)}: folders {split}/low and {split}/high with equal file names were expected: "
                         "put the data there or set data.root; `python -m common.data check LOL` says where to get it")
     return folders
 
 
-def paired_names(root, split):
+def list_pairs(root, split):
     """File names that both folders of a split have, in natural order. Raises UserError for missing partners and empty folders."""
     low, high = pair_folders(root, split)
     names, others = ([path.name for path in list_images(folder)] for folder in (low, high))
@@ -140,20 +140,20 @@ def paired_names(root, split):
     alone = [f"no partner for {low / name}" for name in names if name not in set(others)]
     alone += [f"no partner for {high / name}" for name in others if name not in set(names)]
     if alone:
-        raise UserError(f"{low} has {len(names)} pictures, {high} {len(others)}: {listed(alone)}: a file of the same name in both was "
+        raise UserError(f"{low} has {len(names)} pictures, {high} {len(others)}: {join_some(alone)}: a file of the same name in both was "
                         "expected: copy the missing files, or remove these")
     return names
 
 
-def chosen_names(root, split, names):
+def choose_names(root, split, names):
     """All names of a split, or those given, which must be among them. Raises UserError."""
-    there = paired_names(root, split)
+    there = list_pairs(root, split)
     if names is None:
         return there
     names = list(names)
     missing = [name for name in names if name not in set(there)]
     if missing:
-        raise UserError(f"no such pairs: {Path(root) / split}: {listed(missing)}: names of files in low and high were expected")
+        raise UserError(f"no such pairs: {Path(root) / split}: {join_some(missing)}: names of files in low and high were expected")
     return names
 
 
@@ -165,7 +165,7 @@ def read_thumbnails(path, names):
             found = {str(name): picture for name, picture in zip(file["name"], pictures, strict=True)}
         missing = [name for name in names if name not in found]
         if missing or pictures.shape[1:] != (3, THUMBNAIL, THUMBNAIL):
-            raise ValueError(f"none for {listed(missing)}" if missing else f"they have the shape {tuple(pictures.shape)}")
+            raise ValueError(f"none for {join_some(missing)}" if missing else f"they have the shape {tuple(pictures.shape)}")
     except Exception as error:                                                 # NumPy raises nearly everything on foreign files
         raise UserError(f"no thumbnails ({error}): {path}: an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3) was expected: "
                         "mend data.thumbnails") from error

@@ -18,9 +18,9 @@ from PIL import Image
 from common.base import paths
 from common.base.errors import UserError
 from common.base.files import part_of, sha256
-from common.data.clips import fitted, synthetic, write_list, write_sequence
+from common.data.clips import crop_to_fit, synthetic, write_list, write_sequence
 from common.data.darken import darken
-from common.data.images import read_bytes
+from common.data.images import read_pixels
 
 FOLDER = paths.ROOT / "datasets" / "sample"
 STAMP = ".stamp"                          # in each set: the recipe it was made by, and a digest of each file
@@ -31,7 +31,7 @@ def photograph(name):
     path = Path(find_spec("skimage").origin).with_name("data") / name          # found, not imported: that would take a second
     if not path.exists():
         raise UserError(f"scikit-image lacks a photograph: {path}: the version in requirements.txt was expected: run `make setup`")
-    return read_bytes(path)
+    return read_pixels(path)
 
 
 def write(path, picture):
@@ -68,7 +68,7 @@ def colourful(picture, rng, size):
         side = int(min(picture.shape[:2]) * rng.uniform(0.3, 0.5))
         top, left = (int(rng.integers(room - side + 1)) for room in picture.shape[:2])
         windows.append(picture[top:top + side, left:left + side])
-    return fitted(max(windows, key=lambda window: window.std()), size)
+    return crop_to_fit(max(windows, key=lambda window: window.std()), size)
 
 
 def tracking_sequences(folder):

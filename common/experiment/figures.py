@@ -238,6 +238,6 @@ def mean(lines, row, metric, **classes):
     return float(np.mean(values)) if values else None
 
 
-def written(value):
+def format_number(value):
     """A number for a figure's CSV: six decimals, nothing where there is none."""
     return "" if value is None else f"{value:.6f}"

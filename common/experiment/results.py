@@ -9,7 +9,7 @@ import shutil
 import statistics
 from pathlib import Path
 
-from common.base.errors import Negative, UserError, listed
+from common.base.errors import Negative, UserError, join_some
 from common.base.files import sha256, write_whole
 from common.base.yaml_text import to_yaml
 from common.metrics import metric_of
@@ -210,7 +210,7 @@ class TestResults:
         """Raise Negative when items failed, so that the exit status says it."""
         failures = self.failures()
         if failures:
-            raise Negative(f"{len(failures)} {things}(s) failed, the rest is done: {listed(f'{item}: {reason}' for item, reason in failures)}")
+            raise Negative(f"{len(failures)} {things}(s) failed, the rest is done: {join_some(f'{item}: {reason}' for item, reason in failures)}")
 
 
 def rank(lines, metric):
@@ -272,5 +272,5 @@ def _read_items(path, header):
         write_text(path, whole)
     lines = list(csv.DictReader(io.StringIO(whole)))
     if any(list(line) != header or None in line.values() for line in lines):
-        raise UserError(f"{path} does not have the columns of this test: expected {listed(header, 20)}: use --fresh to build it again")
+        raise UserError(f"{path} does not have the columns of this test: expected {join_some(header, 20)}: use --fresh to build it again")
     return list({(line["item"], line["row"]): line for line in lines}.values())      # an item done again stands twice: the later counts

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from common.base import paths, yaml_text
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.base.files import remove_parts
 from common.base.progress import Progress, duration
 from common.data import samples
@@ -86,9 +86,9 @@ class Run:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
             shutil.rmtree(self.folder / "train", ignore_errors=True)
         self._saved = self._last() if not self.options.fresh else None
-        settings = self.resolved.judged()
+        settings = self.resolved.judged_settings()
         if self._saved and self._saved["settings"] != settings:
-            changed = listed(different(self._saved["settings"], settings))
+            changed = join_some(different(self._saved["settings"], settings))
             raise UserError(f"the run {self.name} began with other settings: {changed}: "
                             f"a run keeps its settings to the end: use --name NEW for another run, or --fresh to start this one again")
         self.finished, self.resumed = bool(self._saved and self._saved["finished"]), bool(self._saved)
@@ -224,7 +224,7 @@ class Run:
         if not torch.isfinite(loss):
             values = ", ".join(f"{name} {value.item():.6g}" for name, value in terms.items())
             raise UserError(f"the loss is not finite at step {self.step} of {self.stage}: {values}; pictures of the batch: "
-                            f"{listed(getattr(self.batch, 'name', ['(unnamed)']))}: the last checkpoint stays as it was: "
+                            f"{join_some(getattr(self.batch, 'name', ['(unnamed)']))}: the last checkpoint stays as it was: "
                             f"lower train.lr, or look at those pictures")
         return loss
 
@@ -247,7 +247,7 @@ class Run:
         if self._best is None or (value < self._best["value"] if lower else value > self._best["value"]):
             self._best = {"stage": self.stage, "step": self.step, "metric": name, "value": float(value)}
             if self.main:
-                checkpoints.save(self.checkpoints / "best.pt", self._weights() | {"settings": self.resolved.judged(), "best": self._best})
+                checkpoints.save(self.checkpoints / "best.pt", self._weights() | {"settings": self.resolved.judged_settings(), "best": self._best})
 
     def _after_step(self, steps, progress):
         progress.update(self.step, self._sums)
@@ -282,7 +282,7 @@ class Run:
         """Write last.pt: everything that the run needs to go on with the same numbers as if it had never stopped."""
         sums = {name: (float(total), count) for name, (total, count) in self._sums.items()}
         content = self._weights() | {
-            "settings": self.resolved.judged(), "data": self._data, "stage": self.stage, "step": self.step, "done": self._done,
+            "settings": self.resolved.judged_settings(), "data": self._data, "stage": self.stage, "step": self.step, "done": self._done,
             "finished": finished, "states": {name: bare(state).state_dict() for name, state in self._states.items()},
             "best": self._best, "sums": sums, "log_bytes": (self.folder / "train" / "log.jsonl").stat().st_size if self.main else 0,
             "random": torch.get_rng_state(),
@@ -318,7 +318,7 @@ class Run:
 
     def results(self, set_name, weights, data, *, rows, metrics, classings=(), ranked=None):
         """The results.TestResults of test/<set_name>/ for these weights, settings and data (a fingerprint)."""
-        settings = self.resolved.judged() | {"model": plain(weights.model)}
+        settings = self.resolved.judged_settings() | {"model": plain(weights.model)}
         return results.TestResults(self.folder, set_name, weights=weights.digest, settings=settings, data=data, rows=rows,
                                    metrics=metrics, classings=classings, ranked=ranked, fresh=self.options.fresh)
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.base import paths
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.base.paths import all_cases
-from common.base.yaml_text import Document, Dumper, plain_value, shown, to_yaml
+from common.base.yaml_text import Document, Dumper, plain_value, quote, to_yaml
 
 MACHINE = ("workers", "threads", "device")          # settings of the machine, wherever they stand: equal runs may differ in them
 TYPED = "given on the command line"
@@ -57,13 +57,13 @@ class Rule:
         self.range = RANGE.match(comment)
         self.choices = [plain_value(choice.strip()) for choice in choices[1].split("|")] if choices else []
 
-    def expected(self):
+    def describe(self):
         """In words, for messages."""
         example = _element(self.default) if isinstance(self.default, list) else self.default
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
         text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where one is meant)")
         text = "a path" if self.path else f"{text} in {self.range[0]}" if self.range else text
-        text = "one of " + ", ".join("a whole number" if choice == "N" else shown(choice) for choice in self.choices) if self.choices else text
+        text = "one of " + ", ".join("a whole number" if choice == "N" else quote(choice) for choice in self.choices) if self.choices else text
         return f"a list, each element {text}" if isinstance(self.default, list) else text + (" or null" if self.default is None else "")
 
     def fit(self, value, example, folder):
@@ -122,7 +122,7 @@ class Schema:
             if isinstance(value, dict):
                 self.add(value, key + ".")
 
-    def checked(self, pairs, file=None, prefix=""):
+    def check(self, pairs, file=None, prefix=""):
         """{dotted key: value as its rule wants it} of (key, value) pairs, where the value of a section is a mapping.
 
         They were given in `file`, in which their keys begin with prefix, or typed. Raises one UserError for all that is wrong.
@@ -136,14 +136,14 @@ class Schema:
             elif key in values:
                 wrong.append(f"{key!r} is given twice ({place}): keep one of the two")
             elif rule is None:
-                wrong.append(f"{key!r} cannot be {shown(value)} ({place}): expected a section: see {self.document.where(key)}")
+                wrong.append(f"{key!r} cannot be {quote(value)} ({place}): expected a section: see {self.document.where(key)}")
             else:
                 try:
                     values[key] = rule.fit(value, rule.default, folder)
                 except (TypeError, ValueError):
-                    wrong.append(f"{key!r} cannot be {shown(value)} ({place}): expected {rule.expected()}: see {self.document.where(key)}")
+                    wrong.append(f"{key!r} cannot be {quote(value)} ({place}): expected {rule.describe()}: see {self.document.where(key)}")
         if wrong:
-            raise UserError(listed(wrong))
+            raise UserError(join_some(wrong))
         return values
 
     def leaves(self, pairs):
@@ -170,7 +170,7 @@ class Schema:
         listing = f" of {section!r} are listed in {self.document.where(section)}" if section else f" are listed in {self.document.name}"
         return f"{question}Settings{listing}"
 
-    def nested(self, values):
+    def nest(self, values):
         """Settings with the values at their places, every section present, in the order of the file."""
         sections = {"": Settings()}
         for key, rule in self.rules.items():
@@ -190,22 +190,22 @@ class Resolved:
     source: Path                # configs/<case>.yaml
     preset: str | None          # the preset asked for
 
-    def judged(self):
+    def judged_settings(self):
         """Plain dictionary of the settings that decide a result: all but the paths and the machine's (workers, threads, device)."""
-        return self._judged(self.config, "")
+        return self._judged_settings(self.config, "")
 
-    def _judged(self, section, above):
+    def _judged_settings(self, section, above):
         kept = {}
         for name, value in section.items():
             if isinstance(value, dict):
-                kept[name] = self._judged(value, f"{above}{name}.")
+                kept[name] = self._judged_settings(value, f"{above}{name}.")
             elif name not in MACHINE and above + name not in self.paths:
                 kept[name] = value
         return kept
 
     def dump(self):
-        """judged() as YAML text."""
-        return to_yaml(self.judged())
+        """judged_settings() as YAML text."""
+        return to_yaml(self.judged_settings())
 
 
 def split_words(argv):
@@ -221,30 +221,30 @@ def resolve(case, words=(), config_file=None, demo=False):
     typed ones to the working directory.
     """
     source = paths.ROOT / "configs" / f"{case}.yaml"
-    _known("case", case, [*all_cases(), *(path.stem for path in source.parent.glob("*.yaml"))], "The cases are")
+    _expect_known("case", case, [*all_cases(), *(path.stem for path in source.parent.glob("*.yaml"))], "The cases are")
     base = Document(source)
     files = [base] if config_file is None else [base, Document(Path(config_file))]
     schema = Schema(base)
-    pairs, preset = _parsed(words, schema)
+    pairs, preset = _parse(words, schema)
     if preset is not None:
-        _known("preset", preset, [name for file in files for name in file.section("presets")], f"The presets of {case} are")
+        _expect_known("preset", preset, [name for file in files for name in file.section("presets")], f"The presets of {case} are")
     layers = [(base,)] + [(file, "presets", preset) for file in files if preset is not None]
     layers += [(file,) for file in files[1:]] + [(file, "demo") for file in files if demo]
     values = {}
     for file, *names in layers:
-        values |= schema.checked(file.section(*names).items(), file, "".join(f"{name}." for name in names))
-    typed = schema.checked(pairs)
+        values |= schema.check(file.section(*names).items(), file, "".join(f"{name}." for name in names))
+    typed = schema.check(pairs)
     path_keys = {key for key, rule in schema.rules.items() if rule and rule.path}
-    return Resolved(schema.nested(values | typed), base.section("about"), typed, path_keys, source, preset)
+    return Resolved(schema.nest(values | typed), base.section("about"), typed, path_keys, source, preset)
 
 
-def _known(what, name, names, introduction):
+def _expect_known(what, name, names, introduction):
     if name not in names:
         near = "".join(f"did you mean {other!r}? " for other in difflib.get_close_matches(name, names, n=1))
         raise UserError(f"unknown {what} {name!r}: {near}{introduction}: {', '.join(sorted(set(names))) or 'none'}")
 
 
-def _parsed(words, schema):
+def _parse(words, schema):
     """([(key, value)], preset name or None) of words key=value, read as YAML but for a single path, which is taken as typed."""
     pairs, presets = [], []
     for key, _, text in (word.partition("=") for word in words):
@@ -255,7 +255,7 @@ def _parsed(words, schema):
         elif rule and rule.path and not isinstance(rule.default, list):
             pairs.append((key, None if text == "null" else text))       # so that "my set #2" and 2024 can be folders
         else:
-            pairs.append((key, Document(text, f"{shown(f'{key}={text}')} ({TYPED})", lined=False).values))
+            pairs.append((key, Document(text, f"{quote(f'{key}={text}')} ({TYPED})", lined=False).values))
     if len(presets) > 1:
         raise UserError(f"'preset' is given twice ({TYPED}): keep one of the two")
     return pairs, presets[0] if presets else None

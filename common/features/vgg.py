@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.experiment.device import import_torchvision
 from common.features.vgg_files import TAGS, layers, read
 
@@ -118,7 +118,7 @@ def build(source, taps, pooling="max"):
     held = tap_names(source)
     missing = [tap for tap in taps if tap not in held]
     if missing or not taps:
-        raise UserError(f"{source.name} has no tap {listed(missing)}: {source.path} reaches to {held[-1]}: expected some of "
+        raise UserError(f"{source.name} has no tap {join_some(missing)}: {source.path} reaches to {held[-1]}: expected some of "
                         f"{', '.join(held)}: choose among these, or a network that reaches deeper")
     if source.layout == "squeezenet":
         trunk = SqueezeTrunk(taps, source.tag)

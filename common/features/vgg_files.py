@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from common.base import paths
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.base.files import impostor, sha256
 from common.data.download import download
 from common.experiment import checkpoints
@@ -52,7 +52,7 @@ def layers(layout):
 
 def at_hand(network):
     """Whether a network can be had without a download."""
-    return network in RELEASES and cached(network).is_file() or network == "small" and SMALL.is_file()
+    return network in RELEASES and cache_path(network).is_file() or network == "small" and SMALL.is_file()
 
 
 def best_at_hand():
@@ -60,7 +60,7 @@ def best_at_hand():
     return next((name for name in ("vgg19", "vgg16") if at_hand(name)), "small")
 
 
-def cached(network):
+def cache_path(network):
     """Where torchvision keeps its weights file of a network."""
     return Path(torch.hub.get_dir()) / "checkpoints" / RELEASES[network]
 
@@ -75,7 +75,7 @@ def find(network):
         checkpoints.check_release(SMALL)
         return SMALL
     if network in RELEASES:
-        path = cached(network)
+        path = cache_path(network)
         if not path.is_file():
             _download(network, path)
         if not sha256(path).startswith(path.stem.split("-")[-1]):
@@ -101,9 +101,9 @@ def read(network, tag=None, padding=None):
     path = find(network)
     state, known = _contents(path)
     if known is None:
-        known = _known(path, state)
+        known = _recognise(path, state)
     layout = _layout(path, state)
-    tag, padding = (_chosen(path, what, given, own) for what, given, own in zip(("tag", "padding"), (tag, padding), known))
+    tag, padding = (_reconcile(path, what, given, own) for what, given, own in zip(("tag", "padding"), (tag, padding), known))
     if tag is None:
         raise UserError(f"how this network wants its input is not known: {path}: no weights file says it: set the tag, one of "
                         f"{', '.join(TAGS)} (torchvision for weights trained there, caffe for the original VGG in RGB order)")
@@ -113,14 +113,14 @@ def read(network, tag=None, padding=None):
     return Source(named, layout, state, tag, padding or "zeros", checkpoints.digest(state), path)
 
 
-def _chosen(path, what, given, own):
+def _reconcile(path, what, given, own):
     """The tag or padding: the file's own, else the one given; both and unequal is an error."""
     if own and given and own != given:
         raise UserError(f"{what} {given} does not belong to this file: {path} has {own}: leave the setting out")
     return own or given
 
 
-def _known(path, state):
+def _recognise(path, state):
     """(tag, padding) of a file without them, by its digest or by what its shapes show; None where nobody can know."""
     digest = sha256(path)
     if digest in KNOWN:
@@ -188,5 +188,5 @@ def _layout(path, state):
             wrong.append(f"features.{place}.weight ({names[place]}) is {tuple(weight.shape)}, expected ({len(bias)}, {channels}, 3, 3)")
         channels = len(bias)
     if wrong or not convolutions:
-        raise UserError(f"not the weights of a VGG: {path}: {listed(wrong) or 'no features.* in it'}: expected {KINDS}: give another file")
+        raise UserError(f"not the weights of a VGG: {path}: {join_some(wrong) or 'no features.* in it'}: expected {KINDS}: give another file")
     return layout

@@ -4,8 +4,8 @@ import numpy as np
 
 from common.base.errors import UserError
 from common.base.progress import watch
-from common.data.images import read_bytes
-from common.data.paired import PairedImages, paired_names
+from common.data.images import read_pixels
+from common.data.paired import PairedImages, list_pairs
 
 
 def identity(low):
@@ -16,7 +16,7 @@ def identity(low):
 def gamma(low, exponent=1 / 2.2):
     """A fixed gamma curve, x^(1/2.2)."""
     curve = 255 * (np.arange(256) / 255) ** exponent
-    return rounded(curve)[low]
+    return round_levels(curve)[low]
 
 
 def fit_tone_curve(pairs):
@@ -34,22 +34,22 @@ def fit_tone_curve(pairs):
 
 def tone_curve(low, curve):
     """A fitted curve applied to every channel."""
-    return rounded(curve)[low]
+    return round_levels(curve)[low]
 
 
 def curve_of_training(run, pairs, split="our485"):
     """The tone curve of the training pictures that `pairs` does not test on; None, said in a line, where there are none."""
     tested = set(pairs.names) if pairs.split == split else set()
     try:
-        names = [name for name in paired_names(run.config.data.root, split) if name not in tested]
+        names = [name for name in list_pairs(run.config.data.root, split) if name not in tested]
         training = PairedImages(run.config.data.root, split, names=names, cache=False)
     except UserError as problem:
         run.say(f"the tone curve is left out, for want of training pictures: {problem}")
         return None
     places = watch(range(len(training)), "fitting the tone curve")
-    return fit_tone_curve(tuple(map(read_bytes, training.paths(place))) for place in places)
+    return fit_tone_curve(tuple(map(read_pixels, training.paths(place))) for place in places)
 
 
-def rounded(values):
+def round_levels(values):
     """Levels as they are written: clipped to 0..255, floor(x + 0.5)."""
     return np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8)

@@ -10,7 +10,7 @@ import torch
 from common import metrics
 from common.base.errors import UserError
 from common.base.progress import watch
-from common.data.images import open_picture, picture_files, read_bytes, to_bytes, write_image
+from common.data.images import open_picture, picture_files, read_pixels, to_bytes, write_image
 from common.data.lol import shares_scene_with_evaluation
 from common.metrics import fidelity
 
@@ -66,7 +66,7 @@ def pictures_left(results, pairs):
             continue
         paths = pairs.paths(index)
         try:
-            low, high = map(read_bytes, paths)
+            low, high = map(read_pixels, paths)
         except UserError as problem:
             results.fail(item, problem)
             continue
@@ -78,7 +78,7 @@ def row_name(method, protocol):
     return protocol if method == "network" else f"{method}/{protocol}"
 
 
-def judged(results, item, method, picture, low, high, parameters):
+def measure_output(results, item, method, picture, low, high, parameters):
     """{row: (metrics, image path)} of one output under gt_free and gt_mean. The network's pictures are written."""
     scaled = metrics.gt_mean(picture, high)
     free = fidelity(picture, high) | no_reference(picture, low, parameters)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data.images import read_bytes, to_bytes
+from common.data.images import read_pixels, to_bytes
 from common.experiment import figures
 from common.experiment.figures import Caption
 
@@ -41,7 +41,7 @@ def spread(pairs, count):
     return np.linspace(0, len(pairs.names) - 1, min(count, len(pairs.names))).astype(int)
 
 
-def signed(difference, limit=128):
+def colour_difference(difference, limit=128):
     """A gray difference as colours: white none, red brighter, blue darker, full at +-limit levels."""
     share = np.clip(np.abs(difference) / limit, 0, 1)[..., None]
     colour = np.where(difference[..., None] > 0, (213, 94, 0), (0, 114, 178))
@@ -51,7 +51,7 @@ def signed(difference, limit=128):
 def draw_pairs(folder, pairs, name, count=6):
     """Sample pairs of the data set, dark above bright."""
     places = spread(pairs, count)
-    lows, highs = zip(*[[read_bytes(path) for path in pairs.paths(place)] for place in places])
+    lows, highs = zip(*[[read_pixels(path) for path in pairs.paths(place)] for place in places])
     names = [pairs.names[place] for place in places]
     folder.save(figures.grid([list(lows), list(highs)], names, rows=["low", "high"]), name, ["item", "low_mean", "high_mean"],
                 [[name, f"{low.mean():.6f}", f"{high.mean():.6f}"] for name, low, high in zip(names, lows, highs)], set=pairs.set_name)

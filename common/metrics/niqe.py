@@ -58,7 +58,7 @@ def niqe(rgb8, parameters):
     if height * width < 2 * BLOCK * BLOCK:
         return float("nan")
     luma = _luma(rgb8)[:height, :width]
-    features = np.concatenate([_features(luma, BLOCK), _features(_halved(luma), BLOCK // 2)], axis=1)   # (blocks, 36)
+    features = np.concatenate([_features(luma, BLOCK), _features(_halve(luma), BLOCK // 2)], axis=1)   # (blocks, 36)
     whole = features[np.isfinite(features).all(axis=1)]
     if len(whole) < 2:
         return float("nan")
@@ -73,7 +73,7 @@ def _luma(rgb8):
     return 16.0 + (rgb8.astype(np.int32) @ weights + 127500) // 255000
 
 
-def _halved(picture):
+def _halve(picture):
     """Half size as MATLAB's imresize does it: antialiased bicubic, mirrored border. Even sides."""
     for axis in (0, 1):
         filtered = correlate1d(picture, HALVING, axis=axis, mode="reflect", origin=-1)   # taps from 3 before to 4 after each pixel

@@ -23,19 +23,19 @@ STRIP = 32                                                # window positions per
 def ssim_map(a, b):
     """SSIM at every window position inside the picture, before any mean: (N, C, H - 10, W - 10) in the dtype of a and b."""
     with torch.autocast(a.device.type, enabled=False):    # E[x^2] - E[x]^2 does not survive bfloat16
-        mean_a, mean_b, square, product = (_windowed(x) for x in (a, b, a * a + b * b, a * b))
+        mean_a, mean_b, square, product = (_window_means(x) for x in (a, b, a * a + b * b, a * b))
     means_squared, means_product = mean_a.square() + mean_b.square(), mean_a * mean_b
     covariance = product - means_product
     variances = square - means_squared                    # their sum is all that the formula asks for
     return (2 * means_product + C1) * (2 * covariance + C2) / ((means_squared + C1) * (variances + C2))
 
 
-def _windowed(x):
+def _window_means(x):
     """Gaussian means of (..., H, W) at the window positions inside: (..., H - 10, W - 10)."""
-    return _windowed_rows(_windowed_rows(x).mT).mT
+    return _window_means_of_rows(_window_means_of_rows(x).mT).mT
 
 
-def _windowed_rows(x):
+def _window_means_of_rows(x):
     """The same along the last axis, cut into strips, so that it is one matrix product: five to nine times faster than conv2d on a CPU."""
     positions = x.shape[-1] - WINDOW + 1
     strips = -(-positions // STRIP)

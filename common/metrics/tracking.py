@@ -27,7 +27,7 @@ def box_iou(boxes, others, bound=None):
 
     bound: (width, height) to which both are clipped first, as GOT-10k's evaluation does; the arguments stay as they are. nan where a row is.
     """
-    a, b = (_clipped(np.array(rows, dtype=np.float64).reshape(-1, 4), bound) for rows in (boxes, others))
+    a, b = (_clip(np.array(rows, dtype=np.float64).reshape(-1, 4), bound) for rows in (boxes, others))
     if a.shape != b.shape:
         raise ValueError(f"expected as many boxes as truths, got {len(a)} and {len(b)}")
     low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
@@ -36,7 +36,7 @@ def box_iou(boxes, others, bound=None):
     return np.clip(shared / (union + np.finfo(float).eps), 0, 1)
 
 
-def _clipped(boxes, bound):
+def _clip(boxes, bound):
     if bound is not None:
         boxes[:, :2] = np.clip(boxes[:, :2], 0, bound)
         boxes[:, 2:] = np.clip(boxes[:, 2:], 0, bound - boxes[:, :2])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.base import paths
 from common.base.errors import UserError, start
-from common.base.paths import all_cases, chosen
+from common.base.paths import all_cases, choose_cases
 from common.experiment.results import write_text
 from common.report import page, run_folder, skeleton
 from common.report.blocks import Both, Contents, Heading, Paragraph, both, to_html, to_markdown
@@ -26,7 +26,7 @@ def main(argv=None):
     if not all_cases():
         raise UserError(f"there is no case in {paths.ROOT / 'cases'}: a folder with a model.py was expected: run this inside the repository")
     folder = Path(options.out) if options.out else paths.ROOT / "results"
-    for path in write(chosen(options.case), options.name, folder):
+    for path in write(choose_cases(options.case), options.name, folder):
         print(path)
     return 0
 
@@ -49,7 +49,7 @@ def write(cases, name, folder):
     Raises UserError for a run's name that no case has.
     """
     if name is not None and not any(name in run_folder.run_names(case) for case in cases):
-        run_folder.chosen_run(cases[0], name)
+        run_folder.choose_run(cases[0], name)
     blocks = opening(cases)
     html = to_html(blocks, print)            # nothing in the opening can go wrong
     for case in cases:

@@ -102,7 +102,7 @@ def code(value):
     return "`" + str(value).replace("`", "'").replace("\n", " ") + "`"
 
 
-def joined(*texts, between=" "):
+def join(*texts, between=" "):
     """Several texts as one, in each language."""
     if not any(isinstance(text, Both) for text in texts):
         return between.join(map(str, texts))
@@ -130,7 +130,7 @@ def plain(text):
     return page.two(*text) if isinstance(text, Both) else page.escape(text)
 
 
-def marked(text):
+def mark_code(text):
     """A text whose `backticks` are code as Html."""
     def html(words):
         return Html(re.sub(r"`([^`]*)`", r"<code>\1</code>", page.escape(words)))
@@ -148,12 +148,12 @@ def heading_html(block, said):
 
 
 def paragraph_html(block, said):
-    return page.paragraph(marked(block.text), block.kind) + "\n"
+    return page.paragraph(mark_code(block.text), block.kind) + "\n"
 
 
 def note_html(block, said):
     commands = f"<pre><code>{page.escape(chr(10).join(block.commands))}</code></pre>" if block.commands else ""
-    return f'<div class="note {block.kind}">{page.paragraph(marked(block.text))}{commands}</div>\n'
+    return f'<div class="note {block.kind}">{page.paragraph(mark_code(block.text))}{commands}</div>\n'
 
 
 def contents_html(block, said):
@@ -175,16 +175,16 @@ def is_address(text):
 def table_html(block, said):
     rows = [[Html(f"<strong>{plain(cell)}</strong>") if number in block.strong else plain(cell) for cell in row]
             for number, row in enumerate(block.rows)]
-    return page.table([plain(cell) for cell in block.header], rows, block.sortable, marked(block.caption) if block.caption else "")
+    return page.table([plain(cell) for cell in block.header], rows, block.sortable, mark_code(block.caption) if block.caption else "")
 
 
 def figure_html(block, said):
-    return page.figure(page.picture(block.path, spoken(block.alt)), marked(block.caption))
+    return page.figure(page.picture(block.path, spoken(block.alt)), mark_code(block.caption))
 
 
 def slider_html(block, said):
     moved = page.slider(block.before, block.after, spoken(block.alt), [plain(label) for label in block.labels])
-    return f"<figure>{moved}<figcaption>{marked(block.caption)}</figcaption></figure>\n"
+    return f"<figure>{moved}<figcaption>{mark_code(block.caption)}</figcaption></figure>\n"
 
 
 def gallery_html(block, said):
@@ -195,12 +195,12 @@ def listing_html(block, said):
     return f"<pre><code>{page.escape(block.text)}</code></pre>\n"
 
 
-def folded_html(block, said):
-    return page.details(marked(block.summary), to_html(block.blocks, said))
+def fold_html(block, said):
+    return page.details(mark_code(block.summary), to_html(block.blocks, said))
 
 
 HTML = {Heading: heading_html, Paragraph: paragraph_html, Note: note_html, Contents: contents_html, Links: links_html, Table: table_html,
-        Figure: figure_html, Slider: slider_html, Gallery: gallery_html, Listing: listing_html, Folded: folded_html}
+        Figure: figure_html, Slider: slider_html, Gallery: gallery_html, Listing: listing_html, Folded: fold_html}
 
 
 # ---- Markdown -------------------------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def below(text):
     return "\n\n".join(map(quiet, text)) if isinstance(text, Both) else quiet(text)
 
 
-def fenced(lines):
+def fence_code(lines):
     """A code block, with a fence longer than any in the text."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", lines))])
     return f"{fence}\n{lines}\n{fence}\n"
@@ -275,11 +275,11 @@ MARKDOWN = {
     Heading: heading_markdown,
     Contents: lambda block, folder: "".join(f"- [{in_line(text)}](#{anchor})\n" for anchor, text in block.entries),
     Paragraph: lambda block, folder: below(block.text) + "\n",
-    Note: lambda block, folder: below(block.text) + "\n" + ("\n" + fenced("\n".join(block.commands)) if block.commands else ""),
+    Note: lambda block, folder: below(block.text) + "\n" + ("\n" + fence_code("\n".join(block.commands)) if block.commands else ""),
     Links: lambda block, folder: " · ".join(f"[{quiet(label)}](<{address}>)" if is_address(address) else quiet(f"{label}: {address}")
                                             for label, address in block.links) + "\n",
     Table: table_markdown, Figure: figure_markdown, Slider: slider_markdown,
     Gallery: lambda block, folder: to_markdown(block.blocks, folder),
-    Listing: lambda block, folder: fenced(block.text),
+    Listing: lambda block, folder: fence_code(block.text),
     Folded: lambda block, folder: f"{below(block.summary)}\n\n{to_markdown(block.blocks, folder)}",
 }

@@ -9,7 +9,7 @@ from common.data.images import IMAGE_SUFFIXES
 from common.experiment.results import flat, is_number
 from common.metrics import metric_of
 from common.report import run_folder
-from common.report.blocks import Both, Figure, Folded, Gallery, Heading, Links, Listing, Note, Paragraph, Slider, Table, both, code, each, joined
+from common.report.blocks import Both, Figure, Folded, Gallery, Heading, Links, Listing, Note, Paragraph, Slider, Table, both, code, each, join
 from common.report.tables import finite, measures, number_with_unit, numbers
 
 PICTURES = 3                                               # of a test set that are shown
@@ -25,11 +25,11 @@ def case_blocks(case, name=None):
     if name is not None and name not in run_folder.run_names(case):
         return blocks + nothing_yet(case, about, name), []
     try:
-        run = run_folder.chosen_run(case, name)
+        run = run_folder.choose_run(case, name)
         return blocks + (run_blocks(run, about) if run else nothing_yet(case, about)), []
     except UserError as problem:
         mend = Both(" The rest of this case is left out.", " 该案例的其余部分从略。")
-        return [*blocks, Note(joined(str(problem), mend, between="."), kind="bad"), *numbers(None, about)], [str(problem)]
+        return [*blocks, Note(join(str(problem), mend, between="."), kind="bad"), *numbers(None, about)], [str(problem)]
 
 
 def title_of(case, about):
@@ -61,14 +61,14 @@ def which_run(run):
     weights = ", ".join(code(digest) for digest in digests)
     text = Both(f"Run {code(run.name)}", f"运行 {code(run.name)}")
     if weights:
-        text = joined(text, Both(f", weights with the content digest {weights}", f"，权重内容摘要 {weights}"), between="")
-    text = joined(text, Both(".", "。"), between="")
+        text = join(text, Both(f", weights with the content digest {weights}", f"，权重内容摘要 {weights}"), between="")
+    text = join(text, Both(".", "。"), between="")
     others = [name for name in run_folder.run_names(run.case) if name != run.name]
     if others:
         names = [code(name) for name in others]
         more = Both(f" Other runs of this case, which `--name` chooses: {', '.join(names)}.",
                     f"该案例的其他运行（用 `--name` 选择）：{'、'.join(names)}。")
-        text = joined(text, more, between="")
+        text = join(text, more, between="")
     return Paragraph(text)
 
 
@@ -92,7 +92,7 @@ def not_yet(run):
     if run.log and "train" not in run.weights:
         text = Both("The training has not ended yet: the same command goes on where it stopped.", "训练尚未结束：用同一命令可从中断处继续。")
         notes.append(Note(text, (run_folder.command(run.case, "train", run.name),)))
-    for name in run_folder.unfinished_tests(run.case, run.name):
+    for name in run_folder.find_unfinished_tests(run.case, run.name):
         text = Both(f"The test on {code(name)} has not ended: the command that began it finishes it.",
                     f"{code(name)} 上的测试尚未完成：重新执行原命令即可补完。")
         notes.append(Note(text, (run_folder.command(run.case, "test", run.name),)))
@@ -114,11 +114,11 @@ def pictures(run, test):
             break
     else:
         return []
-    blocks = [picture_block(run, test, line, place) for line, place in chosen_lines(lines, measures(test.metrics[row]))]
+    blocks = [picture_block(run, test, line, place) for line, place in choose_lines(lines, measures(test.metrics[row]))]
     return [Heading(3, Both(f"Pictures of {test.name}, row {row}", f"{test.name} 的图像（{row}）")), Gallery(blocks, "small")]
 
 
-def chosen_lines(lines, names):
+def choose_lines(lines, names):
     """[(line, what it is)]: best, median and worst by the first metric; for a metric without a direction highest, median and lowest."""
     known = [line for line in lines if names and finite(line.get(names[0]))]
     if len(known) < PICTURES:
@@ -136,15 +136,15 @@ def picture_block(run, test, line, place):
     """A slider from the input to the output, else from the output to its reference; the output alone where neither can be found."""
     values = ", ".join(number_with_unit(name, line[name]) for name in measures(test.metrics[line["row"]])[:3] if finite(line.get(name)))
     rank = Both(f" ({place.en})", f"（{place.zh}）") if place else ""
-    caption = joined(code(line["item"]), f": {values}" if values else "", rank, between="")
+    caption = join(code(line["item"]), f": {values}" if values else "", rank, between="")
     image, alt = inside(test.folder, line["image"]), Both(f"{line['item']}: output of the run", f"{line['item']}：本次运行的输出")
     inputs = test.environment.get("inputs")                # {item: path}: recorded by the test, not judged
     source = inputs.get(line["item"]) if isinstance(inputs, dict) else None
     if isinstance(source, str) and (source := paths.ROOT / source).is_file():
-        alt = joined(alt, Both(" and its input", "与输入图"), between="")
+        alt = join(alt, Both(" and its input", "与输入图"), between="")
         return Slider(source, image, caption, alt, (Both("input", "输入"), Both("output", "输出")))
     if reference := find_picture(run, test, line["reference"]):
-        alt = joined(alt, Both(" and its reference", "与参考图"), between="")
+        alt = join(alt, Both(" and its reference", "与参考图"), between="")
         return Slider(image, reference, caption, alt, (Both("output", "输出"), Both("reference", "参考图")))
     return Figure(image, caption, alt)
 
@@ -200,7 +200,7 @@ def settings(run):
     if "paper" not in run_folder.presets_of(run.case):
         blocks.append(Paragraph(Both("The case has no `preset=paper` to compare with.", "该案例没有可供比较的 `preset=paper`。")))
     elif differences:
-        rows = [[key, run_folder.as_typed(ours), run_folder.as_typed(paper)] for key, ours, paper in differences]
+        rows = [[key, run_folder.format_typed(ours), run_folder.format_typed(paper)] for key, ours, paper in differences]
         blocks.append(Table("", [Both("setting", "设置"), Both("this run", "本次运行"), Both("paper (preset=paper)", "论文（preset=paper）")], rows,
                             sortable=False))
     else:

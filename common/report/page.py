@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common.data.images import read_bytes
+from common.data.images import read_pixels
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def picture(source, alt, width=None):
     Scaled down to at most `width` pixels in width, and 1600 in each direction. alt: what is to be seen, a text or {"en": text, "zh": text}.
     Raises UserError for a file that is no picture.
     """
-    pixels = read_bytes(source) if isinstance(source, (str, Path)) else np.ascontiguousarray(source)
+    pixels = read_pixels(source) if isinstance(source, (str, Path)) else np.ascontiguousarray(source)
     image = Image.fromarray(pixels)
     scale = min(1, SIDE / max(image.size), (width or SIDE) / image.width)
     if scale < 1:

@@ -53,7 +53,7 @@ def run_names(case):
     return sorted(folder.name for folder in folders if any((folder / part).is_dir() for part in PARTS))
 
 
-def chosen_run(case, name=None):
+def choose_run(case, name=None):
     """The run called name; without a name `default`, else `check`, else the newest that is not `demo`, else `demo`; None where there is none.
 
     Raises UserError, with the runs that there are, for a name that is not among them.
@@ -62,7 +62,7 @@ def chosen_run(case, name=None):
     if name is not None:
         if name not in names:
             there = f"expected one of {', '.join(names)}" if names else f"{case} has no run yet"
-            raise UserError(f"there is no run {name!r} of {case} in {shown(results_folder(case))}: {there}: choose one with --name, or make it first")
+            raise UserError(f"there is no run {name!r} of {case} in {show_path(results_folder(case))}: {there}: choose one with --name, or make it first")
         return read_run(case, name)
     grown = sorted((other for other in names if other != "demo"), key=lambda other: newest(results_folder(case) / other))
     for candidate in ["default", "check", *reversed(grown), "demo"]:
@@ -87,12 +87,12 @@ def read_run(case, name):
     settings = read_settings(trained) if trained.exists() else tests[0].settings if tests else {}
     weights = manifest.get("weights", {})
     if not isinstance(weights, dict):
-        raise damaged(folder / "manifest.json", "'weights' is no mapping", "a digest per part was expected")
+        raise refuse_damaged(folder / "manifest.json", "'weights' is no mapping", "a digest per part was expected")
     return RunFacts(case, name, folder, settings, read_log(folder / "train" / "log.jsonl"), tests, read_figures(folder / "figures"),
                     environment, weights)
 
 
-def unfinished_tests(case, name):
+def find_unfinished_tests(case, name):
     """Names of the test sets whose test was begun and never ended: items without a metrics.json."""
     return [path.name for path in test_folders(results_folder(case) / name) if not (path / "metrics.json").exists()]
 
@@ -108,7 +108,7 @@ def settings_of(case, preset=None):
     presets = document.section("presets")
     if preset is not None and preset not in presets:
         raise UserError(f"unknown preset {preset!r} of {case}: expected one of {', '.join(presets) or '(there are none)'}: see {document.name}")
-    return laid_over(document.section(), document.section("presets", preset) if preset else {})
+    return lay_over(document.section(), document.section("presets", preset) if preset else {})
 
 
 def presets_of(case):
@@ -128,15 +128,15 @@ def paper_differences(case, settings):
     return [(key, ours[key], paper[key]) for key in keys if ours[key] != paper[key]]
 
 
-def laid_over(below, above):
+def lay_over(below, above):
     """Nested settings with those of above in place of those of below."""
     both = dict(below)
     for name, value in above.items():
-        both[name] = laid_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+        both[name] = lay_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
     return both
 
 
-def as_typed(value):
+def format_typed(value):
     """A setting's value as one types it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -157,13 +157,13 @@ def weights_option(case, name):
 
 # ---- files ----------------------------------------------------------------------------------------------------------------------------
 
-def shown(path):
+def show_path(path):
     """A path as messages name it: relative to the repository where it lies in it."""
     return path.relative_to(paths.ROOT).as_posix() if path.is_relative_to(paths.ROOT) else str(path)
 
 
-def damaged(path, problem, expected):
-    return UserError(f"{shown(path)}: {problem}: {expected}: {DAMAGED}")
+def refuse_damaged(path, problem, expected):
+    return UserError(f"{show_path(path)}: {problem}: {expected}: {DAMAGED}")
 
 
 def read_text(path):
@@ -173,19 +173,19 @@ def read_text(path):
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        raise damaged(path, "is not UTF-8 text", "a text file was expected") from None
+        raise refuse_damaged(path, "is not UTF-8 text", "a text file was expected") from None
     except OSError as error:
-        raise damaged(path, f"cannot be read ({error.strerror})", "a text file was expected") from None
+        raise refuse_damaged(path, f"cannot be read ({error.strerror})", "a text file was expected") from None
 
 
-def parsed(text, path):
+def parse(text, path):
     """The value of JSON text; NaN and Infinity, which are no JSON, count as damage."""
     def refuse(word):
         raise ValueError(f"{word} is no JSON")
     try:
         return json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise damaged(path, f"is no JSON ({error})", "the file as our scripts write it was expected") from None
+        raise refuse_damaged(path, f"is no JSON ({error})", "the file as our scripts write it was expected") from None
 
 
 def read_json(path, kind, missing):
@@ -193,9 +193,9 @@ def read_json(path, kind, missing):
     text = read_text(path)
     if text is None:
         return missing
-    content = parsed(text, path)
+    content = parse(text, path)
     if not isinstance(content, kind):
-        raise damaged(path, f"holds no {kind.__name__}", "the file as our scripts write it was expected")
+        raise refuse_damaged(path, f"holds no {kind.__name__}", "the file as our scripts write it was expected")
     return content
 
 
@@ -203,7 +203,7 @@ def parts(path, content):
     """The content of a JSON file whose every value must be a mapping."""
     for name, value in content.items():
         if not isinstance(value, dict):
-            raise damaged(path, f"{name!r} is no mapping", "a mapping for each name was expected")
+            raise refuse_damaged(path, f"{name!r} is no mapping", "a mapping for each name was expected")
     return content
 
 
@@ -211,16 +211,16 @@ def read_settings(path):
     """A config.yaml of a run as plain dictionaries."""
     values = yaml_text.load_yaml(path)
     if not isinstance(values, dict):
-        raise damaged(path, "holds no settings", "lines such as 'seed: 1' were expected")
+        raise refuse_damaged(path, "holds no settings", "lines such as 'seed: 1' were expected")
     return values
 
 
 def read_log(path):
     """The whole lines of a log.jsonl; the last one may still be in the writing."""
     text = read_text(path) or ""
-    lines = [parsed(line, path) for line in text[:text.rfind("\n") + 1].splitlines()]
+    lines = [parse(line, path) for line in text[:text.rfind("\n") + 1].splitlines()]
     if any(not isinstance(line, dict) or "stage" not in line or not isinstance(line.get("step"), int) for line in lines):
-        raise damaged(path, "has a line without stage or step", 'lines such as {"stage": "train", "step": 50, "loss": 0.5} were expected')
+        raise refuse_damaged(path, "has a line without stage or step", 'lines such as {"stage": "train", "step": 50, "loss": 0.5} were expected')
     return lines
 
 
@@ -241,19 +241,19 @@ def read_test(folder, environment):
 def check_numbers(path, row, values):
     """Raise UserError unless a row of metrics.json has a whole count, and a number or null for every metric; classes are rows again."""
     if type(values.get("count")) is not int:
-        raise damaged(path, f"the row {row!r} has no count", "the number of items was expected")
+        raise refuse_damaged(path, f"the row {row!r} has no count", "the number of items was expected")
     for name, value in values.items():
         if name == "by":
             classes = [(label, inner) for classing in parts(path, as_mapping(path, value)).values() for label, inner in parts(path, classing).items()]
             for label, inner in classes:
                 check_numbers(path, f"{row}, {label}", inner)
         elif name != "left_out" and (isinstance(value, bool) or not isinstance(value, (int, float, type(None)))):
-            raise damaged(path, f"{name!r} in the row {row!r} is no number", "a number or null was expected")
+            raise refuse_damaged(path, f"{name!r} in the row {row!r} is no number", "a number or null was expected")
 
 
 def as_mapping(path, value):
     if not isinstance(value, dict):
-        raise damaged(path, "'by' is no mapping", "classes were expected")
+        raise refuse_damaged(path, "'by' is no mapping", "classes were expected")
     return value
 
 
@@ -266,12 +266,12 @@ def read_items(path):
         reader = csv.DictReader(io.StringIO(text), strict=True)
         lines = list(reader)
     except csv.Error as error:
-        raise damaged(path, f"is no CSV ({error})", "a table was expected") from None
+        raise refuse_damaged(path, f"is no CSV ({error})", "a table was expected") from None
     missing = [name for name in ("item", "row", "status", "image", "reference") if name not in (reader.fieldnames or [])]
     if missing:
-        raise damaged(path, f"has no column {missing[0]!r}", "the table that test.py writes was expected")
+        raise refuse_damaged(path, f"has no column {missing[0]!r}", "the table that test.py writes was expected")
     if any(None in line or None in line.values() for line in lines):
-        raise damaged(path, "has a line that is too long or too short", "as many cells as columns were expected")
+        raise refuse_damaged(path, "has a line that is too long or too short", "as many cells as columns were expected")
     return lines
 
 
@@ -283,7 +283,7 @@ def read_figures(folder):
         texts = [entry.get("title"), entry.get("alt")] if isinstance(entry, dict) else [None]
         whole = all(isinstance(text, dict) and isinstance(text.get("en"), str) and isinstance(text.get("zh"), str) for text in texts)
         if not whole or not isinstance(entry.get("file"), str):
-            raise damaged(path, "has an entry without file, title and alt in en and zh", "the list that figures.py writes was expected")
+            raise refuse_damaged(path, "has an entry without file, title and alt in en and zh", "the list that figures.py writes was expected")
         if Path(entry["file"]).name != entry["file"]:
-            raise damaged(path, f"names a file outside its folder ({entry['file']!r})", "a file's name was expected")
+            raise refuse_damaged(path, f"names a file outside its folder ({entry['file']!r})", "a file's name was expected")
     return [entry for entry in entries if (folder / entry["file"]).is_file()]

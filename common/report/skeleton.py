@@ -32,7 +32,7 @@ def write(case, name=None, language="zh", out=None, force=False):
         raise UserError(f"there is no case {case!r}: expected one of {', '.join(all_cases())}")
     if language not in LANGUAGES:
         raise UserError(f"unknown language {language!r}: expected one of {', '.join(LANGUAGES)}")
-    run = run_folder.chosen_run(case, name)
+    run = run_folder.choose_run(case, name)
     if run is None:
         run = run_folder.RunFacts(case, "default", run_folder.results_folder(case) / "default", {}, [], [], [], {}, {})
     if not (run.folder / "train" / "config.yaml").exists():             # settings of a test: those of a training are not what its weights had
@@ -63,13 +63,13 @@ def head(sheet, run):
     sheet.heading(1, "title", title=prose(about.get("title", run.case)))
     sheet.table(say("head"), ["item", "content"], [
         [say("course"), say("course_name")], [say("case"), code(run.case) + (say("brackets", text=chapter) if chapter else "")],
-        [say("paper"), cited(about)],
+        [say("paper"), cite(about)],
         [say("run"), code(f"results/{run.case}/{run.name}")], [say("kind"), say("kinds")],
         [say("student"), ""], [say("number"), ""], [say("date"), ""]])
     sheet.add(say("how", todo=say("todo")))
 
 
-def cited(about):
+def cite(about):
     """The paper as a list of references has it; empty where the configuration names none."""
     values = [about[key] for key in ("authors", "title", "year") if about.get(key)]
     return ". ".join(prose(", ".join(map(str, value)) if isinstance(value, list) else value) for value in values)
@@ -98,8 +98,8 @@ def principle(sheet, run):
     else:
         sheet.add(sheet.say("no_network", command=command("figures", run)))
     model = run.settings.get("model") or sheet.defaults.get("model")
-    values = [code(f"{key}={run_folder.as_typed(value)}") for key, value in flat(model).items()] if isinstance(model, dict) else []
-    sheet.ask(*sheet.say("ask_principle"), *([sheet.say("ask_model", settings=sheet.joined(values))] if values else []))
+    values = [code(f"{key}={run_folder.format_typed(value)}") for key, value in flat(model).items()] if isinstance(model, dict) else []
+    sheet.ask(*sheet.say("ask_principle"), *([sheet.say("ask_model", settings=sheet.join(values))] if values else []))
 
 
 def source(sheet, run):
@@ -108,12 +108,12 @@ def source(sheet, run):
     sheet.add(sheet.say("source_said", folder=path_link(f"cases/{run.case}", sheet.to(folder)), config=sheet.config))
     rank = {name: place for place, name in enumerate(READING_ORDER)}
     files = sorted(folder.glob("*.py"), key=lambda file: (rank.get(file.stem, len(rank)), file.stem))
-    rows = [[code(file.name), *cells, ""] for file in files if file.stem != "__init__" for cells in described(sheet, file)]
+    rows = [[code(file.name), *cells, ""] for file in files if file.stem != "__init__" for cells in describe(sheet, file)]
     sheet.table(sheet.say("source_table"), ["file", "name", "docstring", "mine"], rows)
     sheet.ask(*sheet.say("ask_source"))
 
 
-def described(sheet, file):
+def describe(sheet, file):
     """[name, first line of the docstring] of a Python file, then of its public functions and classes, as cells."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -181,7 +181,7 @@ def settings(sheet, run):
     rows = []
     for key, value in flat(run.settings).items():
         own = key in defaults and defaults[key] != value
-        ours, usual, theirs = (code(run_folder.as_typed(values[key])) if key in values else "" for values in ({key: value}, defaults, paper))
+        ours, usual, theirs = (code(run_folder.format_typed(values[key])) if key in values else "" for values in ({key: value}, defaults, paper))
         rows.append([code(key), f"**{ours}**" if own else ours, usual if own else "", theirs])
     sheet.table(sheet.say("settings_table", run=code(run.name)), ["setting", "ours", "default", "of_paper"], rows)
 
@@ -196,9 +196,9 @@ def data(sheet, run):
         protocols |= used
         items = {line["item"]: line["status"] for line in test.items}
         there = {key: value for key, value in flat(test.settings).items() if "train" in run.settings or not key.startswith("train.")}
-        other = [code(f"{key}={run_folder.as_typed(value)}") for key, value in there.items() if ours.get(key) != value]
+        other = [code(f"{key}={run_folder.format_typed(value)}") for key, value in there.items() if ours.get(key) != value]
         rows.append([code(test.name), code(material(test)) or "–", code(weights(run, test)) or "–", str(len(items)),
-                     str(sum(status != "ok" for status in items.values())), sheet.joined(map(code, used)), sheet.joined(other)])
+                     str(sum(status != "ok" for status in items.values())), sheet.join(map(code, used)), sheet.join(other)])
     if rows:
         sheet.table(sheet.say("data_table"), ["set", "root", "weights", "count", "failed", "protocols", "other_settings"], rows)
     known = [f"- {code(name)}{sheet.say('colon')}{getattr(PROTOCOLS[name], sheet.language)}" for name in protocols if name in PROTOCOLS]
@@ -209,7 +209,7 @@ def data(sheet, run):
                   for line in test.items if line["status"] != "ok"}
         if failed:
             more = [sheet.say("more", count=len(failed) - 10)] if len(failed) > 10 else []
-            sheet.add(sheet.say("failures", set=code(test.name), items=sheet.joined([*failed.values()][:10] + more)))
+            sheet.add(sheet.say("failures", set=code(test.name), items=sheet.join([*failed.values()][:10] + more)))
     sheet.ask(*sheet.say("ask_data"))
 
 
@@ -265,13 +265,13 @@ def results(sheet, run):
         sheet.heading(4, "results_of", number=place, set=code(test.name))
         result_table(sheet, test)
         class_table(sheet, test)
-    for name in run_folder.unfinished_tests(run.case, run.name):
+    for name in run_folder.find_unfinished_tests(run.case, run.name):
         sheet.add(say("unfinished", set=code(name), command=command("test", run)))
     tested = {test.name for test in run.tests}
     others = [entry for entry in published(sheet.about) if entry["set"] not in tested]
     if others:
         rows = [[prose(entry.get("method")), code(entry["set"]), code(entry.get("row") or ""),
-                 sheet.joined(f"{code(name)} {prose(value)}" for name, value in entry["metrics"].items()), credit(sheet, entry)] for entry in others]
+                 sheet.join(f"{code(name)} {prose(value)}" for name, value in entry["metrics"].items()), credit(sheet, entry)] for entry in others]
         sheet.table(say("published_table"), ["method", "set", "protocol", "metrics", "from"], rows)
     if not published(sheet.about):
         sheet.add(say("no_published"))
@@ -300,7 +300,7 @@ def result_table(sheet, test):
     header = ["method", "protocol", "count", *(heading_of(name, code, " ") for name in names), "from"]
     sheet.table(sheet.say("results_table", set=code(test.name)), header, rows)
     if left_out:
-        sheet.add(sheet.say("left_out", names=sheet.joined(left_out)))
+        sheet.add(sheet.say("left_out", names=sheet.join(left_out)))
 
 
 def class_table(sheet, test):
@@ -341,16 +341,16 @@ def extension(sheet, run):
     rows, defaults = [], flat(sheet.defaults)
     for preset in sheet.presets:
         values = flat(run_folder.settings_of(run.case, preset))
-        changed = [code(f"{key}={run_folder.as_typed(value)}") for key, value in values.items() if defaults.get(key) != value]
-        rows.append([code(preset), sheet.joined(changed), code(f"python cases/{run.case}/train.py preset={preset} --name {preset}"), ""])
+        changed = [code(f"{key}={run_folder.format_typed(value)}") for key, value in values.items() if defaults.get(key) != value]
+        rows.append([code(preset), sheet.join(changed), code(f"python cases/{run.case}/train.py preset={preset} --name {preset}"), ""])
     if rows:
         sheet.table(sheet.say("presets_table"), ["preset", "changes", "command", "my_result"], rows)
     others = [name for name in run_folder.run_names(run.case) if name != run.name]
     if others:
-        sheet.add(sheet.say("other_runs", runs=sheet.joined(map(code, others))))
+        sheet.add(sheet.say("other_runs", runs=sheet.join(map(code, others))))
     own = [code(test.name) for test in run.tests if "--input" in typed_words(test.environment)]
     if own:
-        sheet.add(sheet.say("own_material", sets=sheet.joined(own)))
+        sheet.add(sheet.say("own_material", sets=sheet.join(own)))
     sheet.ask(*sheet.say("ask_extension"))
 
 
@@ -360,7 +360,7 @@ def ending(sheet, run):
     sheet.heading(2, "references")
     about = sheet.about
     links = about.get("links") if isinstance(about.get("links"), dict) else {}
-    sources = [cited(about) + "".join(f". {prose(name)}: {address(url)}" for name, url in links.items())] if cited(about) else []
+    sources = [cite(about) + "".join(f". {prose(name)}: {address(url)}" for name, url in links.items())] if cite(about) else []
     sources += dict.fromkeys(prose(entry["source"]) for entry in published(about) if entry.get("source"))
     sheet.add(*(f"{place}. {source}" for place, source in enumerate(sources, 1)) if sources else [sheet.say("no_reference")])
     sheet.add(sheet.say("more_references"))

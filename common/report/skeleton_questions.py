@@ -49,7 +49,7 @@ def questions(sheet, run):
     asked += [text for test in tests for text in of_published(sheet, test)]
     paper = run_folder.paper_differences(run.case, run.settings)
     if paper:
-        keys = sheet.joined(code(key) for key, _, _ in paper[:6]) + (" …" if len(paper) > 6 else "")
+        keys = sheet.join(code(key) for key, _, _ in paper[:6]) + (" …" if len(paper) > 6 else "")
         asked.append(say("q_paper", count=len(paper), keys=keys))
     return asked
 
@@ -67,13 +67,13 @@ def of_items(sheet, test, row, metric):
     if len(ranked) < 2 or ranked[0][0] == ranked[-1][0]:
         return []
 
-    def described(value, line):
+    def describe(value, line):
         path = test.folder / line["image"] if line["image"] else None
         link = say("comma") + path_link(say("output"), sheet.to(path)) if path and path.is_file() else ""
         return with_unit(say, metric, value) + link
     (low, worst), (high, best) = ranked[0], ranked[-1]
     return [say("q_items", set=code(test.name), row=row_words(sheet, row, test.metrics), metric=code(metric),
-                worst=code(worst["item"]), low=described(low, worst), best=code(best["item"]), high=described(high, best),
+                worst=code(worst["item"]), low=describe(low, worst), best=code(best["item"]), high=describe(high, best),
                 what=say("with_target" if worst["reference"] else "without_target"))]
 
 
@@ -129,7 +129,7 @@ def of_sets(sheet, run, tests):
     asked, say = [], sheet.say
     for (row, metric, _), members in groups.items():
         if len(members) > 1:
-            values = sheet.joined(f"{code(test.name)} {with_unit(say, metric, test.metrics[row][metric])}" for test in members)
+            values = sheet.join(f"{code(test.name)} {with_unit(say, metric, test.metrics[row][metric])}" for test in members)
             asked.append(say("q_sets", metric=code(metric), values=values, row=row_words(sheet, row, members[0].metrics)))
     return asked
 

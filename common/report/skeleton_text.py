@@ -304,6 +304,6 @@ class Sheet:
         except ValueError:                                  # on another drive of Windows
             return Path(path).as_posix()
 
-    def joined(self, texts):
+    def join(self, texts):
         """Texts as a list in a sentence or cell."""
         return self.say("and").join(texts) or self.say("none")

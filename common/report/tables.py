@@ -2,7 +2,7 @@
 import math
 
 from common.metrics import metric_of
-from common.report.blocks import Both, Folded, Heading, Note, Paragraph, Table, both, code, joined
+from common.report.blocks import Both, Folded, Heading, Note, Paragraph, Table, both, code, join
 
 NETWORK = "network"                                        # the method of a row that is named after its protocol alone
 PROTOCOLS = {                                              # DESIGN section 7
@@ -99,7 +99,7 @@ def protocol_blocks(test, protocol, published):
     lines = ours[:at] + [published_line(entry, names) for entry in published] + ours[at:]
     counts = sorted({values["count"] for values in rows.values()})
     count = "–".join(str(value) for value in dict.fromkeys((counts[0], counts[-1])))
-    caption = joined(code(test.name), *filter(None, [protocol_name(protocol)]), Both(f"{count} items", f"{count} 项"), between=" · ")
+    caption = join(code(test.name), *filter(None, [protocol_name(protocol)]), Both(f"{count} items", f"{count} 项"), between=" · ")
     header = [Both("method", "方法"), "n", *map(heading_of, names)]
     blocks = [Table(caption, header, lines, strong=(at - 1,) if at else ())]
     if alone:
@@ -124,14 +124,14 @@ def marked_published(entry):
     """The method of published numbers with their source."""
     source, method = entry.get("source"), both(entry.get("method", "–"))
     if not source:
-        return joined(method, Both(" (published)", "（已发表）"), between="")
-    return joined(method, Both(f" (published: {source})", f"（已发表：{source}）"), between="")
+        return join(method, Both(" (published)", "（已发表）"), between="")
+    return join(method, Both(f" (published: {source})", f"（已发表：{source}）"), between="")
 
 
 def remarks(rows, published):
     """What must be known beside a table: notes on published rows, values that a mean leaves out."""
     noted = [entry for entry in published if entry.get("note")]
-    blocks = [Paragraph(joined(both(entry.get("method", "–")), both(entry["note"]), between=": "), "muted small") for entry in noted]
+    blocks = [Paragraph(join(both(entry.get("method", "–")), both(entry["note"]), between=": "), "muted small") for entry in noted]
     for method, values in rows.items():
         left_out = values.get("left_out")
         if isinstance(left_out, dict) and left_out:

@@ -36,11 +36,11 @@ class Plane:
     """The reference's own image plane: straight lines stay straight; stretches towards the sides, without bound at 180 degrees."""
     name = "plane"
 
-    def seen(self, x, y):
+    def to_frame(self, x, y):
         """Homogeneous points of the reference's frame that surface points (x, y) show."""
         return x, y, np.ones_like(x)
 
-    def placed(self, x, y, w):
+    def to_surface(self, x, y, w):
         """Surface points of homogeneous points of the reference's frame, and whether they have one."""
         there = w > 0.05 * np.abs(w).max()
         safe = np.where(there, w, 1)
@@ -54,12 +54,12 @@ class Cylinder:
     def __init__(self, focal, middle):
         self.focal, self.middle = focal, middle
 
-    def seen(self, x, y):
+    def to_frame(self, x, y):
         angle = x / self.focal
         sine, cosine = np.sin(angle), np.cos(angle)
         return self.focal * sine + self.middle[0] * cosine, y + self.middle[1] * cosine, cosine
 
-    def placed(self, x, y, w):
+    def to_surface(self, x, y, w):
         right, down = (x - self.middle[0] * w) / self.focal, (y - self.middle[1] * w) / self.focal
         reach = np.maximum(np.hypot(right, w), 1e-12)
         return self.focal * np.arctan2(right, w), self.focal * down / reach, np.hypot(right, w) > 0.1 * np.abs(down)
@@ -78,7 +78,7 @@ def box(surface, H, size):
     """(left, top, right, bottom), whole numbers, of a picture of that size on the surface; None where it does not lie on it wholly."""
     x, y = outline(size)
     points = H @ np.stack([x, y, np.ones_like(x)])
-    u, v, there = surface.placed(*points)
+    u, v, there = surface.to_surface(*points)
     if not there.all() or not np.isfinite([u, v]).all():
         return None
     return int(np.floor(u.min() + 1e-6)), int(np.floor(v.min() + 1e-6)), int(np.ceil(u.max() - 1e-6)), int(np.ceil(v.max() - 1e-6))
@@ -128,7 +128,7 @@ def focal_length(homographies, sizes, reference):
 
 # ---- the steps ----
 
-def warped(photo, H, surface, bounds):
+def warp_photo(photo, H, surface, bounds):
     """The Piece of a photograph on the surface, bounds as box() gives them; computed in strips, so that the maps stay small."""
     left, top, right, bottom = bounds
     height, width = photo.shape[:2]
@@ -137,7 +137,7 @@ def warped(photo, H, surface, bounds):
     mask = np.zeros(image.shape[:2], np.uint8)
     for first in range(0, len(image), 256):
         y, x = np.mgrid[top + first:min(top + first + 256, bottom + 1), left:right + 1].astype(np.float64)
-        u, v, w = np.tensordot(inverse, np.stack(surface.seen(x, y)), axes=1)
+        u, v, w = np.tensordot(inverse, np.stack(surface.to_frame(x, y)), axes=1)
         front = w > 1e-9
         u, v = (np.where(front, each / np.where(front, w, 1), -9).astype(np.float32) for each in (u, v))
         part = slice(first, first + len(x))
@@ -203,8 +203,8 @@ def blend(pieces, small, cut, kind="multiband"):
             part = np.s_[begin - first:end - first, piece.corner[0] - left:piece.corner[0] - left + piece.mask.shape[1]]
             shown = piece.image[inside].astype(np.float32)
             if change is not None:
-                shown += enlarged_rows(change, piece.mask.shape, inside)
-            trust = enlarged_rows(small_weight, piece.mask.shape, inside)
+                shown += enlarge_rows(change, piece.mask.shape, inside)
+            trust = enlarge_rows(small_weight, piece.mask.shape, inside)
             trust = (np.clip(8 * trust - 3.5, 0, 1) if kind == "multiband" else trust) + 1e-6          # a narrow ramp across the seam
             trust = (trust * (piece.mask[inside] > 0))[..., None]
             total[part] += trust * shown
@@ -214,7 +214,7 @@ def blend(pieces, small, cut, kind="multiband"):
     return Panorama(image, union, (left, top))
 
 
-def enlarged_rows(small, shape, rows):
+def enlarge_rows(small, shape, rows):
     """The given rows of a small map enlarged to shape (h, w), bilinear, half pixels right: without the whole of it in memory."""
     y = ((np.arange(rows.start, rows.stop) + 0.5) * small.shape[0] / shape[0] - 0.5).astype(np.float32)
     x = ((np.arange(shape[1]) + 0.5) * small.shape[1] / shape[1] - 0.5).astype(np.float32)
@@ -233,13 +233,13 @@ def drifts(small, cut, reach=0.04):
     places = [np.s_[piece.corner[1] - top:piece.corner[1] - top + piece.mask.shape[0],
                     piece.corner[0] - left:piece.corner[0] - left + piece.mask.shape[1]] for piece in small]
 
-    def laid(values, place):
+    def lay(values, place):
         canvas = np.zeros((height, width, *values.shape[2:]), np.float32)
         canvas[place] = values
         return canvas
-    shares = [cv2.GaussianBlur(laid(mask / 255, place), (0, 0), sigma) for mask, place in zip(cut, places)]
+    shares = [cv2.GaussianBlur(lay(mask / 255, place), (0, 0), sigma) for mask, place in zip(cut, places)]
     total = np.maximum(np.sum(shares, axis=0), 1e-6)
-    pictures, masks = zip(*((laid(piece.image, place), laid(piece.mask > 0, place)) for piece, place in zip(small, places)))
+    pictures, masks = zip(*((lay(piece.image, place), lay(piece.mask > 0, place)) for piece, place in zip(small, places)))
     changes = [np.zeros((height, width, 3), np.float32) for _ in small]
     for i in range(len(small)):
         for j in range(i + 1, len(small)):

@@ -14,7 +14,7 @@ from common.base.errors import Negative, UserError
 from common.data.images import IMAGE_SUFFIXES, picture_files
 from common.stitching.compose import LIMIT
 from common.stitching.geometry import homography_from_offsets, rescale
-from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remembered
+from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remember_keypoints
 from common.stitching.network import SIDE, support
 from common.stitching.refine import refine, score
 from common.stitching.register import INLIERS, doubt
@@ -50,10 +50,10 @@ def network_estimate(model, a, b, device):
 def by_keypoints(a, b, detect=detect):
     """Tuned SIFT, refined by the pictures; its evidence stays the keypoints'."""
     features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else SIFT_TUNED
-    return refined_estimate(a, b, estimate(a, b, features, detect=detect))
+    return refine_estimate(a, b, estimate(a, b, features, detect=detect))
 
 
-def refined_estimate(a, b, found):
+def refine_estimate(a, b, found):
     """An Estimate moved to where the pictures agree best, whatever their exposure; without evidence it is not worth the time."""
     if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
         return found
@@ -62,13 +62,13 @@ def refined_estimate(a, b, found):
 
 def estimator(method, model, device):
     """The estimate(a, b) that test.method names: network, sift, or auto (both; of what the pictures support, the one that fits better)."""
-    detect_once = remembered()
+    detect_once = remember_keypoints()
 
     def by_sift(a, b):
         return by_keypoints(a, b, detect_once)
 
     def by_network(a, b):
-        return refined_estimate(a, b, network_estimate(model, a, b, device))
+        return refine_estimate(a, b, network_estimate(model, a, b, device))
 
     def by_both(a, b):
         found = [by_sift(a, b), by_network(a, b)]

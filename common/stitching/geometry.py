@@ -40,8 +40,8 @@ def solve_homography(source, target):
     source, target = source.double(), target.double()
     if _collinear(source).any():
         raise ValueError("three of the four source points are collinear: no homography is determined by them")
-    into, (x, y) = _centred(source)
-    onto, (u, v) = _centred(target)
+    into, (x, y) = _centre(source)
+    onto, (u, v) = _centre(target)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
     rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)           # u (g x + h y + 1) = a x + b y + c
     rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
@@ -62,7 +62,7 @@ def _collinear(points):
     return torch.stack(twice).amin(dim=0) <= 1e-9 * extent.square()
 
 
-def _centred(points):
+def _centre(points):
     """The similarity (N, 3, 3) that moves points to their centroid and mean distance 1, and the moved x, y (N, K) each."""
     centre = points.detach().mean(dim=1)
     scale = 1 / (points.detach() - centre[:, None]).norm(dim=-1).mean(dim=1).clamp(min=1e-9)
@@ -157,7 +157,7 @@ def canvas(homographies, sizes, limit=64e6):
 def overlap(H_ba, size_a, size_b):
     """The share of A's area that B covers, by geometry alone: in [0, 1]; 0 where B reaches the horizon. H_ba: (3, 3)."""
     quadrilateral = _outline(H_ba, size_b)
-    return 0.0 if quadrilateral is None else _area(_clipped(quadrilateral, size_a)) / (size_a[0] * size_a[1])
+    return 0.0 if quadrilateral is None else _area(_clip(quadrilateral, size_a)) / (size_a[0] * size_a[1])
 
 
 def _outline(H_ba, size_b):
@@ -168,7 +168,7 @@ def _outline(H_ba, size_b):
     return [tuple(point) for point in points[0].tolist()] if torch.isfinite(points).all() and (w > 0).all() else None
 
 
-def _clipped(polygon, size):
+def _clip(polygon, size):
     """The part of a convex polygon inside a picture of that size (Sutherland and Hodgman)."""
     for axis, sign, bound in ((0, 1, -0.5), (0, -1, size[0] - 0.5), (1, 1, -0.5), (1, -1, size[1] - 0.5)):
         result = []
@@ -213,7 +213,7 @@ def refusal(H_ba, size_a, size_b, area=10.0, sides=8.0, least=0.02):
     stretched = [length / before for length, before in zip(lengths, (size_b[1], size_b[0], size_b[1], size_b[0]))]
     if max(stretched) / min(stretched) > sides:
         return f"one side of the picture would be stretched {max(stretched) / min(stretched):.3g} times more than another (at most {sides:g})"
-    share = _area(_clipped(quadrilateral, size_a)) / min(mapped, size_a[0] * size_a[1])
+    share = _area(_clip(quadrilateral, size_a)) / min(mapped, size_a[0] * size_a[1])
     if share < least:
         return f"the overlap is {100 * share:.2g} % of the smaller picture (at least {100 * least:g} % are needed)"
     return None

@@ -83,7 +83,7 @@ def estimate(a, b, features, query="b", detect=detect):
 
     detect: a function like detect(), for whoever keeps keypoints between calls (remembered).
     """
-    points_a, points_b, pairs = matched(a, b, features, query, detect)
+    points_a, points_b, pairs = match_pictures(a, b, features, query, detect)
     if len(pairs) < NEEDED:
         return Estimate(None, len(pairs), 0, f"{len(pairs)} matches: at least {NEEDED} are needed", name(features))
     H, inliers = fit(points_b, points_a, features)
@@ -92,7 +92,7 @@ def estimate(a, b, features, query="b", detect=detect):
     return Estimate(None if H is None else torch.from_numpy(H), len(pairs), int(inliers.sum()), reason, name(features), agreeing)
 
 
-def remembered():
+def remember_keypoints():
     """A detect() that finds the keypoints of each picture once; it keeps the pictures, so that none is taken for another."""
     known = {}
 
@@ -104,7 +104,7 @@ def remembered():
     return detect_once
 
 
-def matched(a, b, features, query="b", detect=detect):
+def match_pictures(a, b, features, query="b", detect=detect):
     """(points of A (m, 2), points of B (m, 2), index pairs (m, 2)) of the matches."""
     of_a, of_b = detect(a, features), detect(b, features)
     pairs = match(of_b, of_a, features) if query == "b" else match(of_a, of_b, features)

@@ -56,12 +56,12 @@ def cost_volume(a, b, radius, stride=1):
         slices = [(places * padded[:, :, dy:dy + height:stride, dx:dx + width:stride]).mean(dim=1) for dy in range(side) for dx in range(side)]
         return torch.stack(slices, dim=1)
     pairs = torch.bmm(b.flatten(2).mT, places.flatten(2) / channels)                      # (N, places in b, places in a)
-    index, inside = _displaced(height, width, radius, stride, a.device)
+    index, inside = _displace(height, width, radius, stride, a.device)
     volume = pairs.gather(1, index.expand(n, -1, -1)) * inside.to(pairs.dtype)
     return volume.view(n, side ** 2, *places.shape[2:])
 
 
-def _displaced(height, width, radius, stride, device):
+def _displace(height, width, radius, stride, device):
     """Which place of b a displacement leads to from each place of a: (index (K, places), whether it is inside (K, places))."""
     shift = torch.arange(-radius, radius + 1, device=device)
     rows = shift[:, None, None, None] + torch.arange(0, height, stride, device=device)[:, None]       # (dy, 1, H, 1)

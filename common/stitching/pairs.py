@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from common.base.errors import UserError, listed, start
+from common.base.errors import UserError, join_some, start
 from common.base.files import write_whole
 from common.base.progress import watch
 from common.data.cache import SharedPixels, fingerprint
-from common.data.images import list_images, picture_size, read_bytes, write_image
+from common.data.images import list_images, picture_size, read_pixels, write_image
 from common.stitching.geometry import homography_from_offsets
 
 PHOTO = (480, 360)                 # width, height that every photograph is squashed to
@@ -88,14 +88,14 @@ def draw(rng):
     return rng.integers(-TRANSLATION, TRANSLATION + 1, 2), rng.integers(-PERTURBATION, PERTURBATION + 1, (4, 2))
 
 
-def squashed(path):
+def read_squashed(path):
     """A photograph of any size as (360, 480, 3) uint8; its aspect is not kept, as in the paper."""
-    return np.asarray(Image.fromarray(read_bytes(path)).resize(PHOTO, Image.BICUBIC))
+    return np.asarray(Image.fromarray(read_pixels(path)).resize(PHOTO, Image.BICUBIC))
 
 
 def covering(path):
     """A photograph scaled, aspect kept, until it just covers 480 x 360: what augmentation cuts its views from."""
-    return np.asarray(Image.fromarray(read_bytes(path)).resize(_covering_size(path), Image.BICUBIC))
+    return np.asarray(Image.fromarray(read_pixels(path)).resize(_covering_size(path), Image.BICUBIC))
 
 
 def _covering_size(path):
@@ -132,11 +132,11 @@ class HomographyPairs(Dataset):
     def pair(self, epoch, index):
         """The Pair at a place, as NumPy arrays."""
         rng = np.random.default_rng([self.seed, epoch, index])
-        photo = self.kept.get(index, covering if self.augment else squashed, self.photos[index])
+        photo = self.kept.get(index, covering if self.augment else read_squashed, self.photos[index])
         if self.augment:
             photo = view(photo, rng)
         pair = make_pair(photo, *draw(rng), self.photos[index].name, self.label)
-        return pair._replace(a=disturbed(pair.a, rng), b=disturbed(pair.b, rng)) if self.augment and not self.label else pair
+        return pair._replace(a=disturb(pair.a, rng), b=disturb(pair.b, rng)) if self.augment and not self.label else pair
 
 
 def view(photo, rng):
@@ -155,7 +155,7 @@ def view(photo, rng):
     return cv2.warpAffine(photo, matrix, PHOTO, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
 
 
-def disturbed(picture, rng):
+def disturb(picture, rng):
     """A picture as another camera setting might have taken it: gain, bias, gamma, colour balance, blur, noise, JPEG; each of them at times."""
     if rng.random() < 0.3:
         return picture
@@ -190,7 +190,7 @@ class FixedPairs:
 
     def pair(self, place):
         """The Pair at a place, as NumPy arrays."""
-        pair = make_pair(squashed(self.photos[place]), *self.draws[place], self.names[place])
+        pair = make_pair(read_squashed(self.photos[place]), *self.draws[place], self.names[place])
         return pair if self.overlaps is None else pair._replace(overlap=self.overlaps[place])
 
 
@@ -221,12 +221,12 @@ def read_pairs(path, root):
                         "expected: mend data.test.pairs") from None
     missing = sorted({str(photo) for photo in photos if not photo.is_file()})
     if not lines or missing:
-        raise UserError(f"photographs are missing: {listed(missing) or 'the list is empty'}: the files that {path} names were expected: "
+        raise UserError(f"photographs are missing: {join_some(missing) or 'the list is empty'}: the files that {path} names were expected: "
                         "set data.test.root to their folder")
     return FixedPairs(photos, draws, overlaps)
 
 
-def drawn_pairs(photos, count, seed):
+def draw_pairs(photos, count, seed):
     """FixedPairs of `count` draws over the photographs in turn; the same for the same seed."""
     draws = [draw(np.random.default_rng([seed, place])) for place in range(count)]
     return FixedPairs([photos[place % len(photos)] for place in range(count)], draws)
@@ -250,7 +250,7 @@ class RealPairs:
                             "file2 was expected: mend it") from None
         missing = [str(file) for file in files if not file.is_file()]
         if missing or not files or len(set(self.names)) < len(self.names):
-            raise UserError(f"pairs.csv does not fit: {path}: {listed(missing) or 'it is empty, or a name stands twice'}: two files of the "
+            raise UserError(f"pairs.csv does not fit: {path}: {join_some(missing) or 'it is empty, or a name stands twice'}: two files of the "
                             "folder per line were expected: mend it")
         self.files = files
 
@@ -263,7 +263,7 @@ class RealPairs:
 
     def pair(self, place):
         """The two pictures, (h, w, 3) uint8 each."""
-        return read_bytes(self.files[2 * place]), read_bytes(self.files[2 * place + 1])
+        return read_pixels(self.files[2 * place]), read_pixels(self.files[2 * place + 1])
 
     def classes(self, place):
         """{classing: class} of the columns that end in _class."""
@@ -274,7 +274,7 @@ class RealPairs:
 
 def export(photos, folder, count, seed=0, suffix=".png"):
     """Write `count` drawn pairs: input1/000001.png (A), input2 (B), label, and shift/000001.npy, the offsets as (8, 1) float32."""
-    pairs = drawn_pairs(photos, count, seed)
+    pairs = draw_pairs(photos, count, seed)
     for place in watch(range(count), "writing pairs"):
         pair, name = pairs.pair(place), f"{place + 1:06d}"
         for part, picture in (("input1", pair.a), ("input2", pair.b), ("label", pair.label)):
@@ -294,7 +294,7 @@ class ExportedPairs(FixedPairs):
         parts = [(self._file(part, name), name) for name in self.names for part in ("input2", "label", "shift")]
         missing = [f"{name} in one of input2, label, shift" for file, name in parts if file is None]
         if missing or not self.names:
-            raise UserError(f"pairs are not complete: {root}: {listed(missing) or 'input1 is empty'}: a file of the same name in input1, "
+            raise UserError(f"pairs are not complete: {root}: {join_some(missing) or 'input1 is empty'}: a file of the same name in input1, "
                             "input2, label and shift was expected: write them again with python -m common.stitching.pairs")
         self.draws, self.overlaps = [], None
 
@@ -306,7 +306,7 @@ class ExportedPairs(FixedPairs):
         name = self.names[place]
         offsets = np.load(self._file("shift", name), allow_pickle=False).reshape(8).astype(np.float32)
         geometry = make_pair(np.zeros((PHOTO[1], PHOTO[0], 3), np.uint8), (0, 0), offsets, name)
-        a, b, label = (read_bytes(self._file(part, name)) for part in ("input1", "input2", "label"))
+        a, b, label = (read_pixels(self._file(part, name)) for part in ("input1", "input2", "label"))
         return geometry._replace(a=a, b=b, label=label)
 
 

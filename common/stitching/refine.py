@@ -76,10 +76,10 @@ def _residual(a, b, H_ba, gain_bias):
     """The same; b has the ones already."""
     warped = cv2.warpPerspective(b, H_ba, (a.shape[1], a.shape[0]), flags=cv2.INTER_LINEAR)
     warped, mask = warped[..., :-1], warped[..., -1] >= STRICT
-    return (_adjusted(warped, a, mask) if gain_bias else warped) - a, mask
+    return (_adjust(warped, a, mask) if gain_bias else warped) - a, mask
 
 
-def _adjusted(warped, a, mask):
+def _adjust(warped, a, mask):
     """warped with the gain and bias per channel that bring it closest to A on mask; gains between 1/3 and 3."""
     if mask.sum() < 2:
         return warped
@@ -122,7 +122,7 @@ def _descend(level, H_full, start_full, gain_bias):
     normal, right = _equations(level, difference, mask)
     for _ in range(STEPS):
         change = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -right)
-        proposed = _moved(change, level) @ H
+        proposed = _move(change, level) @ H
         fair = np.isfinite(proposed).all() and not refusal(torch.from_numpy(proposed), size_a, size_b)
         new, new_mask = _residual(level.a, level.b, proposed, gain_bias) if fair else (difference, mask)
         new_error = mean_square(new, new_mask)
@@ -161,7 +161,7 @@ def _equations(level, difference, mask):
     return normal, right
 
 
-def _moved(change, level):
+def _move(change, level):
     """The matrix by which H_ba is multiplied from the left when B's warp is to be read at (I + D) p: its inverse, in the level's pixels."""
     height, width = level.a.shape[:2]
     unit = max(height, width) / 2
@@ -187,7 +187,7 @@ def score(a, b, H_ba, gain_bias=False):
     return float(np.abs(difference[mask]).mean() / (a[mask].std() + 8))
 
 
-def scored(a, b, starts, gain_bias=False):
+def score_starts(a, b, starts, gain_bias=False):
     """[(score, H_ba)] of every start (H_ba or None) after refine(), in their order; (inf, None) for None. min() of it is the best."""
     refined = [None if H is None else refine(a, b, H, gain_bias).H_ba for H in starts]
     return [(np.inf, None) if H is None else (score(a, b, H, gain_bias), H) for H in refined]

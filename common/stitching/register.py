@@ -104,13 +104,13 @@ def register(images, estimate, order="auto", names=None):
     """
     names = names or [f"photo {place + 1}" for place in range(len(images))]
     pairs = find_pairs(images, estimate, order)
-    groups = connected(len(images), [pair for pair in pairs if pair.H_ba is not None])
+    groups = find_groups(len(images), [pair for pair in pairs if pair.H_ba is not None])
     others = [group for group in groups[1:] if len(group) > 1]
     if len(groups[0]) < 2 or others or (order == "given" and len(groups) > 1):
         raise Negative(refusal_words(groups, pairs, names))
     tree = spanning_tree([pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]])
     reference = middle(tree, groups[0])
-    homographies = refine_jointly(chained(tree, reference), [pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]],
+    homographies = refine_jointly(chain_homographies(tree, reference), [pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]],
                                   reference, [image.shape[1::-1] for image in images])
     left_out = {group[0]: "shares nothing with the others: " + best_attempt(pairs, group[0], names) for group in groups[1:]}
     same = tuple(sorted({pair.b for pair in pairs if pair.H_ba is not None and is_identity(pair.H_ba, images[pair.a], images[pair.b])}))
@@ -123,7 +123,7 @@ def is_identity(H_ba, a, b):
     return a.shape == b.shape and bool((offsets.abs() < SAME).all())
 
 
-def connected(count, pairs):
+def find_groups(count, pairs):
     """Groups of places that pairs connect, the largest first; among equals the one with the first place."""
     group_of = list(range(count))
     for pair in pairs:
@@ -165,7 +165,7 @@ def middle(tree, places):
     return min(places, key=lambda place: (*farthest(place), place))
 
 
-def chained(tree, reference):
+def chain_homographies(tree, reference):
     """{place: H (3, 3) float64 array to the reference}, multiplied along the tree; the sign of w is kept."""
     homographies, edge = {reference: np.eye(3)}, [reference]
     while edge:
@@ -197,7 +197,7 @@ def refine_jointly(homographies, pairs, reference, sizes, grid=5):
         keep = np.flatnonzero(inside)[::max(1, inside.sum() // grid ** 2)]
         points.append((pair.a, pair.b, a[:, keep], b[:, keep]))
 
-    def unpacked(numbers):
+    def unpack(numbers):
         result = {reference: homographies[reference]}
         for place, change in zip(free, numbers.reshape(-1, 8)):
             width, height = sizes[place]
@@ -206,13 +206,13 @@ def refine_jointly(homographies, pairs, reference, sizes, grid=5):
         return result
 
     def errors(numbers):
-        now, found = unpacked(numbers), []
+        now, found = unpack(numbers), []
         for a, b, in_a, in_b in points:
             there = np.linalg.inv(now[a]) @ now[b] @ in_b
             found.append(((there[:2] / there[2] - in_a) / max(sizes[a]) * 1000).ravel())
         return np.concatenate(found)
     solved = least_squares(errors, np.zeros(8 * len(free)), loss="soft_l1", f_scale=10.0, max_nfev=60)
-    return unpacked(solved.x) if np.isfinite(solved.x).all() else homographies
+    return unpack(solved.x) if np.isfinite(solved.x).all() else homographies
 
 
 def best_attempt(pairs, place, names, group=None):

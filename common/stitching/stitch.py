@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.base.errors import Negative, UserError, listed
-from common.data.images import read_bytes
-from common.stitching.compose import SEAM_PIXELS, blend, choose_surface, compensate, largest_rectangle, seams, smaller, warped
+from common.base.errors import Negative, UserError, join_some
+from common.data.images import read_pixels
+from common.stitching.compose import SEAM_PIXELS, blend, choose_surface, compensate, largest_rectangle, seams, smaller, warp_photo
 from common.stitching.register import register
 from common.stitching.written import write_debug, write_picture, write_report
 
@@ -44,7 +44,7 @@ def compose(images, layout, settings=Settings()):
     sizes = [images[place].shape[1::-1] for place in places]
     homographies = [layout.homographies[place] for place in places]
     surface, boxes = choose_surface(homographies, sizes, places.index(layout.reference), settings.projection)
-    pieces = [warped(images[place], H, surface, bounds) for place, H, bounds in zip(places, homographies, boxes)]
+    pieces = [warp_photo(images[place], H, surface, bounds) for place, H, bounds in zip(places, homographies, boxes)]
     scale = min(1.0, float(np.sqrt(SEAM_PIXELS * len(pieces) / sum(piece.mask.size for piece in pieces))))
     small = smaller(pieces, scale)
     compensate(pieces, small, settings.exposure)
@@ -61,19 +61,19 @@ def stitch(paths, estimate, settings=Settings(), out=None):
     out, images, kept, status = Path(out), [], [], {}
     for path in paths:
         try:
-            images.append(read_bytes(path))
+            images.append(read_pixels(path))
             kept.append(Path(path))
         except UserError as problem:
             status[str(path)] = str(problem)
     if not images:
-        raise UserError(listed(status.values()))
+        raise UserError(join_some(status.values()))
     if len(images) < 2:
-        more = f"; {listed(status.values())}" if status else ""
+        more = f"; {join_some(status.values())}" if status else ""
         raise Negative(f"one photograph is no panorama: {kept[0]}: at least two that overlap were expected: give more{more}")
     names = [path.name for path in kept]
     layout = register(images, estimate, settings.order, names)
     result, surface = compose(images, layout, settings)
-    write_picture(out / "panorama.png", cropped(result) if settings.crop else result.image)
+    write_picture(out / "panorama.png", crop_panorama(result) if settings.crop else result.image)
     write_picture(out / "panorama_full.png", np.dstack([result.image, result.mask]))
     write_report(out / "homographies.json", kept, images, layout, result, surface, status)
     if settings.debug:
@@ -81,7 +81,7 @@ def stitch(paths, estimate, settings=Settings(), out=None):
     return layout
 
 
-def cropped(result):
+def crop_panorama(result):
     """The largest rectangle of a Panorama that is picture everywhere."""
     left, top, width, height = largest_rectangle(result.mask)
     return result.image[top:top + height, left:left + width]

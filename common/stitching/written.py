@@ -19,7 +19,7 @@ def write_picture(path, pixels):
     write_whole(path, data.tobytes())
 
 
-def numbers(H):
+def matrix_rows(H):
     """A matrix as nested lists with 10 significant digits."""
     return [[float(f"{value:.10g}") for value in row] for row in np.asarray(H)]
 
@@ -28,12 +28,12 @@ def write_report(path, paths, images, layout, result, surface, unreadable):
     """homographies.json: everything that was found, in pixel centres of the full-size photographs."""
     reference = layout.reference
     photos = [{"file": file.name, "size": list(images[place].shape[1::-1]),
-               "H_to_reference": numbers(layout.homographies[place] / layout.homographies[place][2, 2]) if place in layout.homographies else None,
+               "H_to_reference": matrix_rows(layout.homographies[place] / layout.homographies[place][2, 2]) if place in layout.homographies else None,
                "status": "stitched" if place in layout.homographies else "left out", "reason": layout.left_out.get(place)}
               for place, file in enumerate(paths)]
     photos += [{"file": Path(file).name, "size": None, "H_to_reference": None, "status": "unreadable", "reason": reason}
                for file, reason in unreadable.items()]
-    pairs = [{"a": paths[pair.a].name, "b": paths[pair.b].name, "H_ba": None if pair.H_ba is None else numbers(pair.H_ba / pair.H_ba[2, 2]),
+    pairs = [{"a": paths[pair.a].name, "b": paths[pair.b].name, "H_ba": None if pair.H_ba is None else matrix_rows(pair.H_ba / pair.H_ba[2, 2]),
               "method": pair.method, "matches": pair.matches, "inliers": pair.inliers,
               "overlap": None if pair.overlap is None else round(pair.overlap, 4), "ncc": None if pair.ncc is None else round(pair.ncc, 4),
               "reason": pair.reason} for pair in layout.pairs]

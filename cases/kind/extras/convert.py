@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from cases.kind.model import AdjustNet, DecomNet, KinD, RestorationNet
-from common.base.errors import UserError, listed, start
+from common.base.errors import UserError, join_some, start
 from common.base.files import impostor
 from common.experiment import checkpoints
 
@@ -44,7 +44,7 @@ def from_tensorflow(arrays):
     problems += [f"{name} has the shape {list(arrays[name].shape)}, expected {list(shape)}"
                  for name, (_, shape) in known.items() if name in arrays and tuple(arrays[name].shape) != shape]
     if problems or not known:
-        raise UserError(f"these are no weights of KinD: {listed(problems) or 'there is no variable at all'}: expected all variables of "
+        raise UserError(f"these are no weights of KinD: {join_some(problems) or 'there is no variable at all'}: expected all variables of "
                         f"{', '.join(SCOPES)}, or of some of them: give the authors' files, or .npz files made from them")
     state = {}
     for name, (key, shape) in known.items():
@@ -93,7 +93,7 @@ def convert(paths):
         found = read_arrays(path)
         twice = sorted(set(found) & set(arrays))
         if twice:
-            raise UserError(f"{path} has variables that an earlier file had: {listed(twice, 3)}: one file per network was expected: leave one out")
+            raise UserError(f"{path} has variables that an earlier file had: {join_some(twice, 3)}: one file per network was expected: leave one out")
         arrays |= found
     state = from_tensorflow(arrays)
     missing = [part for part, _ in SCOPES.values() if part != "restoration" and not any(key.startswith(part) for key in state)]

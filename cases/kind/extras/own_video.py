@@ -31,15 +31,15 @@ class Steady:
             self.shots += 1
         self.thumbnail = thumbnail
         picture = tensor(frame)[0]
-        self.bounds = averaged(self.bounds, enhance.whole_bounds(picture[None], self.settings.hot_pixels))
+        self.bounds = average(self.bounds, enhance.whole_bounds(picture[None], self.settings.hot_pixels))
         maps = enhance.decompose(self.model, picture, self.settings.tile, bounds=self.bounds)
-        self.log_ratio = averaged(self.log_ratio, np.log(self.settings.ratio or enhance.guess(self.model, maps)))
+        self.log_ratio = average(self.log_ratio, np.log(self.settings.ratio or enhance.guess(self.model, maps)))
         output = enhance.restore(self.model, maps, self.settings.tile) * enhance.adjust(self.model, maps, float(np.exp(self.log_ratio)), self.settings.tile)
         if self.settings.fusion:
             output = enhance.fuse(output, maps)
-        return self.limited(frame, output[0])
+        return self.limit(frame, output[0])
 
-    def limited(self, frame, output):
+    def limit(self, frame, output):
         """The 8-bit answer, scaled where its mean level would jump, relative to the frame before, by more than the input's."""
         level_in, bright = frame.mean(), to_bytes(output)
         if self.level_in and self.level_out:
@@ -55,7 +55,7 @@ class Steady:
         return bright
 
 
-def averaged(before, now):
+def average(before, now):
     """The running average; the first value of a shot as it is."""
     return now if before is None else KEPT * before + (1 - KEPT) * now
 

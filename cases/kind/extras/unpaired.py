@@ -8,7 +8,7 @@ import numpy as np
 from cases.kind import enhance
 from common.base.errors import UserError
 from common.base.progress import watch
-from common.data.images import list_images, picture_files, read_bytes, to_bytes, write_image
+from common.data.images import list_images, picture_files, read_pixels, to_bytes, write_image
 from common.experiment.results import write_csv
 from common.lowlight.evaluation import INPUT, NO_REFERENCE, niqe_parameters, no_reference, of_input, tensor
 
@@ -20,7 +20,7 @@ CELL, MARGIN, NAME = 300, 6, 18                                 # pixels of a co
 def cross_dataset(run, model, weights):
     """Every data set below test.unpaired: entropy, NIQE where its file is given, LOE and others, by set; sets that are not there are named."""
     root = Path(run.config.test.unpaired)
-    groups = found_sets(root)
+    groups = find_sets(root)
     parameters = niqe_parameters(run)
     numbers = NO_REFERENCE + (["niqe"] if parameters else [])
     pictures = {f"{name}/{path.stem}": path for name, paths in groups.items() for path in paths}
@@ -30,7 +30,7 @@ def cross_dataset(run, model, weights):
         if results.has(item):
             continue
         try:
-            low = read_bytes(path)
+            low = read_pixels(path)
         except UserError as problem:
             results.fail(item, problem)
             continue
@@ -49,7 +49,7 @@ def cross_dataset(run, model, weights):
     return results.expect_no_failures()
 
 
-def found_sets(root):
+def find_sets(root):
     """{set: pictures} below a folder: one folder per set, or files called `SET_...` side by side; other names form sets of their own."""
     if not root.is_dir():
         return {}
@@ -95,7 +95,7 @@ def contact_sheet(run, results, inputs, files=None, row="network"):
     cells = []
     for item in done:
         after = results.final / done[item] if done[item] else run.output_path(files[item], item)
-        before, after = read_bytes(files[item]), read_bytes(after)
+        before, after = read_pixels(files[item]), read_pixels(after)
         cells.append(cell(before, after, item))
     if not cells:
         return

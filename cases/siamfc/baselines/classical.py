@@ -35,7 +35,7 @@ class KLT:
             self.gray, self.points = gray, np.empty((0, 2), np.float32)
             return self.box.copy()
         if len(self.points) >= 2:
-            before, after = self.followed(gray)
+            before, after = self.follow(gray)
             if len(after) >= 2:
                 self.move(before, after)
             self.points = after
@@ -44,7 +44,7 @@ class KLT:
             self.points = self.corners()
         return self.box.copy()
 
-    def followed(self, gray):
+    def follow(self, gray):
         """(points before, points after) of those that come back to where they began."""
         window = {"winSize": (15, 15), "maxLevel": 3}
         there, found, _ = cv2.calcOpticalFlowPyrLK(self.gray, gray, self.points[:, None], None, **window)
@@ -92,7 +92,7 @@ class MOSSE:
             self.learn(cv2.warpAffine(patch, warp, tuple(int(size) for size in self.side[::-1]), borderMode=cv2.BORDER_REFLECT), 1.0, 1.0)
 
     def update(self, image):
-        spectrum = np.fft.fft2(self.prepared(self.patch(image)))
+        spectrum = np.fft.fft2(self.prepare(self.patch(image)))
         response = np.fft.ifft2(self.upper / (self.lower + 1e-2) * spectrum).real
         row, column = np.unravel_index(int(response.argmax()), response.shape)
         if self.sidelobe_ratio(response, row, column) >= self.FAILURE:
@@ -102,7 +102,7 @@ class MOSSE:
         return self.box.copy()
 
     def learn(self, patch, rate, kept):
-        spectrum = np.fft.fft2(self.prepared(patch))
+        spectrum = np.fft.fft2(self.prepare(patch))
         self.upper = kept * self.upper + rate * self.target * spectrum.conj()
         self.lower = kept * self.lower + rate * (spectrum * spectrum.conj()).real
 
@@ -112,7 +112,7 @@ class MOSSE:
         size, middle = (tuple(float(value) for value in pair[::-1]) for pair in (self.side, self.centre))
         return cv2.getRectSubPix(gray, tuple(int(value) for value in size), middle).astype(np.float32)
 
-    def prepared(self, patch):
+    def prepare(self, patch):
         """ln, zero mean, unit norm of deviation, faded out by a Hann window."""
         patch = np.log1p(patch.astype(np.float64))
         return (patch - patch.mean()) / (patch.std() + 1e-5) * self.hann

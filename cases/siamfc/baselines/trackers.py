@@ -12,7 +12,7 @@ from cases.siamfc.baselines.classical import KLT, MOSSE, Static
 from cases.siamfc.model import EXEMPLAR, SEARCH, SiamFC
 from cases.siamfc.tracker import Confidence, SiamFCTracker
 from common.base.errors import UserError
-from common.data.images import read_bytes
+from common.data.images import read_pixels
 from common.data.samples import photograph
 
 VARIANTS = {"siamfc": {}, "original": {"flavour": "original"}, "rotation": {"rotation": 22.5}}
@@ -28,7 +28,7 @@ def tracker_of(network, cfg, device, **changes):
     return SiamFCTracker(network, device=device, confidence=confidence, **(settings | changes))
 
 
-def chosen(run, network):
+def choose_trackers(run, network):
     """{row: function of a Sequence} of the trackers that test.trackers names and this machine has; the others are said."""
     cfg, found = run.config, {}
     for name in cfg.test.trackers:
@@ -41,7 +41,7 @@ def chosen(run, network):
         elif name in ANCESTORS:
             found[name] = following(ANCESTORS[name])
         elif name == "untrained":
-            found[name] = following(lambda: tracker_of(untrained(network.backbone, cfg.seed), cfg, run.device))
+            found[name] = following(lambda: tracker_of(build_untrained(network.backbone, cfg.seed), cfg, run.device))
         else:
             found[name] = following(lambda name=name: tracker_of(network, cfg, run.device, **VARIANTS[name]))
     if not found:
@@ -54,7 +54,7 @@ def following(make):
     def track(sequence):
         tracker, boxes, seconds = make(), [sequence.boxes[0]], 0.0
         for place, path in enumerate(sequence.frames):
-            image = read_bytes(path)
+            image = read_pixels(path)
             began = time.perf_counter()
             if place == 0:
                 tracker.init(image, sequence.boxes[0])
@@ -76,7 +76,7 @@ def apart(name):
 
 
 @torch.no_grad()
-def untrained(backbone, seed):
+def build_untrained(backbone, seed):
     """A SiamFC of the widths of `backbone` that has learnt nothing: He-normal kernels drawn by seed, the statistics of batch norm from 64 crops of
     photographs. Correlating random features finds what stayed the same, so this is a floor to beat and no joke."""
     kept = torch.get_rng_state()

@@ -6,7 +6,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from cases.siamfc.drawing.boxes import outline
 from cases.siamfc.losses import positives
 from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE
-from common.data.images import read_bytes
+from common.data.images import read_pixels
 from common.experiment import figures
 
 MEANINGS = {
@@ -20,11 +20,11 @@ MEANINGS = {
 def draw_network(folder, network, tracker, sequence, shown=6):
     """B5.1: z, x, what phi makes of them, and the response, all computed."""
     number = min(len(sequence.frames) - 1, 10)
-    start, frame = (read_bytes(sequence.frames[place]) for place in (0, number))
+    start, frame = (read_pixels(sequence.frames[place]) for place in (0, number))
     tracker.init(start, sequence.boxes[0])
     z = tracker.resize(tracker.cut(start, tracker.exemplar_side), EXEMPLAR)
     for path in sequence.frames[1:number]:
-        tracker.update(read_bytes(path))
+        tracker.update(read_pixels(path))
     x = tracker.resize(tracker.cut(frame, tracker.search_side), SEARCH)
     tracker.update(frame)
     kernel, features = (tracker.embed(picture[None])[0].float().cpu().numpy() for picture in (z, x))
@@ -92,7 +92,7 @@ def draw_sequences(folder, sequences, rows=4, columns=5):
     for place in np.linspace(0, len(sequences) - 1, min(rows, len(sequences))).astype(int):
         sequence, line = sequences[int(place)], []
         for frame in np.linspace(0, len(sequence.boxes) - 1, columns).astype(int):
-            picture = read_bytes(sequence.frames[frame]).copy()
+            picture = read_pixels(sequence.frames[frame]).copy()
             if not sequence.absent[frame]:
                 outline(picture, sequence.boxes[frame], "siamfc", max(2, picture.shape[1] // 120))
             line.append(picture)
@@ -177,7 +177,7 @@ def draw_meta_info(folder, sequences):
 
 def draw_exercise(folder, tracker, sequence, cells=((8, 8), (3, 12))):
     """The 17 x 17 map with its 13 positive cells, and the 127-pixel windows of two cells in the search region: cell (i, j) begins at 8 i, 8 j."""
-    first = read_bytes(sequence.frames[0])
+    first = read_pixels(sequence.frames[0])
     tracker.init(first, sequence.boxes[0])
     region = tracker.resize(tracker.cut(first, tracker.search_side), SEARCH).copy()
     positive = positives(torch.zeros(1, 2), 17)[0].numpy()

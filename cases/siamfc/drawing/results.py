@@ -5,7 +5,7 @@ import numpy as np
 from cases.siamfc.drawing.boxes import colour, outline
 from cases.siamfc.model import SEARCH
 from common import metrics
-from common.data.images import read_bytes
+from common.data.images import read_pixels
 from common.experiment import figures
 
 
@@ -21,7 +21,7 @@ def draw_strips(folder, sequences, boxes, order, columns=6, most=5):
         sequence, line, below = sequences[name], [], []
         overlap = metrics.box_iou(boxes["siamfc"][name], sequence.boxes)
         for frame in np.linspace(1, len(sequence.boxes) - 1, columns).astype(int):
-            picture = read_bytes(sequence.frames[frame]).copy()
+            picture = read_pixels(sequence.frames[frame]).copy()
             width = max(1, picture.shape[1] // 160)
             outline(picture, sequence.boxes[frame], "truth", width + 2)
             for row in [row for row in ("klt", "siamfc") if row in boxes]:
@@ -110,9 +110,9 @@ def draw_attributes(folder, lines, sequences):
 def follow(tracker, sequence, wanted=(), most=160):
     """Track a sequence: (overlaps, confidences, lost, {frame: (search region, response)}) with what was seen at the wanted frames."""
     overlaps, confidences, lost, seen = [1.0], [1.0], [False], {}
-    tracker.init(read_bytes(sequence.frames[0]), sequence.boxes[0])
+    tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
     for place in range(1, min(most, len(sequence.boxes))):
-        image = read_bytes(sequence.frames[place])
+        image = read_pixels(sequence.frames[place])
         region = tracker.resize(tracker.cut(image, tracker.search_side), SEARCH) if place in wanted else None
         box = tracker.update(image)
         overlaps.append(float(metrics.box_iou(box, sequence.boxes[place])[0]))
@@ -166,12 +166,12 @@ def draw_pairs(folder, samples):
     cells, table = [], []
     for sample in samples:
         z, x = (picture.permute(1, 2, 0).numpy() for picture in (sample.z, sample.x))
-        cells += [z, marked(x, sample.offset.numpy())]
+        cells += [z, mark(x, sample.offset.numpy())]
         table.append([sample.name, *(f"{value:.3f}" for value in sample.offset.tolist())])
     folder.save(figures.grid([cells[:8], cells[8:]], None), "pairs", ["name", "offset_x", "offset_y"], table)
 
 
-def marked(x, offset):
+def mark(x, offset):
     """x with a circle around the place of the target."""
     place = tuple(round(float((len(x) - 1) / 2 + value)) for value in offset)
     return cv2.circle(x.copy(), place, 8, colour("siamfc"), 2, cv2.LINE_AA)

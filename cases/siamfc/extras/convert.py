@@ -17,7 +17,7 @@ from common.base.errors import UserError, start
 from common.base.files import part_of
 from common.base.progress import watch
 from common.data.clips import write_labels, write_list
-from common.data.images import picture_size, read_bytes
+from common.data.images import picture_size, read_pixels
 
 
 def convert(source, target, layout="auto"):
@@ -46,7 +46,7 @@ def convert_sequence(folder, name, target):
     sequence = folder.sequence(name, absent=nothing)
     target.mkdir()
     for number, frame in enumerate(sequence.frames, 1):
-        copied(frame, target / f"{number:08d}.jpg")
+        copy_frame(frame, target / f"{number:08d}.jpg")
     height, width = picture_size(sequence.frames[0])
     x, y, w, h = boxes.T
     with np.errstate(invalid="ignore"):
@@ -56,7 +56,7 @@ def convert_sequence(folder, name, target):
     write_labels(target, boxes, np.full(len(boxes), 8), nothing, cut & ~nothing, (width, height), kind, f"(from {folder.layout}: {name})")
 
 
-def copied(frame, target):
+def copy_frame(frame, target):
     """A frame under its new name: the same bytes where it is a JPEG file, else encoded with quality 95."""
     if frame.suffix.lower() in (".jpg", ".jpeg"):
         try:
@@ -64,7 +64,7 @@ def copied(frame, target):
         except OSError:                                           # another disk, or a system without links
             shutil.copyfile(frame, target)
     else:
-        Image.fromarray(read_bytes(frame)).save(target, quality=95, subsampling=0)
+        Image.fromarray(read_pixels(frame)).save(target, quality=95, subsampling=0)
 
 
 def main(argv=None):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cases.siamfc.model import EXEMPLAR, GAIN, SEARCH, folded
+from cases.siamfc.model import EXEMPLAR, GAIN, SEARCH, fold
 from cases.siamfc.tracker import load
 from common.base.errors import Negative, UserError, start
 
@@ -35,7 +35,7 @@ def export(network, folder):
     """Write both graphs; returns their paths. Raises UserError where torch's exporter needs a package that is missing."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    features = folded(network.backbone).to(memory_format=torch.contiguous_format)
+    features = fold(network.backbone).to(memory_format=torch.contiguous_format)
     search = Search(features, float(network.bias) if network.bias is not None else 0.0).eval()
     z, x = torch.zeros(1, 3, EXEMPLAR, EXEMPLAR), torch.zeros(3, 3, SEARCH, SEARCH)
     kernel = features(z)

@@ -12,7 +12,7 @@ def submission(run, network, weights, folder):
     """Track all sequences and write what the server of GOT-10k takes: NAME/NAME_001.txt and NAME/NAME_time.txt in one zip."""
     track = following(lambda: tracker_of(network, run.config, run.device))
     target = run.folder / "submission"
-    settings = {"weights": weights.digest, "settings": run.resolved.judged()}
+    settings = {"weights": weights.digest, "settings": run.resolved.judged_settings()}
     mark = target / "made_by.json"
     if run.options.fresh or not mark.exists() or json.loads(mark.read_text(encoding="utf-8")) != settings:
         for old in target.glob("*/*.txt"):

@@ -11,7 +11,7 @@ from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.drawing.boxes import label, outline
 from common.base.errors import UserError
 from common.base.progress import watch
-from common.data.images import list_images, read_bytes
+from common.data.images import list_images, read_pixels
 from common.data.video import CODECS, SUFFIXES, writing
 from common.experiment.results import write_csv
 
@@ -70,7 +70,7 @@ class Frames:
 
     def __iter__(self):
         if self.capture is None:
-            yield from map(read_bytes, self.files)
+            yield from map(read_pixels, self.files)
             return
         while True:
             there, frame = self.capture.read()
@@ -94,7 +94,7 @@ def follow_own(run, network, weights, boxes):
     first = next(images, None)
     if first is None:
         raise UserError(f"no frame could be decoded: {source}: a video that OpenCV reads was expected: convert it, for example to mp4 (H.264)")
-    boxes = boxes or drawn_by_mouse(first)
+    boxes = boxes or draw_by_mouse(first)
     trackers = [tracker_of(network, run.config, run.device) for _ in boxes]
     for tracker, box in zip(trackers, boxes):
         tracker.init(first, box)
@@ -117,7 +117,7 @@ def write_video(target, frames, first, images, trackers):
         for number, image in enumerate(watch(images, "tracking", count=(frames.count or 2) - 1), 2):
             drawn = show_targets(image, trackers, [tracker.update(image) for tracker in trackers], number, lines)
             write(drawn)
-            if frames.count is None and shown_live(drawn):
+            if frames.count is None and show_live(drawn):
                 break
     return lines
 
@@ -133,7 +133,7 @@ def show_targets(image, trackers, boxes, number, lines):
     return drawn
 
 
-def shown_live(drawn):
+def show_live(drawn):
     """Show a camera's frame where there is a display; True when the user pressed q or Escape."""
     try:
         cv2.imshow("SiamFC: q ends", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
@@ -142,7 +142,7 @@ def shown_live(drawn):
         return False
 
 
-def drawn_by_mouse(first):
+def draw_by_mouse(first):
     """One or more boxes drawn in a window; UserError where there is no display or nothing was drawn."""
     try:
         found = cv2.selectROIs("draw boxes, Enter after each, Escape to begin", cv2.cvtColor(first, cv2.COLOR_RGB2BGR))

@@ -23,7 +23,7 @@ def draw_classical(folder, pairs, item):
     H, inliers = fit(points_b, points_a, SIFT)                                             # 3 RANSAC
     H_ba = torch.eye(3, dtype=torch.float64) if H is None else torch.from_numpy(H)
     warps, _ = domain(a, b, H_ba)                                                          # 4 warp
-    blended = Joined(warps.joined(warps.feather()), warps.mask_a)                          # 5 blend
+    blended = Joined(warps.join(warps.feather()), warps.mask_a)                          # 5 blend
     beside = np.zeros((max(len(a), len(b)), a.shape[1] + b.shape[1], 3), np.uint8)
     beside[:len(a), :a.shape[1]], beside[:len(b), a.shape[1]:] = a, b
     dots = beside.copy()

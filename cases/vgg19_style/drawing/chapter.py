@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from cases.vgg19_style import evaluate
-from cases.vgg19_style.data import Work, fitted_size, noise_like, pictures_at, read_on_white, resized
-from cases.vgg19_style.painter import Painter, own_taps, prepared
+from cases.vgg19_style.data import Work, fit_size, noise_like, pictures_at, read_on_white, resize
+from cases.vgg19_style.painter import Painter, own_taps, prepare
 from common.base.errors import UserError
 from common.data.images import to_bytes
 from common.experiment import figures
-from common.experiment.figures import written
+from common.experiment.figures import format_number
 from common.experiment.settings import Settings
 from common.features import vgg, vgg_files
 
@@ -43,7 +43,7 @@ def illustration(cfg, source, work, device="cpu", *, loss, start):
                                "data": Settings(cfg.data | {"size": cfg.figures.size})})
     taps = list(dict.fromkeys([*settings.loss.style_taps, *settings.loss.content_taps]))
     trunk = vgg.build(source, taps, cfg.network.pooling).to(device, memory_format=torch.channels_last)
-    painter = (FaintPainter if start == "faint" else Painter)(settings, trunk, settings.loss, work, *prepared(settings, device))
+    painter = (FaintPainter if start == "faint" else Painter)(settings, trunk, settings.loss, work, *prepare(settings, device))
     for step in range(1, settings.train.steps + 1):
         terms = painter.step(step)
     return to_bytes(painter.result()[0].cpu()), {name: term.item() for name, term in terms.items()}
@@ -66,7 +66,7 @@ def example(cfg):
 def small(path, cfg):
     """A picture at the size of the illustrations, uint8."""
     pixels = read_on_white(path)
-    return to_bytes(resized(pixels, fitted_size(pixels.shape, cfg.figures.size))[0])
+    return to_bytes(resize(pixels, fit_size(pixels.shape, cfg.figures.size))[0])
 
 
 def middle(path, like):
@@ -115,12 +115,12 @@ def draw_layers(folder, cfg, source, work, device):
                                  (1, "style", {"content": 0.0, "style": 1.0, "content_taps": taps[:1], "style_taps": taps[:number + 1]})):
             picture, terms = illustration(cfg, source, work, device, loss=loss, start="noise" if line else "faint")
             grid[line].append(picture)
-            under[line].append(f"{'to ' if line and number else ''}{tap}: {left(terms[term])} left")
-            rows.append([term, tap if line == 0 else "+".join(taps[:number + 1]), written(terms[term])])
+            under[line].append(f"{'to ' if line and number else ''}{tap}: {percentage(terms[term])} left")
+            rows.append([term, tap if line == 0 else "+".join(taps[:number + 1]), format_number(terms[term])])
     folder.save(figures.grid(grid, None, under), "layers", ["term", "taps", "left"], rows, network=source.name, steps=cfg.figures.steps)
 
 
-def left(share):
+def percentage(share):
     """A share as a percentage."""
     return f"{100 * share:.2g} %" if share >= 1e-4 else "< 0.01 %"
 
@@ -159,7 +159,7 @@ def draw_filters(folder, cfg, source, work):
     chance = np.median(matches(np.random.default_rng(0).standard_normal((1000, 3, 3)), bank).max(axis=1))
     best = found.argmax(axis=1)
     photo = as_tensor(small(work.content, cfg)).mean(dim=1, keepdim=True)
-    grid = [[mosaic(shown_filter(weights))], [mosaic(np.stack([shade(gabor(*each, 15)) for each in wide_bank()]))]]
+    grid = [[mosaic(show_filter(weights))], [mosaic(np.stack([shade(gabor(*each, 15)) for each in wide_bank()]))]]
     under = [[f"conv1_1 of {source.name}"], ["a Gabor bank"]]
     for angle in SHOWN:
         columns = [place for place, setting in enumerate(settings) if setting[0] == angle]
@@ -169,7 +169,7 @@ def draw_filters(folder, cfg, source, work):
         grid[1].append(answer(photo, pair[1]))
         under[0].append(f"filter {chosen[0]} answers")
         under[1].append(f"{angle} degrees, match {found[chosen[0], columns[chosen[1]]]:.2f}")
-    rows = [[number, *settings[best[number]], written(found[number, best[number]]), written(colour[number])] for number in range(len(gray))]
+    rows = [[number, *settings[best[number]], format_number(found[number, best[number]]), format_number(colour[number])] for number in range(len(gray))]
     folder.save(figures.grid(grid, None, under), "filters", ["filter", "angle", "wavelength", "phase", "match", "colour_share"], rows,
                 network=source.name, match=np.median(found.max(axis=1)), chance=chance)
 
@@ -184,7 +184,7 @@ def shade(pattern):
     return 0.5 + pattern / (2 * np.abs(pattern).max() + 1e-9)
 
 
-def shown_filter(weights):
+def show_filter(weights):
     """Filters (n, 3, 3, 3) as pictures (n, 3, 3, 3) in [0, 1], channels last."""
     return np.stack([shade(each) for each in weights]).transpose(0, 2, 3, 1)
 
@@ -219,10 +219,10 @@ def draw_weights(folder, cfg, source, work, device):
     for used in sets:
         line = [illustration(cfg, source, work, device, start="content",
                              loss={"content": weight, "style": 1.0, "content_taps": [content_tap], "style_taps": used})[0] for weight in WEIGHTS]
-        values = [evaluate.judged([one], work, as_tensor(picture))[one.name] for picture in line]
+        values = [evaluate.measure([one], work, as_tensor(picture))[one.name] for picture in line]
         grid.append(line)
         under.append([f"D {value['style_distance']:.2f}, content {value['content_distance']:.3f}" for value in values])
-        rows += [["+".join(used), weight, written(value["style_distance"]), written(value["content_distance"])]
+        rows += [["+".join(used), weight, format_number(value["style_distance"]), format_number(value["content_distance"])]
                  for weight, value in zip(WEIGHTS, values)]
     columns, sides = [f"content = {weight:g}" for weight in WEIGHTS], [f"style of\n{short(used[0])} to {short(used[-1])}" for used in sets]
     folder.save(figures.grid(grid, columns, under, sides), "weights", ["style_taps", "content_weight", "style_distance", "content_distance"], rows,
@@ -234,7 +234,7 @@ def as_tensor(picture):
     return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
 
-def compared(cfg, source):
+def choose_networks(cfg, source):
     """[Source]: VGG16 and VGG19 where their weights are on this machine, the run's network, others at hand, the settings' figures.networks."""
     there = [vgg_files.read(name) for name in ("vgg16", "vgg19") if vgg_files.at_hand(name)] + [source]
     there += [vgg_files.read(name) for name in ("squeezenet", "small") if vgg_files.at_hand(name)] + [vgg_files.read(path) for path in cfg.figures.networks]
@@ -263,12 +263,12 @@ def draw_networks(folder, cfg, sources, work, device):
             picture, _ = illustration(cfg, source, work, device, loss=loss, start="content")
         except UserError:                                   # the illustration is too small for this one
             continue
-        values = evaluate.judged(judges, work, as_tensor(picture))
+        values = evaluate.measure(judges, work, as_tensor(picture))
         grid.append(picture)
         drawn.append(name.replace(", ", "\n"))
         under.append("\n".join(f"D by {each.name}: {values[each.name]['style_distance']:.2f}" for each in judges))
-        rows += [[name, each.name, written(values[each.name]["style_distance"]), written(values[each.name]["style_distance_untouched"]),
-                  written(values[each.name]["content_distance"])] for each in judges]
+        rows += [[name, each.name, format_number(values[each.name]["style_distance"]), format_number(values[each.name]["style_distance_untouched"]),
+                  format_number(values[each.name]["content_distance"])] for each in judges]
     names = "; ".join(dict.fromkeys(row[0] for row in rows))
     folder.save(figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]]), "networks",
                 ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows, names=names,

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from common.base.errors import UserError
 from common.data.cache import fingerprint
-from common.data.images import by, list_images, read_bytes, to_tensor
+from common.data.images import by, list_images, read_pixels, to_tensor
 from common.experiment.run import bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.settings import Settings
@@ -131,15 +131,15 @@ class Small(vgg.Trunk):
         targets, x = teachers(x.to(next(teachers.parameters()).device)), (x - self.mean) / self.std
         for place, name in enumerate(self.names):
             if name.startswith("conv"):
-                x = F.relu(evened(self.features[str(place)], x))
+                x = F.relu(even_out(self.features[str(place)], x))
             elif name.startswith("pool"):
                 x = F.max_pool2d(x, 2)
             if name in self.aux:
-                self.aux[name].weight.copy_(fitted(x, targets[name].cpu()))
+                self.aux[name].weight.copy_(fit_map(x, targets[name].cpu()))
                 nn.init.zeros_(self.aux[name].bias)
 
 
-def evened(layer, x):
+def even_out(layer, x):
     """layer(x) after giving the convolution new orthogonal weights, with which each channel has mean 0, and 1 behind a ReLU."""
     nn.init.orthogonal_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -151,7 +151,7 @@ def evened(layer, x):
     return layer(x)
 
 
-def fitted(features, target, damping=1e-3):
+def fit_map(features, target, damping=1e-3):
     """The (C, c) map of least squares from features (N, c, h, w) to target (N, h, w, C)."""
     x, y = features.permute(0, 2, 3, 1).flatten(0, 2), target.flatten(0, 2)
     products = x.T @ x / len(x)
@@ -174,7 +174,7 @@ class Teachers(nn.Module):
             taps = [tap for tap in wanted if serves(source, tap)]
             if taps:
                 self.trunks.append(vgg.build(source._replace(padding=padding or source.padding), taps))
-                self.maps |= {tap: (source.state[f"aux.{tap}.weight"], source.state[f"aux.{tap}.bias"]) for tap in taps if mapped(source, tap)}
+                self.maps |= {tap: (source.state[f"aux.{tap}.weight"], source.state[f"aux.{tap}.bias"]) for tap in taps if has_map(source, tap)}
             wanted = [tap for tap in wanted if tap not in taps]
         if wanted:
             raise UserError(f"no teacher for {', '.join(wanted)}: train.teachers={', '.join(map(str, paths)) or '[]'}: expected files that reach to "
@@ -197,7 +197,7 @@ class Teachers(nn.Module):
             scale.copy_(torch.maximum(deviation, 0.05 * deviation.median()))
 
 
-def mapped(source, tap):
+def has_map(source, tap):
     """Whether a weights file (vgg.Source) has a map to VGG19's channels at a tap."""
     return f"aux.{tap}.weight" in source.state
 
@@ -206,7 +206,7 @@ def serves(source, tap):
     """Whether a weights file (vgg.Source) knows VGG19's channels at a tap: it is a VGG19 of full width itself, or has a map to them."""
     if source.layout != "vgg19" or tap not in vgg.tap_names(source):
         return False
-    return mapped(source, tap) or len(source.state[f"features.{vgg_files.layers('vgg19').index(tap) - 1}.bias"]) == TAPS[tap]
+    return has_map(source, tap) or len(source.state[f"features.{vgg_files.layers('vgg19').index(tap) - 1}.bias"]) == TAPS[tap]
 
 
 def estimate(features, weight, bias):
@@ -227,7 +227,7 @@ def photographs(root):
 
 def middle(path, longest=256):
     """A photograph (3, h, w) in [0, 1]: the middle of it, at most `longest` pixels wide and high, in multiples of 16. Raises UserError under 32."""
-    pixels = read_bytes(path)
+    pixels = read_pixels(path)
     if min(pixels.shape[:2]) < 32:
         raise UserError(f"too small to train on: {path}: {by(pixels.shape)}: at least 32 pixels a side were expected: remove it from data.photos")
     height, width = (min(side, longest) // 16 * 16 for side in pixels.shape[:2])
@@ -256,19 +256,19 @@ class Crops(Dataset):
     def __getitem__(self, place):
         epoch, index = place
         rng = np.random.default_rng([self.seed, epoch, index])
-        pixels = read_bytes(self.paths[index])
+        pixels = read_pixels(self.paths[index])
         cut = min(*pixels.shape[:2], round(self.side * 2 ** rng.uniform(0, 1)))             # up to twice the side: strokes of every size
         top, left = (int(rng.integers(length - cut + 1)) for length in pixels.shape[:2])
         part = cv2.resize(pixels[top:top + cut, left:left + cut], (self.side, self.side), interpolation=cv2.INTER_AREA)
         part = part[:, ::-1] if rng.random() < 0.5 else part
-        return Crop(changed(to_tensor(part), rng), self.paths[index].name)
+        return Crop(disturb(to_tensor(part), rng), self.paths[index].name)
 
     def fingerprint(self):
         """A digest of all names and file sizes."""
         return fingerprint(self.paths)
 
 
-def changed(picture, rng):
+def disturb(picture, rng):
     """A picture (3, h, w) with its channels permuted, its contrast changed, and noise of a deviation up to 0.1, each with a chance of 1 in 4."""
     if rng.random() < 0.25:
         picture = picture[rng.permutation(3)]

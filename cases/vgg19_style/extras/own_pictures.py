@@ -5,11 +5,11 @@ Transparent pictures are put on white, and come out opaque; a 16-bit picture com
 from pathlib import Path
 from typing import NamedTuple
 
-from cases.vgg19_style.data import Work, fitted_size, largest_size, read_on_white, resized, works
-from cases.vgg19_style.evaluate import METRICS, judged, judges
+from cases.vgg19_style.data import Work, fit_size, largest_size, read_on_white, resize, works
+from cases.vgg19_style.evaluate import METRICS, judges, measure
 from cases.vgg19_style.fast import train
 from cases.vgg19_style.fast.video import stylise_video
-from cases.vgg19_style.painter import Painter, feature_network, prepared
+from cases.vgg19_style.painter import Painter, feature_network, prepare
 from common.base.errors import UserError
 from common.base.progress import watch
 from common.data.images import open_picture, picture_files, to_bytes, write_image
@@ -25,14 +25,14 @@ class Task(NamedTuple):
     work: Work
 
 
-def optimised(run):
+def optimise(run):
     """Every picture of --input in every style of data.style, by optimisation."""
     cfg = run.config
     trunk, loss = feature_network(cfg, run.device)
     run.say(f"network {trunk.name}: style {', '.join(loss.style_taps)}; content {', '.join(loss.content_taps)}")
 
     def paint(task):
-        painter = Painter(cfg, trunk, loss, task.work, *prepared(cfg, run.device, largest_size([task.work], cfg.data.size)))
+        painter = Painter(cfg, trunk, loss, task.work, *prepare(cfg, run.device, largest_size([task.work], cfg.data.size)))
         for step in watch(range(1, cfg.train.steps + 1), task.item):
             painter.step(step)
         return painter.result()[0].cpu()
@@ -46,7 +46,7 @@ def optimised(run):
 
 def in_one_pass(run, network, weights):
     """Every picture and video of --input in the network's styles (test.style, or --style NAME)."""
-    styles = train.chosen_styles(network, wanted_style(run, network))
+    styles = train.choose_styles(network, choose_style(run, network))
     films = [Path(path) for path in run.options.input if Path(path).suffix.lower() in SUFFIXES]
     pictures = [path for path in run.options.input if Path(path) not in films]
     many = len(styles) > 1
@@ -63,12 +63,12 @@ def in_one_pass(run, network, weights):
 
     def paint(task):
         content8 = read_on_white(task.path)
-        content = resized(content8, fitted_size(content8.shape, run.config.data.size))[0]
+        content = resize(content8, fit_size(content8.shape, run.config.data.size))[0]
         return train.stylise(network, content.to(run.device), styles[task.work.name])
     return make(run, weights, tasks, paint)
 
 
-def wanted_style(run, network):
+def choose_style(run, network):
     """test.style, or what --style says: a picture's name stands for the network's style of that name."""
     typed = run.resolved.typed.get("data.style")
     return Path(typed).stem if typed and not run.config.test.style else run.config.test.style
@@ -91,8 +91,8 @@ def make(run, weights, tasks, paint):
             kept = results.image_path(task.item, rows[0])
             source = open_picture(task.path)
             write_image(target or kept, picture, like=source._replace(alpha=None, gray=False))
-            written = resized(to_bytes(picture), picture.shape[1:])
-            lines = judged(all_judges, task.work, written) if all_judges else {rows[0]: {}}
+            written = resize(to_bytes(picture), picture.shape[1:])
+            lines = measure(all_judges, task.work, written) if all_judges else {rows[0]: {}}
         except UserError as problem:
             results.fail(task.item, problem)
             continue

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from cases.vgg19_style.fast.network import BLOCKS, FastNetwork
-from common.base.errors import UserError, listed, start
+from common.base.errors import UserError, join_some, start
 from common.base.files import impostor
 from common.experiment import checkpoints
 from common.features.vgg_files import read_npz
@@ -37,13 +37,13 @@ def names():
     return found | {"deconv3.conv2d": ("last", False)}
 
 
-def translated(state, path):
+def translate(state, path):
     """(arguments of FastNetwork, its state_dict) of a foreign one. Raises UserError that names every missing, unknown or misshapen entry."""
     state = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
     state = {name: tensor for name, tensor in state.items() if name.split(".")[-1] not in UNUSED}
     first = state.get("conv1.conv2d.weight")
     if not torch.is_tensor(first) or first.dim() != 4 or not len(first):
-        raise UserError(f"no network that paints: {path}: it has {listed(state, 3) or 'no entries'}: {EXPECTED}: give another file")
+        raise UserError(f"no network that paints: {path}: it has {join_some(state, 3) or 'no entries'}: {EXPECTED}: give another file")
     arguments = {"width": len(first), "styles": [Path(path).stem]}
     ours, found, problems, known = FastNetwork(**arguments).state_dict(), {}, [], set()
     for theirs, (module, norm) in names().items():
@@ -62,7 +62,7 @@ def translated(state, path):
                 found[key] = tensor.float().reshape(ours[key].shape)
     problems += [f"{name} is unknown" for name in state if name not in known]
     if problems:
-        raise UserError(f"another network than pytorch/examples': {path}: {listed(problems, 4)}: {EXPECTED}: give another file")
+        raise UserError(f"another network than pytorch/examples': {path}: {join_some(problems, 4)}: {EXPECTED}: give another file")
     found["down.0.convolution.weight"] = found["down.0.convolution.weight"] * 255
     found["last.weight"], found["last.bias"] = found["last.weight"] / 255, found["last.bias"] / 255
     return arguments, found
@@ -78,7 +78,7 @@ def read(path):
         raise UserError(f"no table of weights: {path}: {EXPECTED}: give another file")
     if {"case", "model", "weights"} <= content.keys():
         return None
-    arguments, state = translated(content, path)
+    arguments, state = translate(content, path)
     return checkpoints.Weights(path, arguments, state, checkpoints.digest(state), f"the foreign network {path}")
 
 

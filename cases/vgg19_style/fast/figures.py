@@ -3,14 +3,14 @@ from pathlib import Path
 
 import torch
 
-from cases.vgg19_style.data import Work, fitted_size, pictures_at, read_on_white, resized
+from cases.vgg19_style.data import Work, fit_size, pictures_at, read_on_white, resize
 from cases.vgg19_style.drawing import chapter
-from cases.vgg19_style.evaluate import judged
+from cases.vgg19_style.evaluate import measure
 from cases.vgg19_style.fast import train
 from common.base.errors import UserError
 from common.data.images import to_bytes
 from common.experiment import figures
-from common.experiment.figures import written
+from common.experiment.figures import format_number
 
 PANELS = [("loss", ["loss", "style", "content", "tv"]), ("on held-out photographs", ["val_loss", "val_style", "val_content"])]
 CONTENTS, STYLES = 4, 7                                 # at most so many in the grid
@@ -47,9 +47,9 @@ def draw_network(folder, network):
                 total=sum(parameter.numel() for parameter in network.parameters()), styles=count, own=own)
 
 
-def painted_in(network, content8, size, mix, device):
+def paint(network, content8, size, mix, device):
     """A content, uint8, at the long side `size`, painted: uint8 (h, w, 3). mix: weights of the styles."""
-    content = resized(content8, fitted_size(content8.shape, size))[0]
+    content = resize(content8, fit_size(content8.shape, size))[0]
     return to_bytes(train.stylise(network, content.to(device), mix).cpu())
 
 
@@ -59,7 +59,7 @@ def draw_grid(folder, run, network, judge, said):
     said: from a judge's name, or nothing, to what the caption adds.
     """
     cfg = run.config
-    styles = dict(list(train.chosen_styles(network, cfg.test.style).items())[:STYLES])
+    styles = dict(list(train.choose_styles(network, cfg.test.style).items())[:STYLES])
     contents, files = files_of(cfg.data)
     grid, under, rows = [], [], []
     if any(name in files for name in styles):
@@ -70,14 +70,14 @@ def draw_grid(folder, run, network, judge, said):
         grid.append([content8])
         under.append([stem])
         for name, mix in styles.items():
-            picture, left = painted_in(network, content8, cfg.data.size, mix, run.device), None
+            picture, left = paint(network, content8, cfg.data.size, mix, run.device), None
             if name in files:
                 work = Work(f"{stem}__{name}", path, [files[name]], [1.0], [])
-                values = judged([judge], work, chapter.as_tensor(picture))[judge.name]
+                values = measure([judge], work, chapter.as_tensor(picture))[judge.name]
                 left = values["style_distance"] / values["style_distance_untouched"]
             grid[-1].append(picture)
             under[-1].append(name if left is None else f"{100 * left:.0f} %")
-            rows.append([stem, name, written(left), *(f"{mean:.6f}" for mean in picture.mean(axis=(0, 1)))])
+            rows.append([stem, name, format_number(left), *(f"{mean:.6f}" for mean in picture.mean(axis=(0, 1)))])
     folder.save(figures.grid(grid, None, under), "fast_grid", ["content", "style", "style_left", "red", "green", "blue"], rows,
                 **said(judge.name if any(row[2] for row in rows) else ""))
 
@@ -94,7 +94,7 @@ def draw_mixing(folder, run, network):
         for share in SHARES:
             mix = torch.zeros(len(network.styles))
             mix[network.styles.index(first)], mix[network.styles.index(second)] = share, 1 - share
-            line.append(painted_in(network, content8, run.config.data.size, mix, run.device))
+            line.append(paint(network, content8, run.config.data.size, mix, run.device))
             rows.append([stem, first, second, f"{share:.2f}", *(f"{mean:.6f}" for mean in line[-1].mean(axis=(0, 1)))])
         grid.append(line)
         under.append([first, *(f"{share:g} : {1 - share:g}" for share in SHARES[1:-1]), second])

@@ -110,7 +110,7 @@ class InstanceNorm(torch.autograd.Function):
         centred = x - x.mean(dim=(2, 3), keepdim=True)
         inverse = torch.rsqrt(mean_square(centred) + eps)                              # 1 / sigma, biased, as the published networks have it
         ctx.save_for_backward(centred, inverse, gamma)
-        return scaled(centred, gamma * inverse, beta)
+        return scale_and_shift(centred, gamma * inverse, beta)
 
     @staticmethod
     def backward(ctx, gradient):
@@ -118,7 +118,7 @@ class InstanceNorm(torch.autograd.Function):
         count = centred.shape[2] * centred.shape[3]
         to_beta = gradient.sum(dim=(2, 3))
         to_gamma = (gradient * centred).sum(dim=(2, 3)) * inverse
-        to_x = scaled(gradient, gamma * inverse, -gamma * inverse * to_beta / count)
+        to_x = scale_and_shift(gradient, gamma * inverse, -gamma * inverse * to_beta / count)
         to_x.addcmul_(centred, (-gamma * inverse.square() * to_gamma / count)[..., None, None])
         return to_x, to_gamma, to_beta, None
 
@@ -129,7 +129,7 @@ def mean_square(x):
     return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / (x.shape[2] * x.shape[3])
 
 
-def scaled(x, factor, shift):
+def scale_and_shift(x, factor, shift):
     """x * factor + shift; x (N, C, H, W), the others (N, C)."""
     return torch.addcmul(shift[..., None, None], x, factor[..., None, None])
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cases.vgg19_style import losses
-from cases.vgg19_style.data import fitted_size, pictures_at, read_on_white, resized
+from cases.vgg19_style.data import fit_size, pictures_at, read_on_white, resize
 from cases.vgg19_style.fast import convert
 from cases.vgg19_style.fast.network import FastNetwork
 from cases.vgg19_style.painter import feature_network
-from common.base.errors import UserError, listed
+from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint, random_window, share_pixels
 from common.data.images import list_images, picture_size, to_tensor
 from common.experiment import checkpoints
@@ -140,7 +140,7 @@ def validate(model, perception, held, cfg):
     model.eval()
     sums = {}
     for path in held:
-        photo = fitted(path, cfg.data.size).to(model.last.weight.device, memory_format=torch.channels_last)
+        photo = read_fitted(path, cfg.data.size).to(model.last.weight.device, memory_format=torch.channels_last)
         for number in range(len(model.styles)):
             style = torch.tensor([number], device=photo.device)
             painted = model(photo, F.one_hot(style, len(model.styles)).float()).clamp(0, 1)
@@ -163,7 +163,7 @@ def load(run):
     return run.load(FastNetwork, weights), weights
 
 
-def chosen_styles(network, text):
+def choose_styles(network, text):
     """{label: weights (S,)} of test.style: null, every style by itself; one name; or several with weights, which are made to sum to 1:
     `starry_night=.7,the_scream=.3`, labelled starry_night-0.7+the_scream-0.3."""
     names = network.styles or ["style"]
@@ -190,7 +190,7 @@ def chosen_styles(network, text):
 
 @torch.inference_mode()
 def stylise(network, picture, weights):
-    """A picture (3, H, W) in [0, 1] painted by a FastNetwork: (3, H, W), clamped to [0, 1], on the CPU. weights: (S,), see chosen_styles().
+    """A picture (3, H, W) in [0, 1] painted by a FastNetwork: (3, H, W), clamped to [0, 1], on the CPU. weights: (S,), see choose_styles().
 
     Instance norm sees the whole picture, so tiles would differ in contrast; instead every convolution of a large picture is computed in bands
     of rows (model.py), with the same result: what is held is one layer's input and output, some 200 bytes a pixel at width 16.
@@ -217,14 +217,14 @@ def style_names(files, given):
         raise UserError(f"model.styles has {len(names)} names, there are {len(files)} styles: one for each was expected: leave model.styles out")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"styles with the same name: {listed(twice)}: a network's styles are called by their files' names: rename one")
+        raise UserError(f"styles with the same name: {join_some(twice)}: a network's styles are called by their files' names: rename one")
     return names
 
 
 def style_picture(file, data):
     """A style (1, 3, h, w) at the size at which its strokes are painted: data.style_scale times the photographs' long side."""
     pixels = read_on_white(file)
-    return resized(pixels, fitted_size(pixels.shape, data.size and round(data.size * data.style_scale)))
+    return resize(pixels, fit_size(pixels.shape, data.size and round(data.size * data.style_scale)))
 
 
 def photographs(root):
@@ -236,10 +236,10 @@ def photographs(root):
     return [photo for photo in photos if photo not in set(held)] or photos, held
 
 
-def fitted(path, size):
+def read_fitted(path, size):
     """A photograph (1, 3, h, w) at the long side `size`."""
     pixels = read_on_white(path)
-    return resized(pixels, fitted_size(pixels.shape, size))
+    return resize(pixels, fit_size(pixels.shape, size))
 
 
 class Sample(NamedTuple):
@@ -261,7 +261,7 @@ class Crops(Dataset):
         self.store = share_pixels(self.sizes)
 
     def fit(self, shape, size):
-        height, width = fitted_size(shape, size)
+        height, width = fit_size(shape, size)
         scale = max(1.0, self.crop / min(height, width))
         return max(self.crop, round(height * scale)), max(self.crop, round(width * scale))
 
@@ -273,7 +273,7 @@ class Crops(Dataset):
         return fingerprint([*self.photos, *self.styles])
 
     def read(self, index):
-        picture = resized(read_on_white(self.photos[index]), self.sizes[index])[0]
+        picture = resize(read_on_white(self.photos[index]), self.sizes[index])[0]
         return (picture.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
 
     def __getitem__(self, place):

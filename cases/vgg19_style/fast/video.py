@@ -36,13 +36,13 @@ class Steady:
         if self.before is not None:
             old_frame, old_gray, old_painted, old_steady = self.before
             back = self.dis.calc(gray, old_gray, None)                              # frame(x) is old_frame(x + back)
-            carried = warped(old_frame, back)
+            carried = warp(old_frame, back)
             agrees = (gap(frame, carried) < AGREES) & returns(self.dis.calc(old_gray, gray, None), back)
             trust = self.kept * cv2.GaussianBlur(agrees.astype(np.float32), (0, 0), 2)[..., None] * agrees[..., None]
-            moved = warped(old_steady, back)
+            moved = warp(old_steady, back)
             steady = np.clip(painted + trust * (moved.astype(np.float32) - painted) + 0.5, 0, 255).astype(np.uint8)
             self.pixels += int(agrees.sum())
-            for name, now, then in (("input", frame, carried), ("painted", painted, warped(old_painted, back)), ("steady", steady, moved)):
+            for name, now, then in (("input", frame, carried), ("painted", painted, warp(old_painted, back)), ("steady", steady, moved)):
                 self.sums[name] += float(gap(now, then)[agrees].sum())
         self.before = frame, gray, painted, steady
         return steady
@@ -52,7 +52,7 @@ class Steady:
         return {name: total / self.pixels if self.pixels else float("nan") for name, total in self.sums.items()}
 
 
-def warped(picture, flow):
+def warp(picture, flow):
     """picture(x + flow(x)): uint8 (h, w, 3) and float32 (h, w, 2) in pixels; outside, the border's pixels."""
     rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
     return cv2.remap(picture, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

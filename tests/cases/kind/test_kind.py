@@ -19,7 +19,7 @@ from cases.kind.model import AutomaticRatio, KinD, light_ratio
 from cases.kind.ratios import Measured
 from common.base import paths
 from common.base.errors import Negative, UserError
-from common.data.images import open_picture, read_bytes, read_image, to_bytes, write_image
+from common.data.images import open_picture, read_image, read_pixels, to_bytes, write_image
 from common.experiment import checkpoints
 from common.experiment.settings import resolve
 from common.metrics import fidelity
@@ -76,7 +76,7 @@ def test_patches_are_stretched_by_the_whole_picture(tmp_path):
     assert whole.low.amin() == 0 and whole.low.amax() == 1 and whole.high.amax() == 1
     patches = [pairs.in_patches(16)[epoch, 3].low for epoch in range(8)]
     assert patches[0].shape == (3, 16, 16) and min(patch.amax() for patch in patches) < 0.3
-    expected = read_bytes(pairs.paths(3)[0])
+    expected = read_pixels(pairs.paths(3)[0])
     least, largest = int(expected.min()), int(expected.max())
     assert pairs.bounds_of(3)[:2] == (least, largest)
     levels = (patches[0] * (largest - least) + least).round().int()
@@ -103,7 +103,7 @@ def test_the_published_bounds_are_those_of_whole_pictures(shared):
     bounds = data.read_bounds(shared("data/kind") / "stretch.csv")
     folder = shared("data/LOL") / "our485_full"
     for path in (folder / "low").iterdir():
-        low, high = read_bytes(path), read_bytes(folder / "high" / path.name)
+        low, high = read_pixels(path), read_pixels(folder / "high" / path.name)
         assert bounds[path.name] == (low.min(), low.max(), high.min(), high.max())
 
 
@@ -204,7 +204,7 @@ def test_every_row_of_the_benchmark(folders, small):
     for line in items_of(folders, "x", "eval15"):
         if line["image"]:
             written = read_image(folders / "results/kind/x/test/eval15" / line["image"])
-            values = fidelity(to_bytes(written), read_bytes(root / line["reference"]))
+            values = fidelity(to_bytes(written), read_pixels(root / line["reference"]))
             assert values["psnr"] == pytest.approx(float(line["psnr"]), abs=1e-6)
 
 
@@ -212,10 +212,10 @@ def test_the_guess_needs_no_reference(folders, small):
     """gt_free of the benchmark is what the same dark picture gives without any bright one."""
     root = lol_like(folders / "set", 3)
     test.main(["--name", "x", "--weights", str(small), "test.floors=false", f"data.root={root}"])
-    before = {path.name: read_bytes(path) for path in (folders / "results/kind/x/test/eval15/images/gt_free").iterdir()}
+    before = {path.name: read_pixels(path) for path in (folders / "results/kind/x/test/eval15/images/gt_free").iterdir()}
     shutil.rmtree(root / "eval15/high")
     test.main(["--name", "y", "--weights", str(small), f"data.root={root}"])
-    after = {path.name: read_bytes(path) for path in (folders / "results/kind/y/test/low/images/network").iterdir()}
+    after = {path.name: read_pixels(path) for path in (folders / "results/kind/y/test/low/images/network").iterdir()}
     assert before.keys() == after.keys() and all(np.array_equal(before[name], after[name]) for name in before)
 
 
@@ -276,7 +276,7 @@ def test_strange_pictures(folders, small):
         before, after = open_picture(path), open_picture(folders / "out" / path.name)
         assert after.rgb.shape == before.rgb.shape and after.gray == before.gray and after.bits == before.bits, path.name
     assert torch.equal(open_picture(folders / "out/rgba.png").alpha, open_picture(source / "rgba.png").alpha)
-    sheet = read_bytes(folders / "results/kind/own/test/in/contact_sheet.png")
+    sheet = read_pixels(folders / "results/kind/own/test/in/contact_sheet.png")
     assert sheet.shape[1] == 2 * (2 * (unpaired.CELL + unpaired.MARGIN) + unpaired.MARGIN)
     manifest = json.loads((folders / "results/kind/own/manifest.json").read_text())
     assert "test/in/contact_sheet.png" in [entry["path"] for entry in manifest["files"]]
@@ -297,7 +297,7 @@ def test_a_large_picture_in_bounded_memory(tmp_path, small):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=paths.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 1500
-    assert read_bytes(tmp_path / "out.png").shape == (2000, 3000, 3)
+    assert read_pixels(tmp_path / "out.png").shape == (2000, 3000, 3)
 
 
 # ---- data sets without references -----------------------------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ def test_cross_dataset_by_folders_and_by_names(folders, small, capsys):
     root = folders / "unpaired"
     for name in ("VV/a.png", "MEF/b.jpg", "MEF/c.bmp", "DICM_1.png", "mine-1.png"):
         write_image(root / name, torch.rand(3, 20, 30) / 8)
-    assert {name: len(paths) for name, paths in unpaired.found_sets(root).items()} == {"MEF": 2, "VV": 1, "DICM": 1, "mine": 1}
+    assert {name: len(paths) for name, paths in unpaired.find_sets(root).items()} == {"MEF": 2, "VV": 1, "DICM": 1, "mine": 1}
     test.main(["--name", "x", "--weights", str(small), "test.set=cross-dataset", f"test.unpaired={root}"])
     said = capsys.readouterr().out
     assert "LIME" in said and "not run: put its pictures into the folder LIME" in said

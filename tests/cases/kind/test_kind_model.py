@@ -11,7 +11,7 @@ from cases.kind import enhance, losses
 from cases.kind.extras import convert
 from cases.kind.model import AdjustNet, DecomNet, Joined, KinD, RestorationNet, light_ratio, stretch
 from common.base.errors import UserError
-from common.data.images import tiled
+from common.data.images import map_tiles
 from common.experiment import checkpoints, settings
 
 SIZES = ("even", "odd")
@@ -171,7 +171,7 @@ def test_restoration_in_tiles_is_the_same(official):
     net, maps = official.restoration, torch.rand(1, 4, 300, 333)
     with torch.inference_mode():
         whole = net(maps[:, :3], maps[:, 3:])
-        parts = tiled(lambda crop, box: net(crop[:, :3], crop[:, 3:]), maps, 160, enhance.FAR, KinD.MULTIPLE)
+        parts = map_tiles(lambda crop, box: net(crop[:, :3], crop[:, 3:]), maps, 160, enhance.FAR, KinD.MULTIPLE)
         assert (parts - whole).abs().max() <= 1e-6
         shifted = net(maps[:, :3, 8:], maps[:, 3:, 8:])[:, :, 130:, 130:]
         assert (shifted - whole[:, :, 138:, 130:]).abs().max() > 1e-2
@@ -233,7 +233,7 @@ OFFICIAL = {"recon_low": 1, "recon_high": 1, "equal_R": 0.01, "mutual": 0.2, "sm
 
 
 def test_the_settings_have_the_official_weights():
-    
+
     for preset in ([], ["preset=paper"]):
         cfg = settings.resolve("kind", preset).config
         if preset:
@@ -248,11 +248,11 @@ def test_losses_are_the_official_ones(golden, dtype, tolerance):
     for stage, values in terms("batch").items():
         for name, value in values.items():
             assert value.item() == pytest.approx(float(golden[f"loss/{stage}/{name}"]), abs=tolerance), (stage, name)
-        total = sum(losses.weighted(values, OFFICIAL).values()).item()
+        total = sum(losses.weigh(values, OFFICIAL).values()).item()
         assert total == pytest.approx(float(golden[f"loss/{stage}/total"]), abs=tolerance), stage
     checked = 0
     for stage, values in terms("none").items():
-        for name, value in (values | {"total": sum(losses.weighted(values, OFFICIAL).values())}).items():
+        for name, value in (values | {"total": sum(losses.weigh(values, OFFICIAL).values())}).items():
             if f"loss_none/{stage}/{name}" in golden:
                 checked += 1
                 assert value.item() == pytest.approx(float(golden[f"loss_none/{stage}/{name}"]), abs=tolerance), (stage, name)
@@ -265,7 +265,7 @@ def test_gradients_with_respect_to_the_maps(golden):
     terms, arrays = stages_of(golden, torch.float64)
     checked = 0
     for stage, values in terms("batch").items():
-        values = values | {"total": sum(losses.weighted(values, OFFICIAL).values())}
+        values = values | {"total": sum(losses.weigh(values, OFFICIAL).values())}
         for key, expected in golden.items():
             if key.startswith(f"gradnorm_wrt_input/{stage}/"):
                 _, _, term, array = key.split("/")
@@ -300,7 +300,7 @@ def test_losses_and_gradients_through_the_networks(golden, official, stage):
     network = getattr(model, NETWORKS[stage])
     scope = next(scope for scope, (part, _) in convert.SCOPES.items() if part == NETWORKS[stage])
     terms = network_terms(golden, model, stage, torch.float64)
-    total = sum(losses.weighted(terms, OFFICIAL).values())
+    total = sum(losses.weigh(terms, OFFICIAL).values())
     for name, value in (terms | {"total": total}).items():
         assert value.item() == pytest.approx(float(golden[f"netloss/{stage}/{name}"]), abs=1e-6), name
         gradients = torch.autograd.grad(value, list(network.parameters()), retain_graph=True, allow_unused=True)
@@ -317,7 +317,7 @@ def test_five_steps_of_adam(golden, official, stage):
     model = copied(official)
     optimizer, found = torch.optim.Adam(getattr(model, NETWORKS[stage]).parameters(), lr=1e-4), []
     for _ in range(6):
-        loss = sum(losses.weighted(network_terms(golden, model, stage, torch.float32), OFFICIAL).values())
+        loss = sum(losses.weigh(network_terms(golden, model, stage, torch.float32), OFFICIAL).values())
         found.append(loss.item())
         optimizer.zero_grad()
         loss.backward()

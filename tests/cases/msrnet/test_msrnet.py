@@ -18,7 +18,7 @@ from cases.msrnet.model import MSRNet
 from common.base import paths
 from common.base.errors import Negative, UserError
 from common.data import lol
-from common.data.images import open_picture, read_bytes, read_image, to_bytes, write_image
+from common.data.images import open_picture, read_image, read_pixels, to_bytes, write_image
 from common.data.samples import build
 from common.experiment import checkpoints
 from common.experiment.settings import resolve
@@ -132,7 +132,7 @@ def test_floors_on_lol_equal_the_golden_numbers(shared):
     golden = json.loads((shared("golden/msrnet") / "metrics.json").read_text())["eval15"]
     folder = shared("data/LOL") / "eval15"
     for name in ("1", "179"):
-        low, high = read_bytes(folder / "low" / f"{name}.png"), read_bytes(folder / "high" / f"{name}.png")
+        low, high = read_pixels(folder / "low" / f"{name}.png"), read_pixels(folder / "high" / f"{name}.png")
         for method, key in ((baselines.identity, "identity"), (baselines.gamma, "gamma22")):
             expected, values = golden[f"{name}.png"][key], fidelity(method(low), high)
             for metric, flavour in (("psnr", "psnr"), ("ssim", "ssim_gauss_rgb"), ("ssim_gray", "ssim_gauss_gray")):
@@ -164,7 +164,7 @@ def test_release_on_lol(shared, folders):
     assert {line["by_scene"] for line in lines if line["item"] == "179"} == {"new"}
     line = next(line for line in lines if line["item"] == "22" and line["row"] == "gt_free")
     written = read_image(folders / "results/msrnet/check/test/eval15" / line["image"])
-    assert fidelity(to_bytes(written), read_bytes(root / line["reference"]))["psnr"] == pytest.approx(float(line["psnr"]), abs=1e-6)
+    assert fidelity(to_bytes(written), read_pixels(root / line["reference"]))["psnr"] == pytest.approx(float(line["psnr"]), abs=1e-6)
 
 
 def test_release_denoise_on_lol(shared, folders):
@@ -226,7 +226,7 @@ def test_one_file_to_one_file_and_strength(folders):
     Image.fromarray(np.full((20, 30, 3), 20, np.uint8)).save(folders / "a.png")
     own("--input", folders / "a.png", "--output", folders / "b.jpg")
     own("--input", folders / "a.png", "--output", folders / "same.png", "test.strength=0")
-    assert (read_bytes(folders / "same.png") == 20).all() and read_bytes(folders / "b.jpg").mean() > 40
+    assert (read_pixels(folders / "same.png") == 20).all() and read_pixels(folders / "b.jpg").mean() > 40
     before = (folders / "a.png").read_bytes()
     with pytest.raises(Negative, match="overwrite"):
         own("--input", folders / "a.png", "--output", folders / "a.png")
@@ -262,7 +262,7 @@ def test_a_phone_picture_in_under_three_gigabytes(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=paths.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 3000
-    assert read_bytes(tmp_path / "out.png").shape == (3000, 4000, 3)
+    assert read_pixels(tmp_path / "out.png").shape == (3000, 4000, 3)
 
 
 # ---- mistakes -----------------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.msrnet.model import Modulation, MSRNet, MultiScaleLog, thumbnail_of
-from common.data.images import tiled
+from common.data.images import map_tiles
 
 VARIANTS = {"paper": {}, "three fused": {"fuse_channels": 3}, "dilated": {"dilations": [1, 1, 2, 2, 4, 4, 8, 8, 1, 1]},
             "denoise": {"dilations": [1, 1, 2, 2, 4, 4, 8, 8, 1, 1], "exposure": True}}
@@ -154,7 +154,7 @@ def test_tiles_change_nothing(name, height, width, tile):
     thumbnail = thumbnail_of(x)
     with torch.inference_mode():
         whole = model(x, thumbnail)
-        parts = tiled(lambda crop, box: model(crop, thumbnail), x, tile, model.halo)
+        parts = map_tiles(lambda crop, box: model(crop, thumbnail), x, tile, model.halo)
     assert (whole - parts).abs().max() <= 1e-5
 
 

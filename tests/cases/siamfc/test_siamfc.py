@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from cases.siamfc import weights
-from cases.siamfc.model import SiamFC, correlate, folded, own
+from cases.siamfc.model import SiamFC, correlate, fold, own
 from cases.siamfc.sequences import SequenceFolder
 from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import UserError
-from common.data.images import read_bytes
+from common.data.images import read_pixels
 from common.experiment import checkpoints
 from common.metrics import tracking
 
@@ -63,9 +63,9 @@ def test_folding_is_exact(published):
     torch.manual_seed(0)
     x = torch.rand(2, 3, 255, 255) * 255
     with torch.no_grad():
-        difference = (published.backbone(x) - folded(published.backbone)(x)).abs().max()
+        difference = (published.backbone(x) - fold(published.backbone)(x)).abs().max()
     assert difference < 1e-4                                    # 1e-5 measured, signal RMS .85
-    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded(published.backbone).modules())
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in fold(published.backbone).modules())
 
 
 def test_bias_moves_no_peak():
@@ -122,9 +122,9 @@ def golden(shared):
 
 def tracked(network, sequence, frames=None):
     tracker, boxes = SiamFCTracker(network), [sequence.boxes[0]]
-    tracker.init(read_bytes(sequence.frames[0]), sequence.boxes[0])
+    tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
     for path in sequence.frames[1:frames]:
-        boxes.append(tracker.update(read_bytes(path)))
+        boxes.append(tracker.update(read_pixels(path)))
     return np.array(boxes)
 
 
@@ -147,14 +147,14 @@ def test_first_updates(published, golden, shared, name):
     sequence, expected = SequenceFolder(shared("data/OTB"), "otb")[name], golden[name]
     maps = np.load(shared("golden/siamfc") / f"{name}_responses.npz")["responses"]
     tracker = SiamFCTracker(published)
-    tracker.init(read_bytes(sequence.frames[0]), sequence.boxes[0])
+    tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
     start = expected["init"]
     assert np.allclose(tracker.centre, start["center_yx"]) and np.allclose(tracker.size, start["size_hw"])
     assert np.isclose(tracker.exemplar_side, start["z_sz"]) and np.isclose(tracker.search_side, start["x_sz"])
     assert np.allclose(tracker.fill, start["avg_rgb"], atol=1e-6)
     assert np.allclose(tracker.kernel[0, :8, 0, 0], start["kernel_first8"], atol=1e-3)
     for number, update in enumerate(expected["updates"]):
-        box = tracker.update(read_bytes(sequence.frames[number + 1]))
+        box = tracker.update(read_pixels(sequence.frames[number + 1]))
         assert np.abs(tracker.found.responses - maps[number]).max() < 1e-3
         assert tracker.found.chosen == update["scale_id"] and list(tracker.found.peak) == update["peak_row_col_272"]
         assert abs(tracker.found.strength - update["penalised_peak"]) < 1e-3
@@ -164,7 +164,7 @@ def test_first_updates(published, golden, shared, name):
 def test_features_of_the_original(published, shared):
     """The 8-bit weights against the authors' MATLAB features of a whole frame: RMS .0144 at a signal RMS of .797; BGR by mistake: .333."""
     expected = np.load(shared("golden/siamfc") / "matconvnet_bag1.npz")["features"]
-    frame = read_bytes(SequenceFolder(shared("data/OTB"), "otb")["vot15_bag"].frames[0])
+    frame = read_pixels(SequenceFolder(shared("data/OTB"), "otb")["vot15_bag"].frames[0])
     with torch.no_grad():
         right, swapped = (published.backbone(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float())[0].permute(1, 2, 0).numpy()
                           for picture in (frame, frame[..., ::-1]))

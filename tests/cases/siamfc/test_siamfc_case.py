@@ -28,7 +28,7 @@ WIDTHS = [8, 16, 16, 16, 8]
 def small(tmp_path, monkeypatch):
     """(folder, --weights words): results/ of the test's own, a tiny untrained network as a weights file."""
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
-    network = trackers.untrained(SiamFC(WIDTHS).backbone, 0)
+    network = trackers.build_untrained(SiamFC(WIDTHS).backbone, 0)
     checkpoints.save(tmp_path / "small.pt", {"case": "siamfc", "model": {"widths": WIDTHS}, "weights": network.state_dict()})
     return tmp_path, ["--weights", str(tmp_path / "small.pt"), "--device", "cpu", "--name", "t"]
 
@@ -194,7 +194,7 @@ def test_sources_that_are_none(small, tmp_path):
 
 def test_a_ports_file_is_read_by_test_py(small, sequences, tmp_path):
     place, given = small
-    state = trackers.untrained(SiamFC(WIDTHS).backbone, 0).state_dict()
+    state = trackers.build_untrained(SiamFC(WIDTHS).backbone, 0).state_dict()
     torch.save({"module." + key: value for key, value in state.items()}, tmp_path / "port.pth")
     given = ["--weights", str(tmp_path / "port.pth"), *given[2:]]
     test.main([*given, *words(sequences, trackers="siamfc")])
@@ -203,7 +203,7 @@ def test_a_ports_file_is_read_by_test_py(small, sequences, tmp_path):
 
 def test_onnx_graphs(tmp_path):
     pytest.importorskip("onnx")
-    network = trackers.untrained(SiamFC(WIDTHS).backbone, 0)
+    network = trackers.build_untrained(SiamFC(WIDTHS).backbone, 0)
     paths = export.export(network, tmp_path / "onnx")
     assert all(path.stat().st_size > 1000 for path in paths)
     difference = export.largest_difference(network, paths)

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from cases.siamfc import augment, losses
-from cases.siamfc.data import HELD_OUT, Pairs, Stills, Videos, got10k, near_pair, synthetic_clips, textured_window, usable, vid
+from cases.siamfc.data import HELD_OUT, Pairs, Stills, Videos, find_textured_window, got10k, near_pair, synthetic_clips, usable, vid
 from cases.siamfc.extras.convert import convert
 from cases.siamfc.sequences import SequenceFolder, polygon_box, read_boxes
 from common.base.errors import UserError
@@ -184,7 +184,7 @@ def test_stills_without_boxes(photographs, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     pairs = Pairs(Stills(tmp_path), "plain", 0)
     assert pairs[0, 0].offset.tolist() == [0, 0] and pairs[0, 0].x.shape == (3, 239, 239)
-    box = textured_window(photograph("coffee.png"), np.random.default_rng(0))
+    box = find_textured_window(photograph("coffee.png"), np.random.default_rng(0))
     assert box[0] >= 1 and box[1] >= 1 and box[0] + box[2] <= 601 and box[1] + box[3] <= 401
 
 
@@ -193,7 +193,7 @@ def test_where_the_target_lies(photographs):
     image = np.zeros((200, 200, 3), np.uint8)
     image[120:123, 80:83] = 255
     look = augment.Look(image, np.array([70.0, 110.0, 24.0, 24.0]))      # middle: row 120.5, column 80.5
-    x = augment.warped(look, 239, 1.0, np.array([30.0, -20.0]), np.eye(2)).astype(float)[..., 0]
+    x = augment.warp(look, 239, 1.0, np.array([30.0, -20.0]), np.eye(2)).astype(float)[..., 0]
     rows, columns = np.mgrid[:239, :239]
     middle = np.array([(rows * x).sum(), (columns * x).sum()]) / x.sum()
     scale = 127 / 48                                                     # exemplar side of a 24-pixel box: 48

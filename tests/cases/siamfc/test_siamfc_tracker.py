@@ -8,7 +8,7 @@ from PIL import Image
 from cases.siamfc import crops
 from cases.siamfc.baselines import opencv
 from cases.siamfc.baselines.classical import KLT, MOSSE, Static
-from cases.siamfc.baselines.trackers import untrained
+from cases.siamfc.baselines.trackers import build_untrained
 from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import SequenceFolder
 from cases.siamfc.tracker import Confidence, Found, SiamFCTracker, parabola, settings_of
@@ -23,7 +23,7 @@ SMALL = [16, 32, 48, 48, 32]
 @pytest.fixture(scope="module")
 def network():
     """An untrained network, which tracks easy things."""
-    return untrained(SiamFC(SMALL).backbone, 0)
+    return build_untrained(SiamFC(SMALL).backbone, 0)
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_missing_trackers_say_how_to_get_them():
 def test_untrained_is_repeatable_and_leaves_the_generator_alone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, two, other = (untrained(SiamFC(SMALL).backbone, seed) for seed in (0, 0, 1))
+    one, two, other = (build_untrained(SiamFC(SMALL).backbone, seed) for seed in (0, 0, 1))
     torch.manual_seed(5)
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values()))
     assert not torch.equal(one.backbone.conv1[0].weight, other.backbone.conv1[0].weight)

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from cases.udis import baselines, quality, test, train
-from cases.udis.data import AlignmentPairs, photographed, seen, trainable
+from cases.udis.data import AlignmentPairs, class_of, read_photographed, trainable
 from cases.udis.model import UDIS, MaskReconstruction, PaperHomography, stitching_domain
 from common.base import paths
 from common.base.errors import Negative, UserError
-from common.data.images import read_bytes, to_bytes
+from common.data.images import read_pixels, to_bytes
 from common.data.samples import build
 from common.experiment import checkpoints
 from common.stitching import estimators, keypoints
 from common.stitching.compose import Piece
 from common.stitching.estimators import on_canvas
 from common.stitching.geometry import homography_from_offsets
-from common.stitching.pairs import make_pair, squashed
+from common.stitching.pairs import make_pair, read_squashed
 
 FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2", "train.batch_size=2"]
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def folders(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def warps():
     """Warps of a pair of the sample photographs at its true homography."""
-    pair = make_pair(squashed(build("photos") / "01.png"), (45, -14), np.array([3, -8, 12, 5, -9, 4, 7, -2]), label=False)
+    pair = make_pair(read_squashed(build("photos") / "01.png"), (45, -14), np.array([3, -8, 12, 5, -9, 4, 7, -2]), label=False)
     return baselines.domain(pair.a, pair.b, torch.from_numpy(pair.H_ba))[0]
 
 
@@ -127,25 +127,25 @@ def test_the_identity_returns_the_input_bit_for_bit():
 def test_the_released_codes_sampler_costs_decibels(shared):
     """128/127 (section 2.3 of the specification): the released H of a UDIS-D pair, as it is and with the factor between its two samplers."""
     folder = shared("data/stitch_pairs")
-    a, b = (read_bytes(folder / f"udisd_train_000001_{side}.jpg") for side in (1, 2))
+    a, b = (read_pixels(folder / f"udisd_train_000001_{side}.jpg") for side in (1, 2))
     H = torch.tensor([[1.123156, -0.027373, -58.370159], [0.120114, 1.061142, -2.355859], [0.000242020, -0.0000294083, 1]], dtype=torch.float64)
     factor = torch.diag(torch.tensor([127 / 128, 127 / 128, 1.0], dtype=torch.float64))
-    released, repaired = (quality.aligned(estimators.Answer(each), a, b)["psnr_overlap"] for each in (H, factor @ H))
+    released, repaired = (quality.measure_alignment(estimators.Answer(each), a, b)["psnr_overlap"] for each in (H, factor @ H))
     assert released == pytest.approx(17.86, abs=0.02) and repaired == pytest.approx(22.88, abs=0.02)
 
 
 def test_a_homography_of_128_pixels_aligns_at_full_size_as_well():
     """One convention: the true H at 128, scaled with the half pixel, fits at 512 as at 128."""
-    photo = squashed(build("photos") / "01.png")
+    photo = read_squashed(build("photos") / "01.png")
     pair = make_pair(photo, (20, 10), np.array([3, -8, 12, 5, -9, 4, 7, -2]), label=False)
     big = [cv2.resize(picture, (512, 512), interpolation=cv2.INTER_LINEAR) for picture in (pair.a, pair.b)]
     from common.stitching.geometry import rescale
     H = torch.from_numpy(pair.H_ba)
-    small, large = (quality.aligned(estimators.Answer(each), *pictures)["psnr_overlap"] for each, pictures in
+    small, large = (quality.measure_alignment(estimators.Answer(each), *pictures)["psnr_overlap"] for each, pictures in
                     ((H, (pair.a, pair.b)), (rescale(H[None], (4, 4), (4, 4))[0], big)))
     shifted = rescale(H[None], (4, 4), (4, 4))[0].clone()
     shifted[:2, 2] += 1.5                                                                # what forgetting the half pixel costs
-    assert large > small - 2.5 and large > quality.aligned(estimators.Answer(shifted), *big)["psnr_overlap"] + 0.5
+    assert large > small - 2.5 and large > quality.measure_alignment(estimators.Answer(shifted), *big)["psnr_overlap"] + 0.5
 
 
 # ---- stage 2 ------------------------------------------------------------------------------------------------------------------------
@@ -165,8 +165,8 @@ def test_the_mask_form_starts_on_the_line_of_equal_depth_and_copies_what_is_alon
     at_border = warps.overlap & (warps.depth_b < 1) & (warps.depth_a > 30), warps.overlap & (warps.depth_a < 1) & (warps.depth_b > 30)
     free = model(warps).share                                                            # whatever the network says: r is at most .95
     assert at_border[0].any() and (free[at_border[0]] > 0.95).all() and (free[at_border[1]] < 0.05).all()
-    small = warps.resized((256, 256))
-    assert torch.allclose(network.asked(small), -network.asked(small.exchanged()), atol=1e-4)
+    small = warps.resize((256, 256))
+    assert torch.allclose(network.ask(small), -network.ask(small.exchange()), atol=1e-4)
     low, high = torch.minimum(warps.a, warps.b), torch.maximum(warps.a, warps.b)
     both = warps.overlap.expand_as(warps.a)
     assert (stitched.high[both] >= low[both] - 1e-5).all() and (stitched.high[both] <= high[both] + 1e-5).all()
@@ -178,7 +178,7 @@ def test_the_papers_form_can_begin_as_a_copy(warps):
     network.start_as_copy()
     stitched = network(warps)
     assert before < 15 and quality.content_psnr(stitched.high.detach(), warps) > 28
-    small = warps.resized((256, 256))
+    small = warps.resize((256, 256))
     assert (stitched.low - torch.maximum(small.a, small.b)).abs().mean() < 0.03
     stitched.high.mean().backward()
     assert all(parameter.grad is None or torch.isfinite(parameter.grad).all() for parameter in network.parameters())
@@ -193,32 +193,32 @@ def test_tiles_are_exact(warps, form):
     model.reconstruction = decisive() if form == "mask" else model.reconstruction
     with torch.inference_mode():
         whole = model(warps)
-    picture, share = baselines.reconstructed(model, warps, CPU, tile=48)
+    picture, share = baselines.reconstruct(model, warps, CPU, tile=48)
     assert torch.allclose(picture, whole.high, atol=2e-5)
     assert share is None if form == "paper" else torch.allclose(share, whole.share, atol=2e-5)
 
 
 def test_quality_measures_say_what_they_should(warps):
-    rows = baselines.joined(UDIS(width=8).eval(), warps, CPU)
-    values = {row: quality.measured(made, warps) for row, made in rows.items()}
+    rows = baselines.join_all(UDIS(width=8).eval(), warps, CPU)
+    values = {row: quality.measure_joined(made, warps) for row, made in rows.items()}
     assert list(values) == baselines.JOINED
     assert values["seam"]["ghost"] < 0.3 * values["average"]["ghost"] and values["average"]["content_psnr"] == float("inf")
     assert values["seam"]["ghost"] < values["reconstructed"]["ghost"] < values["feather"]["ghost"]        # untrained: a narrow feather
     assert values["feather"]["seam_error"] < values["average"]["seam_error"]
     noisy = rows["average"]._replace(picture=(rows["average"].picture + 0.1 * torch.randn(warps.a.shape)).clamp(0, 1))
-    assert 18 < quality.measured(noisy, warps)["content_psnr"] < 23
+    assert 18 < quality.measure_joined(noisy, warps)["content_psnr"] < 23
 
 
 def test_measures_of_the_released_network(shared):
     """The definitions against what the golden folder lists: content 27.46 and 29.23 dB, seam 3.55 and 2.69, ghost 2.55."""
     folder = shared("golden/udis")
-    picture = {name: torch.from_numpy(read_bytes(folder / f"test_000004_{name}.jpg").transpose(2, 0, 1).copy())[None].float() / 255
+    picture = {name: torch.from_numpy(read_pixels(folder / f"test_000004_{name}.jpg").transpose(2, 0, 1).copy())[None].float() / 255
                for name in ("warp1", "warp2", "mask1", "mask2", "result")}
     mask_a, mask_b = (picture[name][:, :1] > 250 / 255 for name in ("mask1", "mask2"))
     warps = case_warps(picture["warp1"] * mask_a, picture["warp2"] * mask_b, mask_a, mask_b)
     assert quality.content_psnr(picture["result"], warps) == pytest.approx((27.46 + 29.23) / 2, abs=0.05)
     assert quality.ghost(picture["result"], warps) == pytest.approx(2.55, abs=0.03)
-    assert quality.ghost(warps.joined(warps.average()), warps) == pytest.approx(2.81, abs=0.03)
+    assert quality.ghost(warps.join(warps.average()), warps) == pytest.approx(2.81, abs=0.03)
 
 
 def case_warps(a, b, mask_a, mask_b):
@@ -230,25 +230,25 @@ def case_warps(a, b, mask_a, mask_b):
 
 def test_layouts_and_what_may_train(tmp_path, shared):
     root = build("UDIS-D")
-    training, testing = photographed(root, "training"), photographed(root, "testing")
+    training, testing = read_photographed(root, "training"), read_photographed(root, "testing")
     assert (len(training), training.set_name) == (12, "training") and (len(testing), testing.set_name) == (5, "testing")
-    assert trainable(training) == list(range(12)) and seen(testing, 3) == "unseen"
+    assert trainable(training) == list(range(12)) and class_of(testing, 3) == "unseen"
     for name, side in (("left", "input1"), ("right", "input2")):
         shutil.copytree(root / "testing" / side, tmp_path / name)
-    assert photographed(tmp_path, "testing").names == testing.names
+    assert read_photographed(tmp_path, "testing").names == testing.names
     (tmp_path / "left" / "000003.png").unlink()
     with pytest.raises(UserError, match="no partner for"):
-        photographed(tmp_path, "testing")
+        read_photographed(tmp_path, "testing")
     with pytest.raises(UserError, match="two folders"):
-        photographed(tmp_path / "left", "testing")
-    pairs = photographed(shared("data/stitch_pairs"), "training")
+        read_photographed(tmp_path / "left", "testing")
+    pairs = read_photographed(shared("data/stitch_pairs"), "training")
     held = [pairs.names[place] for place in range(38) if place not in trainable(pairs)]
     assert held == ["lakeside", "spw_10", "spw_37", "dfw_desk", "rew_parksquare", "sculpture", "office", "railtracks", "boat"]
-    assert [seen(pairs, place) for place in (2, 3, 4)] == ["trained", "unseen", "trained"]
+    assert [class_of(pairs, place) for place in (2, 3, 4)] == ["trained", "unseen", "trained"]
 
 
 def test_views_of_real_pairs_come_from_seed_epoch_and_index():
-    pairs = photographed(build("UDIS-D"), "training")
+    pairs = read_photographed(build("UDIS-D"), "training")
     views = AlignmentPairs(pairs, [0, 5], seed=1)
     first, again, other = views[3, 1], AlignmentPairs(pairs, [0, 5], seed=1)[3, 1], views[4, 1]
     assert torch.equal(first.a, again.a) and not torch.equal(first.a, other.a) and first.a.shape == (3, 128, 128) and first.name == "000006"
@@ -259,33 +259,33 @@ def test_views_of_real_pairs_come_from_seed_epoch_and_index():
 def test_sift_and_orb_are_those_of_the_list(shared):
     """Rows sift and orb of five pairs: baselines.csv to .01 dB, with image 1's descriptors as the query."""
     folder = shared("data/stitch_pairs")
-    pairs = photographed(folder, "testing")
+    pairs = read_photographed(folder, "testing")
     with open(folder / "baselines.csv", newline="") as file:
         listed = {(line["name"], line["method"]): line for line in csv.DictReader(file)}
     for name in ("udisd_train_000001", "spw_05", "spw_22", "apap_train", "hill"):
         a, b = pairs.pair(pairs.names.index(name))
         for row, features, method in (("sift", keypoints.SIFT, "sift_ransac"), ("orb", keypoints.ORB, "orb_ransac")):
-            values = quality.aligned(baselines.by_keypoints(a, b, features), a, b)
+            values = quality.measure_alignment(baselines.by_keypoints(a, b, features), a, b)
             for metric, column in (("psnr_overlap", "overlap_psnr"), ("psnr_udis", "udis_psnr"), ("psnr_udis128", "udis128_psnr")):
                 assert values[metric] == pytest.approx(float(listed[name, method][column]), abs=0.01), (name, row, metric)
             assert values["ssim_udis128"] == pytest.approx(float(listed[name, method]["udis128_ssim"]), abs=0.001)
 
 
 def test_refined_is_never_worse_than_any_start():
-    a, b = photographed(build("UDIS-D"), "testing").pair(4)
+    a, b = read_photographed(build("UDIS-D"), "testing").pair(4)
     sift = baselines.by_keypoints(a, b, keypoints.SIFT)
-    before, alone, best = (quality.aligned(answer, a, b) for answer in (sift, baselines.refined(a, b, [sift]), baselines.refined(
+    before, alone, best = (quality.measure_alignment(answer, a, b) for answer in (sift, baselines.refine_starts(a, b, [sift]), baselines.refine_starts(
         a, b, [sift, baselines.by_keypoints(a, b, keypoints.ORB), estimators.Answer(baselines.IDENTITY)])))
     assert best["psnr_overlap"] >= alone["psnr_overlap"] >= before["psnr_overlap"] and best["overlap_area"] >= 0.81 * before["overlap_area"]
-    assert baselines.refined(a, b, [estimators.Answer(None, "lost")]) == estimators.Answer(None, "lost")
+    assert baselines.refine_starts(a, b, [estimators.Answer(None, "lost")]) == estimators.Answer(None, "lost")
 
 
 def test_a_failure_stands_in_as_the_identity():
-    a, b = photographed(build("UDIS-D"), "testing").pair(0)
-    values = quality.aligned(estimators.Answer(None, "3 matches"), a, b, 12.5)
+    a, b = read_photographed(build("UDIS-D"), "testing").pair(0)
+    values = quality.measure_alignment(estimators.Answer(None, "3 matches"), a, b, 12.5)
     assert values == {"failures": 1, "psnr_overlap_or_identity": 12.5, "reason": "3 matches"}
     far = torch.tensor([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
-    assert quality.aligned(estimators.Answer(far), a, b, 12.5)["failures"] == 1             # a metric that no overlap makes infinite
+    assert quality.measure_alignment(estimators.Answer(far), a, b, 12.5)["failures"] == 1             # a metric that no overlap makes infinite
 
 
 # ---- stages, results ----------------------------------------------------------------------------------------------------------------
@@ -358,14 +358,14 @@ def test_pieces_on_one_canvas():
 
 def test_three_photographs_are_joined_pair_by_pair(folders, tmp_path):
     untrained(folders, "short")
-    wide = squashed(build("photos") / "01.png")
+    wide = read_squashed(build("photos") / "01.png")
     from PIL import Image
     (tmp_path / "own").mkdir()
     for number, left in enumerate((0, 90, 180)):
         Image.fromarray(wide[:, left:left + 280]).save(tmp_path / "own" / f"{number}.png")
     test.main(["--demo", "--name", "short", "test.method=sift", "test.exposure=none", "--input", str(tmp_path / "own"), "--output",
                     str(tmp_path / "out")])
-    joined = read_bytes(tmp_path / "out" / "panorama.png")
+    joined = read_pixels(tmp_path / "out" / "panorama.png")
     assert joined.shape[1] >= 450 and abs(joined[50:300, 100:400].astype(float) - wide[50:50 + 250, 100:400]).mean() < 12
     with pytest.raises(Negative, match="one photograph is no panorama"):
         test.main(["--demo", "--name", "short", "--input", str(tmp_path / "own" / "0.png"), "--output", str(tmp_path / "out2")])

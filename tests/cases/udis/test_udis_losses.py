@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from cases.udis import losses
-from cases.udis.model import LIMIT, Warps, guarded, settled
+from cases.udis.model import LIMIT, Warps, guard, remove_islands
 from cases.udis.perceptual import rule
 from common.data.samples import build
 from common.experiment.settings import Settings
 from common.features import vgg
 from common.stitching.geometry import corners, homography_from_offsets, transform, warp
 from common.stitching.network import Prediction
-from common.stitching.pairs import make_pair, squashed
+from common.stitching.pairs import make_pair, read_squashed
 
 PAPER = Settings(ablation="paper", level_ratio=4.0, both_ways=False, compensate=False)
 OURS = Settings(ablation="masked", level_ratio=0.5, both_ways=True, compensate=True)
@@ -19,7 +19,7 @@ OURS = Settings(ablation="masked", level_ratio=0.5, both_ways=True, compensate=T
 @pytest.fixture(scope="module")
 def views():
     """(A, B, true offsets) of three pairs of the sample photographs with large translations, B darker, as real pairs are never equal."""
-    made = [make_pair(squashed(build("photos") / f"{number:02d}.png"), shift, bend, label=False).tensors() for number, shift, bend in
+    made = [make_pair(read_squashed(build("photos") / f"{number:02d}.png"), shift, bend, label=False).tensors() for number, shift, bend in
             ((1, (58, -14), [3, -8, 12, 5, -9, 4, 7, -2]), (2, (-49, 30), [-9, 4, 2, 0, 8, 11, -4, 6]), (10, (61, 20), [0, 5, -7, 9, 12, -3, 1, 8]))]
     a, b, offsets = (torch.stack([getattr(pair, name) for pair in made]) for name in ("a", "b", "offsets"))
     return a, 0.8 * b, offsets
@@ -35,7 +35,7 @@ def total(offsets, views, settings):
 
 
 def overlaps(offsets, views, limit=LIMIT):
-    return warp(views[1], guarded(offsets, limit)[0], (128, 128))[1].mean(dim=(1, 2, 3))
+    return warp(views[1], guard(offsets, limit)[0], (128, 128))[1].mean(dim=(1, 2, 3))
 
 
 def descended(start, views, settings, steps=60, rate=4.0):
@@ -73,13 +73,13 @@ def test_descent_goes_to_the_empty_overlap_with_the_papers_loss_and_not_with_our
 
 def test_no_overlap_costs_more_than_any_alignment():
     black, white = torch.zeros(1, 3, 128, 128), torch.ones(1, 3, 128, 128)
-    worst = losses.masked(black, white, torch.ones(1, 1, 128, 128), compensate=False).item()
-    empty = losses.masked(black, black, torch.zeros(1, 1, 128, 128)).item()
+    worst = losses.masked_loss(black, white, torch.ones(1, 1, 128, 128), compensate=False).item()
+    empty = losses.masked_loss(black, black, torch.zeros(1, 1, 128, 128)).item()
     assert worst == pytest.approx(2) and empty >= worst
     small = torch.zeros(1, 1, 128, 128)
     small[..., :6, :6] = 1                                                # an overlap of .002
-    assert losses.masked(black, black, small).item() > 1.9
-    assert losses.masked(white, white, torch.ones(1, 1, 128, 128)).item() == 0
+    assert losses.masked_loss(black, black, small).item() > 1.9
+    assert losses.masked_loss(white, white, torch.ones(1, 1, 128, 128)).item() == 0
 
 
 def test_five_hundred_steps_from_bad_starts_stay_finite(views):
@@ -108,14 +108,14 @@ def test_five_hundred_steps_from_bad_starts_stay_finite(views):
 
 
 def test_guarded_homographies_are_the_true_ones_where_nothing_is_wrong(views):
-    H, bad = guarded(views[2])
+    H, bad = guard(views[2])
     assert torch.allclose(H, homography_from_offsets(views[2], (128, 128))) and (bad == 0).all()
     folded = torch.tensor([[0.0, 0, 0, 0, 120, -120, 0, 0]], requires_grad=True)
-    H, bad = guarded(folded)
+    H, bad = guard(folded)
     assert torch.equal(H[0], torch.eye(3, dtype=torch.float64)) and bad > 0
     bad.sum().backward()
     assert folded.grad.abs().sum() > 0                                                   # and there is a way back
-    H, bad = guarded(torch.full((1, 8), 130.0))
+    H, bad = guard(torch.full((1, 8), 130.0))
     assert torch.allclose(transform(H, corners((128, 128))[None])[0], corners((128, 128)) + LIMIT) and bad > 0
 
 
@@ -130,7 +130,7 @@ def test_level_weights_are_16_4_1():
 def test_brightness_is_no_misalignment_when_compensated(views):
     a = views[0]
     mask = torch.ones(3, 1, 128, 128)
-    assert losses.masked(a, a + 0.1, mask).max() < 1e-5 and losses.masked(a, a + 0.1, mask, compensate=False).min() > 0.19
+    assert losses.masked_loss(a, a + 0.1, mask).max() < 1e-5 and losses.masked_loss(a, a + 0.1, mask, compensate=False).min() > 0.19
 
 
 def test_colour_jitter_is_about_mid_grey():
@@ -164,15 +164,15 @@ def test_seam_masks_lie_along_the_others_border(halves):
 
 def test_islands_are_given_back(halves):
     share = torch.where(halves.overlap, (torch.arange(96.0) < 48).float().expand(1, 1, 64, 96), halves.mask_a.float())
-    assert torch.equal(settled(share, halves), share)
+    assert torch.equal(remove_islands(share, halves), share)
     dotted = share.clone()
     dotted[..., 20:26, 50:56], dotted[..., 40:44, 39:43] = 1, 0                            # one of A's in B's part, one the other way round
-    found = settled(dotted, halves)
+    found = remove_islands(dotted, halves)
     assert torch.equal(found, share) and dotted[0, 0, 22, 52] == 1                         # and the argument stays what it was
     dotted[..., 20:26, 40:56] = 1                                                          # no island: it hangs on A's part
-    assert (settled(dotted, halves)[..., 20:26, 50:56] == 1).all()
+    assert (remove_islands(dotted, halves)[..., 20:26, 50:56] == 1).all()
     within = halves._replace(mask_a=torch.ones_like(halves.mask_a))                        # B shows nothing alone: it keeps what it won
-    assert (settled(share, within)[..., 48:] == 0).all()
+    assert (remove_islands(share, within)[..., 48:] == 0).all()
 
 
 def test_seam_loss_counts_the_bands_alone(halves):
@@ -186,7 +186,7 @@ def test_seam_loss_counts_the_bands_alone(halves):
 def test_content_is_zero_for_copies_and_blind_outside(halves):
     def features(x):
         return torch.nn.functional.avg_pool2d(x, 4)
-    copy = halves.joined(torch.ones_like(halves.depth_a))
+    copy = halves.join(torch.ones_like(halves.depth_a))
     assert losses.content(copy, halves, features, 64).item() == pytest.approx(0, abs=1e-10)
     assert losses.content(copy + 0.2, halves, features, 64).item() > 0.01
     assert losses.pixels(copy, halves).item() == pytest.approx(0, abs=1e-7)
@@ -194,7 +194,7 @@ def test_content_is_zero_for_copies_and_blind_outside(halves):
 
 def test_weight_of_the_content_term_follows_the_blur(shared):
     """The rule gives 1e-6 for the original weights at conv3_3 (0 to 255), within the span that the specification measured."""
-    
+
     trunk = vgg.load(shared("weights/vgg") / "vgg19_block1-3.npz", ["relu3_3"])
     assert 0.7e-6 < rule(lambda pictures: trunk(pictures)["relu3_3"], 224, torch.device("cpu")) < 1.5e-6
 
@@ -209,9 +209,9 @@ def test_a_cut_costs_least_where_the_pictures_agree(halves):
     def terms(edge, narrow, settings=settings):
         share = torch.sigmoid(narrow * (edge - 0.5 - torch.arange(96.0))).expand(1, 1, 64, 96)
         share = torch.where(warps.overlap, share, warps.mask_a.float())
-        small = warps.resized((256, 256))
+        small = warps.resize((256, 256))
         low = torch.nn.functional.interpolate(share, (256, 256))
-        made = Settings(low=small.joined(low), high=warps.joined(share), share_low=low, share=share, narrow=narrow)
+        made = Settings(low=small.join(low), high=warps.join(share), share_low=low, share=share, narrow=narrow)
         found = losses.cut_terms(made, warps, settings)
         return {name: value.item() * (64 * 24) ** 0.5 / 64 / 0.5 for name, value in found.items()}       # per pixel of the seam, in units of d
     good, bad, border = (terms(edge, 2.0) for edge in (43, 53, 60))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cases.udis import baselines, losses, quality
-from cases.udis.data import photographed
+from cases.udis.data import read_photographed
 from cases.udis.model import UDIS
 from cases.udis.perceptual import perceptual
 from common.base import paths
@@ -36,7 +36,7 @@ def homographies(folder, method):
 
 def test_the_papers_loss_prefers_a_shift_of_110_to_the_truth_on_three_of_four_pairs(shared):
     folder = shared("data/stitch_pairs")
-    pairs, true = photographed(folder, "testing"), homographies(folder, "sift_ransac")
+    pairs, true = read_photographed(folder, "testing"), homographies(folder, "sift_ransac")
     beaten = 0
     for name, listed in DEGENERATE.items():
         pictures = pairs.pair(pairs.names.index(name))
@@ -44,9 +44,9 @@ def test_the_papers_loss_prefers_a_shift_of_110_to_the_truth_on_three_of_four_pa
         H = rescale(true[name][None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in pictures))
         places = [H, *(homography_from_offsets(torch.tensor([[-float(shift), 0.0] * 4]), (128, 128)) for shift in (0, 64, 110, 140))]
         seen = [warp(b, place, (128, 128)) for place in places]
-        paper, ours = ([function(a, *each).item() for each in seen] for function in (losses.blanked, plain_mean))
+        paper, ours = ([function(a, *each).item() for each in seen] for function in (losses.blanked_loss, plain_mean))
         assert [value for both in zip(paper[:4], ours[:4]) for value in both] == pytest.approx(listed, abs=6e-4), name
-        assert paper[4] == 0 and losses.masked(a, *seen[4]).item() == 2
+        assert paper[4] == 0 and losses.masked_loss(a, *seen[4]).item() == 2
         beaten += paper[3] < paper[0]
         assert ours[3] > 2 * ours[0]
     assert beaten == 3
@@ -54,7 +54,7 @@ def test_the_papers_loss_prefers_a_shift_of_110_to_the_truth_on_three_of_four_pa
 
 def plain_mean(a, warped, mask):
     """The masked mean as the specification measured it: no compensation; its hinge is 0 at these overlaps."""
-    return losses.masked(a, warped, mask, compensate=False)
+    return losses.masked_loss(a, warped, mask, compensate=False)
 
 
 def test_weights_without_block_5_serve_both_branches_and_the_log_says_so(shared):
@@ -75,8 +75,8 @@ def test_where_the_refinement_starts(monkeypatch, start, wanted):
               for value, name in enumerate(("network", "sift", "orb"), start=2)}
     monkeypatch.setattr(baselines, "by_keypoints", lambda a, b, features: answer[features.kind])
     monkeypatch.setattr(baselines, "network_estimate", lambda *rest: answer["network"])
-    monkeypatch.setattr(baselines, "checked", lambda found, a, b: found)
-    monkeypatch.setattr(baselines, "refined", lambda a, b, starts: starts)
+    monkeypatch.setattr(baselines, "check", lambda found, a, b: found)
+    monkeypatch.setattr(baselines, "refine_starts", lambda a, b, starts: starts)
     rows = baselines.answers(None, *np.zeros((2, 40, 50, 3), np.uint8), CPU, start)
     known = {"identity": baselines.IDENTITY} | {name: each.H_ba for name, each in answer.items()}
     assert [next(name for name, H in known.items() if torch.equal(H, each.H_ba)) for each in rows["refined"]] == wanted
@@ -99,11 +99,11 @@ def railtracks():
     folder = paths.ROOT.parent / "shared" / "data" / "stitch_pairs"
     if not folder.exists():
         pytest.skip("data/stitch_pairs is not beside this repository (../shared/data/stitch_pairs)")
-    pairs = photographed(folder, "testing")
+    pairs = read_photographed(folder, "testing")
     a, b = pairs.pair(pairs.names.index("railtracks"))
     sift = baselines.by_keypoints(a, b, keypoints.SIFT)
-    refined = baselines.refined(a, b, [sift])
-    return baselines.domain(a, b, refined.H_ba)[0], [quality.aligned(answer, a, b) for answer in (sift, refined)]
+    refined = baselines.refine_starts(a, b, [sift])
+    return baselines.domain(a, b, refined.H_ba)[0], [quality.measure_alignment(answer, a, b) for answer in (sift, refined)]
 
 
 def test_refinement_gains_on_a_real_pair_and_keeps_the_overlap(railtracks):
@@ -114,8 +114,8 @@ def test_refinement_gains_on_a_real_pair_and_keeps_the_overlap(railtracks):
 def measured(name, warps):
     """{row: numbers} of one release file, pictures as written."""
     model = checkpoints.build(UDIS, checkpoints.find("udis", "x", name))
-    made = baselines.joined(model, warps, CPU)
-    return {row: quality.measured(each._replace(picture=to_tensor(to_bytes(each.picture[0]))[None]), warps) for row, each in made.items()}
+    made = baselines.join_all(model, warps, CPU)
+    return {row: quality.measure_joined(each._replace(picture=to_tensor(to_bytes(each.picture[0]))[None]), warps) for row, each in made.items()}
 
 
 @pytest.mark.skipif("release" not in [path.stem for path in RELEASES], reason="checkpoints/udis/release.pt is not in this checkout")

@@ -9,7 +9,7 @@ from seeded_vgg import seeded_source
 
 from cases.vgg19_style import losses
 from cases.vgg19_style.model import Objective
-from cases.vgg19_style.tiling import chosen_tile, in_features, tiles_of
+from cases.vgg19_style.tiling import choose_tile, in_features, tiles_of
 from common.base.errors import UserError
 from common.base.paths import ROOT
 from common.data.images import read_image
@@ -195,13 +195,13 @@ def test_tiles_cover_every_position_once():
 
 def test_when_tiles_are_chosen():
     trunk = narrow_trunk(["relu5_1"])
-    assert chosen_tile("auto", trunk, (64, 64)) is None and chosen_tile("none", trunk, (9000, 9000)) is None
-    assert chosen_tile(96, trunk, (64, 64)) == 96
-    side = chosen_tile("auto", trunk, (9000, 9000))
+    assert choose_tile("auto", trunk, (64, 64)) is None and choose_tile("none", trunk, (9000, 9000)) is None
+    assert choose_tile(96, trunk, (64, 64)) == 96
+    side = choose_tile("auto", trunk, (9000, 9000))
     assert side % 16 == 0 and side >= 64
     with pytest.raises(UserError, match="train.tile=none"):
-        chosen_tile(96, Squeeze(), (64, 64))
-    assert chosen_tile("auto", Squeeze(), (9000, 9000)) is None
+        choose_tile(96, Squeeze(), (64, 64))
+    assert choose_tile("auto", Squeeze(), (9000, 9000)) is None
 
 
 class Squeeze:

@@ -291,7 +291,7 @@ def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
     painter, weights = load(place, "--name", "short")
     assert painter.styles == ["blue", "red"] and weights.model == {"width": 4, "styles": ["blue", "red"]}
     photo = read_image(place / "photos/0.png")
-    painted = {label: training.stylise(painter, photo, chosen) for label, chosen in training.chosen_styles(painter, None).items()}
+    painted = {label: training.stylise(painter, photo, chosen) for label, chosen in training.choose_styles(painter, None).items()}
     assert painted.keys() == {"blue", "red"} and all(picture.shape == photo.shape and 0 <= picture.min() <= picture.max() <= 1
                                                      for picture in painted.values())
     assert (painted["red"] - painted["blue"]).abs().mean() > 0.005, "the styles have parted"
@@ -367,7 +367,7 @@ def test_foreign_weights_are_taken_as_they_are(place):
     torch.save(as_foreign(), place / "candy.model", _use_new_zipfile_serialization=False)
     painter, weights = load(place, "--weights", str(place / "candy.model"))
     assert painter.styles == ["candy"] and "foreign" in weights.said
-    assert training.stylise(painter, pictures(1)[0], training.chosen_styles(painter, "candy")["candy"]).shape == (3, 32, 40)
+    assert training.stylise(painter, pictures(1)[0], training.choose_styles(painter, "candy")["candy"]).shape == (3, 32, 40)
     (place / "page.pth").write_text("<html>sign in</html>")
     with pytest.raises(UserError, match="a web page"):
         load(place, "--weights", str(place / "page.pth"))
@@ -377,11 +377,11 @@ def test_foreign_weights_are_taken_as_they_are(place):
 
 def test_styles_are_chosen_by_name_and_weight():
     painter = network()
-    assert {label: weights.tolist() for label, weights in training.chosen_styles(painter, None).items()} == {"waves": [1, 0], "scream": [0, 1]}
-    assert training.chosen_styles(painter, "scream")["scream"].tolist() == [0, 1]
-    mixed = training.chosen_styles(painter, "scream=3, waves=1")
+    assert {label: weights.tolist() for label, weights in training.choose_styles(painter, None).items()} == {"waves": [1, 0], "scream": [0, 1]}
+    assert training.choose_styles(painter, "scream")["scream"].tolist() == [0, 1]
+    mixed = training.choose_styles(painter, "scream=3, waves=1")
     assert list(mixed) == ["waves-0.25+scream-0.75"] and mixed["waves-0.25+scream-0.75"].tolist() == [0.25, 0.75]
     for text, said in (("monet", "'monet' is no style.*waves, scream"), ("waves=-1", "no weight"), ("waves=x", "no weight"),
                        ("waves=0", "all weights are 0"), ("waves=nan", "no weight")):
         with pytest.raises(UserError, match=said):
-            training.chosen_styles(painter, text)
+            training.choose_styles(painter, text)

@@ -8,10 +8,10 @@ from PIL import Image
 from test_vgg19_style import GOLDEN, golden, needs_golden, read, write_small_set
 
 from cases.vgg19_style import colour, data, test, train
-from cases.vgg19_style.painter import Canvas, Painter, feature_network, prepared, scales_of
+from cases.vgg19_style.painter import Canvas, Painter, feature_network, prepare, scales_of
 from common.base import paths
 from common.base.errors import UserError
-from common.data.images import open_picture, read_bytes, write_image
+from common.data.images import open_picture, read_pixels, write_image
 from common.experiment import checkpoints
 from common.experiment.settings import resolve
 
@@ -38,7 +38,7 @@ def settings(place, *more):
 def painter(place, *more):
     cfg = settings(place, *more)
     trunk, loss = feature_network(cfg)
-    return Painter(cfg, trunk, loss, data.works(cfg.data, trunk.name)[0], *prepared(cfg))
+    return Painter(cfg, trunk, loss, data.works(cfg.data, trunk.name)[0], *prepare(cfg))
 
 
 def painted(place, *more):
@@ -66,13 +66,13 @@ def test_colours_equal_the_golden_values():
 def test_matched_styles_have_the_contents_colours():
     draw = torch.Generator().manual_seed(0)
     content, style = (0.35 + 0.3 * torch.rand(1, 3, 40, 50, generator=draw, dtype=torch.float64) * scale for scale in (1.0, 0.6))
-    mean, covariance = colour.statistics(colour.cholesky_matched(style, content))
+    mean, covariance = colour.statistics(colour.match_cholesky(style, content))
     wanted_mean, wanted = colour.statistics(content)
     assert torch.allclose(mean, wanted_mean, atol=1e-3) and torch.allclose(covariance, wanted, atol=1e-3)
-    gray = colour.luminance_matched(style, content)
+    gray = colour.match_luminance(style, content)
     assert torch.equal(gray[:, 0], gray[:, 1]) and gray.mean().item() == pytest.approx(colour.luminance(content).mean().item(), abs=1e-3)
     flat = torch.full_like(style, 0.5)
-    assert torch.isfinite(colour.cholesky_matched(flat, content)).all() and torch.isfinite(colour.luminance_matched(flat, content)).all()
+    assert torch.isfinite(colour.match_cholesky(flat, content)).all() and torch.isfinite(colour.match_luminance(flat, content)).all()
 
 
 def test_scales():
@@ -91,12 +91,12 @@ def test_average_is_the_mean_that_it_says():
         canvas.z.data = iterate
         canvas.average(0.5)
     expected = (0.25 * iterates[0] + 0.5 * iterates[1] + iterates[2]) / 1.75
-    assert torch.allclose(canvas.averaged(), expected)
+    assert torch.allclose(canvas.mean_picture(), expected)
 
 
 def test_padding_reflects_right_and_below_alone():
     picture = torch.rand(1, 3, 37, 50)
-    grown = data.padded(picture, 16)
+    grown = data.pad(picture, 16)
     assert grown.shape[2:] == (48, 64) and torch.equal(grown[..., :37, :50], picture) and torch.equal(grown[..., 37, :50], picture[..., 35, :])
 
 
@@ -112,7 +112,7 @@ def test_the_loss_falls_and_the_picture_has_its_size(place, more):
 
 def test_luminance_keeps_the_colours(place):
     picture, _ = painted(place, "train.colour=luminance")
-    content = data.resized(read_bytes(place / "cat.png"), (64, 96))
+    content = data.resize(read_pixels(place / "cat.png"), (64, 96))
     change = picture - content
     inside = ((picture > 0) & (picture < 1)).all(dim=1)
     assert (change[:, 0] - change[:, 1]).abs()[inside].max() < 1e-5 and change.abs().max() > 0.02
@@ -178,8 +178,8 @@ def test_train_then_test(place, capsys):
     assert set(metrics["net"]["by"]["style"]) == {"gravel", "tissue"}
     lines = (place / "results/vgg19_style/x/test/cat/items.csv").read_text()
     assert "cat__gravel__net" in lines and "images/net/cat__tissue__net.png" in lines
-    written = read_bytes(place / "results/vgg19_style/x/test/cat/images/net/cat__tissue__net.png")
-    assert np.array_equal(written, read_bytes(folder / "images" / "cat__tissue__net.png"))
+    written = read_pixels(place / "results/vgg19_style/x/test/cat/images/net/cat__tissue__net.png")
+    assert np.array_equal(written, read_pixels(folder / "images" / "cat__tissue__net.png"))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
@@ -191,14 +191,14 @@ def test_contents_of_other_sizes_follow_each_other(place, optimizer):
     more = [f"train.optimizer={optimizer}", "train.steps=6", "train.scales=1"]
     train.main(["--name", "both", *words(place, f"data.content={place / 'contents'}", *more)])
     train.main(["--name", "one", *words(place, f"data.content={place / 'contents' / 'b.png'}", *more)])
-    both, one = (read_bytes(place / "results/vgg19_style" / name / "train/images/b__tissue__net.png") for name in ("both", "one"))
+    both, one = (read_pixels(place / "results/vgg19_style" / name / "train/images/b__tissue__net.png") for name in ("both", "one"))
     assert np.array_equal(both, one)
 
 
 def test_own_picture(place):
     test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"), "--style", str(place / "style" / "gravel.png"),
                  "--output", str(place / "out.png"), "data.size=64", "train.steps=4", "test.judge=none"])
-    assert read_bytes(place / "out.png").shape == (43, 64, 3)
+    assert read_pixels(place / "out.png").shape == (43, 64, 3)
 
 
 def test_sixteen_bits_and_transparency(place):

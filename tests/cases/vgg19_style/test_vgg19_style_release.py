@@ -25,8 +25,8 @@ def test_the_release_takes_over_the_paintings_styles(shared):
     """Of a photograph of another set, at most .6 of each style's distance is left (README: .32 to .51 on eight larger ones)."""
     weights = checkpoints.find("vgg19_style", "none", "release-styles")
     painter, judge = checkpoints.build(FastNetwork, weights), Judge(vgg_files.read("small"), "relu4_1")
-    photo = train.fitted(shared("data/photos_val") / "bsds_112090.jpg", 360)
-    for name, row in train.chosen_styles(painter, None).items():
+    photo = train.read_fitted(shared("data/photos_val") / "bsds_112090.jpg", 360)
+    for name, row in train.choose_styles(painter, None).items():
         style = read_on_white(shared("data/style") / "style" / f"{name}.jpg")
         painted = train.stylise(painter, photo[0], row)[None]
         assert judge.style_distance(painted, style)[0] <= 0.6 * judge.style_distance(photo, style)[0], name

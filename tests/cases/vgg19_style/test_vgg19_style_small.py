@@ -80,7 +80,7 @@ def test_the_first_maps_are_the_fit_of_least_squares():
     generator = torch.Generator().manual_seed(0)
     features, map = torch.rand(2, 5, 8, 8, generator=generator), torch.randn(7, 5, generator=generator)
     target = torch.einsum("nchw,kc->nhwk", features, map)
-    assert torch.allclose(distill.fitted(features, target, damping=1e-6), map, atol=1e-3)
+    assert torch.allclose(distill.fit_map(features, target, damping=1e-6), map, atol=1e-3)
 
 
 def test_agreement_is_the_median_of_pooled_correlations():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cases.vgg19_style.fast.network import FastNetwork
 from cases.vgg19_style.fast import video
+from cases.vgg19_style.fast.network import FastNetwork
 from common.base import paths
 from common.base.errors import UserError
 from common.data.video import frames_of, open_film
@@ -55,7 +55,7 @@ def test_a_cut_carries_nothing_over():
 def test_a_picture_carried_back_along_its_flow_is_itself():
     first, second = pan(2, step=5)
     back = video.Steady().dis.calc(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (second, first)), None)
-    assert gap_of(video.warped(first, back), second) < 0.2 * gap_of(first, second)
+    assert gap_of(video.warp(first, back), second) < 0.2 * gap_of(first, second)
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mp4"])

@@ -16,7 +16,7 @@ from common.experiment import checkpoints, settings
 from common.stitching import estimators
 from common.stitching.geometry import homography_from_offsets
 from common.stitching.network import Fine
-from common.stitching.pairs import RealPairs, make_pair, squashed
+from common.stitching.pairs import RealPairs, make_pair, read_squashed
 
 IDENTITY = torch.eye(3, dtype=torch.float64)
 FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2", "train.batch_size=2"]
@@ -35,7 +35,7 @@ def folders(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def pair():
     """A pair of the sample photographs."""
-    return make_pair(squashed(build("photos") / "01.png"), (25, -14), np.array([3, -8, 12, 5, -9, 4, 7, -2]), "0")
+    return make_pair(read_squashed(build("photos") / "01.png"), (25, -14), np.array([3, -8, 12, 5, -9, 4, 7, -2]), "0")
 
 
 def tensors(pair):
@@ -167,9 +167,9 @@ def test_offset_losses_and_jitter():
     near, far = (losses.offset_distance([true + value, true + value], true).item() for value in (1, 50))
     assert 0 < near < far < 1.7 * 32
     generator = torch.Generator().manual_seed(1)
-    noisy = losses.jittered(torch.zeros(4000, 8), 2.0, generator)
+    noisy = losses.jitter(torch.zeros(4000, 8), 2.0, generator)
     assert (noisy.abs().sum(dim=1) == 0).float().mean().item() == pytest.approx(0.5, abs=0.03)
-    assert losses.jittered(torch.zeros(4000, 8), 2.0, generator, always=True).std().item() == pytest.approx(2.0, abs=0.05)
+    assert losses.jitter(torch.zeros(4000, 8), 2.0, generator, always=True).std().item() == pytest.approx(2.0, abs=0.05)
 
 
 def test_revision_losses_look_where_they_should():
@@ -217,13 +217,13 @@ def test_rows_rules_and_classes_of_generated_pairs(folders):
 
 
 def test_a_failure_counts_100_and_says_why(pair):
-    nothing = test.judged(estimators.Answer(None, "3 matches: at least 4 are needed"), pair)
+    nothing = test.measure_answer(estimators.Answer(None, "3 matches: at least 4 are needed"), pair)
     assert nothing["rmse_4pt"] == 100 and nothing["failures"] == 1 and "3 matches" in nothing["reason"]
     folded = torch.tensor([[1.0, 0, 0], [0, 1, 0], [-0.01, 0, 1]], dtype=torch.float64)
-    assert test.judged(estimators.Answer(folded), pair)["failures"] == 1
+    assert test.measure_answer(estimators.Answer(folded), pair)["failures"] == 1
     far = torch.tensor([[1.0, 0, 500], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
-    assert test.judged(estimators.Answer(far), pair) | {"reason": ""} == {"failures": 1, "reason": "", "rmse_4pt": 100.0, "rmse_4pt_below_1px": 0.0}
-    true = test.judged(estimators.Answer(torch.from_numpy(pair.H_ba)), pair)
+    assert test.measure_answer(estimators.Answer(far), pair) | {"reason": ""} == {"failures": 1, "reason": "", "rmse_4pt": 100.0, "rmse_4pt_below_1px": 0.0}
+    true = test.measure_answer(estimators.Answer(torch.from_numpy(pair.H_ba)), pair)
     assert true["rmse_4pt"] == pytest.approx(0, abs=1e-6) and true["failures"] == 0 and true["psnr_overlap"] > 28
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from common.base.files import sha256
-from common.data.images import read_bytes, write_image
+from common.data.images import read_pixels, write_image
 from common.experiment.results import TestResults, number_text, write_csv, write_json, write_manifest, write_text
 from common.metrics import fidelity
 
@@ -37,7 +37,7 @@ def make_run(folder, root, noise=0.02, seed=0):
                           metrics=["psnr", "ssim", "ssim_gray", "entropy"], classings=["light"])
     draw = np.random.default_rng(seed)
     for path in sorted((root / "high").iterdir()):
-        high = read_bytes(path)
+        high = read_pixels(path)
         output = np.clip(high + 255 * noise * draw.standard_normal(high.shape), 0, 255).astype(np.uint8)
         image = results.image_path(path.stem, "gt_free")
         write_image(image, torch.from_numpy(output).permute(2, 0, 1) / 255)

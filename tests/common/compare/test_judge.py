@@ -11,7 +11,7 @@ from common.base.errors import UserError
 from common.compare.judge import Options, judge, judge_mean
 from common.compare.pictures import reference_path
 from common.compare.submission import Submission
-from common.data.images import read_bytes, write_image
+from common.data.images import read_pixels, write_image
 from common.experiment.results import summary, write_csv, write_json, write_text
 
 
@@ -298,4 +298,4 @@ def bomb():
 def test_the_bomb_is_one(tmp_path):
     (tmp_path / "bomb.png").write_bytes(bomb())
     with pytest.raises(UserError, match="too large"):
-        read_bytes(tmp_path / "bomb.png")
+        read_pixels(tmp_path / "bomb.png")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from common.base.errors import UserError
 from common.data import images
-from common.data.images import Picture, open_picture, read_bytes, read_image, to_bytes, write_image
+from common.data.images import Picture, open_picture, read_image, read_pixels, to_bytes, write_image
 
 
 def saved(path, pixels, mode=None, **options):
@@ -122,14 +122,14 @@ def test_the_first_picture_of_several(tmp_path):
     first, second = (Image.fromarray(drawn(5, 6, 3)) for _ in range(2))
     for name in ("x.png", "x.tif", "x.webp"):
         first.save(tmp_path / name, save_all=True, append_images=[second], **({"lossless": True} if name == "x.webp" else {}))
-        assert np.array_equal(read_bytes(tmp_path / name), np.array(first)), name
+        assert np.array_equal(read_pixels(tmp_path / name), np.array(first)), name
 
 
 @pytest.mark.parametrize("name", ["ä ö.png", "图片.jpg", "نص.tif", "🙂.bmp", "a'b\"c $x.webp"])
 def test_any_name(tmp_path, name):
     pixels = np.full((8, 8, 3), 77, np.uint8)
     write_image(tmp_path / "föld er" / name, planes(pixels))
-    assert abs(read_bytes(str(tmp_path / "föld er" / name)).astype(int) - 77).max() <= 1
+    assert abs(read_pixels(str(tmp_path / "föld er" / name)).astype(int) - 77).max() <= 1
     write_image(tmp_path / "föld er" / "tief.png", planes(pixels), like=Picture(None, None, False, 16))
     assert open_picture(tmp_path / "föld er" / "tief.png").bits == 16
 
@@ -187,7 +187,7 @@ def test_bytes_of_every_sixteen_bit_level(tmp_path):
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
     (tmp_path / "x.png").write_bytes(deep_png(levels))
     exact = np.floor(255 * levels.astype(float) / 65535 + 0.5)
-    assert np.array_equal(read_bytes(tmp_path / "x.png"), exact.repeat(3, 2))
+    assert np.array_equal(read_pixels(tmp_path / "x.png"), exact.repeat(3, 2))
     assert np.array_equal(to_bytes(read_image(tmp_path / "x.png")), exact.repeat(3, 2))
 
 
@@ -217,7 +217,7 @@ def test_orientation(tmp_path, suffix, orientation):
     blocks = np.kron(drawn(2, 3, 1), np.ones((16, 16, 3), np.uint8))           # flat blocks: JPEG keeps them
     options = {"quality": 100} if suffix == ".jpg" else {"lossless": True} if suffix == ".webp" else {}
     path = saved(tmp_path / f"x{suffix}", np.ascontiguousarray(TURNED[orientation](blocks)), exif=exif(orientation), **options)
-    for pixels in (read_bytes(path), to_bytes(read_image(path))):
+    for pixels in (read_pixels(path), to_bytes(read_image(path))):
         assert pixels.shape == blocks.shape and abs(pixels.astype(int) - blocks).max() <= (2 if suffix == ".jpg" else 0)
 
 
@@ -247,7 +247,7 @@ def test_the_hand_turned_table_is_right():
 
 def wrong(path, *parts):
     """Both readers refuse the file with one line that has these parts in this order."""
-    for read in (open_picture, read_bytes):
+    for read in (open_picture, read_pixels):
         with pytest.raises(UserError) as error:
             read(path)
         said = str(error.value)

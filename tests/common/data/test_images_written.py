@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from common.base.errors import UserError
 from common.data import images
-from common.data.images import Picture, list_images, open_picture, read_bytes, read_image, tiled, to_bytes, write_image
+from common.data.images import Picture, list_images, map_tiles, open_picture, read_image, read_pixels, to_bytes, write_image
 
 # --- writing
 
@@ -159,7 +159,7 @@ def noise(height, width, seed=0):
        layers=some.integers(1, 4), seed=some.integers(0, 9))
 def test_tiled_equals_untiled(height, width, tile, layers, seed):
     network, image = layered(seed, layers), noise(height, width, seed)
-    output = tiled(lambda crop, box: network(crop), image, tile=tile, halo=layers)
+    output = map_tiles(lambda crop, box: network(crop), image, tile=tile, halo=layers)
     assert output.shape == (1, 2, height, width) and output.dtype == image.dtype
     torch.testing.assert_close(output, network(image), rtol=0, atol=1e-12)
 
@@ -167,13 +167,13 @@ def test_tiled_equals_untiled(height, width, tile, layers, seed):
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 300), (300, 1), (512, 30), (513, 30)])
 def test_tiled_with_the_default_tile_and_halo(size):
     network, image = layered(0, layers=11), noise(*size)
-    torch.testing.assert_close(tiled(lambda crop, box: network(crop), image), network(image), rtol=0, atol=1e-12)
+    torch.testing.assert_close(map_tiles(lambda crop, box: network(crop), image), network(image), rtol=0, atol=1e-12)
 
 
 def test_a_halo_too_small_is_seen():
     """The check of the checks: one pixel less, and the same comparison fails."""
     network, image = layered(0), noise(30, 30)
-    assert (tiled(lambda crop, box: network(crop), image, tile=16, halo=2) - network(image)).abs().max() > 1e-4
+    assert (map_tiles(lambda crop, box: network(crop), image, tile=16, halo=2) - network(image)).abs().max() > 1e-4
 
 
 @DRAWN
@@ -188,7 +188,7 @@ def test_tiles_of_a_network_that_subsamples(height, width, tile, multiple):
         return F.interpolate(network(small), scale_factor=multiple)[..., :crop.shape[2], :crop.shape[3]]
     image = noise(height, width)
     whole = subsampled(image, (0, 0, height, width))
-    torch.testing.assert_close(tiled(subsampled, image, tile, halo=2 * multiple - 1, multiple=multiple), whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(map_tiles(subsampled, image, tile, halo=2 * multiple - 1, multiple=multiple), whole, rtol=0, atol=1e-12)
     assert all(start % multiple == 0 for start in starts)
 
 
@@ -203,7 +203,7 @@ def test_boxes_say_where_the_crop_lies(height, width, tile, halo):
         top, left, bottom, right = box
         assert torch.equal(crop, image[:, :, top:bottom, left:right]) and max(crop.shape[2:]) <= tile + 2 * halo
         return crop[:, :1] + guide[:, :, top:bottom, left:right]
-    assert torch.equal(tiled(guided, image, tile, halo), image[:, :1] + guide)
+    assert torch.equal(map_tiles(guided, image, tile, halo), image[:, :1] + guide)
 
 
 def test_real_pictures(shared):
@@ -212,6 +212,6 @@ def test_real_pictures(shared):
     for path in list_images(folder)[:2]:
         picture = open_picture(path)
         assert picture.rgb.shape == (3, 400, 600) and not picture.gray and picture.alpha is None
-        assert np.array_equal(cv2.imread(str(path))[..., ::-1], read_bytes(path))
-        assert np.array_equal(to_bytes(picture.rgb), read_bytes(path))
+        assert np.array_equal(cv2.imread(str(path))[..., ::-1], read_pixels(path))
+        assert np.array_equal(to_bytes(picture.rgb), read_pixels(path))
     assert [int(Path(path).stem) for path in list_images(folder)][:4] == [1, 22, 23, 55]

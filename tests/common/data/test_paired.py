@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from common.base.errors import UserError
 from common.data import cache
 from common.data.cache import Orientation, SharedPixels
-from common.data.images import picture_files, picture_size, read_bytes, read_image
+from common.data.images import picture_files, picture_size, read_image, read_pixels
 from common.data.paired import PairedImages
 
 HEIGHT, WIDTH = 40, 56
@@ -260,7 +260,7 @@ def test_size_from_the_header_is_the_size_as_read(tmp_path, name, orientation):
     if orientation:
         exif[0x0112] = orientation
     Image.fromarray(coordinates(0)).save(tmp_path / name, exif=exif)
-    assert picture_size(tmp_path / name) == read_bytes(tmp_path / name).shape[:2]
+    assert picture_size(tmp_path / name) == read_pixels(tmp_path / name).shape[:2]
 
 
 def test_no_size_without_a_header(tmp_path):

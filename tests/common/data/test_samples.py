@@ -13,7 +13,7 @@ from common.base.errors import UserError, start
 from common.data import samples
 from common.data.__main__ import main
 from common.data.darken import darken, linear_to_srgb, srgb_to_linear
-from common.data.images import read_bytes
+from common.data.images import read_pixels
 from common.data.paired import PairedImages
 
 PLAIN = {"gain": (1, 1), "full_well": (4000, 4000), "read_noise": (5, 5), "jitter": (1, 1)}       # a camera with known numbers
@@ -77,7 +77,7 @@ def test_layout_is_the_real_one(lol):
 def test_training_and_evaluation_use_different_photographs(lol, split, names, others):
     own = {"our485": ["astronaut.png", "motorcycle_left.png", "rocket.jpg"], "eval15": ["coffee.png", "chelsea.png"]}[split]
     for name in names:
-        crop = read_bytes(lol / split / "high" / name)
+        crop = read_pixels(lol / split / "high" / name)
 
         def distance(photograph, crop=crop):
             return cv2.matchTemplate(samples.photograph(photograph), crop, cv2.TM_SQDIFF).min() / crop.size
@@ -88,13 +88,13 @@ def test_there_is_something_to_learn(lol):
     """One tone curve, fitted on training, beats the dark picture and gamma 1/2.2 on evaluation; without noise more would be possible."""
     sums, counts = np.zeros(256), np.zeros(256)
     for path in (lol / "our485" / "low").iterdir():
-        low, high = read_bytes(path), read_bytes(lol / "our485" / "high" / path.name)
+        low, high = read_pixels(path), read_pixels(lol / "our485" / "high" / path.name)
         sums += np.bincount(low.ravel(), high.ravel(), 256)
         counts += np.bincount(low.ravel(), minlength=256)
     curve = np.interp(np.arange(256), np.flatnonzero(counts), (sums / np.maximum(counts, 1))[counts > 0])
     scores = []
     for path in (lol / "eval15" / "low").iterdir():
-        low, high = read_bytes(path), read_bytes(lol / "eval15" / "high" / path.name) / 255
+        low, high = read_pixels(path), read_pixels(lol / "eval15" / "high" / path.name) / 255
         outputs = low / 255, (low / 255) ** (1 / 2.2), curve[low] / 255, cv2.GaussianBlur(curve[low] / 255, (0, 0), 1)
         scores.append([-10 * np.log10(((output - high) ** 2).mean()) for output in outputs])
     identity, gamma, fitted, smoothed = np.mean(scores, axis=0)

@@ -12,7 +12,7 @@ from kind_case import KIND, kind, write  # noqa: F401  fixtures
 from common.base import paths
 from common.base.errors import UserError
 from common.base.yaml_text import Document, load_yaml, to_yaml
-from common.experiment.settings import Schema, Settings, _parsed, resolve, split_words
+from common.experiment.settings import Schema, Settings, _parse, resolve, split_words
 
 # ---- the dialect ----
 
@@ -216,7 +216,7 @@ def test_paths_in_files_begin_at_the_repository(kind, write):
 
 def test_judged_settings_leave_the_machine_out(kind):
     found = resolve("kind", ["data.workers=0", "train.lr=1e-05", "preset=paper", "model.weights=w.pt"])
-    judged = found.judged()
+    judged = found.judged_settings()
     assert judged["data"] == {"kind": "lol", "patch": 48}
     assert "weights" not in judged["model"]
     assert list(judged) == ["data", "model", "train", "seed"]
@@ -228,7 +228,7 @@ def test_judged_settings_leave_the_machine_out(kind):
 
 def test_a_written_configuration_brings_the_same_settings_back(kind, write):
     found = resolve("kind", ["preset=paper", "model.exposure=0.25", "train.note='no'"])
-    assert resolve("kind", (), write(found.dump())).judged() == found.judged()
+    assert resolve("kind", (), write(found.dump())).judged_settings() == found.judged_settings()
 
 
 KEYS = ["data.kind", "data.root", "data.patch", "model.widths", "model.rates", "model.exposure", "model.extra", "model.weights",
@@ -241,8 +241,8 @@ TEXTS = ["{lr: {a: 1}}", "{}", "[[1]]", "[null]", "1e400", "9" * 400, "{lr: 1, l
 def test_any_word_gives_a_value_or_a_user_error(key, text):
     schema = Schema(Document(KIND))
     try:
-        pairs, _ = _parsed([f"{key}={text}"], schema)
-        values = schema.checked(pairs)
+        pairs, _ = _parse([f"{key}={text}"], schema)
+        values = schema.check(pairs)
     except UserError as problem:
         assert "\n" not in str(problem)
     else:
@@ -262,7 +262,7 @@ def test_every_configuration_is_sound(path):
     variants = [resolve(path.stem), resolve(path.stem, demo=True)]
     variants += [resolve(path.stem, [f"preset={name}"]) for name in document.section("presets")]
     for found in variants:
-        assert load_yaml(found.dump()) == found.judged()
+        assert load_yaml(found.dump()) == found.judged_settings()
 
 
 def test_every_case_has_a_configuration():

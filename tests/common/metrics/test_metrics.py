@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from common import metrics
 from common.base.errors import UserError
-from common.metrics.niqe import Parameters, _asymmetric_gaussian, _halved
+from common.metrics.niqe import Parameters, _asymmetric_gaussian, _halve
 
 PEER = 1e-6                                               # against scikit-image: float32 pictures in [0, 1] instead of its levels
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
@@ -365,8 +365,8 @@ def test_niqe_leaves_flat_blocks_out():
 def test_niqe_halves_as_an_antialiased_bicubic_does():
     picture = noise(96, 192)[..., 0].astype(np.float32)
     peer = np.asarray(Image.fromarray(picture).resize((96, 48), Image.Resampling.BICUBIC))   # Pillow's border is another one
-    assert np.abs(_halved(picture) - peer)[2:-2, 2:-2].max() < 1e-3
-    assert (_halved(np.full((8, 10), 77.0)) == 77).all()   # up to the mirrored border
+    assert np.abs(_halve(picture) - peer)[2:-2, 2:-2].max() < 1e-3
+    assert (_halve(np.full((8, 10), 77.0)) == 77).all()   # up to the mirrored border
 
 
 def test_niqe_recovers_the_shape_of_known_distributions():

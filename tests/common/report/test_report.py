@@ -11,7 +11,7 @@ from common.base import paths
 from common.base.errors import start
 from common.base.paths import all_cases
 from common.report import __main__, run_folder
-from common.report.blocks import Both, Table, code, joined, quiet, to_markdown
+from common.report.blocks import Both, Table, code, join, quiet, to_markdown
 from common.report.case import case_blocks, inside
 from common.report.tables import numbers, split
 
@@ -263,4 +263,4 @@ def test_every_real_case_can_be_reported_without_results(monkeypatch, tmp_path):
 
 def test_code_from_files_cannot_end_its_backticks():
     assert code("a`<b>\n") == "`a'<b> `" and quiet("_a_b_ `c_|` | *") == "\\_a_b\\_ `c_|` \\| \\*"
-    assert joined(Both("a", "甲"), "b", between="-") == Both("a-b", "甲-b") and joined("a", "b") == "a b"
+    assert join(Both("a", "甲"), "b", between="-") == Both("a-b", "甲-b") and join("a", "b") == "a b"

@@ -31,7 +31,7 @@ def test_what_is_missing_stays_empty(repository):
     (folder / "test/.val.new").mkdir()
     run = run_folder.read_run("toy", "bare")
     assert run[3:] == ({}, [], [], [], {}, {})
-    assert run_folder.unfinished_tests("toy", "bare") == ["val"] and run_folder.unfinished_tests("toy", "default") == []
+    assert run_folder.find_unfinished_tests("toy", "bare") == ["val"] and run_folder.find_unfinished_tests("toy", "default") == []
     shutil.rmtree(repository / "results/toy/default/train")
     assert run_folder.read_run("toy", "default").settings == SETTINGS, "the first test's, where nothing has trained"
     (repository / "results/toy/default/environment.json").unlink()
@@ -53,17 +53,17 @@ def test_the_run_is_chosen_in_a_known_order(repository):
             os.utime(file, (2_000_000_000 - age,) * 2)
     assert run_folder.run_names("toy") == ["check", "default", "demo", "new", "old"]
     for expected in ("default", "check", "new", "old", "demo"):
-        assert run_folder.chosen_run("toy").name == expected
+        assert run_folder.choose_run("toy").name == expected
         shutil.rmtree(repository / "results/toy" / expected)
-    assert run_folder.chosen_run("toy") is None and run_folder.chosen_run("later") is None and run_folder.run_names("nowhere") == []
+    assert run_folder.choose_run("toy") is None and run_folder.choose_run("later") is None and run_folder.run_names("nowhere") == []
 
 
 @pytest.mark.parametrize("name", ["defualt", "../toy/default", "", "."])
 def test_an_unknown_run_is_answered_with_those_there_are(repository, name):
     with pytest.raises(UserError, match="there is no run .* of toy .*expected one of default"):
-        run_folder.chosen_run("toy", name)
+        run_folder.choose_run("toy", name)
     with pytest.raises(UserError, match="later has no run yet"):
-        run_folder.chosen_run("later", "default")
+        run_folder.choose_run("later", "default")
 
 
 DAMAGE = [

@@ -10,7 +10,7 @@ from common.stitching import keypoints
 from common.stitching.geometry import corners, homography_from_offsets, offsets_from_homography, transform
 from common.stitching.keypoints import ORB, ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, detect, estimate, fit, match
 from common.stitching.pairs import RealPairs, make_pair, read_pairs
-from common.stitching.refine import mean_square, refine, residual, score, scored
+from common.stitching.refine import mean_square, refine, residual, score, score_starts
 
 
 @pytest.fixture(scope="module")
@@ -141,5 +141,5 @@ def test_the_score_knows_right_from_wrong_and_ignores_tiny_overlaps(photo):
     assert score(pair.a, pair.b, true) < 0.15 < score(pair.a, pair.b, off)
     far = torch.tensor([[1.0, 0, 122], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
     assert score(pair.a, pair.b, far) == np.inf
-    results = scored(pair.a, pair.b, [None, off, true])
+    results = score_starts(pair.a, pair.b, [None, off, true])
     assert results[0] == (np.inf, None) and min(results, key=lambda each: each[0])[1] is results[2][1]

@@ -8,19 +8,19 @@ import torch
 from PIL import Image
 
 from common.base.errors import UserError
-from common.data.images import list_images, read_bytes
+from common.data.images import list_images, read_pixels
 from common.stitching.geometry import refusal
 from common.stitching.pairs import (
     ExportedPairs,
     HomographyPairs,
     RealPairs,
     draw,
-    drawn_pairs,
+    draw_pairs,
     main,
     make_pair,
     overlap_class,
     read_pairs,
-    squashed,
+    read_squashed,
     view,
 )
 
@@ -101,7 +101,7 @@ def test_augmented_views_have_no_borders(photos):
 
 
 def test_without_a_label_the_rest_is_the_same(photos):
-    photo = squashed(photos / "photo0.png")
+    photo = read_squashed(photos / "photo0.png")
     full, bare = (make_pair(photo, (10, -20), np.arange(8) - 4, label=label) for label in (True, False))
     assert np.array_equal(full.a, bare.a) and np.array_equal(full.b, bare.b) and np.array_equal(full.offsets, bare.offsets)
     assert bare.mask.size == 1 and full.offsets.tolist() == [6, -23, 8, -21, 10, -19, 12, -17]
@@ -109,11 +109,11 @@ def test_without_a_label_the_rest_is_the_same(photos):
 
 def test_written_pairs_have_the_papers_layout(photos, tmp_path):
     main([str(photos), str(tmp_path / "out"), "--count", "3"])
-    pairs = drawn_pairs(list_images(photos), 3, 0)
+    pairs = draw_pairs(list_images(photos), 3, 0)
     for number in range(3):
         name = f"{number + 1:06d}"
-        assert np.array_equal(read_bytes(tmp_path / "out/input1" / f"{name}.png"), pairs.pair(number).a)
-        assert np.array_equal(read_bytes(tmp_path / "out/label" / f"{name}.png"), pairs.pair(number).label)
+        assert np.array_equal(read_pixels(tmp_path / "out/input1" / f"{name}.png"), pairs.pair(number).a)
+        assert np.array_equal(read_pixels(tmp_path / "out/label" / f"{name}.png"), pairs.pair(number).label)
         shift = np.load(tmp_path / "out/shift" / f"{name}.npy", allow_pickle=False)
         assert shift.shape == (8, 1) and shift.dtype == np.float32
     main([str(photos), str(tmp_path / "jpeg"), "--count", "1", "--jpeg"])

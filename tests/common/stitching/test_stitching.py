@@ -10,14 +10,14 @@ from PIL import Image
 from cases.view_free_stitch.model import ViewFreeStitch
 from common.base.errors import Negative, UserError
 from common.base.paths import ROOT
-from common.data.images import list_images, read_bytes
+from common.data.images import list_images, read_pixels
 from common.data.samples import build, photograph
 from common.experiment import checkpoints
-from common.stitching.compose import Cylinder, Piece, Plane, box, choose_surface, largest_rectangle, warped
+from common.stitching.compose import Cylinder, Piece, Plane, box, choose_surface, largest_rectangle, warp_photo
 from common.stitching.estimators import by_keypoints, estimator
 from common.stitching.geometry import corners, transform
 from common.stitching.keypoints import Estimate
-from common.stitching.register import Layout, PairFound, chained, connected, doubt, middle, refine_jointly, register, spanning_tree
+from common.stitching.register import Layout, PairFound, chain_homographies, doubt, find_groups, middle, refine_jointly, register, spanning_tree
 from common.stitching.stitch import Settings, compose, stitch
 
 
@@ -54,14 +54,14 @@ def true_estimate(images, shift=(130, 10)):
 
 def test_groups_and_trees():
     pairs = [found(0, 2), found(2, 3, ncc=0.95), found(0, 3, ncc=0.4), found(1, 4)]
-    assert connected(6, pairs) == [[0, 2, 3], [1, 4], [5]]
+    assert find_groups(6, pairs) == [[0, 2, 3], [1, 4], [5]]
     tree = spanning_tree(pairs[:3])
     assert {(pair.a, pair.b) for pair in tree} == {(2, 3), (0, 2)}
     assert middle(tree, [0, 2, 3]) == 2
 
 
 def test_chains_multiply_along_the_tree_both_ways():
-    homographies = chained([found(0, 1, shifted(100, 5)), found(1, 2, shifted(80, -3))], 1)
+    homographies = chain_homographies([found(0, 1, shifted(100, 5)), found(1, 2, shifted(80, -3))], 1)
     assert np.allclose(homographies[0] / homographies[0][2, 2], shifted(-100, -5))
     assert np.allclose(homographies[2] / homographies[2][2, 2], shifted(80, -3))
 
@@ -69,7 +69,7 @@ def test_chains_multiply_along_the_tree_both_ways():
 def test_joint_refinement_shares_out_the_error_of_a_loop():
     """Three pairs that contradict each other by 9 pixels: afterwards no one is left with all of it."""
     pairs = [found(0, 1, shifted(100, 0)), found(1, 2, shifted(100, 0)), found(0, 2, shifted(191, 0))]
-    chain = chained(pairs[:2], 1)
+    chain = chain_homographies(pairs[:2], 1)
     better = refine_jointly(chain, pairs, 1, [(300, 200)] * 3)
 
     def contradiction(now):
@@ -89,8 +89,8 @@ def test_joint_refinement_shares_out_the_error_of_a_loop():
 def test_surfaces_are_seen_where_they_are_placed(surface):
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0, 320, 50), rng.uniform(0, 240, 50)
-    u, v, there = surface.placed(x, y, np.ones(50))
-    back = surface.seen(u, v)
+    u, v, there = surface.to_surface(x, y, np.ones(50))
+    back = surface.to_frame(u, v)
     assert there.all() and np.allclose(back[0] / back[2], x) and np.allclose(back[1] / back[2], y)
 
 
@@ -172,7 +172,7 @@ def test_largest_rectangle_is_the_largest(size):
 
 def test_pieces_know_where_they_are():
     photo = np.full((50, 80, 3), 9, np.uint8)
-    piece = warped(photo, shifted(-20, 7).numpy(), Plane(), box(Plane(), shifted(-20, 7).numpy(), (80, 50)))
+    piece = warp_photo(photo, shifted(-20, 7).numpy(), Plane(), box(Plane(), shifted(-20, 7).numpy(), (80, 50)))
     assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3) and (piece.mask == 255).all()
 
 
@@ -217,7 +217,7 @@ def trained():
 
 def test_unrelated_photographs_are_never_stitched(shared, trained):
     """40 pairs of strangers, by every method."""
-    photos = [read_bytes(path) for path in list_images(shared("data/photos_val"))]
+    photos = [read_pixels(path) for path in list_images(shared("data/photos_val"))]
     for method in ("sift", "network", "auto"):
         estimate = estimator(method, trained, torch.device("cpu"))
         for place in range(40):
