@@ -1,4 +1,5 @@
-"""Set-up: makes .venv and installs requirements.txt, the project itself (editable) and the dev extra. Standard library only.
+"""Set-up: makes .venv and installs requirements.txt, the project itself (editable) and the dev extra. Standard library
+only.
 
 python3 common/install.py [--trackers]      --trackers puts opencv-contrib-python in the place of opencv-python
 """
@@ -22,7 +23,8 @@ def pip(*words, say=True):
     done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr)
-        sys.exit(f"error: pip could not do this: {' '.join(words)}: its reason stands above: is there a connection, or a package mirror?")
+        sys.exit(f"error: pip could not do this: {' '.join(words)}: its reason stands above: is there a connection, or "
+                 "a package mirror?")
 
 
 def imports(module):
@@ -44,7 +46,8 @@ def swap_opencv(package):
 
 def main():
     if sys.version_info < (3, 11):
-        sys.exit(f"error: this is Python {sys.version.split()[0]}: expected 3.11 or newer: install one, and call it as python3")
+        sys.exit(f"error: this is Python {sys.version.split()[0]}: expected 3.11 or newer: install one, and call it as "
+                 "python3")
     began = time.monotonic()
     if not PYTHON.exists():
         print(f"making {VENV.name}/", flush=True)
@@ -55,13 +58,15 @@ def main():
         (VENV / "ready").unlink(missing_ok=True)              # so that `make setup` swaps back
     else:
         print("installing what requirements.txt pins; the first time this takes minutes", flush=True)
-        if subprocess.run([PYTHON, "-m", "pip", "show", "-q", "opencv-contrib-python"], stderr=subprocess.DEVNULL).returncode == 0:
+        if subprocess.run([PYTHON, "-m", "pip", "show", "-q", "opencv-contrib-python"],
+                          stderr=subprocess.DEVNULL).returncode == 0:
             pip("uninstall", "--yes", *OPENCVS)
         pip("install", "-r", "requirements.txt")
         pip("install", "--editable", ".[dev]")
     reason = imports("cv2")
     if reason and "--trackers" not in sys.argv:
-        print(f"opencv-python does not start here ({reason}): the system lacks libGL, libxcb or GLib: opencv-python-headless instead")
+        print(f"opencv-python does not start here ({reason}): the system lacks libGL, libxcb or GLib: "
+              "opencv-python-headless instead")
         swap_opencv("opencv-python-headless")
         reason = imports("cv2")
     if reason:

@@ -1,4 +1,5 @@
-"""What the Makefile calls: the same script of one case or of all, the demo, all figures, and the cleaning up. Cases are found, not listed."""
+"""What the Makefile calls: the same script of one case or of all, the demo, all figures, and the cleaning up. Cases are
+found, not listed."""
 import argparse
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ from common.base.errors import Negative, UserError, start
 from common.base.paths import choose_cases
 from common.report import run_folder
 
-SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": "cases/{}/figures.py", "bench": "cases/{}/benchmark.py"}
+SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": "cases/{}/figures.py",
+           "bench": "cases/{}/benchmark.py"}
 
 
 def call(script, case, words):
@@ -42,7 +44,8 @@ def demo(cases):
             print(f"--- {case}: {script}", flush=True)
             began = time.monotonic()
             status = call(script, case, ["--demo", "--fresh"])
-            lines.append(f"{case:16s} {script:8s} {time.monotonic() - began:6.1f} s   {'done' if status == 0 else f'FAILED ({status})'}")
+            lines.append(f"{case:16s} {script:8s} {time.monotonic() - began:6.1f} s   "
+                         f"{'done' if status == 0 else f'FAILED ({status})'}")
             if status:
                 break
     print("\n" + "\n".join(lines))
@@ -55,7 +58,8 @@ def demo(cases):
 def figures(cases, name, words):
     """All figures of a run of every case, made again: the run called name, else the one that the report shows.
 
-    A case without it says the command that makes the run, and the others go on. A single case's exit status is figures.py's own.
+    A case without it says the command that makes the run, and the others go on. A single case's exit status is
+    figures.py's own.
     """
     name = name or ("demo" if "--demo" in words else None)
     lines, wrong = [], []
@@ -74,7 +78,8 @@ def figures(cases, name, words):
         demo_too = ["--demo"] if run == "demo" and "--demo" not in words else []
         status = call("figures", case, [f"--name={run}", *demo_too, *words])
         drawn = len(run_folder.read_figures(run_folder.results_folder(case) / run / "figures")) if status == 0 else 0
-        lines.append(f"{case:16s} {run:16s} {time.monotonic() - began:6.1f} s   {f'FAILED ({status})' if status else f'{drawn} figures'}")
+        lines.append(f"{case:16s} {run:16s} {time.monotonic() - began:6.1f} s   "
+                     f"{f'FAILED ({status})' if status else f'{drawn} figures'}")
         wrong += [case] if status else []
     print("\n" + "\n".join(lines))
     if len(cases) == 1:
@@ -84,7 +89,8 @@ def figures(cases, name, words):
 
 
 def run_of(case, name):
-    """The name of the run whose figures are drawn; UserError with the command where there is none, or what is there cannot be read."""
+    """The name of the run whose figures are drawn; UserError with the command where there is none, or what is there
+    cannot be read."""
     names = run_folder.run_names(case)
     if names and name in (None, *names):
         return run_folder.choose_run(case, name).name
@@ -100,9 +106,11 @@ def run_of(case, name):
 
 def clean():
     """Remove caches, sample data and what the demo made; other runs, weights and .venv stay."""
-    targets = [*paths.ROOT.glob("results/*/demo"), *paths.ROOT.glob("checkpoints/*/demo"), paths.ROOT / "datasets" / "sample",
+    targets = [*paths.ROOT.glob("results/*/demo"), *paths.ROOT.glob("checkpoints/*/demo"),
+               paths.ROOT / "datasets" / "sample",
                *(paths.ROOT / name for name in (".pytest_cache", ".ruff_cache", ".hypothesis", "build")),
-               *(path for folder in ("cases", "common", "tests") for path in (paths.ROOT / folder).rglob("__pycache__"))]
+               *(path for folder in ("cases", "common", "tests")
+                 for path in (paths.ROOT / folder).rglob("__pycache__"))]
     for target in targets:
         shutil.rmtree(target, ignore_errors=True)
     print("removed caches, sample data and the demo's results; runs, weights and .venv are untouched")

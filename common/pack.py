@@ -1,9 +1,10 @@
 """What graders ask students for: python -m common.pack CASE [--name RUN] [--out FOLDER]   (make pack CASE= NAME=)
 
-Writes <case>-<run>.zip: every judged file of results/<case>/<run>/ (those that manifest.json lists), checked against its size and SHA-256,
-and manifest.json, all as they are; the figures' PNGs and figures.json, which are not judged but which a reader wants to see; and environment.json
-(versions, device, threads, seconds), also not judged, in which every path that leads out of the repository is cut to its last part. Everything lies
-in one folder <case>-<run>/, in a fixed order and with a fixed time, so that the same run makes the same zip.
+Writes <case>-<run>.zip: every judged file of results/<case>/<run>/ (those that manifest.json lists), checked against
+its size and SHA-256, and manifest.json, all as they are; the figures' PNGs and figures.json, which are not judged but
+which a reader wants to see; and environment.json (versions, device, threads, seconds), also not judged, in which every
+path that leads out of the repository is cut to its last part. Everything lies in one folder <case>-<run>/, in a fixed
+order and with a fixed time, so that the same run makes the same zip.
 """
 import argparse
 import hashlib
@@ -22,11 +23,12 @@ from common.base.progress import watch
 from common.experiment.results import is_judged
 from common.report import run_folder
 
-TIME = (1980, 1, 1, 0, 0, 0)                                # the earliest that a zip can say; a clock would make every zip another one
+TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say; a clock would make every zip another one
 
 
 def pack(case, name=None, out=None):
-    """Write the zip of one run and return (its path, the number of files in it, remarks for the reader). Nothing is written after a UserError.
+    """Write the zip of one run and return (its path, the number of files in it, remarks for the reader). Nothing is
+    written after a UserError.
 
     name: the run; without it `default`, or the only one there is. out: the zip's folder, results/ where it is None.
     """
@@ -35,11 +37,12 @@ def pack(case, name=None, out=None):
     refuse_links(folder)
     judged = [path for path in files_below(folder) if is_judged(path)]
     if not any(path.startswith("test/") for path in judged):
-        raise UserError(f"the run {name} of {case} has no test results in {run_folder.show_path(folder)}: a tested run was expected: "
-                        f"first: python cases/{case}/test.py --name {name}")
+        raise UserError(f"the run {name} of {case} has no test results in {run_folder.show_path(folder)}: a tested run "
+                        f"was expected: first: python cases/{case}/test.py --name {name}")
     listing = manifest_of(folder, case, name)
     environment = environment_of(folder)
-    refuse_others(folder, case, name, environment, {path: "not in the manifest" for path in judged if path not in listing}
+    refuse_others(folder, case, name, environment,
+                  {path: "not in the manifest" for path in judged if path not in listing}
                   | {path: "missing" for path in listing if path not in judged})
     figures = [path for path in files_below(folder) if re.fullmatch(r"figures/[^/]+\.png|figures/figures\.json", path)]
     target = Path(out if out is not None else folder.parent.parent) / f"{case}-{name}.zip"
@@ -49,15 +52,17 @@ def pack(case, name=None, out=None):
         count, naming = fill(part, folder, case, name, environment, listing, figures)
         os.replace(part, target)
     except OSError as error:
-        raise UserError(f"cannot pack ({error.strerror}): {error.filename or target}: files to read and a folder with the right to write and "
-                        "enough room were expected: mend that, or choose another folder with --out") from error
+        raise UserError(f"cannot pack ({error.strerror}): {error.filename or target}: files to read and a folder with "
+                        "the right to write and enough room were expected: mend that, or choose another folder with "
+                        "--out") from error
     finally:
         if part.exists():
             part.unlink()
     remarks = ["environment.json: paths cut to their last part; in results/ it is unchanged" if environment else
                "environment.json is missing or unreadable here, so it is left out; it is not judged"]
     if naming:
-        remarks.append(f"{join_some(naming, 3)}: judged, so packed as it stands, and it seems to name a folder of this machine: look at it first")
+        remarks.append(f"{join_some(naming, 3)}: judged, so packed as it stands, and it seems to name a folder of this "
+                       "machine: look at it first")
     return target, count, remarks
 
 
@@ -65,13 +70,15 @@ def choose_run(case, name):
     """The run to pack, one of those there are."""
     names = run_folder.run_names(case)
     if not names:
-        raise UserError(f"{case} has no run yet: results of test.py were expected in {run_folder.show_path(run_folder.results_folder(case))}: "
-                        f"first: python cases/{case}/test.py --name check --weights release")
+        raise UserError(f"{case} has no run yet: results of test.py were expected in "
+                        f"{run_folder.show_path(run_folder.results_folder(case))}: first: python cases/{case}/test.py "
+                        "--name check --weights release")
     if name is None and ("default" in names or len(names) == 1):
         return "default" if "default" in names else names[0]
     if name not in names:
         problem = f"there is no run {name!r} of {case}" if name else f"{case} has several runs"
-        raise UserError(f"{problem}: expected one of {', '.join(names)}: name it, for example: make pack CASE={case} NAME={names[0]}")
+        raise UserError(f"{problem}: expected one of {', '.join(names)}: name it, for example: make pack CASE={case} "
+                        f"NAME={names[0]}")
     return name
 
 
@@ -81,11 +88,12 @@ def files_below(folder):
 
 
 def refuse_links(folder):
-    """Raise UserError where anything below the run's folder is a symbolic link: a zip holds files, and a link may lead anywhere."""
+    """Raise UserError where anything below the run's folder is a symbolic link: a zip holds files, and a link may lead
+    anywhere."""
     links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
-        raise UserError(f"{len(links)} symbolic link(s) in {run_folder.show_path(folder)}: {join_some(links)}: files were expected: "
-                        "put the files themselves there, or remove the links")
+        raise UserError(f"{len(links)} symbolic link(s) in {run_folder.show_path(folder)}: {join_some(links)}: files "
+                        "were expected: put the files themselves there, or remove the links")
 
 
 def manifest_of(folder, case, name):
@@ -96,9 +104,11 @@ def manifest_of(folder, case, name):
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = [(str(entry["path"]), int(entry["size"]), str(entry["sha256"])) for entry in content["files"]]
     except FileNotFoundError:
-        raise UserError(f"no manifest.json in {run_folder.show_path(folder)}: the list of judged files that test.py writes was expected: {again}") from None
+        raise UserError(f"no manifest.json in {run_folder.show_path(folder)}: the list of judged files that test.py "
+                        f"writes was expected: {again}") from None
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise UserError(f"{run_folder.show_path(path)} cannot be read ({type(error).__name__}): the list of judged files was expected: {again}") from None
+        raise UserError(f"{run_folder.show_path(path)} cannot be read ({type(error).__name__}): the list of judged "
+                        f"files was expected: {again}") from None
     return {path: (size, digest) for path, size, digest in entries}
 
 
@@ -118,12 +128,14 @@ def refuse_others(folder, case, name, environment, problems):
     parts = dict.fromkeys("/".join(path.split("/")[:2 if path.startswith("test/") else 1]) for path in sorted(problems))
     commands = [command_for(part, case, name, environment) for part in parts]
     raise UserError(f"{len(problems)} file(s) of {run_folder.show_path(folder)} are not as manifest.json lists them: "
-                    f"{join_some(f'{path} ({problem})' for path, problem in sorted(problems.items()))}: "
-                    f"what the scripts wrote, unchanged, was expected: run test.py (or what made the file) again: {join_some(commands)}")
+                    f"{join_some(f'{path} ({problem})' for path, problem in sorted(problems.items()))}: what the "
+                    "scripts wrote, unchanged, was expected: run test.py (or what made the file) again: "
+                    f"{join_some(commands)}")
 
 
 def command_for(part, case, name, environment):
-    """The command that makes a part of a run again: the recorded one, else the plain one. Without --fresh test.py would keep what is there."""
+    """The command that makes a part of a run again: the recorded one, else the plain one. Without --fresh test.py would
+    keep what is there."""
     script = {"train": "train", "figures": "figures"}.get(part, "test")
     recorded = environment.get(part, {}).get("command") if isinstance(environment.get(part), dict) else None
     words = recorded[1:] if isinstance(recorded, list) else ["--name", name]
@@ -132,7 +144,8 @@ def command_for(part, case, name, environment):
 
 
 def fill(path, folder, case, name, environment, listing, figures):
-    """Write the zip at path, checking each judged file as it is read. Returns (number of files, judged texts that seem to name a folder)."""
+    """Write the zip at path, checking each judged file as it is read. Returns (number of files, judged texts that seem
+    to name a folder)."""
     inside, problems, naming = f"{case}-{name}/", {}, []
     with zipfile.ZipFile(path, "w", compresslevel=6) as packed:
         def add(file, data):
@@ -143,7 +156,8 @@ def fill(path, folder, case, name, environment, listing, figures):
 
         add("manifest.json", (folder / "manifest.json").read_bytes())
         if environment:
-            add("environment.json", (json.dumps(without_paths(environment), indent=2, ensure_ascii=False) + "\n").encode())
+            add("environment.json", (json.dumps(without_paths(environment), indent=2, ensure_ascii=False)
+                                     + "\n").encode())
         for file in watch(sorted({*listing, *figures}), f"packing {case}-{name}"):
             data = (folder / file).read_bytes()
             if file in listing and (len(data), hashlib.sha256(data).hexdigest()) != listing[file]:
@@ -157,7 +171,8 @@ def fill(path, folder, case, name, environment, listing, figures):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m common.pack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m common.pack", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", metavar="CASE")
     parser.add_argument("--name", metavar="RUN", help="the run (`default`, or the only one there is)")
     parser.add_argument("--out", metavar="FOLDER", help="where the zip goes (results/)")

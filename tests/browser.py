@@ -1,4 +1,5 @@
-"""A Chromium without a window, spoken to over its debugging pipe (no package needed): real clicks and keys, the console, requests, screenshots."""
+"""A Chromium without a window, spoken to over its debugging pipe (no package needed): real clicks and keys, the
+console, requests, screenshots."""
 import base64
 import json
 import os
@@ -8,7 +9,8 @@ import subprocess
 import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "ArrowRight": (39, ""), "ArrowLeft": (37, ""), "End": (35, ""), "Tab": (9, ""), " ": (32, " ")}
+KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "ArrowRight": (39, ""), "ArrowLeft": (37, ""), "End": (35, ""),
+        "Tab": (9, ""), " ": (32, " ")}
 PATIENCE = 60                                              # seconds for one answer
 
 
@@ -18,14 +20,17 @@ def find():
 
 
 class Browser:
-    """One browser with one page. `problems`: errors of the console and exceptions; `requests`: addresses that the page asked for."""
+    """One browser with one page. `problems`: errors of the console and exceptions; `requests`: addresses that the page
+    asked for."""
 
     def __init__(self, program, profile, language="en-US"):
         reads, self.out = os.pipe()
         self.into, writes = os.pipe()
-        command = (f'exec "$0" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --lang={language} --accept-lang={language} '
+        command = (f'exec "$0" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --lang={language} '
+                   f'--accept-lang={language} '
                    f'--remote-debugging-pipe --user-data-dir="$1" about:blank 3<&{reads} 4>&{writes}')
-        self.process = subprocess.Popen(["bash", "-c", command, program, str(profile)], pass_fds=(reads, writes), stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(["bash", "-c", command, program, str(profile)], pass_fds=(reads, writes),
+                                        stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(reads)
         os.close(writes)
@@ -50,7 +55,8 @@ class Browser:
     def call(self, method, **parameters):
         """One command of the DevTools protocol, and its result."""
         self.number += 1
-        message = {"id": self.number, "method": method, "params": parameters} | ({"sessionId": self.session} if self.session else {})
+        message = ({"id": self.number, "method": method, "params": parameters}
+                   | ({"sessionId": self.session} if self.session else {}))
         os.write(self.out, json.dumps(message).encode() + b"\0")
         while True:
             answer = self.receive()
@@ -70,7 +76,8 @@ class Browser:
         message = json.loads(message)
         method, parameters = message.get("method"), message.get("params", {})
         self.events.append(method)
-        if method == "Runtime.exceptionThrown" or (method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning")):
+        if method == "Runtime.exceptionThrown" or (method == "Runtime.consoleAPICalled"
+                                                   and parameters["type"] in ("error", "warning")):
             self.problems.append(parameters)
         if method == "Log.entryAdded" and parameters["entry"]["level"] in ("error", "warning"):
             self.problems.append(parameters["entry"]["text"])
@@ -100,16 +107,20 @@ class Browser:
     def click(self, selector, x=0.5, y=0.5):
         """A real click on the element, at a fraction of its width and height."""
         found = json.dumps(selector)
-        left, top, width, height = self.value(f"(() => {{ const e = document.querySelector({found}); e.scrollIntoView({{block: 'center'}}); "
-                                              "const b = e.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })()")
+        left, top, width, height = self.value(f"(() => {{ const e = document.querySelector({found}); "
+                                              "e.scrollIntoView({block: 'center'}); const b = "
+                                              "e.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; "
+                                              "})()")
         for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=left + x * width, y=top + y * height, button="left", clickCount=1)
+            self.call("Input.dispatchMouseEvent", type=kind, x=left + x * width, y=top + y * height, button="left",
+                      clickCount=1)
 
     def press(self, key):
         """A real key, which goes to the element that has the focus."""
         code, text = KEYS[key]
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code="Space" if key == " " else key, windowsVirtualKeyCode=code,
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code="Space" if key == " " else key,
+                      windowsVirtualKeyCode=code,
                       **({"text": text} if text and kind == "keyDown" else {}))
 
     def look(self, width, height=900, media="screen", **features):

@@ -1,4 +1,5 @@
-"""Shared by all tests: where the golden files are, a thread count that does not depend on the machine, and what may run side by side."""
+"""Shared by all tests: where the golden files are, a thread count that does not depend on the machine, and what may run
+side by side."""
 import os
 from pathlib import Path
 
@@ -14,7 +15,8 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure(config):
-    """Build the sample sets before `make test` starts its processes (pytest-xdist), which would otherwise build them at the same time."""
+    """Build the sample sets before `make test` starts its processes (pytest-xdist), which would otherwise build them at
+    the same time."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")           # a process per core already
     else:
@@ -29,13 +31,15 @@ def pytest_xdist_make_scheduler(config, log):
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             file, _, test = nodeid.partition("::")
-            return (file, next((case for case in all_cases() if f"[{case}" in test), "")) if file.endswith("test_cases.py") else file
+            return ((file, next((case for case in all_cases() if f"[{case}" in test), ""))
+                    if file.endswith("test_cases.py") else file)
     return ByFile(config, log)
 
 
 @pytest.fixture
 def shared():
-    """shared("golden/msrnet") is that folder beside the repository; the test skips, with the reason, where it is not."""
+    """shared("golden/msrnet") is that folder beside the repository; the test skips, with the reason, where it is
+    not."""
     def find(name):
         path = SHARED / name
         if not path.exists():

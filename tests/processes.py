@@ -1,5 +1,5 @@
-"""Scripts as processes of their own that need not import the libraries first: forked from a process that has them. Most of a short script's
-time is `import torch`. Project code is imported by each process itself."""
+"""Scripts as processes of their own that need not import the libraries first: forked from a process that has them. Most
+of a short script's time is `import torch`. Project code is imported by each process itself."""
 import json
 import os
 import subprocess
@@ -9,7 +9,8 @@ from pathlib import Path
 
 LONGEST = 300                 # seconds; then SIGALRM ends the process
 
-# A line of standard input is a task; the answer is its exit code. The new process leaves the loop and becomes the script.
+# A line of standard input is a task; the answer is its exit code. The new process leaves the loop and becomes the
+# script.
 FORKS = f"""
 import json, os, runpy, signal, sys
 import cv2, matplotlib.figure, numpy, PIL.Image, scipy.ndimage, scipy.optimize, skimage.metrics, torch, torch.utils.data, tqdm, yaml
@@ -43,7 +44,8 @@ else:
 
 
 class Processes:
-    """run() of scripts, one after the other. All of them share one seed of Python's hashes: who compares bytes also needs a process of another."""
+    """run() of scripts, one after the other. All of them share one seed of Python's hashes: who compares bytes also
+    needs a process of another."""
 
     def __init__(self):
         self.parent = None
@@ -51,13 +53,16 @@ class Processes:
     def run(self, command, folder, environment):
         """What subprocess.run([sys.executable, *command], ...) gives, as text. environment: all of it."""
         if not hasattr(os, "fork"):
-            return subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=LONGEST)
+            return subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True,
+                                  text=True, timeout=LONGEST)
         if self.parent is None:
-            self.parent = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            self.parent = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                           text=True,
                                            env=os.environ | {"OMP_NUM_THREADS": "1"})
         with tempfile.TemporaryDirectory() as place:
             outputs = [Path(place) / name for name in ("stdout", "stderr")]
-            task = {"command": [str(word) for word in command], "folder": str(folder), "environment": environment, "outputs": list(map(str, outputs))}
+            task = {"command": [str(word) for word in command], "folder": str(folder), "environment": environment,
+                    "outputs": list(map(str, outputs))}
             print(json.dumps(task), file=self.parent.stdin, flush=True)
             code = int(self.parent.stdout.readline())
             return subprocess.CompletedProcess(command, code, *(path.read_text(encoding="utf-8") for path in outputs))

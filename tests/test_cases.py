@@ -1,4 +1,5 @@
-"""What holds for every case found: train, be killed, go on, test, draw; the same bytes twice; two processes. A dozen steps each."""
+"""What holds for every case found: train, be killed, go on, test, draw; the same bytes twice; two processes. A dozen
+steps each."""
 import json
 import os
 import random
@@ -18,13 +19,14 @@ SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["data.tes
 
 
 def words(case, script, *others):
-    """The words of every run: the demo's settings, for a training a dozen steps of them; others replace those of the same key."""
+    """The words of every run: the demo's settings, for a training a dozen steps of them; others replace those of the
+    same key."""
     keys = [other.partition("=")[0] for other in others]
     usual = ["--demo", *SMALLER.get(case, []), *(SHORT if script == "train" else [])]
     return [word for word in usual if word.partition("=")[0] not in keys] + list(others)
 
-# Runs a script with a trap: TRAP is "step N SIGNAL" (a signal to itself after step N; "... group": to its workers as well) or "write N" (death
-# in the middle of the N-th write of last.pt, when half of it is in the temporary file).
+# Runs a script with a trap: TRAP is "step N SIGNAL" (a signal to itself after step N; "... group": to its workers as
+# well) or "write N" (death in the middle of the N-th write of last.pt, when half of it is in the temporary file).
 TRAPPED = """
 import os, runpy, signal, sys, time
 sys.path[0] = os.getcwd()
@@ -54,7 +56,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory):
-    """A copy of the project in a folder with a space in its name, with the sample data built: results of tests stay out of the real one."""
+    """A copy of the project in a folder with a space in its name, with the sample data built: results of tests stay out
+    of the real one."""
     folder = tmp_path_factory.mktemp("a clone")
     for name in ("cases", "common", "configs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -70,12 +73,14 @@ def clone(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def script(clone, processes):
-    """script(case, name, *others) runs a script of a case in the clone, see words(); returns the finished process (text output).
+    """script(case, name, *others) runs a script of a case in the clone, see words(); returns the finished process (text
+    output).
 
     trap: see TRAPPED. started: "forked" (tests/processes.py), "afresh", or "in two", by torchrun.
     """
     def run(case, name, *others, trap=None, started="forked"):
-        command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases" / case / f"{name}.py"), *words(case, name, *others)]
+        command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases" / case / f"{name}.py"),
+                   *words(case, name, *others)]
         environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
         if started == "forked":
             return processes.run(command, clone, environment)
@@ -96,21 +101,24 @@ def manifest(clone, case, run):
 
 @pytest.fixture(scope="session", params=all_cases())
 def trained(request, clone, script):
-    """(clone, case) with a run `never-stopped` trained, tested and drawn, by processes with other hash seeds than those of the rest."""
+    """(clone, case) with a run `never-stopped` trained, tested and drawn, by processes with other hash seeds than those
+    of the rest."""
     for name in ("train", "test", "figures"):
         succeed(script(request.param, name, "--name", "never-stopped", started="afresh"))
     return clone, request.param
 
 
 def test_killed_and_resumed_is_never_stopped(trained, script):
-    """SIGKILL before the first checkpoint, at three steps drawn from a seed, inside a checkpoint's write; other workers each time."""
+    """SIGKILL before the first checkpoint, at three steps drawn from a seed, inside a checkpoint's write; other workers
+    each time."""
     clone, case = trained
     draw = random.Random(20)
     traps = ["step 1 SIGKILL", *(f"step {step} SIGKILL" for step in sorted(draw.sample(range(4, 12), 3))), "write 2"]
     draw.shuffle(traps)
     for number, trap in enumerate(traps):
         done = script(case, "train", f"workers={number % 3}", "--name", "killed", trap=trap)
-        reached = "this run is finished" in done.stdout or done.returncode == 0      # an early trap may lie behind the checkpoint
+        # an early trap may lie behind the checkpoint
+        reached = "this run is finished" in done.stdout or done.returncode == 0
         assert done.returncode == -signal.SIGKILL or reached, (trap, done.returncode, done.stderr[-3000:])
     succeed(script(case, "train", "--name", "killed"))
     compare_training(clone, case, "killed")
@@ -119,7 +127,8 @@ def test_killed_and_resumed_is_never_stopped(trained, script):
 
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_ends_the_step_and_saves(trained, script, number, status):
-    """As a terminal's Ctrl-C and a scheduler's SIGTERM come: to every process of the group, the loader's workers too."""
+    """As a terminal's Ctrl-C and a scheduler's SIGTERM come: to every process of the group, the loader's workers
+    too."""
     clone, case = trained
     done = script(case, "train", "workers=1", "--name", number, trap=f"step 5 {number} group")
     assert done.returncode == status, done.stderr[-3000:]
@@ -161,7 +170,8 @@ def compare(processes, clone, case, *words):
 
 
 def test_compare_tells_runs_apart(second, script, processes):
-    """The same seed is identical; another one is not exactly so, with a metric and the seed named; a changed byte in a picture is found."""
+    """The same seed is identical; another one is not exactly so, with a metric and the seed named; a changed byte in a
+    picture is found."""
     clone, case = second
     assert "second: identical" in succeed(compare(processes, clone, case, f"results/{case}/second")).stdout
     for name in ("train", "test"):
@@ -219,9 +229,11 @@ def test_mistakes_have_one_message(trained, script, tmp_path):
     clone, case = trained
     broken = tmp_path / "page.pt"
     broken.write_text("<!DOCTYPE html><html>not found</html>")
-    for mistake, expected in [(["train.stepz=3"], "train.steps"), (["train.steps=many"], "train.steps"), (["seed=1", "seed=2"], "twice"),
+    for mistake, expected in [(["train.stepz=3"], "train.steps"), (["train.steps=many"], "train.steps"),
+                              (["seed=1", "seed=2"], "twice"),
                               (["--weights", str(broken)], "web page"), (["--weights", "nothing-here"], "release"),
-                              (["--device", "toaster"], "--device"), (["--name", "../up"], "--name"), (["preset=no-such"], "preset")]:
+                              (["--device", "toaster"], "--device"), (["--name", "../up"], "--name"),
+                              (["preset=no-such"], "preset")]:
         done = script(case, "test" if "--weights" in mistake else "train", *mistake)
         assert done.returncode == 2, (mistake, done.stdout, done.stderr)
         assert done.stderr.startswith("error: ") and expected in done.stderr and "Traceback" not in done.stderr, (mistake, done.stderr)

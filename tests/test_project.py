@@ -1,4 +1,5 @@
-"""The project as a whole: documents that say the same in two languages, arrows that point one way, files of a readable size."""
+"""The project as a whole: documents that say the same in two languages, arrows that point one way, files of a readable
+size."""
 import ast
 import re
 import subprocess
@@ -32,7 +33,8 @@ def test_both_languages_say_the_same(english):
     assert a[2] == b[2], "numbers in tables"
 
 
-READMES = [*PAIRS, *(path.with_name("README.zh-CN.md") for path in PAIRS), ROOT / "datasets/README.md", ROOT / "checkpoints/README.md"]
+READMES = [*PAIRS, *(path.with_name("README.zh-CN.md") for path in PAIRS), ROOT / "datasets/README.md",
+           ROOT / "checkpoints/README.md"]
 
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))

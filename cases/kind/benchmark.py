@@ -1,14 +1,14 @@
 """Speed and memory of KinD beside a straightforward implementation of its layers: python cases/kind/benchmark.py
 
-The straightforward side is the table of layers as one would write it down: NCHW, conv2d, leaky_relu, max_pool2d, conv_transpose2d, cat.
-Same threads, same weights, float32, inference mode. bfloat16 stands beside it.
+The straightforward side is the table of layers as one would write it down: NCHW, conv2d, leaky_relu, max_pool2d,
+conv_transpose2d, cat. Same threads, same weights, float32, inference mode. bfloat16 stands beside it.
 """
 import json
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import torch
 import torch.nn.functional as F
@@ -86,11 +86,13 @@ def inference():
         ours = model(low, RATIO)
         difference = (straightforward(state, low) - ours).abs().max().item()
         assert difference <= 1e-4, f"the two sides differ by {difference}"
-        sides = {"straightforward": lambda: straightforward(state, low), "kind": lambda: model(low, RATIO), "kind_bf16": half_precision}
+        sides = {"straightforward": lambda: straightforward(state, low), "kind": lambda: model(low, RATIO),
+                 "kind_bf16": half_precision}
         seconds = timing.in_turns(sides)
         rough = (half_precision().float() - ours).abs().max().item()
     return {"seconds": seconds, "pictures_per_second": {name: 1 / value for name, value in seconds.items()},
-            "times_faster": seconds["straightforward"] / seconds["kind"], "times_faster_bf16": seconds["straightforward"] / seconds["kind_bf16"],
+            "times_faster": seconds["straightforward"] / seconds["kind"],
+            "times_faster_bf16": seconds["straightforward"] / seconds["kind_bf16"],
             "largest_difference": difference, "largest_difference_bf16": rough}
 
 
@@ -100,7 +102,8 @@ def tiling():
     with torch.inference_mode():
         whole, parts = (enhance.decompose(model, low, tile) for tile in (4096, 640))
         ratio = enhance.guess(model, whole)
-        outputs = [enhance.restore(model, maps, tile) * enhance.adjust(model, maps, ratio, tile) for maps, tile in ((whole, 4096), (parts, 640))]
+        outputs = [enhance.restore(model, maps, tile) * enhance.adjust(model, maps, ratio, tile)
+                   for maps, tile in ((whole, 4096), (parts, 640))]
     difference = (outputs[0] - outputs[1]).abs().max().item()
     assert difference <= 1 / 255, f"tiles differ by {difference}"
     return {"largest_difference_in_tiles": difference}
@@ -111,9 +114,11 @@ def loading(steps=40, batch=4):
     pairs = StretchedPairs(build("LOL"), "our485", patch=128, turns=True)
 
     def run(workers):
-        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers, worker_init_fn=as_worker):
+        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers,
+                            worker_init_fn=as_worker):
             pass
-    seconds = timing.in_turns({f"{workers} workers": lambda workers=workers: run(workers) for workers in (0, 1, 2)}, turns=3)
+    seconds = timing.in_turns({f"{workers} workers": lambda workers=workers: run(workers) for workers in (0, 1, 2)},
+                              turns=3)
     return {name: steps / value for name, value in seconds.items()}
 
 
@@ -127,7 +132,8 @@ from common.experiment.settings import Settings
 settings = Settings(tile=640, hot_pixels=0.0, ratio=None, fusion=False)
 with torch.inference_mode():
     enhance.enhance(KinD().eval().to(memory_format=torch.channels_last), torch.rand(3, 3000, 4000) / 4, settings)"""
-    return {"4000x3000 in tiles": timing.peak_memory_mb(tiled), "imports alone": timing.peak_memory_mb("import cases.kind.enhance")}
+    return {"4000x3000 in tiles": timing.peak_memory_mb(tiled),
+            "imports alone": timing.peak_memory_mb("import cases.kind.enhance")}
 
 
 def main():
@@ -138,8 +144,8 @@ def main():
         print(f"measuring {part} ...", flush=True)
         numbers[part] = measure()
         print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"KinD is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, largest difference "
-          f"{numbers['inference']['largest_difference']:.1e}")
+    print(f"KinD is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, largest "
+          f"difference {numbers['inference']['largest_difference']:.1e}")
     timing.save("kind", numbers)
 
 

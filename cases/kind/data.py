@@ -1,4 +1,5 @@
-"""What turns files into KinD's samples: LOL's pairs, each picture stretched by the bounds of the whole photograph, in patches or whole."""
+"""What turns files into KinD's samples: LOL's pairs, each picture stretched by the bounds of the whole photograph, in
+patches or whole."""
 import copy
 import csv
 from pathlib import Path
@@ -16,11 +17,12 @@ WHOLE_LOL = (400, 600)
 
 
 class StretchedPairs(PairedImages):
-    """PairedImages whose pictures are stretched to [0, 1] by (x - min) / (max - min) of the whole picture: pairs[epoch, index] -> Pair.
+    """PairedImages whose pictures are stretched to [0, 1] by (x - min) / (max - min) of the whole picture: pairs[epoch,
+    index] -> Pair.
 
-    bounds: {name: (low_min, low_max, high_min, high_max)} in levels of 255, for files that are only parts of their pictures; of others
-    they are measured once, when a picture is first needed. stretched=False: pictures as they are. permute: share of the patches whose three
-    colours change places, the same in both pictures of a pair.
+    bounds: {name: (low_min, low_max, high_min, high_max)} in levels of 255, for files that are only parts of their
+    pictures; of others they are measured once, when a picture is first needed. stretched=False: pictures as they are.
+    permute: share of the patches whose three colours change places, the same in both pictures of a pair.
     """
 
     def __init__(self, root, split, bounds=None, stretched=True, permute=0.0, **options):
@@ -28,8 +30,8 @@ class StretchedPairs(PairedImages):
         self.bounds, self.stretched, self.permute = dict(bounds or {}), stretched, permute
         missing = [name for name in self.names if name not in self.bounds] if bounds else []
         if missing:
-            raise UserError(f"no stretch bounds for {join_some(missing)}: data.stretch: a line for every training picture was expected: "
-                            "add them, or leave data.stretch out where the pictures are whole")
+            raise UserError(f"no stretch bounds for {join_some(missing)}: data.stretch: a line for every training "
+                            "picture was expected: add them, or leave data.stretch out where the pictures are whole")
 
     def in_patches(self, patch):
         """The same pictures (decoded once, shared) in random patches of this side; None: whole."""
@@ -42,7 +44,8 @@ class StretchedPairs(PairedImages):
         if not self.stretched:
             return pair
         bounds = torch.tensor(self.bounds_of(place[1])).float() / 255
-        low, high = (stretch(picture[None], bounds[None, side:side + 2])[0] for picture, side in ((pair.low, 0), (pair.high, 2)))
+        low, high = (stretch(picture[None], bounds[None, side:side + 2])[0]
+                     for picture, side in ((pair.low, 0), (pair.high, 2)))
         return pair._replace(low=low, high=high)
 
     def _permute(self, pair, place):
@@ -57,18 +60,22 @@ class StretchedPairs(PairedImages):
         """(low_min, low_max, high_min, high_max) of a pair, in levels."""
         name = self.names[index]
         if name not in self.bounds:
-            self.bounds[name] = tuple(int(extreme(picture)) for picture in self._pixels(index) for extreme in (np.min, np.max))
+            self.bounds[name] = tuple(int(extreme(picture)) for picture in self._pixels(index)
+                                      for extreme in (np.min, np.max))
         return self.bounds[name]
 
 
 def training_sets(cfg, say=print):
-    """(training, validation): whole StretchedPairs. Held-out scenes never train; validation takes one picture per scene first."""
+    """(training, validation): whole StretchedPairs. Held-out scenes never train; validation takes one picture per scene
+    first."""
     data, names = cfg.data, list_pairs(cfg.data.root, TRAINING)
     held = validation_names(names, data.validation_seed)
     chosen = one_per_scene(held) if is_lol(names) else held
     chosen = (chosen + [name for name in held if name not in chosen])[:cfg.train.validate_pictures]
-    options = {"bounds": read_bounds(data.stretch) if data.stretch else None, "stretched": cfg.model.stretch == "minmax"}
-    training = StretchedPairs(data.root, TRAINING, names=[name for name in names if name not in set(held)], seed=cfg.seed, turns=True,
+    options = {"bounds": read_bounds(data.stretch) if data.stretch else None,
+               "stretched": cfg.model.stretch == "minmax"}
+    training = StretchedPairs(data.root, TRAINING, names=[name for name in names if name not in set(held)],
+                              seed=cfg.seed, turns=True,
                               permute=data.permute, **options)
     if is_lol(names) and options["stretched"] and not data.stretch and training._pixels(0)[0].shape[:2] != WHOLE_LOL:
         say("these training pictures are crops of LOL's and are stretched by their own bounds, about twice too much: "
@@ -77,18 +84,20 @@ def training_sets(cfg, say=print):
 
 
 def read_bounds(path):
-    """{name: (low_min, low_max, high_min, high_max)} in levels of 255, from a CSV file with these columns and `name`. Raises UserError."""
+    """{name: (low_min, low_max, high_min, high_max)} in levels of 255, from a CSV file with these columns and `name`.
+    Raises UserError."""
     columns = ("low_min", "low_max", "high_min", "high_max")
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             return {line["name"]: tuple(float(line[column]) for column in columns) for line in csv.DictReader(file)}
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"no stretch bounds ({error}): {path}: a CSV file with the columns name, {', '.join(columns)} was expected: "
-                        "mend data.stretch") from error
+        raise UserError(f"no stretch bounds ({error}): {path}: a CSV file with the columns name, {', '.join(columns)} "
+                        "was expected: mend data.stretch") from error
 
 
 def evaluation_set(cfg):
-    """The whole pictures to test on, unstretched, with .set_name and .is_lol: eval15, or the scenes held out of training.
+    """The whole pictures to test on, unstretched, with .set_name and .is_lol: eval15, or the scenes held out of
+    training.
 
     None where eval15 has dark pictures only.
     """

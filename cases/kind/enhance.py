@@ -1,4 +1,5 @@
-"""One picture of any size through KinD: whole-picture bounds and ratio first, then the networks in tiles, with the same result as whole."""
+"""One picture of any size through KinD: whole-picture bounds and ratio first, then the networks in tiles, with the same
+result as whole."""
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ from torch import Tensor
 from cases.kind.model import bounds_of, light_ratio
 from common.data.images import map_tiles, to_bytes
 
-NEAR, FAR = 16, 112          # halos in pixels: the decomposition sees 13 and begins on a grid of 4, the restoration 103 on a grid of 16
+# halos in pixels: the decomposition sees 13 and begins on a grid of 4, the restoration 103 on a grid of 16
+NEAR, FAR = 16, 112
 SKIMAGE_GRAY = torch.tensor([0.2125, 0.7154, 0.0721])
 
 
@@ -63,7 +65,8 @@ def adjust(model, maps, ratio, tile=640):
 
 
 def enhance(model, rgb, settings, ratio=None, bounds=None):
-    """(answer (3, h, w) in [0, 1], its light ratio) for a picture (3, h, w) in [0, 1]; settings: those of `test`. ratio None: guessed."""
+    """(answer (3, h, w) in [0, 1], its light ratio) for a picture (3, h, w) in [0, 1]; settings: those of `test`. ratio
+    None: guessed."""
     maps = decompose(model, rgb, settings.tile, settings.hot_pixels, bounds)
     ratio = ratio or settings.ratio or guess(model, maps)
     output = restore(model, maps, settings.tile) * adjust(model, maps, ratio, settings.tile)
@@ -71,7 +74,8 @@ def enhance(model, rgb, settings, ratio=None, bounds=None):
 
 
 def fuse(output, maps):
-    """The released photo script's mix: the noisy black is darkened, and where the light was bright enough, the input stays.
+    """The released photo script's mix: the noisy black is darkened, and where the light was bright enough, the input
+    stays.
 
         m = min(sqrt(2 G3 * gray R_l), 1)        I_l S_l + (1 - I_l) m P A        (G3: Gaussian, sigma 3, cut at 4 sigma)
     """
@@ -81,11 +85,13 @@ def fuse(output, maps):
 def dark_mask(reflectance):
     """m of fuse, (1, 1, h, w)."""
     gray = torch.einsum("nchw,c->nhw", reflectance, SKIMAGE_GRAY)[0].numpy()
-    return torch.from_numpy(np.minimum(np.sqrt(2 * gaussian_filter(gray, 3, mode="nearest", truncate=4.0)), 1))[None, None]
+    return torch.from_numpy(np.minimum(np.sqrt(2 * gaussian_filter(gray, 3, mode="nearest", truncate=4.0)), 1))[None,
+                                                                                                                None]
 
 
 def in_tiles(model, function, maps, tile, halo, multiple):
-    """function over (1, C, h, w) on the model's device, in tiles where the picture is large; on the CPU again, float32."""
+    """function over (1, C, h, w) on the model's device, in tiles where the picture is large; on the CPU again,
+    float32."""
     device = next(model.parameters()).device
 
     def compute(crop, box=None):

@@ -1,12 +1,13 @@
 """The figures of chapter B2 and of the results: python cases/kind/figures.py [options] [key=value ...]
 
-Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in results/kind/<run>/figures.
+Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in
+results/kind/<run>/figures.
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 from typing import NamedTuple
 
@@ -27,12 +28,23 @@ from common.experiment import figures
 from common.experiment.run import Run
 from common.lowlight import baselines
 from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
-from common.lowlight.figures import colour_difference, draw_classes, draw_pairs, draw_ranking, draw_training, middle, of_row, picture, spread
+from common.lowlight.figures import (
+    colour_difference,
+    draw_classes,
+    draw_pairs,
+    draw_ranking,
+    draw_training,
+    middle,
+    of_row,
+    picture,
+    spread,
+)
 from common.metrics import fidelity
 
-PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]), ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),
+PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]),
+          ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),
           ("validation SSIM", ["val_ssim"]), ("mean illumination", ["I_low", "I_high"])]
-SWEEP = (1, 1.5, 2, 3, 4, 5, 7, 10)                            # light ratios of the ratio sweep; those drawn as pictures: every other
+SWEEP = (1, 1.5, 2, 3, 4, 5, 7, 10)  # light ratios of the ratio sweep; those drawn as pictures: every other
 
 
 class Example(NamedTuple):
@@ -53,8 +65,8 @@ def main(argv=None):
     model = run.load(KinD, weights)
     pairs = evaluation_set(run.config)
     if pairs is None:
-        raise UserError(f"figures need pairs: {run.config.test.root or run.config.data.root} has no eval15/high: expected the bright pictures: "
-                        "put them there, or set data.root")
+        raise UserError(f"figures need pairs: {run.config.test.root or run.config.data.root} has no eval15/high: "
+                        "expected the bright pictures: put them there, or set data.root")
     lines = figures.read_items(run, pairs.set_name)
     folder = figures.FigureFolder(run.folder, SHARED_CAPTIONS | CAPTIONS)
     with torch.inference_mode():
@@ -90,13 +102,15 @@ def read_example(run, model, pairs, place):
     settings = run.config.test
     paths = pairs.paths(place)
     maps = [enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths]
-    return Example(pairs.names[place], *map(read_pixels, paths), *maps, enhance.restore(model, maps[0], settings.tile), enhance.true_ratio(*maps),
+    return Example(pairs.names[place], *map(read_pixels, paths), *maps, enhance.restore(model, maps[0], settings.tile),
+                   enhance.true_ratio(*maps),
                    settings.ratio or enhance.guess(model, maps[0]))
 
 
 def answer(run, model, example, ratio):
     """The 8-bit picture of an example at a light ratio."""
-    return quantise(example.restored * enhance.adjust(model, example.maps_low, ratio, run.config.test.tile), run.config.test.output)
+    return quantise(example.restored * enhance.adjust(model, example.maps_low, ratio, run.config.test.tile),
+                    run.config.test.output)
 
 
 def shade(illumination):
@@ -108,16 +122,19 @@ def number(value):
     return f"{value:.6f}"
 
 
-# ---- what the networks do -----------------------------------------------------------------------------------------------------------
+# ---- what the networks do --------------------------------------------------------------------------------------------
 
 def draw_reflectance(folder, examples):
     """B2.2: the degraded reflectance above, the restored one below, with the noise of both."""
     above, below = ([picture(value) for value in values] for values in
-                    ([example.maps_low.reflectance for example in examples], [example.restored for example in examples]))
+                    ([example.maps_low.reflectance for example in examples],
+                     [example.restored for example in examples]))
     noise = [[metrics.noise_sigma(image) for image in row] for row in (above, below)]
     captions = [[f"noise {value:.1f}" for value in row] for row in noise]
-    folder.save(figures.grid([above, below], [example.name for example in examples], captions, ["R, degraded", "P, restored"]), "B2.2_reflectance",
-                ["item", "noise_degraded", "noise_restored"], [[example.name, number(a), number(b)] for example, a, b in zip(examples, *noise)])
+    folder.save(figures.grid([above, below], [example.name for example in examples], captions,
+                             ["R, degraded", "P, restored"]), "B2.2_reflectance",
+                ["item", "noise_degraded", "noise_restored"],
+                [[example.name, number(a), number(b)] for example, a, b in zip(examples, *noise)])
 
 
 def draw_decomposition(folder, example):
@@ -130,7 +147,8 @@ def draw_decomposition(folder, example):
         level = maps.illumination.mean().item()
         captions.append(["", "", f"mean {level:.2f}", f"{exact:.1f} dB"])
         table.append([side, number(level), number(maps.reflectance.mean().item()), number(exact)])
-    folder.save(figures.grid(rows, ["S, stretched", "R, reflectance", "I, illumination", "R x I"], captions, ["low", "high"]), "decomposition",
+    folder.save(figures.grid(rows, ["S, stretched", "R, reflectance", "I, illumination", "R x I"], captions,
+                             ["low", "high"]), "decomposition",
                 ["picture", "mean_illumination", "mean_reflectance", "psnr_of_product"], table, item=example.name)
 
 
@@ -138,7 +156,8 @@ def draw_illumination(folder, run, model, examples):
     """I before and after adjustment, beside that of the bright picture, in one gray scale."""
     rows, captions, table = [], [], []
     for example in examples:
-        adjusted = [enhance.adjust(model, example.maps_low, ratio, run.config.test.tile) for ratio in (example.guessed, example.true)]
+        adjusted = [enhance.adjust(model, example.maps_low, ratio, run.config.test.tile)
+                    for ratio in (example.guessed, example.true)]
         maps = [example.maps_low.illumination, *adjusted, example.maps_high.illumination]
         levels = [value.mean().item() for value in maps]
         rows.append([example.low, *map(shade, maps)])
@@ -151,7 +170,8 @@ def draw_illumination(folder, run, model, examples):
 
 
 def draw_sweep(folder, run, model, example):
-    """One picture at growing light ratios, and PSNR over the ratio with the guessed and the reference's ratio marked."""
+    """One picture at growing light ratios, and PSNR over the ratio with the guessed and the reference's ratio
+    marked."""
     pictures = [answer(run, model, example, ratio) for ratio in SWEEP]
     values = [fidelity(image, example.high)["psnr"] for image in pictures]
     figure, axes = figures.new_figure(height=4.4, rows=2, columns=4, height_ratios=[1, 1.1])
@@ -173,17 +193,19 @@ def draw_sweep(folder, run, model, example):
     wide.set_ylabel("PSNR (dB)")
     wide.legend(frameon=False)
     wide.grid(alpha=0.3)
-    folder.save(figure, "ratio_sweep", ["ratio", "psnr", "mean"], [[f"{ratio:g}", number(value), number(image.mean())] for ratio, value, image in
+    folder.save(figure, "ratio_sweep", ["ratio", "psnr", "mean"],
+                [[f"{ratio:g}", number(value), number(image.mean())] for ratio, value, image in
                                                                  zip(SWEEP, values, pictures)], item=example.name)
 
 
-# ---- results ------------------------------------------------------------------------------------------------------------------------
+# ---- results ---------------------------------------------------------------------------------------------------------
 
 def draw_results(folder, run, model, examples, set_name):
     """Low, gamma, no restoration, both protocols and target, with PSNR under each."""
     grid, captions, rows = [], [], []
     for example in examples:
-        unrestored = example.maps_low.reflectance * enhance.adjust(model, example.maps_low, example.guessed, run.config.test.tile)
+        unrestored = example.maps_low.reflectance * enhance.adjust(model, example.maps_low, example.guessed,
+                                                                   run.config.test.tile)
         outputs = [example.low, baselines.gamma(example.low), quantise(unrestored, run.config.test.output),
                    answer(run, model, example, example.guessed), answer(run, model, example, example.true)]
         values = [fidelity(image, example.high)["psnr"] for image in outputs]
@@ -197,7 +219,8 @@ def draw_results(folder, run, model, examples, set_name):
 def draw_methods(folder, lines, set_name):
     """Mean PSNR and SSIM of every row of the test."""
     names = list(dict.fromkeys(line["row"] for line in lines))
-    means = {name: [np.mean([float(line[metric]) for line in of_row(lines, name)]) for metric in ("psnr", "ssim")] for name in names}
+    means = {name: [np.mean([float(line[metric]) for line in of_row(lines, name)]) for metric in ("psnr", "ssim")]
+             for name in names}
     figure, axes = figures.new_figure(height=3.8, columns=2)
     colours = [figures.COLOURS[1 if "/" not in name else 0] for name in names]
     for axis, place, label in ((axes[0, 0], 0, "PSNR (dB)"), (axes[0, 1], 1, "SSIM")):
@@ -207,7 +230,8 @@ def draw_methods(folder, lines, set_name):
         axis.grid(axis="y", visible=False)
         axis.margins(x=0.14)
     axes[0, 1].set_yticklabels([])
-    folder.save(figure, "methods", ["row", "psnr", "ssim"], [[name, *map(number, means[name])] for name in names], set=set_name,
+    folder.save(figure, "methods", ["row", "psnr", "ssim"], [[name, *map(number, means[name])] for name in names],
+                set=set_name,
                 count=len(of_row(lines)))
 
 
@@ -232,22 +256,26 @@ def draw_ratios(folder, lines):
 
 
 def draw_failures(folder, run, model, pairs, lines):
-    """The two worst pictures under gt_free: the answer, the target, the signed difference, and what the right ratio or brightness repairs."""
+    """The two worst pictures under gt_free: the answer, the target, the signed difference, and what the right ratio or
+    brightness repairs."""
     stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
         example = read_example(run, model, pairs, stems.index(line["item"]))
         free, told = (answer(run, model, example, ratio) for ratio in (example.guessed, example.true))
         values = [fidelity(image, example.high)["psnr"] for image in (free, told, metrics.gt_mean(free, example.high))]
-        grid.append([example.low, free, told, example.high, colour_difference(metrics.gray8(free).astype(float) - metrics.gray8(example.high))])
+        grid.append([example.low, free, told, example.high,
+                     colour_difference(metrics.gray8(free).astype(float) - metrics.gray8(example.high))])
         means = [metrics.gray8(image).mean() for image in (free, example.high)]
-        captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}", f"ratio {example.guessed:.2f}: {values[0]:.2f} dB",
+        captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}", f"ratio {example.guessed:.2f}: "
+                                                                                   f"{values[0]:.2f} dB",
                          f"ratio {example.true:.2f}: {values[1]:.2f} dB", f"at target's mean {values[2]:.2f} dB",
                          f"mean {means[0]:.0f}, target {means[1]:.0f}"])
         rows.append([line["item"], *map(number, [*values, example.guessed, example.true, *means])])
     columns = ["low", "gt_free", "gt_ratio", "target", "gt_free - target"]
     folder.save(figures.grid(grid, columns, captions), "failures",
-                ["item", "psnr_gt_free", "psnr_gt_ratio", "psnr_gt_mean", "ratio_guessed", "ratio_reference", "output_mean", "target_mean"], rows)
+                ["item", "psnr_gt_free", "psnr_gt_ratio", "psnr_gt_mean", "ratio_guessed", "ratio_reference",
+                 "output_mean", "target_mean"], rows)
 
 
 def draw_elsewhere(folder, run, count=6):
@@ -259,11 +287,15 @@ def draw_elsewhere(folder, run, count=6):
         return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
                        f"python cases/kind/test.py --name {run.name} test.set=cross-dataset test.unpaired=FOLDER")
     files = {f"{name}/{path.stem}": path for name, paths in find_sets(root).items() for path in paths}
-    chosen = [lines[place] for place in np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int) if lines[place]["item"] in files]
-    before, after = [read_pixels(files[line["item"]]) for line in chosen], [read_pixels(test / line["image"]) for line in chosen]
-    captions = [[""] * len(chosen), [f"ratio {float(line['light_ratio']):.1f}, LOE {float(line['loe']):.0f}" for line in chosen]]
+    chosen = [lines[place] for place in np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int)
+              if lines[place]["item"] in files]
+    before, after = [read_pixels(files[line["item"]]) for line in chosen], [read_pixels(test / line["image"])
+                                                                            for line in chosen]
+    captions = [[""] * len(chosen), [f"ratio {float(line['light_ratio']):.1f}, LOE {float(line['loe']):.0f}"
+                                     for line in chosen]]
     keys = ["item", "light_ratio", "entropy", "loe"]
-    folder.save(figures.grid([before, after], [line["item"] for line in chosen], captions, ["input", "KinD"]), "elsewhere", keys,
+    folder.save(figures.grid([before, after], [line["item"] for line in chosen], captions, ["input", "KinD"]),
+                "elsewhere", keys,
                 [[line[key] for key in keys] for line in chosen])
 
 

@@ -1,6 +1,8 @@
-"""What KinD minimises: the released code's three losses, term by term. Pure functions of tensors; weights of terms come from outside.
+"""What KinD minimises: the released code's three losses, term by term. Pure functions of tensors; weights of terms come
+from outside.
 
-R (N, 3, h, w), I (N, 1, h, w), S stretched pictures (N, 3, h, w). `mean` is over batch, pixels and channels unless said otherwise.
+R (N, 3, h, w), I (N, 1, h, w), S stretched pictures (N, 3, h, w). `mean` is over batch, pixels and channels unless said
+otherwise.
 """
 import torch
 import torch.nn.functional as F
@@ -15,14 +17,16 @@ def gradients(maps):
 
         gx(i, j) = |x(i+1, j+1) - x(i+1, j)|        gy(i, j) = |x(i+1, j+1) - x(i, j+1)|
 
-    So gx compares two pixels of the next row; its last row is 0, and its last column is the bare intensity (README, difference 6).
+    So gx compares two pixels of the next row; its last row is 0, and its last column is the bare intensity (README,
+    difference 6).
     """
     x = F.pad(maps, (0, 1, 0, 1))
     return (x[..., 1:, 1:] - x[..., 1:, :-1]).abs(), (x[..., 1:, 1:] - x[..., :-1, 1:]).abs()
 
 
 def normalise(gradient, norm):
-    """(g - min) / (max - min + 0.0001), min and max over the whole tensor (batch) or each picture (image); unchanged for none."""
+    """(g - min) / (max - min + 0.0001), min and max over the whole tensor (batch) or each picture (image); unchanged
+    for none."""
     if norm == "none":
         return gradient
     dimensions = (0, 1, 2, 3) if norm == "batch" else (1, 2, 3)
@@ -51,10 +55,11 @@ def mean_square(a, b):
     return (a - b).square().mean()
 
 
-# ---- decomposition ------------------------------------------------------------------------------------------------------------------
+# ---- decomposition ---------------------------------------------------------------------------------------------------
 
 def mutual(dark, bright, norm="batch"):
-    """Mean over the pixels of sum_d M_d exp(-10 M_d), M_d = g_d(I_l) + g_d(I_h): dear where M is near 0.1, cheap for no and for common edges."""
+    """Mean over the pixels of sum_d M_d exp(-10 M_d), M_d = g_d(I_l) + g_d(I_h): dear where M is near 0.1, cheap for no
+    and for common edges."""
     total = 0
     for a, b in zip(gradient_maps(dark, norm), gradient_maps(bright, norm)):
         both = a + b
@@ -65,22 +70,26 @@ def mutual(dark, bright, norm="batch"):
 def smooth(illumination, picture, norm="batch"):
     """Mean over the pixels of sum_d g_d(I) / max(g_d(gray S), 0.01): I may change where the picture does."""
     edges = gradient_maps(gray(picture), norm)
-    return sum((gradient / edge.clamp_min(0.01)).mean() for gradient, edge in zip(gradient_maps(illumination, norm), edges))
+    return sum((gradient / edge.clamp_min(0.01)).mean()
+               for gradient, edge in zip(gradient_maps(illumination, norm), edges))
 
 
 def decomposition(low, high, dark, bright, norm="batch"):
     """The terms by name, unweighted. low, high: (R, I) of the dark and the bright picture; dark, bright: S_l, S_h."""
     (r_low, i_low), (r_high, i_high) = low, high
-    return {"recon_low": absolute(r_low * i_low, dark), "recon_high": absolute(r_high * i_high, bright), "equal_R": absolute(r_low, r_high),
-            "mutual": mutual(i_low, i_high, norm), "smooth_low": smooth(i_low, dark, norm), "smooth_high": smooth(i_high, bright, norm)}
+    return {"recon_low": absolute(r_low * i_low, dark), "recon_high": absolute(r_high * i_high, bright),
+            "equal_R": absolute(r_low, r_high),
+            "mutual": mutual(i_low, i_high, norm), "smooth_low": smooth(i_low, dark, norm),
+            "smooth_high": smooth(i_high, bright, norm)}
 
 
 def guide(i_low, i_high, dark, bright):
-    """mean |I - max of R, G, B| of both pictures: LIME's first guess of an illumination (not in the paper; README, difference 14)."""
+    """mean |I - max of R, G, B| of both pictures: LIME's first guess of an illumination (not in the paper; README,
+    difference 14)."""
     return absolute(i_low, dark.amax(dim=1, keepdim=True)) + absolute(i_high, bright.amax(dim=1, keepdim=True))
 
 
-# ---- restoration and adjustment -----------------------------------------------------------------------------------------------------
+# ---- restoration and adjustment --------------------------------------------------------------------------------------
 
 def gradient_difference(prediction, target, norm="batch"):
     """Mean over the pixels of sum_d (g_d(prediction) - g_d(target))^2, for maps with one channel."""
@@ -109,7 +118,8 @@ def adjustment(prediction, target, norm="batch"):
 
 
 def alternately(first, second):
-    """Every other picture of two batches of several tensors (N, ...): the even places of the first, the odd ones of the second."""
+    """Every other picture of two batches of several tensors (N, ...): the even places of the first, the odd ones of the
+    second."""
     def mix(a, b):
         odd = (torch.arange(len(a), device=a.device) % 2 == 1).reshape(-1, *[1] * (a.dim() - 1))
         return torch.where(odd, b, a)
@@ -117,5 +127,6 @@ def alternately(first, second):
 
 
 def weigh(terms, weights, prefix=""):
-    """{name: weight * value} of the terms that have a weight above zero; weights: {name: number}, and smooth for smooth_low, smooth_high."""
+    """{name: weight * value} of the terms that have a weight above zero; weights: {name: number}, and smooth for
+    smooth_low, smooth_high."""
     return {prefix + name: weights[name] * value for name, value in terms.items() if weights[name]}

@@ -1,9 +1,11 @@
-"""KinD: one network splits a picture into reflectance and illumination, one cleans the reflectance, one brightens the illumination.
+"""KinD: one network splits a picture into reflectance and illumination, one cleans the reflectance, one brightens the
+illumination.
 
-Shapes: N batch, h, w height and width. Pictures and reflectance R are RGB in [0, 1], (N, 3, h, w); illumination I is (N, 1, h, w) in [0, 1].
-S is the stretched picture, P the restored reflectance, A the adjusted illumination; the result is P * A. Layers have the names of the released
-code. Sizes are any from 1 x 1: pooling keeps the odd row, and what is upsampled is cut at its end, as in the released code.
-Zhang, Zhang, Guo: Kindling the Darkness: A Practical Low-light Image Enhancer, ACM Multimedia 2019, arXiv 1905.04161.
+Shapes: N batch, h, w height and width. Pictures and reflectance R are RGB in [0, 1], (N, 3, h, w); illumination I is
+(N, 1, h, w) in [0, 1]. S is the stretched picture, P the restored reflectance, A the adjusted illumination; the result
+is P * A. Layers have the names of the released code. Sizes are any from 1 x 1: pooling keeps the odd row, and what is
+upsampled is cut at its end, as in the released code. Zhang, Zhang, Guo: Kindling the Darkness: A Practical Low-light
+Image Enhancer, ACM Multimedia 2019, arXiv 1905.04161.
 """
 from typing import NamedTuple
 
@@ -28,7 +30,8 @@ class Stages(NamedTuple):
 class Joined(nn.Conv2d):
     """A convolution of two maps joined along the channels.
 
-    Without gradients it is the sum of both parts' convolutions: the same to rounding, and the copy of full-size maps is saved.
+    Without gradients it is the sum of both parts' convolutions: the same to rounding, and the copy of full-size maps is
+    saved.
     """
 
     def forward(self, first, second):
@@ -39,7 +42,8 @@ class Joined(nn.Conv2d):
 
 
 class DecomNet(nn.Module):
-    """S -> (R, I), the same weights for dark and bright pictures: a small U and, from its first layer, a branch for I. 235,876 parameters."""
+    """S -> (R, I), the same weights for dark and bright pictures: a small U and, from its first layer, a branch for I.
+    235,876 parameters."""
 
     def __init__(self):
         super().__init__()
@@ -69,7 +73,8 @@ class DecomNet(nn.Module):
 
 
 class RestorationNet(nn.Module):
-    """(R, I) -> P: a U-Net of five levels. I tells where R is noisy. It predicts P itself, no difference. 7,760,739 parameters.
+    """(R, I) -> P: a U-Net of five levels. I tells where R is noisy. It predicts P itself, no difference. 7,760,739
+    parameters.
 
     channels: at the full size; doubled at each of the four levels below.
     """
@@ -120,15 +125,17 @@ class AdjustNet(nn.Module):
         ratio = torch.as_tensor(ratio, dtype=illumination.dtype, device=illumination.device).reshape(-1, 1, 1, 1)
         x = torch.cat([illumination, ratio.expand_as(illumination)], dim=1)
         for convolution in (self.en_conv_1, self.en_conv_2, self.en_conv_3, self.en_conv_4):
-            x = leaky(convolution(x))                                         # the last one too: below .5 the answer is slow
+            x = leaky(convolution(x))  # the last one too: below .5 the answer is slow
         return torch.sigmoid(x)
 
 
 class AutomaticRatio(nn.Module):
-    """The light ratio of a dark picture, guessed without its bright partner: exp(weight . (features - centre) / scale + bias).
+    """The light ratio of a dark picture, guessed without its bright partner: exp(weight . (features - centre) / scale +
+    bias).
 
-    Not in the paper, where a person chooses. A line through the logarithms, fitted on training pairs (ridge regression) after the
-    decomposition, to which it belongs. What the buffers hold before: a line through 81 pairs under the official decomposition.
+    Not in the paper, where a person chooses. A line through the logarithms, fitted on training pairs (ridge regression)
+    after the decomposition, to which it belongs. What the buffers hold before: a line through 81 pairs under the
+    official decomposition.
     """
 
     QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -139,7 +146,8 @@ class AutomaticRatio(nn.Module):
         count = 4 + 2 * len(self.QUANTILES)
         weight = torch.zeros(count)
         weight[0] = -0.906
-        for name, value in (("weight", weight), ("centre", torch.zeros(count)), ("scale", torch.ones(count)), ("bias", torch.tensor(-0.255))):
+        for name, value in (("weight", weight), ("centre", torch.zeros(count)), ("scale", torch.ones(count)),
+                            ("bias", torch.tensor(-0.255))):
             self.register_buffer(name, value)
 
     @property
@@ -148,8 +156,8 @@ class AutomaticRatio(nn.Module):
         return bool((self.scale != 1).any())
 
     def features(self, stretched, illumination, bounds):
-        """(N, 22) float32 of whole pictures: ln mean I; of the picture before the stretch ln least, largest and mean value (bounds: (N, 2), the
-        first two); then ln quantiles of I and of the mean of S over R, G, B."""
+        """(N, 22) float32 of whole pictures: ln mean I; of the picture before the stretch ln least, largest and mean
+        value (bounds: (N, 2), the first two); then ln quantiles of I and of the mean of S over R, G, B."""
         levels = torch.tensor(self.QUANTILES, device=illumination.device)
         least, largest = bounds.float().unbind(dim=1)
         before = torch.stack([least, largest, least + (largest - least) * stretched.float().mean(dim=(1, 2, 3))])
@@ -165,7 +173,8 @@ class AutomaticRatio(nn.Module):
         return torch.exp(((features - self.centre) / self.scale) @ self.weight + self.bias)
 
     def fit(self, features, ratios):
-        """Set the buffers from (n, F) features and the (n,) ratios that they should give; the penalty is RIDGE times n weights squared."""
+        """Set the buffers from (n, F) features and the (n,) ratios that they should give; the penalty is RIDGE times n
+        weights squared."""
         features, target = features.double(), ratios.double().log()
         self.centre.copy_(features.mean(dim=0))
         self.scale.copy_(features.std(dim=0, correction=0).clamp_min(STEADY))
@@ -178,8 +187,8 @@ class AutomaticRatio(nn.Module):
 class KinD(nn.Module):
     """The three networks composed: 8,016,008 parameters.
 
-    restoration: `unet`, or `none` to use the reflectance as it is; channels: its width. stretch: `minmax`, or `none` to take pictures as
-    they are.
+    restoration: `unet`, or `none` to use the reflectance as it is; channels: its width. stretch: `minmax`, or `none` to
+    take pictures as they are.
 
         output = KinD()(low, ratio=4.0)           # low (N, 3, h, w) in [0, 1]; ratio=None: guessed
     """
@@ -195,7 +204,8 @@ class KinD(nn.Module):
         self.automatic = AutomaticRatio()
 
     def stretch(self, picture, bounds=None):
-        """S of a picture. bounds: (N, 2), the least and the largest value of each whole picture, where this is a part of it."""
+        """S of a picture. bounds: (N, 2), the least and the largest value of each whole picture, where this is a part
+        of it."""
         return stretch(picture, bounds) if self.stretches else picture
 
     def restore(self, reflectance, illumination):
@@ -207,7 +217,8 @@ class KinD(nn.Module):
         return self.automatic(self.automatic.features(stretched, illumination, bounds))
 
     def stages(self, low, ratio=None, bounds=None):
-        """Every map of a whole picture. low: (N, 3, h, w) in [0, 1]; ratio: a number, (N,), or None to guess it. Returns Stages."""
+        """Every map of a whole picture. low: (N, 3, h, w) in [0, 1]; ratio: a number, (N,), or None to guess it.
+        Returns Stages."""
         stretched = self.stretch(low, bounds)
         reflectance, illumination = self.decomposition(stretched)
         if ratio is None:
@@ -226,13 +237,15 @@ def bounds_of(pictures):
 
 
 def stretch(pictures, bounds=None):
-    """(x - min) / max(max - min, 0.001) for each picture, min and max over all its pixels and channels, or those given, (N, 2)."""
+    """(x - min) / max(max - min, 0.001) for each picture, min and max over all its pixels and channels, or those given,
+    (N, 2)."""
     least, largest = (bounds_of(pictures) if bounds is None else bounds)[:, :, None, None, None].unbind(dim=1)
     return (pictures - least) / (largest - least).clamp_min(SMALLEST_RANGE)
 
 
 def light_ratio(source, target):
-    """(N,): mean over the pixels of target / (source + 0.0001), for two illuminations (N, 1, h, w) of one scene: above 1 it brightens."""
+    """(N,): mean over the pixels of target / (source + 0.0001), for two illuminations (N, 1, h, w) of one scene: above
+    1 it brightens."""
     return (target / (source + STEADY)).mean(dim=(1, 2, 3))
 
 
@@ -251,7 +264,8 @@ def up(layer, x, skip):
 
 
 def glorot_uniform(module):
-    """Glorot-uniform weights and zero biases; for the transposed kernels with fans of four times their channels, as in the released code."""
+    """Glorot-uniform weights and zero biases; for the transposed kernels with fans of four times their channels, as in
+    the released code."""
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.xavier_uniform_(layer.weight)

@@ -7,7 +7,8 @@ from common.base.progress import watch
 
 
 class Measured(nn.Module):
-    """What is measured once on the whole training pictures, after the decomposition is trained. Buffers, so that a resumed run has it.
+    """What is measured once on the whole training pictures, after the decomposition is trained. Buffers, so that a
+    resumed run has it.
 
     up: mean of I_h / I_l of each picture, which brightens; down: mean of I_l / I_h.
     """
@@ -38,9 +39,11 @@ class Measured(nn.Module):
         model.automatic.fit(torch.stack(features), self.up)
 
     def ratios(self, names, low, high, over):
-        """(brighten, darken), each (N,), of a batch: of the whole pictures (over="picture") or of the patches low, high (over="patch").
+        """(brighten, darken), each (N,), of a batch: of the whole pictures (over="picture") or of the patches low, high
+        (over="patch").
 
-        The released code takes patches, and for brightening 1 / mean(I_l / I_h), though at test mean(I_h / I_l) (README, difference 10).
+        The released code takes patches, and for brightening 1 / mean(I_l / I_h), though at test mean(I_h / I_l)
+        (README, difference 10).
         """
         if over == "picture":
             places = torch.tensor([self.places[name] for name in names])

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import time
 
@@ -26,7 +26,17 @@ from common.data import video
 from common.data.images import read_image, write_image
 from common.experiment.run import Run
 from common.lowlight import baselines, evaluation
-from common.lowlight.evaluation import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, niqe_parameters, no_reference, of_input, tensor
+from common.lowlight.evaluation import (
+    CLASSINGS,
+    FIDELITY,
+    INPUT,
+    NO_REFERENCE,
+    classes_of,
+    niqe_parameters,
+    no_reference,
+    of_input,
+    tensor,
+)
 from common.metrics import fidelity
 
 PROTOCOLS = ["gt_ratio", "gt_free", "gt_mean"]
@@ -50,11 +60,11 @@ def main(argv=None):
 def expect_restoration(run, weights):
     """Weights without a restoration give other numbers: the user must say that this is meant."""
     if weights.model.get("restoration") == "none" and run.config.model.restoration != "none":
-        raise UserError(f"{weights.path} has no restoration network: all three networks were expected: say model.restoration=none to use the "
-                        "reflectance as it is, or give other --weights")
+        raise UserError(f"{weights.path} has no restoration network: all three networks were expected: say "
+                        "model.restoration=none to use the reflectance as it is, or give other --weights")
 
 
-# ---- pictures with a target ---------------------------------------------------------------------------------------------------------
+# ---- pictures with a target ------------------------------------------------------------------------------------------
 
 def benchmark(run, model, weights):
     """Every picture of the test set under all protocols, beside simple methods; results/kind/<run>/test/<set>/."""
@@ -113,7 +123,8 @@ def network_outputs(model, low, high, settings):
 
 
 def measure_networks(results, item, outputs, low, high, parameters):
-    """{row: (metrics, image path)} of the network's rows; gt_mean stands on gt_free. Pictures of the three protocols are written."""
+    """{row: (metrics, image path)} of the network's rows; gt_mean stands on gt_free. Pictures of the three protocols
+    are written."""
     lines = {}
     for row, (picture, ratio) in outputs.items():
         lines[row] = fidelity(picture, high) | no_reference(picture, low, parameters) | {"light_ratio": ratio}, picture
@@ -138,12 +149,13 @@ def simple_outputs(low, curve):
 def without_references(run, model, weights):
     """eval15 without its bright half: the pictures are enhanced, only gt_free exists, and nothing can be compared."""
     folder = Path(run.config.test.root or run.config.data.root) / "eval15" / "low"
-    run.say(f"no bright pictures beside {folder}: they are enhanced by the guessed ratio (gt_free); PSNR and SSIM need eval15/high")
+    run.say(f"no bright pictures beside {folder}: they are enhanced by the guessed ratio (gt_free); PSNR and SSIM need "
+            "eval15/high")
     run.options.input = [str(folder)]
     return own(run, model, weights)
 
 
-# ---- one's own pictures and videos ----------------------------------------------------------------------------------------------------
+# ---- one's own pictures and videos -----------------------------------------------------------------------------------
 
 def own(run, model, weights):
     """Brighten --input: pictures, folders of them (with a contact sheet), videos."""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import copy
 from typing import NamedTuple
@@ -50,19 +50,21 @@ def main(argv=None):
     run.finish()
 
 
-# ---- the stages ---------------------------------------------------------------------------------------------------------------------
+# ---- the stages ------------------------------------------------------------------------------------------------------
 
 def decompose(run, model, training, validation):
     """Stage 1: R and I of both pictures of a pair, by one network."""
     settings, weights, norm = run.config.decompose, dict(run.config.loss.decompose), run.config.loss.gradient_norm
     first = weights["guide"]
     part = begin(run, model, "decomposition", settings=settings)
-    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="decompose", **part.states):
+    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+                          stage="decompose", **part.states):
         count = len(pair.low)
         with run.autocast():
             reflectance, illumination = part.network(torch.cat([pair.low, pair.high]))
         low, high = zip(reflectance.float().split(count), illumination.float().split(count))
-        terms = losses.decomposition(low, high, pair.low, pair.high, norm) | {"guide": losses.guide(low[1], high[1], pair.low, pair.high)}
+        terms = (losses.decomposition(low, high, pair.low, pair.high, norm)
+                 | {"guide": losses.guide(low[1], high[1], pair.low, pair.high)})
         weights["guide"] = max(first * (1 - 2 * run.step / part.steps), weights["guide_end"])
         run.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
         run.log(I_low=low[1].mean(), I_high=high[1].mean())      # both tend to gray where the terms are out of balance
@@ -76,12 +78,14 @@ def restore(run, model, training, validation):
     """Stage 2: R_l, whose noise is strong where I_l is small, becomes R_h to a power."""
     settings, weights, norm = run.config.restore, run.config.loss.restore, run.config.loss.gradient_norm
     part = begin(run, model, "restoration", settings=settings)
-    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="restore", **part.states):
+    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+                          stage="restore", **part.states):
         (r_low, i_low), (r_high, _) = decompose_batch(run, model, pair, settings.border)
         with run.autocast():
             prediction = part.network(r_low, i_low)
         target = losses.restoration_target(r_high, run.config.loss.target_power)
-        run.descend(part.optimizer, run.config.train.clip, **losses.weigh(losses.restoration(prediction.float(), target, norm), weights))
+        run.descend(part.optimizer, run.config.train.clip,
+                    **losses.weigh(losses.restoration(prediction.float(), target, norm), weights))
         part.after_step()
         if run.due(run.config.train.validate_every):
             run.validated(**validate_restoration(run, part.whole, validation))
@@ -89,17 +93,20 @@ def restore(run, model, training, validation):
 
 
 def adjust(run, model, training, validation, measured):
-    """Stage 3: I of one picture, told the ratio, becomes I of the other; half of the patches are brightened, half are darkened."""
+    """Stage 3: I of one picture, told the ratio, becomes I of the other; half of the patches are brightened, half are
+    darkened."""
     settings, weights, norm = run.config.adjust, run.config.loss.adjust, run.config.loss.gradient_norm
     part = begin(run, model, "adjustment", settings=settings, measured=measured)
-    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="adjust", **part.states):
-        measured.once(model, training, run)                       # whole pictures: light ratios, and the fit of the automatic one
+    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+                          stage="adjust", **part.states):
+        measured.once(model, training, run)  # whole pictures: light ratios, and the fit of the automatic one
         (_, i_low), (_, i_high) = decompose_batch(run, model, pair, settings.border)
         up, down = measured.ratios(pair.name, i_low, i_high, run.config.loss.ratio)
         source, target, ratio = losses.alternately((i_low, i_high, up), (i_high, i_low, down))
         with run.autocast():
             prediction = part.network(source, ratio)
-        run.descend(part.optimizer, run.config.train.clip, **losses.weigh(losses.adjustment(prediction.float(), target, norm), weights))
+        run.descend(part.optimizer, run.config.train.clip,
+                    **losses.weigh(losses.adjustment(prediction.float(), target, norm), weights))
         part.after_step()
         if run.due(run.config.train.validate_every):
             run.validated(**validate(run, part.whole, validation))
@@ -110,12 +117,14 @@ def joint(run, model, training, validation, measured):
     """Stage 4 (ours): restoration and adjustment together, on the final picture."""
     settings, weights = run.config.joint, run.config.loss.joint
     part = begin(run, model, "restoration", "adjustment", settings=settings, measured=measured)
-    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size, stage="joint", **part.states):
+    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+                          stage="joint", **part.states):
         measured.once(model, training, run)
         with run.autocast():
             ratio = measured.ratios(pair.name, None, None, "picture")[0]
             output = part.network(pair.low, ratio, STRETCHED.expand(len(pair.low), 2).to(run.device))
-        terms = {"l1": losses.absolute(output.float(), pair.high), "ssim": losses.dissimilarity(output.float(), pair.high)}
+        terms = {"l1": losses.absolute(output.float(), pair.high),
+                 "ssim": losses.dissimilarity(output.float(), pair.high)}
         run.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
         part.after_step()
         if run.due(run.config.train.validate_every):
@@ -123,12 +132,12 @@ def joint(run, model, training, validation, measured):
     part.keep(model)
 
 
-# ---- what the stages share ----------------------------------------------------------------------------------------------------------
+# ---- what the stages share -------------------------------------------------------------------------------------------
 
 class Part(NamedTuple):
     """What one stage trains."""
     names: list                     # networks of KinD by name
-    network: nn.Module              # with gradients, wrapped for torchrun: the one network, or KinD itself where there are two
+    network: nn.Module  # with gradients, wrapped for torchrun: the one network, or KinD itself where there are two
     trained: nn.ModuleDict          # the networks by name
     average: AveragedModel          # the moving average of their weights
     whole: KinD                     # KinD with the averages in their places: what is evaluated and saved
@@ -162,14 +171,16 @@ def begin(run, model, *names, settings, **more):
     if train.schedule == "cosine":
         schedule = warmup_cosine(optimizer, steps, train.warmup)
     else:
-        schedule = falls_at(optimizer, train.milestones if "restoration" in names else [], by=0.5)      # the others' rate stays
+        # the others' rate stays
+        schedule = falls_at(optimizer, train.milestones if "restoration" in names else [], by=0.5)
     states = {"model": model, "average": whole, "moving": average, "optimizer": optimizer, "schedule": schedule, **more}
     return Part(list(names), network, trained, average, whole, optimizer, schedule, steps, states)
 
 
 @torch.no_grad()
 def decompose_batch(run, model, pair, border):
-    """((R_l, I_l), (R_h, I_h)) of a batch, float32, without `border` pixels at each side, whose surroundings the network lacked."""
+    """((R_l, I_l), (R_h, I_h)) of a batch, float32, without `border` pixels at each side, whose surroundings the
+    network lacked."""
     height, width = pair.low.shape[2:]
     with run.autocast():
         maps = model.decomposition(torch.cat([pair.low, pair.high]))
@@ -178,7 +189,8 @@ def decompose_batch(run, model, pair, border):
 
 
 def begin_from_weights(run, model):
-    """Take over the networks that the file of --weights holds (all, or what a converter found); check that a late stage has what it needs."""
+    """Take over the networks that the file of --weights holds (all, or what a converter found); check that a late stage
+    has what it needs."""
     stage, found = run.config.stage, set()
     if run.options.weights:
         chosen = checkpoints.find("kind", run.name, run.options.weights)
@@ -186,25 +198,29 @@ def begin_from_weights(run, model):
         try:
             model.load_state_dict({key: value.float() for key, value in chosen.state.items()}, strict=False)
         except RuntimeError as error:
-            raise UserError(f"{chosen.path} does not fit KinD: {' '.join(str(error).split())[:300]}: give weights that this network made") from None
+            raise UserError(f"{chosen.path} does not fit KinD: {' '.join(str(error).split())[:300]}: give weights that "
+                            "this network made") from None
         run.say(f"starting from {', '.join(sorted(found))} of {chosen.said}")
-    needed = {"restore": {"decomposition"}, "adjust": {"decomposition"}, "joint": {"decomposition", "restoration", "adjustment"}}.get(stage, set())
+    needed = {"restore": {"decomposition"}, "adjust": {"decomposition"},
+              "joint": {"decomposition", "restoration", "adjustment"}}.get(stage, set())
     if needed - found:
-        raise UserError(f"stage={stage} builds on {', '.join(sorted(needed - found))}: no weights were given for it: expected --weights FILE: "
-                        "say --weights FILE, or stage=all")
+        raise UserError(f"stage={stage} builds on {', '.join(sorted(needed - found))}: no weights were given for it: "
+                        "expected --weights FILE: say --weights FILE, or stage=all")
 
 
-# ---- validation: whole pictures of held-out scenes ------------------------------------------------------------------------------------
+# ---- validation: whole pictures of held-out scenes -------------------------------------------------------------------
 
 @torch.inference_mode()
 def validate_decomposition(run, model, pairs):
-    """The loss; PSNR of both products and of R_l I_h, which says how far R_l already serves the bright picture; mean illuminations."""
+    """The loss; PSNR of both products and of R_l I_h, which says how far R_l already serves the bright picture; mean
+    illuminations."""
     weights, scores = run.config.loss.decompose, []
     for pair in singly(run, pairs):
         low, high = decompose_batch(run, model, pair, 0)
         terms = losses.decomposition(low, high, pair.low, pair.high, run.config.loss.gradient_norm)
         products = (low[0] * low[1], pair.low), (high[0] * high[1], pair.high), (low[0] * high[1], pair.high)
-        scores.append([sum(losses.weigh(terms, weights).values()).item(), *(psnr(*pictures).item() for pictures in products),
+        scores.append([sum(losses.weigh(terms, weights).values()).item(),
+                       *(psnr(*pictures).item() for pictures in products),
                        low[1].mean().item(), high[1].mean().item()])
     return means(["loss", "psnr_low", "psnr_high", "psnr_R_low_I_high", "I_low", "I_high"], scores)
 
@@ -227,7 +243,8 @@ def validate(run, model, pairs):
     scores = []
     for place, pair in enumerate(singly(run, pairs)):
         (r_low, i_low), (_, i_high) = decompose_batch(run, model, pair, 0)
-        guessed = model.guess_ratio(pair.low, i_low, torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None] / 255)
+        guessed = model.guess_ratio(pair.low, i_low, torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None]
+                                    / 255)
         with run.autocast():
             restored = model.restore(r_low, i_low)
             outputs = [restored * model.adjustment(i_low, ratio) for ratio in (light_ratio(i_low, i_high), guessed)]

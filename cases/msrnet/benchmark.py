@@ -1,14 +1,14 @@
 """Speed and memory of MSR-net beside a straightforward implementation of its formula: python cases/msrnet/benchmark.py
 
-The straightforward side is section 2 of the paper as one would write it down: NCHW, conv2d, torch.cat of the ten maps, 1x1, subtraction, 1x1.
-Same threads, same weights, float32, inference mode.
+The straightforward side is section 2 of the paper as one would write it down: NCHW, conv2d, torch.cat of the ten maps,
+1x1, subtraction, 1x1. Same threads, same weights, float32, inference mode.
 """
 import json
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import torch
 import torch.nn.functional as F
@@ -46,15 +46,18 @@ def inference():
     model = MSRNet().eval()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model = model.to(memory_format=torch.channels_last)
-    denoise = MSRNet(dilations=[1, 1, 2, 2, 4, 4, 8, 8, 1, 1], exposure=True).eval().to(memory_format=torch.channels_last)
+    denoise = MSRNet(dilations=[1, 1, 2, 2, 4, 4, 8, 8, 1, 1],
+                     exposure=True).eval().to(memory_format=torch.channels_last)
     x = torch.rand(1, 3, *SIZE)
     last = x.to(memory_format=torch.channels_last)
     with torch.inference_mode():
         difference = (straightforward(state, x) - model(last)).abs().max().item()
         assert difference <= 1e-5, f"the two sides differ by {difference}"
-        sides = {"straightforward": lambda: straightforward(state, x), "msrnet": lambda: model(last), "denoise": lambda: denoise(last)}
+        sides = {"straightforward": lambda: straightforward(state, x), "msrnet": lambda: model(last),
+                 "denoise": lambda: denoise(last)}
         seconds = timing.in_turns(sides)
-    return {"seconds": seconds, "largest_difference": difference, "times_faster": seconds["straightforward"] / seconds["msrnet"],
+    return {"seconds": seconds, "largest_difference": difference,
+            "times_faster": seconds["straightforward"] / seconds["msrnet"],
             "seconds_per_megapixel": {name: value / (SIZE[0] * SIZE[1] / 1e6) for name, value in seconds.items()}}
 
 
@@ -63,9 +66,11 @@ def loading(steps=40, batch=8):
     pairs = PairedImages(build("LOL"), "our485", patch=48)
 
     def run(workers):
-        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers, worker_init_fn=as_worker):
+        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers,
+                            worker_init_fn=as_worker):
             pass
-    seconds = timing.in_turns({f"{workers} workers": lambda workers=workers: run(workers) for workers in (0, 1, 2)}, turns=3)
+    seconds = timing.in_turns({f"{workers} workers": lambda workers=workers: run(workers) for workers in (0, 1, 2)},
+                              turns=3)
     return {name: steps / value for name, value in seconds.items()}
 
 
@@ -89,19 +94,21 @@ from common.data.images import tiled
 model, picture = MSRNet().eval().to(memory_format=torch.channels_last), torch.rand(1, 3, 3000, 4000)
 with torch.inference_mode():
     tiled(lambda crop, box: model(crop.to(memory_format=torch.channels_last)), picture, 640, model.halo)"""
-    return {"4000x3000 in tiles": timing.peak_memory_mb(tiled), "imports alone": timing.peak_memory_mb("import cases.msrnet.model, common.data.images")}
+    return {"4000x3000 in tiles": timing.peak_memory_mb(tiled),
+            "imports alone": timing.peak_memory_mb("import cases.msrnet.model, common.data.images")}
 
 
 def main():
     set_threads()
     numbers = {"environment": environment(torch.device("cpu"))}
-    parts = {"inference": inference, "loader_batches_per_second": loading, "metric_milliseconds": scoring, "peak_memory_mb": memory}
+    parts = {"inference": inference, "loader_batches_per_second": loading, "metric_milliseconds": scoring,
+             "peak_memory_mb": memory}
     for part, measure in parts.items():
         print(f"measuring {part} ...", flush=True)
         numbers[part] = measure()
         print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"MSR-net is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, largest difference "
-          f"{numbers['inference']['largest_difference']:.1e}")
+    print(f"MSR-net is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, "
+          f"largest difference {numbers['inference']['largest_difference']:.1e}")
     timing.save("msrnet", numbers)
 
 

@@ -1,4 +1,5 @@
-"""What turns files into MSR-net's samples: LOL's pairs, or bright photographs darkened by the camera model of common/data/darken.py."""
+"""What turns files into MSR-net's samples: LOL's pairs, or bright photographs darkened by the camera model of
+common/data/darken.py."""
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ TRAINING = "our485"
 
 
 def training_sets(cfg):
-    """(training, validation): data sets of Pair. Held-out scenes never train; validation gives whole pictures, one per scene first."""
+    """(training, validation): data sets of Pair. Held-out scenes never train; validation gives whole pictures, one per
+    scene first."""
     data = cfg.data
     if data.kind == "synthetic":
         photographs = bright_photographs(data.root)
@@ -30,19 +32,23 @@ def training_sets(cfg):
     kept = [name for name in names if name not in set(held)]
     if data.kind == "synthetic":
         training = SyntheticPairs([path for path in photographs if path.name in set(kept)], data.patch, cfg.seed)
-        validation = SyntheticPairs([path for path in photographs if path.name in set(chosen)], None, data.validation_seed)
+        validation = SyntheticPairs([path for path in photographs if path.name in set(chosen)], None,
+                                    data.validation_seed)
     else:
-        training = PairedImages(data.root, TRAINING, patch=data.patch, seed=cfg.seed, names=kept, thumbnails=data.thumbnails)
+        training = PairedImages(data.root, TRAINING, patch=data.patch, seed=cfg.seed, names=kept,
+                                thumbnails=data.thumbnails)
         validation = PairedImages(data.root, TRAINING, names=chosen, thumbnails=data.thumbnails)
     return (ExposureJitter(training, data.jitter, cfg.seed) if data.jitter else training), validation
 
 
 def evaluation_set(cfg):
-    """The whole pictures to test on, with .set_name and .is_lol: eval15 of the data set, or the scenes held out of training."""
+    """The whole pictures to test on, with .set_name and .is_lol: eval15 of the data set, or the scenes held out of
+    training."""
     root = cfg.test.root or cfg.data.root
     if cfg.test.set == "validation":
         names = list_pairs(root, TRAINING)
-        pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed), thumbnails=cfg.data.thumbnails)
+        pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed),
+                             thumbnails=cfg.data.thumbnails)
         pairs.is_lol = is_lol(names)
     else:
         pairs = PairedImages(root, "eval15")
@@ -56,13 +62,14 @@ def bright_photographs(root):
     folder = Path(root) / TRAINING / "high"
     photographs = list_images(folder if folder.is_dir() else root)
     if len(photographs) < 2:
-        raise UserError(f"data.kind=synthetic needs bright photographs: {root} has {len(photographs)}: expected {TRAINING}/high "
-                        f"or a folder of at least two pictures: set data.root")
+        raise UserError(f"data.kind=synthetic needs bright photographs: {root} has {len(photographs)}: expected "
+                        f"{TRAINING}/high or a folder of at least two pictures: set data.root")
     return photographs
 
 
 class ExposureJitter(Dataset):
-    """Pairs whose dark picture (and its thumbnail) is multiplied by exp(sigma * normal), each time another: (epoch, index) -> Pair.
+    """Pairs whose dark picture (and its thumbnail) is multiplied by exp(sigma * normal), each time another: (epoch,
+    index) -> Pair.
 
     The bright picture stays: so the network sees each scene at more exposures than were photographed.
     """
@@ -83,7 +90,8 @@ class ExposureJitter(Dataset):
 
 
 class SyntheticPairs(Dataset):
-    """Bright photographs, each darkened anew by the low-light model: (epoch, index) -> Pair. All draws come from (seed, epoch, index)."""
+    """Bright photographs, each darkened anew by the low-light model: (epoch, index) -> Pair. All draws come from (seed,
+    epoch, index)."""
 
     def __init__(self, photographs, patch, seed):
         self.photographs, self.patch, self.seed = photographs, patch, seed
@@ -99,7 +107,8 @@ class SyntheticPairs(Dataset):
         generator = np.random.default_rng([self.seed, epoch, index])
         high = read_pixels(self.photographs[index])
         low = darken(high.astype(np.float64) / 255, generator)                # (h, w, 3) in [0, 1], on 8-bit levels
-        low, high = (torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() for picture in (low, high / 255))
+        low, high = (torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float()
+                     for picture in (low, high / 255))
         thumbnail = thumbnail_of(low[None])[0]
         if self.patch:
             top, left = random_window(generator, high.shape[1:], self.patch, self.photographs[index])

@@ -1,12 +1,13 @@
 """The figures of chapter B1 and of the results: python cases/msrnet/figures.py [options] [key=value ...]
 
-Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in results/msrnet/<run>/figures.
+Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in
+results/msrnet/<run>/figures.
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import numpy as np
 import torch
@@ -23,10 +24,21 @@ from common.experiment import checkpoints, figures
 from common.experiment.run import Run
 from common.lowlight.baselines import gamma
 from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
-from common.lowlight.figures import colour_difference, draw_classes, draw_pairs, draw_ranking, draw_training, middle, of_row, picture, spread
+from common.lowlight.figures import (
+    colour_difference,
+    draw_classes,
+    draw_pairs,
+    draw_ranking,
+    draw_training,
+    middle,
+    of_row,
+    picture,
+    spread,
+)
 from common.metrics import fidelity
 
-PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]), ("validation SSIM", ["val_ssim"])]
+PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]),
+          ("validation SSIM", ["val_ssim"])]
 
 
 def main(argv=None):
@@ -54,11 +66,11 @@ def main(argv=None):
     run.say(f"figures: {folder.folder}")
 
 
-# ---- the chapter's figures ----------------------------------------------------------------------------------------------------------
+# ---- the chapter's figures -------------------------------------------------------------------------------------------
 
 def draw_network(folder, model):
-    """B1.1: the network, from the layers that a forward pass really runs through. Of the denoising variant's modulations, which stand beside
-    the chain, only the parameters are shown, at the layer that they modulate."""
+    """B1.1: the network, from the layers that a forward pass really runs through. Of the denoising variant's
+    modulations, which stand beside the chain, only the parameters are shown, at the layer that they modulate."""
     x = torch.rand(1, 3, 64, 64, device=next(model.parameters()).device)
     with torch.inference_mode():
         layers = figures.trace(model, lambda: model.stages(x))
@@ -69,13 +81,15 @@ def draw_network(folder, model):
             title, below, colour = boxes[-1]
             boxes[-1] = title, f"{below} + {layer['parameters']:,} *", colour
         elif not layer["name"].startswith("exposure"):
-            boxes.append((f"{paper_name(layer['name'])}\n{layer['kind']}", f"{layer['outputs'][0]} out, {layer['parameters']:,}",
+            boxes.append((f"{paper_name(layer['name'])}\n{layer['kind']}", f"{layer['outputs'][0]} out, "
+                                                                           f"{layer['parameters']:,}",
                           colours[layer["name"].split(".")[0]]))
             names.append(layer["name"])
     past = (names.index("fuse.2"), names.index("restore"), "X1")
     folder.save(figures.flow([*boxes, ("Y", "3 channels", None)], [past], per_row=6), "B1.1_network",
                 ["layer", "kind", "inputs", "outputs", "parameters"],
-                [[layer["name"], layer["kind"], by(layer["inputs"]), by(layer["outputs"]), layer["parameters"]] for layer in layers],
+                [[layer["name"], layer["kind"], by(layer["inputs"]), by(layer["outputs"]), layer["parameters"]]
+                 for layer in layers],
                 total=sum(layer["parameters"] for layer in layers))
 
 
@@ -94,7 +108,8 @@ def by(shape):
 
 @torch.inference_mode()
 def draw_stages(folder, model, path):
-    """B1.2 (dark picture, its logarithms, X1) and B1.3 (X2 and Y): unbounded stages share one affine map in each figure."""
+    """B1.2 (dark picture, its logarithms, X1) and B1.3 (X2 and Y): unbounded stages share one affine map in each
+    figure."""
     x = read_image(path)[None].to(next(model.parameters()).device)
     stages = model.stages(x)
     logs = stages.logs.split(3, dim=1)
@@ -104,7 +119,8 @@ def draw_stages(folder, model, path):
     half = -(-len(names) // 2)
     folder.save(figures.grid([pictures[:half], pictures[half:]], None, [names[:half], names[half:]]), "B1.2_logarithms",
                 ["picture", "mean", "min", "max"],
-                [[name, *statistics(value)] for name, value in zip(names, [x, *logs, stages.x1, stages.illumination])], low=low, high=high)
+                [[name, *statistics(value)] for name, value in zip(names, [x, *logs, stages.x1, stages.illumination])],
+                low=low, high=high)
     (x2, y), (low, high) = display([stages.x2, stages.y], of=[stages.x2])
     names = ["X2, before colour restoration", "Y, same display range", "Y as written"]
     folder.save(figures.grid([[x2, y, picture(stages.y)]], names), "B1.3_colour", ["picture", "channel", "mean"],
@@ -113,7 +129,8 @@ def draw_stages(folder, model, path):
 
 
 def display(tensors, of=None):
-    """Arrays of unbounded pictures under one affine map, 1st to 99th percentile of those in `of` (default all); and its bounds."""
+    """Arrays of unbounded pictures under one affine map, 1st to 99th percentile of those in `of` (default all); and its
+    bounds."""
     values = torch.cat([tensor.flatten() for tensor in (of or tensors)])
     low, high = np.percentile(values.float().cpu().numpy(), (1, 99))
     return [picture(((tensor - low) / max(high - low, 1e-6)).clamp(0, 1)) for tensor in tensors], (low, high)
@@ -123,7 +140,7 @@ def statistics(tensor):
     return [f"{value.item():.6f}" for value in (tensor.mean(), tensor.min(), tensor.max())]
 
 
-# ---- results ------------------------------------------------------------------------------------------------------------------------
+# ---- results ---------------------------------------------------------------------------------------------------------
 
 def draw_results(folder, run, model, pairs, count=4):
     """Low, two simple methods, network and target with PSNR under each."""
@@ -148,7 +165,8 @@ def answer(run, model, pairs, place):
 def draw_floors(folder, lines, set_name):
     """Mean PSNR and SSIM of every method under gt_free."""
     names = [name for name in dict.fromkeys(line["row"] for line in lines) if name.endswith("gt_free")]
-    means = {name: [np.mean([float(line[metric]) for line in of_row(lines, name)]) for metric in ("psnr", "ssim")] for name in names}
+    means = {name: [np.mean([float(line[metric]) for line in of_row(lines, name)]) for metric in ("psnr", "ssim")]
+             for name in names}
     labels = ["MSR-net" if name == "gt_free" else name.removesuffix("/gt_free") for name in names]
     figure, axes = figures.new_figure(height=3.0, columns=2)
     colours = [figures.COLOURS[0]] * (len(names) - 1) + [figures.COLOURS[1]]
@@ -163,7 +181,8 @@ def draw_floors(folder, lines, set_name):
 
 
 def draw_failures(folder, run, model, pairs, lines):
-    """The two worst pictures: what came out, what was expected, the signed difference in gray, and how much of it is brightness alone."""
+    """The two worst pictures: what came out, what was expected, the signed difference in gray, and how much of it is
+    brightness alone."""
     stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
@@ -180,7 +199,8 @@ def draw_failures(folder, run, model, pairs, lines):
 
 
 def draw_noise(folder, run, model, pairs, side=96):
-    """A crop at full size: the dark picture lifted to the target's mean, gamma, the network, a filter behind it, and the target."""
+    """A crop at full size: the dark picture lifted to the target's mean, gamma, the network, a filter behind it, and
+    the target."""
     place = len(pairs.names) // 2
     low, high, output = answer(run, model, pairs, place)
     columns = ["low, lifted", "gamma 1/2.2", "MSR-net", "MSR-net + bilateral", "target"]
@@ -208,8 +228,10 @@ def draw_releases(folder, run, pairs):
     pictures |= {name: answer(run, model, pairs, place)[2] for name, model in networks.items()}
     values = [fidelity(result, high) for result in pictures.values()]
     captions = [[f"{value['psnr']:.2f} dB, {value['ssim']:.3f}" for value in values] + [pairs.names[place]]]
-    folder.save(figures.grid([[*pictures.values(), high]], [*pictures, "target"], captions), "releases", ["picture", "psnr", "ssim"],
-                [[name, f"{value['psnr']:.6f}", f"{value['ssim']:.6f}"] for name, value in zip(pictures, values)], set=pairs.set_name)
+    folder.save(figures.grid([[*pictures.values(), high]], [*pictures, "target"], captions), "releases",
+                ["picture", "psnr", "ssim"],
+                [[name, f"{value['psnr']:.6f}", f"{value['ssim']:.6f}"] for name, value in zip(pictures, values)],
+                set=pairs.set_name)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from common.metrics import ssim_loss
 
 
 def frobenius(output, target):
-    """(1/N) sum_i ||f(X_i) - Y_i||_F^2: squared differences summed over all values of a picture, mean over the N pictures (section 3)."""
+    """(1/N) sum_i ||f(X_i) - Y_i||_F^2: squared differences summed over all values of a picture, mean over the N
+    pictures (section 3)."""
     return (output - target).square().sum(dim=(1, 2, 3)).mean()
 
 
@@ -15,7 +16,8 @@ def weight_penalty(model):
 
 
 def absolute(output, target):
-    """Mean absolute difference over all values; aims at the median of what a dark pixel may mean, not at the mean (not in the paper)."""
+    """Mean absolute difference over all values; aims at the median of what a dark pixel may mean, not at the mean (not
+    in the paper)."""
     return (output - target).abs().mean()
 
 
@@ -27,7 +29,8 @@ def dissimilarity(output, target):
 def terms(output, target, model, settings):
     """The weighted terms of the setting train.loss, by name; their sum is the loss.
 
-    `frobenius`: the paper's, with train.weight_penalty (lambda). `l1`: absolute difference + train.ssim_weight (1 - SSIM).
+    `frobenius`: the paper's, with train.weight_penalty (lambda). `l1`: absolute difference + train.ssim_weight (1 -
+    SSIM).
     """
     if settings.loss == "frobenius":
         return {"frobenius": frobenius(output, target), "penalty": settings.weight_penalty * weight_penalty(model)}

@@ -1,9 +1,9 @@
 """MSR-net: a multi-scale logarithm, a difference of convolutions and a colour restoration, Y = f3(f2(f1(X))).
 
-Shapes: N batch, h, w height and width, K = 10 layers of the cascade, n = 4 logarithms. Pictures are RGB in [0, 1], (N, 3, h, w).
-Names follow the paper's indices: W_-1 and W_0 are `fuse`, W_1 .. W_K `cascade.layers`, W_{K+1} `cascade.average`, W_{K+2}
-`restore`.
-Shen, Yue, Feng, Chen, Liu, Ma: MSR-net: Low-light Image Enhancement Using Deep Convolutional Network, arXiv 1711.02488.
+Shapes: N batch, h, w height and width, K = 10 layers of the cascade, n = 4 logarithms. Pictures are RGB in [0, 1], (N,
+3, h, w). Names follow the paper's indices: W_-1 and W_0 are `fuse`, W_1 .. W_K `cascade.layers`, W_{K+1}
+`cascade.average`, W_{K+2} `restore`. Shen, Yue, Feng, Chen, Liu, Ma: MSR-net: Low-light Image Enhancement Using Deep
+Convolutional Network, arXiv 1711.02488.
 """
 from typing import NamedTuple
 
@@ -13,7 +13,8 @@ from torch import nn
 
 
 class Stages(NamedTuple):
-    """Every intermediate picture of MSR-net, by the paper's letters. X1 and X2 are unbounded: scale them for display."""
+    """Every intermediate picture of MSR-net, by the paper's letters. X1 and X2 are unbounded: scale them for
+    display."""
     logs: torch.Tensor           # M, (N, 3 n, h, w): all RGB of the first v, then of the next
     x1: torch.Tensor             # output of the multi-scale logarithm, (N, 3, h, w); may be negative
     cascade: list                # H_1 .. H_K, each (N, 32, h, w)
@@ -23,7 +24,8 @@ class Stages(NamedTuple):
 
 
 class MultiScaleLog(nn.Module):
-    """M_j = ln(1 + v_j X) / ln(1 + v_j) for each v_j, one after the other along the channels: 0 stays 0 and 1 stays 1."""
+    """M_j = ln(1 + v_j X) / ln(1 + v_j) for each v_j, one after the other along the channels: 0 stays 0 and 1 stays
+    1."""
 
     def __init__(self, scales=(1, 10, 100, 300)):
         super().__init__()
@@ -35,7 +37,8 @@ class MultiScaleLog(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Scale and shift of feature maps by the picture's code (not in the paper): features * (1 + scale) + shift. Starts as no change."""
+    """Scale and shift of feature maps by the picture's code (not in the paper): features * (1 + scale) + shift. Starts
+    as no change."""
 
     def __init__(self, code, channels):
         super().__init__()
@@ -51,18 +54,21 @@ class Modulation(nn.Module):
 class Cascade(nn.Module):
     """f2: K convolutions one after the other; all their outputs are averaged by a 1x1 convolution.
 
-    A Gaussian of a Gaussian is a wider Gaussian: the K outputs are K surrounds of growing size, learnt instead of given.
+    A Gaussian of a Gaussian is a wider Gaussian: the K outputs are K surrounds of growing size, learnt instead of
+    given.
     code: width of the picture's code that modulates every layer; 0 for the paper's cascade.
     """
 
     def __init__(self, channels=32, dilations=(1,) * 10, code=0):
         super().__init__()
         inputs = [3] + [channels] * (len(dilations) - 1)
-        self.layers = nn.ModuleList(nn.Conv2d(size, channels, 3, padding=d, dilation=d) for size, d in zip(inputs, dilations))
+        self.layers = nn.ModuleList(nn.Conv2d(size, channels, 3, padding=d, dilation=d)
+                                    for size, d in zip(inputs, dilations))
         self.average = nn.Conv2d(channels * len(dilations), 3, 1)
         he_normal(self)
         self.average.weight.data *= 0.1                                       # the start is "X1 minus little"
-        self.modulations = nn.ModuleList(Modulation(code, channels) for _ in dilations) if code else [None] * len(dilations)
+        self.modulations = (nn.ModuleList(Modulation(code, channels) for _ in dilations) if code
+                            else [None] * len(dilations))
 
     def maps(self, x1, code=None):
         """Yield H_1 .. H_K, each (N, channels, h, w); every layer reads the one before."""
@@ -96,10 +102,11 @@ class Exposure(nn.Module):
 class MSRNet(nn.Module):
     """MSR-net. The defaults are the paper's network: 86,386 parameters, window 23 x 23.
 
-    scales: the v_j of the logarithms. fuse_channels: outputs of W_-1 (3 is the literal reading of the paper: 85,226 parameters).
-    channels: of each layer of the cascade. dilations: one per layer; their number is K. exposure: a thumbnail of the whole picture
-    modulates all layers but the 1x1 averages (the denoising variant: 161,786 parameters).
-    Initial values (the paper gives none): He-normal, biases 0, W_11 times 0.1, W_12 the identity.
+    scales: the v_j of the logarithms. fuse_channels: outputs of W_-1 (3 is the literal reading of the paper: 85,226
+    parameters).
+    channels: of each layer of the cascade. dilations: one per layer; their number is K. exposure: a thumbnail of the
+    whole picture modulates all layers but the 1x1 averages (the denoising variant: 161,786 parameters). Initial values
+    (the paper gives none): He-normal, biases 0, W_11 times 0.1, W_12 the identity.
     """
 
     CODE = 64                                                                 # numbers in the exposure's code
@@ -109,14 +116,15 @@ class MSRNet(nn.Module):
         logs = 3 * len(scales)
         self.logarithm = MultiScaleLog(scales)
         self.exposure = Exposure(logs, self.CODE) if exposure else None
-        self.fuse = nn.Sequential(nn.Conv2d(logs, fuse_channels, 1), nn.ReLU(), nn.Conv2d(fuse_channels, 3, 3, padding=1))
+        self.fuse = nn.Sequential(nn.Conv2d(logs, fuse_channels, 1), nn.ReLU(),
+                                  nn.Conv2d(fuse_channels, 3, 3, padding=1))
         he_normal(self.fuse)
         self.modulation = Modulation(self.CODE, fuse_channels) if exposure else None
         self.cascade = Cascade(channels, dilations, self.CODE * exposure)
         self.restore = nn.Conv2d(3, 3, 1)
         self.restore.weight.data.copy_(torch.eye(3)[:, :, None, None])
         nn.init.zeros_(self.restore.bias)
-        self.halo = 1 + sum(dilations)                                        # pixels around a tile that its result depends on
+        self.halo = 1 + sum(dilations)  # pixels around a tile that its result depends on
 
     def fuse(self, x, thumbnail=None):
         """f1: (M, X1, code). The code is None without exposure."""
@@ -130,7 +138,8 @@ class MSRNet(nn.Module):
     def stages(self, x, thumbnail=None):
         """Every stage of a picture, as the paper writes it. x: (N, 3, h, w) in [0, 1], any size. Returns Stages.
 
-        thumbnail: (N, 3, 32, 32) of the whole picture where x is a part of it and exposure=True; otherwise x is taken for the whole.
+        thumbnail: (N, 3, 32, 32) of the whole picture where x is a part of it and exposure=True; otherwise x is taken
+        for the whole.
         """
         logs, x1, code = self.fuse(x, thumbnail)
         maps = list(self.cascade.maps(x1, code))
@@ -141,8 +150,9 @@ class MSRNet(nn.Module):
     def forward(self, x, thumbnail=None):
         """Y, (N, 3, h, w), not clamped: stages(x).y without the 320-channel map, in a tenth of the memory.
 
-        Both 1x1 layers are linear, so W_{K+2} W_{K+1} is one matrix, of which each H_m needs its own 32 columns: it is averaged and
-        colour-restored as soon as it is there. The same sum in another order, equal to 1e-6, in training and in use.
+        Both 1x1 layers are linear, so W_{K+2} W_{K+1} is one matrix, of which each H_m needs its own 32 columns: it is
+        averaged and colour-restored as soon as it is there. The same sum in another order, equal to 1e-6, in training
+        and in use.
         """
         _, x1, code = self.fuse(x, thumbnail)
         colour, average = self.restore.weight.flatten(1), self.cascade.average           # (3, 3)

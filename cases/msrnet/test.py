@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import time
 
@@ -20,7 +20,16 @@ from common.data.images import read_image, to_bytes
 from common.experiment.run import Run
 from common.lowlight import evaluation
 from common.lowlight.baselines import curve_of_training, gamma, identity, tone_curve
-from common.lowlight.evaluation import CLASSINGS, FIDELITY, INPUT, NO_REFERENCE, classes_of, measure_output, niqe_parameters, row_name
+from common.lowlight.evaluation import (
+    CLASSINGS,
+    FIDELITY,
+    INPUT,
+    NO_REFERENCE,
+    classes_of,
+    measure_output,
+    niqe_parameters,
+    row_name,
+)
 
 
 def main(argv=None):
@@ -32,10 +41,11 @@ def main(argv=None):
     return benchmark(run, model, weights)
 
 
-# ---- pictures with a target ---------------------------------------------------------------------------------------------------------
+# ---- pictures with a target ------------------------------------------------------------------------------------------
 
 def benchmark(run, model, weights):
-    """Every picture of the test set under both protocols, the network beside the floors; results/msrnet/<run>/test/<set>/."""
+    """Every picture of the test set under both protocols, the network beside the floors;
+    results/msrnet/<run>/test/<set>/."""
     settings, pairs = run.config.test, evaluation_set(run.config)
     curve = curve_of_training(run, pairs) if settings.floors else None
     parameters = niqe_parameters(run)
@@ -62,14 +72,16 @@ def benchmark(run, model, weights):
 
 
 def floor_names(curve):
-    """The simple methods, then the cheap filters behind the network; those with the tone curve only where one could be fitted."""
+    """The simple methods, then the cheap filters behind the network; those with the tone curve only where one could be
+    fitted."""
     fitted = ["tone_curve", "tone_curve_bilateral"] if curve is not None else []
     return ["identity", "gamma", *fitted, "equalise", "msr", "network_gaussian", "network_bilateral", "network_nlm"]
 
 
 def floor_outputs(low, output, curve):
     """The 8-bit outputs of all floors for one dark picture and the network's output."""
-    outputs = {"identity": identity(low), "gamma": gamma(low), "equalise": baselines.equalise(low), "msr": baselines.msr(low)}
+    outputs = {"identity": identity(low), "gamma": gamma(low), "equalise": baselines.equalise(low),
+               "msr": baselines.msr(low)}
     if curve is not None:
         outputs["tone_curve"] = tone_curve(low, curve)
         outputs["tone_curve_bilateral"] = baselines.bilateral(outputs["tone_curve"])

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import torch
 
@@ -29,7 +29,8 @@ def main(argv=None):
 
     model = run.prepare(MSRNet(**cfg.model))
     average = moving_average(bare(model), cfg.train.average)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=cfg.train.lr, betas=(0.9, 0.99), weight_decay=cfg.train.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=cfg.train.lr, betas=(0.9, 0.99),
+                                  weight_decay=cfg.train.weight_decay)
     if cfg.train.schedule == "cosine":
         schedule = warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
     else:
@@ -49,8 +50,9 @@ def main(argv=None):
 
 @torch.inference_mode()
 def validate(model, pairs, run):
-    """Mean SSIM and PSNR (gt_free, on the 8-bit pictures) over whole held-out pictures. SSIM stands first: it chooses the weights,
-    since the PSNR of new scenes hangs on guessing their brightness and goes up and down from one validation to the next."""
+    """Mean SSIM and PSNR (gt_free, on the 8-bit pictures) over whole held-out pictures. SSIM stands first: it chooses
+    the weights, since the PSNR of new scenes hangs on guessing their brightness and goes up and down from one
+    validation to the next."""
     model.eval()
     scores = []
     for index in range(len(pairs)):

@@ -1,7 +1,8 @@
-"""From one or two photographs with a box to a training pair (z, x): plainly, as the port does it, or with strong changes.
+"""From one or two photographs with a box to a training pair (z, x): plainly, as the port does it, or with strong
+changes.
 
-A photograph is RGB uint8 (h, w, 3), a box (x, y, w, h), 1-based. z is 127 x 127, x 239 x 239, both uint8; offset (x, y) is where the target
-lies in x, in pixels from its middle.
+A photograph is RGB uint8 (h, w, 3), a box (x, y, w, h), 1-based. z is 127 x 127, x 239 x 239, both uint8; offset (x, y)
+is where the target lies in x, in pixels from its middle.
 """
 from typing import NamedTuple
 
@@ -33,10 +34,11 @@ class Look(NamedTuple):
         return np.array([self.box[3], self.box[2]])
 
 
-# ---- plain: the port's transform ------------------------------------------------------------------------------------------------------
+# ---- plain: the port's transform -------------------------------------------------------------------------------------
 
 def plain_pair(first, second, rng):
-    """(z, x, offset) as the port makes them: cut at the tracker's scale, stretched by up to 5 %, shifted by up to 4 pixels; offset is 0."""
+    """(z, x, offset) as the port makes them: cut at the tracker's scale, stretched by up to 5 %, shifted by up to 4
+    pixels; offset is 0."""
     z, x = (plain_crop(look, SEARCH, rng) for look in (first, second))
     z = middle(shift_randomly(stretch(z, rng), rng), EXEMPLAR)
     return z, shift_randomly(stretch(x, rng), rng), np.zeros(2, np.float32)
@@ -45,7 +47,8 @@ def plain_pair(first, second, rng):
 def plain_crop(look, out, rng):
     """The square of the search region around the target, resized to `out` by an interpolation drawn at random.
 
-    The mean colour, which fills what lies outside, is asked for only where something does: cv2.mean is 100 times as fast as numpy's and equal.
+    The mean colour, which fills what lies outside, is asked for only where something does: cv2.mean is 100 times as
+    fast as numpy's and equal.
     """
     side = crops.exemplar_side(look.size) * out / EXEMPLAR
     interpolation = INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
@@ -56,7 +59,8 @@ def plain_crop(look, out, rng):
 
 
 def stretch(patch, rng, most=0.05):
-    """Both axes by one factor of up to 1 +- most; then the middle 247 pixels, with the mean colour around where there are fewer."""
+    """Both axes by one factor of up to 1 +- most; then the middle 247 pixels, with the mean colour around where there
+    are fewer."""
     side = round(len(patch) * (1 + rng.uniform(-most, most)))
     patch = cv2.resize(patch, (side, side), interpolation=INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))])
     return middle(patch, SEARCH - 8)
@@ -74,17 +78,19 @@ def middle(patch, side):
     return crops.window(patch, corner, corner, side, cv2.mean(patch)[:3])
 
 
-# ---- strong: one photograph is enough -------------------------------------------------------------------------------------------------
+# ---- strong: one photograph is enough --------------------------------------------------------------------------------
 
 def strong_pair(first, second, rng, other, reach=52.0):
-    """(z, x, offset) with all that a tracker meets: motion, scale, rotation, light, blur, other backgrounds, look-alikes, occlusion.
+    """(z, x, offset) with all that a tracker meets: motion, scale, rotation, light, blur, other backgrounds,
+    look-alikes, occlusion.
 
-    other: function that gives a further Look (wanted: whether of the same category). reach: largest displacement in x, per axis, in pixels.
+    other: function that gives a further Look (wanted: whether of the same category). reach: largest displacement in x,
+    per axis, in pixels.
     """
     z = warp(first, EXEMPLAR, np.exp(rng.uniform(-0.03, 0.03)), rng.uniform(-2, 2, 2), np.eye(2))
     zoom, offset = np.exp(rng.uniform(-0.13, 0.13)), rng.uniform(-reach, reach, 2)
     x = warp(second, TRAINING, zoom, offset, small_turn(rng))
-    target = second.size[::-1] * EXEMPLAR / crops.exemplar_side(second.size) * zoom                  # (w, h) in pixels of x
+    target = second.size[::-1] * EXEMPLAR / crops.exemplar_side(second.size) * zoom  # (w, h) in pixels of x
     if rng.random() < 0.35:
         x = on_other_background(x, other(False), offset, target, rng)
     if rng.random() < 0.6:
@@ -109,11 +115,13 @@ def small_turn(rng):
 
 
 def warp(look, out, zoom, offset, turn):
-    """out x out pixels in which the target lies at `offset` from the middle, `zoom` times its usual size: one bilinear warp, mean colour outside."""
-    scale = crops.exemplar_side(look.size) / EXEMPLAR / zoom                 # pixels of the photograph per pixel of the crop
+    """out x out pixels in which the target lies at `offset` from the middle, `zoom` times its usual size: one bilinear
+    warp, mean colour outside."""
+    scale = crops.exemplar_side(look.size) / EXEMPLAR / zoom  # pixels of the photograph per pixel of the crop
     linear = scale * np.linalg.inv(turn)
     start = look.centre[::-1] - linear @ ((out - 1) / 2 + np.asarray(offset))
-    return cv2.warpAffine(look.image, np.hstack([linear, start[:, None]]), (out, out), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    return cv2.warpAffine(look.image, np.hstack([linear, start[:, None]]), (out, out),
+                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                           borderMode=cv2.BORDER_CONSTANT, borderValue=cv2.mean(look.image)[:3])
 
 
@@ -195,7 +203,8 @@ def motion_kernel(length, angle):
     """A line of `length` pixels at an angle, summing to 1."""
     kernel = np.zeros((length, length), np.float32)
     middle, reach = (length - 1) / 2, (length - 1) / 2
-    ends = [(round(middle + side * reach * np.cos(angle)), round(middle + side * reach * np.sin(angle))) for side in (-1, 1)]
+    ends = [(round(middle + side * reach * np.cos(angle)), round(middle + side * reach * np.sin(angle)))
+            for side in (-1, 1)]
     cv2.line(kernel, *ends, 1.0)
     return kernel / kernel.sum()
 

@@ -1,7 +1,8 @@
 """Speed of SiamFC's tracker and training loader beside straightforward versions: python cases/siamfc/benchmark.py
 
-Tracker: whole updates at 360 x 240, one thread, the paper's widths. Straightforward: batch norm unfolded, the three crops stacked and made contiguous
-NCHW, one forward pass. Loader: one plain pair from 1080p JPEG files, as the popular PyTorch port makes it. Process time, turns alternating, medians.
+Tracker: whole updates at 360 x 240, one thread, the paper's widths. Straightforward: batch norm unfolded, the three
+crops stacked and made contiguous NCHW, one forward pass. Loader: one plain pair from 1080p JPEG files, as the popular
+PyTorch port makes it. Process time, turns alternating, medians.
 """
 import json
 import statistics
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ from common.experiment.device import environment, slow_bf16
 FRAMES = 20
 
 
-# ---- tracker --------------------------------------------------------------------------------------------------------------------------
+# ---- tracker ---------------------------------------------------------------------------------------------------------
 
 class Straightforward(SiamFCTracker):
     """The network as it is trained, on a contiguous NCHW batch."""
@@ -40,14 +41,16 @@ class Straightforward(SiamFCTracker):
         self.features = network.backbone.eval()
 
     def embed(self, pictures, exemplar=False):
-        return self.features(torch.stack([torch.from_numpy(picture).permute(2, 0, 1).float() for picture in pictures]).contiguous())
+        return self.features(torch.stack([torch.from_numpy(picture).permute(2, 0, 1).float()
+                                          for picture in pictures]).contiguous())
 
 
 class OneByOne(Straightforward):
     """Three forward passes of one crop each."""
 
     def embed(self, pictures, exemplar=False):
-        return torch.cat([self.features(torch.from_numpy(picture).permute(2, 0, 1)[None].float().contiguous()) for picture in pictures])
+        return torch.cat([self.features(torch.from_numpy(picture).permute(2, 0, 1)[None].float().contiguous())
+                          for picture in pictures])
 
 
 class Permuted(Straightforward):
@@ -58,11 +61,14 @@ class Permuted(Straightforward):
 
 
 def tracking():
-    """Milliseconds per update of every variant, in turns over the same frames, and how far their boxes differ from the straightforward ones."""
+    """Milliseconds per update of every variant, in turns over the same frames, and how far their boxes differ from the
+    straightforward ones."""
     network = build_untrained(SiamFC().backbone, 0)
     patch = cv2.resize(photograph("astronaut.png")[20:180, 150:310], (60, 60), interpolation=cv2.INTER_AREA)
-    clip = synthetic(np.random.default_rng(0), photograph("rocket.jpg"), patch, FRAMES, (360, 240), occluder=False, distractor=False)
-    sides = {"straightforward": Straightforward(network), "three forward passes": OneByOne(network), "port (permuted)": Permuted(network),
+    clip = synthetic(np.random.default_rng(0), photograph("rocket.jpg"), patch, FRAMES, (360, 240), occluder=False,
+                     distractor=False)
+    sides = {"straightforward": Straightforward(network), "three forward passes": OneByOne(network),
+             "port (permuted)": Permuted(network),
              "ours fp32": SiamFCTracker(network), "ours bf16": SiamFCTracker(network, precision="bf16")}
     spent, boxes = {name: [] for name in sides}, {name: [] for name in sides}
     for tracker in sides.values():
@@ -77,13 +83,15 @@ def tracking():
     base = medians["straightforward"]
     return {"milliseconds": medians, "minima": {name: min(values) for name, values in spent.items()},
             "times_faster": {name: base / value for name, value in medians.items()},
-            "box_difference": {name: float(np.abs(np.subtract(values, boxes["straightforward"])).max()) for name, values in boxes.items()}}
+            "box_difference": {name: float(np.abs(np.subtract(values, boxes["straightforward"])).max())
+                               for name, values in boxes.items()}}
 
 
-# ---- loader ---------------------------------------------------------------------------------------------------------------------------
+# ---- loader ----------------------------------------------------------------------------------------------------------
 
 def plain_pair(paths, boxes, rng):
-    """One pair as the port makes it: every frame decoded (one of them twice, for its size), means by numpy, whole frames padded."""
+    """One pair as the port makes it: every frame decoded (one of them twice, for its size), means by numpy, whole
+    frames padded."""
     _ = cv2.imread(str(paths[0])).shape                       # the port reads the frame's size this way
     looks = []
     for path, box in zip(paths, boxes):
@@ -130,7 +138,9 @@ def loading(pairs=12):
             began = time.process_time()
             z, x = plain_pair((paths[first], paths[second]), (truth[first], truth[second]), rng)
             spent["port"].append(1000 * (time.process_time() - began))
-            assert np.array_equal(z, sample.z.permute(1, 2, 0)) and np.array_equal(x, sample.x.permute(1, 2, 0)), "other pixels"
+            assert np.array_equal(z, sample.z.permute(1, 2, 0)) and np.array_equal(x,
+                                                                                   sample.x.permute(1, 2,
+                                                                                                    0)), "other pixels"
     medians = {name: statistics.median(values[1:]) for name, values in spent.items()}
     return {"milliseconds": medians, "times_faster": medians["port"] / medians["ours"]}
 
@@ -145,8 +155,9 @@ def main():
         print(json.dumps(numbers[part], indent=2), flush=True)
     ratios = numbers["tracker"]["times_faster"]
     bf16 = " (this processor has no bfloat16 arithmetic)" if slow_bf16(torch.device("cpu")) else ""
-    print(f"the tracker is {ratios['ours fp32']:.2f} times as fast as the straightforward version, with bf16 {ratios['ours bf16']:.2f} times{bf16}; "
-          f"against the port as it is {ratios['ours fp32'] / ratios['port (permuted)']:.2f} times; the loader "
+    print(f"the tracker is {ratios['ours fp32']:.2f} times as fast as the straightforward version, with bf16 "
+          f"{ratios['ours bf16']:.2f} times{bf16}; against the port as it is "
+          f"{ratios['ours fp32'] / ratios['port (permuted)']:.2f} times; the loader "
           f"{numbers['loader']['times_faster']:.2f} times")
     timing.save("siamfc", numbers)
 

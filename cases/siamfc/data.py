@@ -1,7 +1,9 @@
-"""Where training pairs come from: GOT-10k, ImageNet-VID-like folders, still photographs with boxes or without; and sequences to validate on.
+"""Where training pairs come from: GOT-10k, ImageNet-VID-like folders, still photographs with boxes or without; and
+sequences to validate on.
 
-A source has `count` and draws looks: chosen(index, rng) -> place, pair(place, rng) -> two Looks of one target, other(place, rng, alike) -> another
-Look. `Pairs` makes samples of them: pairs[epoch, index] -> Sample, every draw from (seed, epoch, index).
+A source has `count` and draws looks: chosen(index, rng) -> place, pair(place, rng) -> two Looks of one target,
+other(place, rng, alike) -> another Look. `Pairs` makes samples of them: pairs[epoch, index] -> Sample, every draw from
+(seed, epoch, index).
 """
 import csv
 import xml.etree.ElementTree as ElementTree
@@ -58,12 +60,14 @@ class Pairs(Dataset):
                       torch.from_numpy(offset), name)
 
 
-# ---- still photographs ----------------------------------------------------------------------------------------------------------------
+# ---- still photographs -----------------------------------------------------------------------------------------------
 
 class Stills:
-    """Photographs with boxes (boxes.csv beside them: file, x, y, w, h, category; x, y 0-based), or without: then textured windows are the targets.
+    """Photographs with boxes (boxes.csv beside them: file, x, y, w, h, category; x, y 0-based), or without: then
+    textured windows are the targets.
 
-    One photograph gives both pictures of a pair. Boxes too small, too large or too long are left out; rare categories are drawn more often.
+    One photograph gives both pictures of a pair. Boxes too small, too large or too long are left out; rare categories
+    are drawn more often.
     """
 
     def __init__(self, root, held=False):
@@ -71,17 +75,20 @@ class Stills:
         files = list_images(self.root)
         self.files = [path for number, path in enumerate(files) if (number % HELD_OUT == 0) == held]
         if len(self.files) < 2:
-            raise UserError(f"too few photographs: {root} has {len(files)}, of which every tenth is held out: expected at least 20: "
-                            "set data.root")
+            raise UserError(f"too few photographs: {root} has {len(files)}, of which every tenth is held out: expected "
+                            "at least 20: set data.root")
         sizes = [picture_size(path) or (0, 0) for path in self.files]
         self.store = share_pixels(sizes)
         table = self.root / "boxes.csv"
-        self.targets = self.read_boxes(table, sizes) if table.is_file() else [(slot, None, "") for slot in range(len(self.files)) for _ in range(4)]
+        self.targets = (self.read_boxes(table, sizes) if table.is_file()
+                        else [(slot, None, "") for slot in range(len(self.files)) for _ in range(4)])
         if not self.targets:
-            raise UserError(f"no usable boxes: {table}: boxes of at least 26 pixels, at most 0.8 of the picture, were expected: look at the file")
+            raise UserError(f"no usable boxes: {table}: boxes of at least 26 pixels, at most 0.8 of the picture, were "
+                            "expected: look at the file")
         self.count = len(self.targets)
         categories = [category for _, _, category in self.targets]
-        self.members = {category: [place for place, other in enumerate(categories) if other == category] for category in dict.fromkeys(categories)}
+        self.members = {category: [place for place, other in enumerate(categories) if other == category]
+                        for category in dict.fromkeys(categories)}
         weights = np.array([1 / np.sqrt(len(self.members[category])) for category in categories])
         self.cumulated = np.cumsum(weights / weights.sum())
 
@@ -93,7 +100,8 @@ class Stills:
                 try:
                     x, y, w, h = (float(line[key]) for key in "xywh")
                 except (KeyError, TypeError, ValueError):
-                    raise UserError(f"no box: {table}, line {number}: the columns file, x, y, w, h, category were expected: mend the line") from None
+                    raise UserError(f"no box: {table}, line {number}: the columns file, x, y, w, h, category were "
+                                    "expected: mend the line") from None
                 height, width = sizes[slots[line["file"]]] if line["file"] in slots else (0, 0)
                 if height and np.sqrt(w * h) >= 26 and 0.25 <= w / h <= 4 and w <= 0.8 * width and h <= 0.9 * height:
                     targets.append((slots[line["file"]], np.array([x + 1, y + 1, w, h]), line.get("category") or ""))
@@ -131,7 +139,8 @@ def find_textured_window(image, rng, tries=8):
     for _ in range(tries):
         side = min(image.shape[:2]) * rng.uniform(0.12, 0.45)
         aspect = np.exp(rng.normal(0, 0.35))
-        w, h = (int(max(12, min(value, 0.8 * limit))) for value, limit in zip((side * np.sqrt(aspect), side / np.sqrt(aspect)), image.shape[1::-1]))
+        w, h = (int(max(12, min(value, 0.8 * limit)))
+                for value, limit in zip((side * np.sqrt(aspect), side / np.sqrt(aspect)), image.shape[1::-1]))
         left, top = int(rng.integers(image.shape[1] - w + 1)), int(rng.integers(image.shape[0] - h + 1))
         part = gray[top:top + h, left:left + w]
         energy = float(np.abs(np.diff(part, axis=0)).mean() + np.abs(np.diff(part, axis=1)).mean())
@@ -140,18 +149,21 @@ def find_textured_window(image, rng, tries=8):
     return best
 
 
-# ---- videos ---------------------------------------------------------------------------------------------------------------------------
+# ---- videos ----------------------------------------------------------------------------------------------------------
 
 class Videos:
-    """Sequences: two frames at most FARTHEST apart, the earlier one is the exemplar. Frames are chosen by the port's rules (see usable)."""
+    """Sequences: two frames at most FARTHEST apart, the earlier one is the exemplar. Frames are chosen by the port's
+    rules (see usable)."""
 
     def __init__(self, names, read):
-        """names: of the sequences; read(name) -> (frame paths, boxes (N, 4), cover (N,) or None, (width, height) or None)."""
+        """names: of the sequences; read(name) -> (frame paths, boxes (N, 4), cover (N,) or None, (width, height) or
+        None)."""
         self.names, self.read, self.count, self.known = list(names), read, len(names), {}
 
     def hold_out(self, count):
         """Take at most `count` sequences, spread over all and never more than a third, out of training; their names."""
-        places = np.linspace(0, self.count - 1, max(1, min(count, self.count // 3))).astype(int) if self.count > 2 else []
+        places = (np.linspace(0, self.count - 1, max(1, min(count, self.count // 3))).astype(int) if self.count > 2
+                  else [])
         held = [self.names[place] for place in places]
         self.names = [name for name in self.names if name not in set(held)]
         self.count = len(self.names)
@@ -177,10 +189,11 @@ class Videos:
                 break
             name = self.names[int(rng.integers(self.count))]
         else:
-            raise UserError(f"no usable pairs: {self.names[index]} and 200 other sequences have fewer than two frames that pass the filter "
-                            "(see cases/siamfc/data.py, usable): look at their boxes")
+            raise UserError(f"no usable pairs: {self.names[index]} and 200 other sequences have fewer than two frames "
+                            "that pass the filter (see cases/siamfc/data.py, usable): look at their boxes")
         first, second = near_pair(frames, rng)
-        return (*(Look(read_frame(paths[frame]), boxes[frame]) for frame in (first, second)), f"{name}/{paths[first].name}")
+        return (*(Look(read_frame(paths[frame]), boxes[frame]) for frame in (first, second)),
+                f"{name}/{paths[first].name}")
 
     def other(self, index, rng, alike):
         """A look of another sequence; of the same one (a look-alike) where alike is wanted."""
@@ -198,7 +211,8 @@ class Videos:
 
 
 def read_frame(path):
-    """A frame as uint8 RGB (h, w, 3): read_bytes, but a whole JPEG file (it ends as such) goes through OpenCV, with equal pixels in half the time."""
+    """A frame as uint8 RGB (h, w, 3): read_bytes, but a whole JPEG file (it ends as such) goes through OpenCV, with
+    equal pixels in half the time."""
     data = Path(path).read_bytes()
     whole = data[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in data[-64:]
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
@@ -206,11 +220,12 @@ def read_frame(path):
 
 
 def usable(boxes, cover, size):
-    """Numbers of the frames that may train: area >= 20, sides in [20, 500] and in [.01, .5] of the frame's, aspect in [.25, 4], and visible
-    (cover above 1 and above .3 of the sequence's largest)."""
+    """Numbers of the frames that may train: area >= 20, sides in [20, 500] and in [.01, .5] of the frame's, aspect in
+    [.25, 4], and visible (cover above 1 and above .3 of the sequence's largest)."""
     w, h = boxes[:, 2], np.maximum(boxes[:, 3], 1e-9)
     keep = np.isfinite(boxes).all(axis=1) & (w * h >= 20) & (w >= 20) & (w <= 500) & (h >= 20) & (h <= 500)
-    keep &= (w / size[0] >= 0.01) & (w / size[0] <= 0.5) & (h / size[1] >= 0.01) & (h / size[1] <= 0.5) & (w / h >= 0.25) & (w / h <= 4)
+    keep &= (w / size[0] >= 0.01) & (w / size[0] <= 0.5) & (h / size[1] >= 0.01) & (h / size[1] <= 0.5) & (w / h
+                                                                                                           >= 0.25) & (w / h <= 4)
     if cover is not None:
         keep &= cover > max(1.0, 0.3 * cover.max())
     return np.flatnonzero(keep)
@@ -236,12 +251,13 @@ def got10k(root, split):
 
 
 def vid(root):
-    """Videos of ImageNet VID: Data/VID/<any>/<clip>/000000.JPEG ..., Annotations/VID/<any>/<clip>/000000.xml; a track is a target of a clip."""
+    """Videos of ImageNet VID: Data/VID/<any>/<clip>/000000.JPEG ..., Annotations/VID/<any>/<clip>/000000.xml; a track
+    is a target of a clip."""
     root = Path(root)
     annotations = sorted({path.parent for path in (root / "Annotations" / "VID").rglob("*.xml")})
     if not annotations:
-        raise UserError(f"no annotations: {root / 'Annotations' / 'VID'}: ImageNet VID's layout (Data/VID, Annotations/VID) was expected: "
-                        "set data.root")
+        raise UserError(f"no annotations: {root / 'Annotations' / 'VID'}: ImageNet VID's layout (Data/VID, "
+                        "Annotations/VID) was expected: set data.root")
     tracks = {}
     for folder in annotations:
         for name, (frames, boxes) in tracks_of(folder, root).items():
@@ -255,20 +271,22 @@ def tracks_of(folder, root):
     pictures = root / "Data" / folder.relative_to(root / "Annotations")
     for path in sorted(folder.glob("*.xml")):
         for target in ElementTree.parse(path).getroot().iter("object"):
-            low_x, high_x, low_y, high_y = (float(target.find("bndbox").findtext(key)) for key in ("xmin", "xmax", "ymin", "ymax"))
+            low_x, high_x, low_y, high_y = (float(target.find("bndbox").findtext(key))
+                                            for key in ("xmin", "xmax", "ymin", "ymax"))
             frames, boxes = found.setdefault(target.findtext("trackid"), ([], []))
             frames.append(pictures / f"{path.stem}.JPEG")
             boxes.append([low_x + 1, low_y + 1, high_x - low_x, high_y - low_y])
     return found
 
 
-# ---- what a run asks for --------------------------------------------------------------------------------------------------------------
+# ---- what a run asks for ---------------------------------------------------------------------------------------------
 
 def training_sets(cfg):
     """(Pairs to train on, [Clip] to validate on). Validation never shows a photograph or a sequence that trains."""
     data = cfg.data
     if data.kind == "stills":
-        return Pairs(Stills(data.root), data.augment, cfg.seed), synthetic_clips(data.root, cfg.train.validate_clips, cfg.train.validate_frames)
+        return Pairs(Stills(data.root), data.augment, cfg.seed), synthetic_clips(data.root, cfg.train.validate_clips,
+                                                                                 cfg.train.validate_frames)
     source = vid(data.root) if data.kind == "vid" else got10k(data.root, "train")
     held = source.hold_out(cfg.train.validate_clips)
     return Pairs(source, data.augment, cfg.seed), [read_clip(source, name, cfg.train.validate_frames) for name in held]
@@ -281,7 +299,8 @@ def read_clip(source, name, frames):
 
 
 def synthetic_clips(root, count, frames, seed=1):
-    """Clips of objects that move over other photographs, both from the photographs of root that are held out. The same for every run."""
+    """Clips of objects that move over other photographs, both from the photographs of root that are held out. The same
+    for every run."""
     source, clips = Stills(root, held=True), []
     rng = np.random.default_rng([seed, 77])
     for _ in range(count):
@@ -294,6 +313,7 @@ def synthetic_clips(root, count, frames, seed=1):
         scale = rng.uniform(40, 90) / np.sqrt(patch.shape[0] * patch.shape[1])
         background = source.picture(int(rng.integers(len(source.files))))
         patch = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        clips.append(synthetic(rng, background, patch, frames, (320, 240), occluder=rng.random() < 0.5, distractor=rng.random() < 0.7, turn=2.0))
+        clips.append(synthetic(rng, background, patch, frames, (320, 240), occluder=rng.random() < 0.5,
+                               distractor=rng.random() < 0.7, turn=2.0))
     return clips
 

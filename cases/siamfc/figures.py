@@ -1,12 +1,13 @@
 """The figures of chapter B5 and of the results: python cases/siamfc/figures.py [options] [key=value ...]
 
-Uses the boxes and numbers of test.py where that has run under the same name, and the log of train.py; figures land in results/siamfc/<run>/figures.
+Uses the boxes and numbers of test.py where that has run under the same name, and the log of train.py; figures land in
+results/siamfc/<run>/figures.
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import csv
 
@@ -57,7 +58,8 @@ def main(argv=None):
 
 
 def read_results(run, sequences):
-    """(lines of items.csv, {row: {sequence: boxes}}) that test.py has left; both empty, said in a line, where it has not run."""
+    """(lines of items.csv, {row: {sequence: boxes}}) that test.py has left; both empty, said in a line, where it has
+    not run."""
     place = run.folder / "test" / sequences.set_name
     if not (place / "metrics.json").exists():
         run.say(f"no test results under the name {run.name}: the figures with numbers are left out; for them, first: "

@@ -1,8 +1,9 @@
 """SiamFC: one embedding phi for target and search region, one cross-correlation, f(z, x) = phi(z) * phi(x) + b.
 
-Shapes: N pairs; z exemplar (N, 3, 127, 127), x search region (N, 3, 255, 255) (239 in training), RGB from 0 to 255, no mean taken off.
-phi(z) is (N, 256, 6, 6), phi(x) (N, 256, 22, 22), the response (N, 17, 17): 22 - 6 + 1 = 17.
-Bertinetto, Valmadre, Henriques, Vedaldi, Torr: Fully-Convolutional Siamese Networks for Object Tracking, ECCV workshops 2016.
+Shapes: N pairs; z exemplar (N, 3, 127, 127), x search region (N, 3, 255, 255) (239 in training), RGB from 0 to 255, no
+mean taken off. phi(z) is (N, 256, 6, 6), phi(x) (N, 256, 22, 22), the response (N, 17, 17): 22 - 6 + 1 = 17.
+Bertinetto, Valmadre, Henriques, Vedaldi, Torr: Fully-Convolutional Siamese Networks for Object Tracking, ECCV workshops
+2016.
 """
 import copy
 import math
@@ -18,15 +19,16 @@ GAIN = 1e-3                                                   # fixed factor of 
 
 def block(inputs, outputs, kernel, stride=1, groups=1, pool=False):
     """Convolution without padding, batch norm, ReLU and, after the first two, max-pooling 3x3 with stride 2."""
-    layers = [nn.Conv2d(inputs, outputs, kernel, stride, groups=groups), nn.BatchNorm2d(outputs, eps=1e-6, momentum=0.05), nn.ReLU()]
+    layers = [nn.Conv2d(inputs, outputs, kernel, stride, groups=groups),
+              nn.BatchNorm2d(outputs, eps=1e-6, momentum=0.05), nn.ReLU()]
     return nn.Sequential(*layers, *([nn.MaxPool2d(3, 2)] if pool else []))
 
 
 class AlexNetV1(nn.Module):
     """phi: five convolutions without any padding, total stride 8; groups of two in the 2nd, 4th and 5th, as in AlexNet.
 
-    widths: channels of the five layers. The defaults are the paper's: 2,336,320 parameters, 256 channels out. (The paper's figure prints
-    128, the channels of one of the two groups of conv5.)
+    widths: channels of the five layers. The defaults are the paper's: 2,336,320 parameters, 256 channels out. (The
+    paper's figure prints 128, the channels of one of the two groups of conv5.)
     """
 
     def __init__(self, widths=(96, 256, 384, 384, 256)):
@@ -36,7 +38,7 @@ class AlexNetV1(nn.Module):
         self.conv2 = block(one, two, 5, groups=2, pool=True)          # 29 -> 25 -> 12, 61 -> 57 -> 28
         self.conv3 = block(two, three, 3)                             # 12 -> 10, 28 -> 26
         self.conv4 = block(three, four, 3, groups=2)                  # 10 -> 8, 26 -> 24
-        self.conv5 = nn.Sequential(nn.Conv2d(four, five, 3, groups=2))        # 8 -> 6, 24 -> 22; neither batch norm nor ReLU
+        self.conv5 = nn.Sequential(nn.Conv2d(four, five, 3, groups=2))  # 8 -> 6, 24 -> 22; neither batch norm nor ReLU
 
     def forward(self, x):                                             # (N, 3, h, w) -> (N, 256, h', w')
         for stage in self.children():
@@ -45,9 +47,11 @@ class AlexNetV1(nn.Module):
 
 
 class SiamFC(nn.Module):
-    """The embedding and the correlation head, whose gain 1e-3 is fixed. bias: the learnt scalar b of the paper (the popular port has none).
+    """The embedding and the correlation head, whose gain 1e-3 is fixed. bias: the learnt scalar b of the paper (the
+    popular port has none).
 
-    initial: `he` (He-normal, conv5 Xavier), `xavier` (the port's: uniform) or `paper` (the authors' code: normal, std sqrt(2 / (h w out))).
+    initial: `he` (He-normal, conv5 Xavier), `xavier` (the port's: uniform) or `paper` (the authors' code: normal, std
+    sqrt(2 / (h w out))).
     """
 
     def __init__(self, widths=(96, 256, 384, 384, 256), bias=False, initial="he"):
@@ -57,7 +61,8 @@ class SiamFC(nn.Module):
         initialise(self.backbone, initial)
 
     def forward(self, z, x):
-        """Responses of every exemplar to every search region: (N, M, h, w) float32 for N exemplars z and M search regions x.
+        """Responses of every exemplar to every search region: (N, M, h, w) float32 for N exemplars z and M search
+        regions x.
 
         The diagonal of the first two axes holds the pairs that belong together: see `own`.
         """
@@ -65,10 +70,11 @@ class SiamFC(nn.Module):
 
 
 def correlate(kernels, features):
-    """GAIN times the cross-correlation of every kernel with every feature map: (N, C, h, w), (M, C, H, W) -> (N, M, H-h+1, W-w+1).
+    """GAIN times the cross-correlation of every kernel with every feature map: (N, C, h, w), (M, C, H, W) -> (N, M,
+    H-h+1, W-w+1).
 
-    One ordinary convolution whose filters are the kernels (they are not flipped); float32, also under autocast, because each value sums
-    9,216 products.
+    One ordinary convolution whose filters are the kernels (they are not flipped); float32, also under autocast, because
+    each value sums 9,216 products.
     """
     with torch.autocast(features.device.type, enabled=False):
         return GAIN * F.conv2d(features.float(), kernels.float()).transpose(0, 1)
@@ -93,7 +99,8 @@ def initialise(backbone, kind):
 
 
 def fold(backbone):
-    """The same function for tracking: batch norm inside the convolutions, pooling before the ReLU, in place. nn.Sequential, evaluation mode.
+    """The same function for tracking: batch norm inside the convolutions, pooling before the ReLU, in place.
+    nn.Sequential, evaluation mode.
 
     Exact but for rounding (1e-5 on features of RMS .85): batch norm is affine per channel, and max and ReLU commute.
     """

@@ -1,4 +1,5 @@
-"""Measure SiamFC beside other trackers, or follow your own target: python cases/siamfc/test.py [options] [key=value ...]
+"""Measure SiamFC beside other trackers, or follow your own target: python cases/siamfc/test.py [options] [key=value
+...]
 
 GOT-10k's validation sequences      python cases/siamfc/test.py --name check --weights release
 OTB, or a part of it                python cases/siamfc/test.py --name check --weights release data.test.root=datasets/OTB
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 
 import numpy as np
@@ -52,7 +53,8 @@ def main(argv=None):
 def benchmark(run, network, weights, folder):
     """Every tracker on every sequence; results/siamfc/<run>/test/<set>/ with boxes/<row>/<sequence>.txt."""
     trackers = chosen_trackers(run, network)
-    results = run.results(folder.set_name, weights, folder.fingerprint(), rows=list(trackers), metrics=METRICS, classings=classings_of(folder))
+    results = run.results(folder.set_name, weights, folder.fingerprint(), rows=list(trackers), metrics=METRICS,
+                          classings=classings_of(folder))
     seconds, frames, inputs = dict.fromkeys(trackers, 0.0), 0, {}
     for name in watch(folder.names, f"tracking {folder.set_name}"):
         inputs |= last_frame(folder, name)
@@ -81,7 +83,8 @@ def benchmark(run, network, weights, folder):
 
 
 def scores(boxes, sequence, layout):
-    """The metrics of one tracker on one sequence; on GOT-10k ao, sr50 and sr75 as its toolkit has them: clipped, hidden frames left out."""
+    """The metrics of one tracker on one sequence; on GOT-10k ao, sr50 and sr75 as its toolkit has them: clipped, hidden
+    frames left out."""
     if layout == "got10k":
         size = sequence.size or read_pixels(sequence.frames[0]).shape[1::-1]
         return tracking(boxes, sequence.boxes, size, sequence.cover > 0)
@@ -126,13 +129,15 @@ def last_frame(folder, name):
 
 
 def pool(run, results, folder, content):
-    """GOT-10k's overall numbers: all frames of all sequences in one pool, as its toolkit and most papers have them; `_frames` in metrics.json."""
+    """GOT-10k's overall numbers: all frames of all sequences in one pool, as its toolkit and most papers have them;
+    `_frames` in metrics.json."""
     for row in content:
         overlaps = []
         for line in results.lines:
             if line["row"] == row and line["status"] == "ok":
                 sequence = folder[line["item"]]
-                boxes = np.loadtxt(results.folder / "boxes" / file_name(row) / f"{file_name(line['item'])}.txt", delimiter=",", ndmin=2)
+                boxes = np.loadtxt(results.folder / "boxes" / file_name(row) / f"{file_name(line['item'])}.txt",
+                                   delimiter=",", ndmin=2)
                 size = sequence.size or read_pixels(sequence.frames[0]).shape[1::-1]
                 counted = (sequence.cover > 0)[1:] & np.isfinite(sequence.boxes[1:]).all(axis=1)
                 overlaps.append(metrics.box_iou(boxes[1:], sequence.boxes[1:], size)[counted])
@@ -148,9 +153,11 @@ def pool(run, results, folder, content):
 def show(run, content, results):
     """The table in the terminal, the verdict over the floors, and where to look."""
     first = next(iter(content.values()))
-    run.say(f"{'tracker':12s}     AO    AUC  precision   ({first['count']} sequences of {results.set_name}, means over sequences)")
+    run.say(f"{'tracker':12s}     AO    AUC  precision   ({first['count']} sequences of {results.set_name}, means over "
+            "sequences)")
     for row, values in sorted(content.items(), key=lambda item: -(item[1].get("ao") or 0)):
-        run.say(f"{row:12s} {values.get('ao') or 0:6.4f} {values.get('auc') or 0:6.4f}     {values.get('precision') or 0:6.4f}")
+        run.say(f"{row:12s} {values.get('ao') or 0:6.4f} {values.get('auc') or 0:6.4f}     "
+                f"{values.get('precision') or 0:6.4f}")
     floors = [row for row in ("static", "untrained") if row in content]
     if "siamfc" in content and floors and first["count"]:
         lost = [row for row in floors if (content["siamfc"]["ao"] or 0) <= (content[row]["ao"] or 0)]
@@ -158,7 +165,7 @@ def show(run, content, results):
     run.say(f"results: {results.final}")
 
 
-# ---- GOT-10k's test split: its labels are private -------------------------------------------------------------------------------------
+# ---- GOT-10k's test split: its labels are private --------------------------------------------------------------------
 
 
 if __name__ == "__main__":

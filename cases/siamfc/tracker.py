@@ -1,8 +1,10 @@
-"""The tracker around the network: a few enlarged and reduced search regions, their response maps, and the best peak of them all.
+"""The tracker around the network: a few enlarged and reduced search regions, their response maps, and the best peak of
+them all.
 
-Two flavours. `popular` is what the most used PyTorch port does, `original` what the authors' MATLAB code does. They differ in seven points, each
-of which is a setting of its own (see FLAVOURS): scales, box_centre, crop, resize, peak, bias, limits.
-State is float64: centre (row, column) of the target, 0-based; size (h, w); sides of the exemplar's and the search region's squares.
+Two flavours. `popular` is what the most used PyTorch port does, `original` what the authors' MATLAB code does. They
+differ in seven points, each of which is a setting of its own (see FLAVOURS): scales, box_centre, crop, resize, peak,
+bias, limits. State is float64: centre (row, column) of the target, 0-based; size (h, w); sides of the exemplar's and
+the search region's squares.
 """
 import copy
 import time
@@ -23,14 +25,16 @@ from common.experiment import checkpoints
 UP = 16                                                       # the response is enlarged from 17 to 272 cells a side
 FINE = 272
 
-# What belongs to the number of scales: factor between neighbours, what a changed scale is multiplied by, how much of a change is taken over,
-# and the weight of the cosine window.
+# What belongs to the number of scales: factor between neighbours, what a changed scale is multiplied by, how much of a
+# change is taken over, and the weight of the cosine window.
 BY_SCALES = {1: {"step": 1.0, "penalty": 1.0, "damping": 0.0, "influence": 0.176},
              3: {"step": 1.0375, "penalty": 0.9745, "damping": 0.59, "influence": 0.176},       # SiamFC-3s
              5: {"step": 1.0255, "penalty": 0.962, "damping": 0.34, "influence": 0.168}}        # SiamFC
 FLAVOURS = {
-    "popular": {"scales": 3, "box_centre": "pixel", "crop": "each", "resize": "bilinear", "peak": "between", "bias": 0.0, "limits": [0.0, 1e9]},
-    "original": {"scales": 3, "box_centre": "edge", "crop": "once", "resize": "bicubic", "peak": "on", "bias": -2.1484, "limits": [0.2, 5.0]},
+    "popular": {"scales": 3, "box_centre": "pixel", "crop": "each", "resize": "bilinear", "peak": "between",
+                "bias": 0.0, "limits": [0.0, 1e9]},
+    "original": {"scales": 3, "box_centre": "edge", "crop": "once", "resize": "bicubic", "peak": "on", "bias": -2.1484,
+                 "limits": [0.2, 5.0]},
 }
 EXTRAS = {"subpixel": False, "keep_inside": False, "rotation": 0.0, "precision": "fp32"}
 
@@ -62,33 +66,39 @@ class Found(NamedTuple):
 
 
 def settings_of(flavour="popular", **changes):
-    """All settings of a tracker: the flavour's, what belongs to the number of scales, and the changes (None: as the flavour has it)."""
+    """All settings of a tracker: the flavour's, what belongs to the number of scales, and the changes (None: as the
+    flavour has it)."""
     if flavour not in FLAVOURS:
-        raise UserError(f"unknown flavour {flavour!r} of the tracker: expected one of {', '.join(FLAVOURS)}: change tracker.flavour")
+        raise UserError(f"unknown flavour {flavour!r} of the tracker: expected one of {', '.join(FLAVOURS)}: change "
+                        "tracker.flavour")
     changes = {name: value for name, value in changes.items() if value is not None}
     settings = FLAVOURS[flavour] | EXTRAS | changes
     if settings["scales"] not in BY_SCALES:
-        raise UserError(f"a tracker of {settings['scales']} scales: expected one of {', '.join(map(str, BY_SCALES))}: change tracker.scales")
+        raise UserError(f"a tracker of {settings['scales']} scales: expected one of {', '.join(map(str, BY_SCALES))}: "
+                        "change tracker.scales")
     settings = BY_SCALES[settings["scales"]] | settings
     unknown = [name for name in changes if name not in {*FLAVOURS[flavour], *EXTRAS, *BY_SCALES[3]}]
     if unknown:
-        raise UserError(f"unknown tracker setting(s) {', '.join(unknown)}: expected some of {', '.join(settings)}: mend the name")
+        raise UserError(f"unknown tracker setting(s) {', '.join(unknown)}: expected some of {', '.join(settings)}: "
+                        "mend the name")
     return settings
 
 
 class SiamFCTracker:
-    """A tracker in the protocol of the got10k toolkit: init(image, box), then update(image) -> box for every further frame.
+    """A tracker in the protocol of the got10k toolkit: init(image, box), then update(image) -> box for every further
+    frame.
 
-    weights: a weights file (of this project or in the port's layout), the name of a release file, or a SiamFC network. image: a PIL picture or
-    RGB uint8 (h, w, 3), or gray (h, w). Boxes: (x, y, w, h), 1-based. After each update `confidence` in [0, 1] and `lost` tell whether
-    to trust the box. changes: settings of FLAVOURS and EXTRAS.
+    weights: a weights file (of this project or in the port's layout), the name of a release file, or a SiamFC network.
+    image: a PIL picture or RGB uint8 (h, w, 3), or gray (h, w). Boxes: (x, y, w, h), 1-based. After each update
+    `confidence` in [0, 1] and `lost` tell whether to trust the box. changes: settings of FLAVOURS and EXTRAS.
     """
 
-    def __init__(self, weights="release", name="SiamFC", device="cpu", flavour="popular", confidence=Confidence(), **changes):
+    def __init__(self, weights="release", name="SiamFC", device="cpu", flavour="popular", confidence=Confidence(),
+                 **changes):
         self.name, self.is_deterministic, self.device = name, True, torch.device(device)
         self.settings, self.calibration = settings_of(flavour, **changes), confidence
         network = weights if isinstance(weights, torch.nn.Module) else load(weights)
-        self.template = fold(network.backbone).to(self.device)                       # of the exemplar: once, so always in float32
+        self.template = fold(network.backbone).to(self.device)  # of the exemplar: once, so always in float32
         self.bias = float(network.bias) if getattr(network, "bias", None) is not None else 0.0
         self.type = torch.bfloat16 if self.settings["precision"] == "bf16" else torch.float32
         self.features = copy.deepcopy(self.template).to(self.type)                     # of the search regions
@@ -98,14 +108,17 @@ class SiamFCTracker:
         count = self.settings["scales"]
         self.factors = self.settings["step"] ** np.arange(-(count // 2), count // 2 + 1, dtype=np.float64)
 
-    # ---- the protocol -------------------------------------------------------------------------------------------------------------------
+    # ---- the protocol ------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def init(self, image, box):
-        """Take the target's appearance from the first frame. Raises UserError for a box without area or outside the frame."""
+        """Take the target's appearance from the first frame. Raises UserError for a box without area or outside the
+        frame."""
         image = as_rgb(image)
         x, y, w, h = check_box(box, image.shape)
-        self.centre = np.array([y, x]) + (np.array([h, w]) / 2 if self.settings["box_centre"] == "edge" else (np.array([h, w]) - 1) / 2 - 1)
+        self.centre = (np.array([y, x])
+                       + (np.array([h, w]) / 2 if self.settings["box_centre"] == "edge" else (np.array([h, w]) - 1) / 2
+                          - 1))
         self.size, self.angle = np.array([h, w]), 0.0
         self.exemplar_side, self.search_side = crops.exemplar_side(self.size), crops.search_side(self.size)
         self.first_side = self.search_side
@@ -131,7 +144,8 @@ class SiamFCTracker:
         return self.box()
 
     def track(self, img_files, box, visualize=False):
-        """All boxes (N, 4) and seconds (N,) of a sequence of files, as the toolkit's Tracker.track; `visualize` does nothing here."""
+        """All boxes (N, 4) and seconds (N,) of a sequence of files, as the toolkit's Tracker.track; `visualize` does
+        nothing here."""
         boxes, seconds = np.zeros((len(img_files), 4)), np.zeros(len(img_files))
         for place, path in enumerate(img_files):
             with Image.open(path) as file:
@@ -143,10 +157,11 @@ class SiamFCTracker:
             seconds[place] = time.perf_counter() - began
         return boxes, seconds
 
-    # ---- one update, step by step -----------------------------------------------------------------------------------------------------------
+    # ---- one update, step by step ------------------------------------------------------------------------------------
 
     def hypotheses(self):
-        """(factors of the search side, angles in radians): every scale at the present angle and, where `rotation` is set, two turns at scale 1."""
+        """(factors of the search side, angles in radians): every scale at the present angle and, where `rotation` is
+        set, two turns at scale 1."""
         turn = np.deg2rad(self.settings["rotation"])
         factors, angles = list(self.factors), [self.angle] * len(self.factors)
         return (factors + [1.0, 1.0], angles + [self.angle - turn, self.angle + turn]) if turn else (factors, angles)
@@ -154,10 +169,13 @@ class SiamFCTracker:
     def respond(self, image, factors, angles):
         """The response of every hypothesis: (hypotheses, 17, 17) float32."""
         if any(angles) or len(factors) > len(self.factors):
-            regions = [crops.cut_rotated(image, self.centre, self.search_side * factor, angle, SEARCH, self.fill) if angle else
-                       self.resize(self.cut(image, self.search_side * factor), SEARCH) for factor, angle in zip(factors, angles)]
+            regions = [crops.cut_rotated(image, self.centre, self.search_side * factor, angle, SEARCH, self.fill)
+                       if angle else
+                       self.resize(self.cut(image, self.search_side * factor), SEARCH)
+                       for factor, angle in zip(factors, angles)]
         elif self.settings["crop"] == "once":
-            regions = crops.cut_once(image, self.matlab_centre(), self.search_side * np.array(factors), SEARCH, self.fill, self.resize)
+            regions = crops.cut_once(image, self.matlab_centre(), self.search_side * np.array(factors), SEARCH,
+                                     self.fill, self.resize)
         else:
             regions = [self.resize(self.cut(image, self.search_side * factor), SEARCH) for factor in factors]
         features = self.embed(np.stack(regions))
@@ -165,8 +183,9 @@ class SiamFCTracker:
 
     def locate(self, responses, factors):
         """Enlarge, weigh, choose, window: Found."""
-        maps = [enlarge(response + np.float32(self.settings["bias"]), self.settings["resize"]) for response in responses]
-        changed = np.arange(len(maps)) != len(self.factors) // 2                       # all but the unchanged scale at the present angle
+        maps = [enlarge(response + np.float32(self.settings["bias"]), self.settings["resize"])
+                for response in responses]
+        changed = np.arange(len(maps)) != len(self.factors) // 2  # all but the unchanged scale at the present angle
         maps = [fine * np.float32(self.settings["penalty"]) if other else fine for fine, other in zip(maps, changed)]
         peaks = [float(fine.max()) for fine in maps]
         chosen = int(np.argmax(peaks))
@@ -178,16 +197,19 @@ class SiamFCTracker:
     def move(self, found, factor, angle, shape):
         """Take the found displacement, and a damped part of the change of scale and angle."""
         settings = self.settings
-        peak = np.array(found.peak, dtype=np.float64) + (parabola(found.fine, found.peak) if settings["subpixel"] else 0)
-        if settings["peak"] == "on":                                                   # displacement 0 exists; side unscaled and rounded
+        peak = (np.array(found.peak, dtype=np.float64)
+                + (parabola(found.fine, found.peak) if settings["subpixel"] else 0))
+        if settings["peak"] == "on":  # displacement 0 exists; side unscaled and rounded
             step = (peak - (FINE / 2 - 1)) * STRIDE / UP * crops.round_away(self.search_side) / SEARCH
-        else:                                                                          # the grid lies half a cell beside 0
+        else:  # the grid lies half a cell beside 0
             step = (peak - (FINE - 1) / 2) * STRIDE / UP * self.search_side * factor / SEARCH
         c, s = np.cos(angle), np.sin(angle)
-        self.centre = self.centre + (np.array([c * step[0] - s * step[1], c * step[1] + s * step[0]]) if angle else step)
+        self.centre = self.centre + (np.array([c * step[0] - s * step[1], c * step[1] + s * step[0]]) if angle
+                                     else step)
         growth = (1 - settings["damping"]) + settings["damping"] * factor
         low, high = settings["limits"]
-        growth = float(np.clip(growth, low * self.first_side / self.search_side, high * self.first_side / self.search_side))
+        growth = float(np.clip(growth, low * self.first_side / self.search_side,
+                               high * self.first_side / self.search_side))
         self.size, self.exemplar_side, self.search_side = self.size * growth, self.exemplar_side * growth, self.search_side * growth
         self.angle += settings["damping"] * (angle - self.angle)
         if settings["keep_inside"]:
@@ -207,7 +229,7 @@ class SiamFCTracker:
         self.confidence, self.lost = 0.0, True
         return self.box()
 
-    # ---- small parts --------------------------------------------------------------------------------------------------------------------
+    # ---- small parts -------------------------------------------------------------------------------------------------
 
     def box(self):
         """The present box, (x, y, w, h), 1-based: the inverse of init."""
@@ -233,16 +255,20 @@ class SiamFCTracker:
 def load(weights):
     """A SiamFC network from a weights file, or from a release file by its name."""
     release = paths.CHECKPOINTS / "siamfc" / f"{weights}.pt"
-    return checkpoints.build(SiamFC, checkpoints.find("siamfc", "", str(weights)) if release.is_file() else read(weights))
+    return checkpoints.build(SiamFC, checkpoints.find("siamfc", "", str(weights)) if release.is_file()
+                             else read(weights))
 
 
 def as_rgb(image):
     """A frame as uint8 (h, w, 3). Raises UserError for what is none."""
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("RGB"))
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3
+                                                                                                    and image.shape[2]
+                                                                                                    != 3):
         seen = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise UserError(f"a frame cannot be {seen}: a PIL picture or an 8-bit RGB array (h, w, 3) was expected: convert it")
+        raise UserError(f"a frame cannot be {seen}: a PIL picture or an 8-bit RGB array (h, w, 3) was expected: "
+                        "convert it")
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
 
 
@@ -263,14 +289,16 @@ def check_box(box, shape):
 
 
 def enlarge(response, resize):
-    """(17, 17) to (272, 272) by bicubic interpolation between cell centres: OpenCV's (a = -.75), or MATLAB's (a = -.5) for `bicubic`."""
+    """(17, 17) to (272, 272) by bicubic interpolation between cell centres: OpenCV's (a = -.75), or MATLAB's (a = -.5)
+    for `bicubic`."""
     if resize == "bicubic":
         return np.asarray(Image.fromarray(response).resize((FINE, FINE), Image.BICUBIC))
     return cv2.resize(response, (FINE, FINE), interpolation=cv2.INTER_CUBIC)
 
 
 def parabola(fine, peak):
-    """Where between the cells the maximum lies: the vertex of the parabola through the peak and its neighbours, (row, column) in [-.5, .5]."""
+    """Where between the cells the maximum lies: the vertex of the parabola through the peak and its neighbours, (row,
+    column) in [-.5, .5]."""
     offset = np.zeros(2)
     for axis in (0, 1):
         if 0 < peak[axis] < fine.shape[axis] - 1:
@@ -281,7 +309,8 @@ def parabola(fine, peak):
 
 
 def sidelobe_ratio(response, reach=2):
-    """(peak - mean) / standard deviation of everything farther than `reach` cells from the peak (MOSSE's measure of a clear peak)."""
+    """(peak - mean) / standard deviation of everything farther than `reach` cells from the peak (MOSSE's measure of a
+    clear peak)."""
     row, column = np.unravel_index(int(response.argmax()), response.shape)
     rows, columns = np.ogrid[:response.shape[0], :response.shape[1]]
     away = response[(abs(rows - row) > reach) | (abs(columns - column) > reach)]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ def main(argv=None):
     for pair in run.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
                           model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
-            responses = model(pair.z.float(), pair.x.float())         # (N, N, 15, 15): every exemplar on every search region
+            responses = model(pair.z.float(), pair.x.float())  # (N, N, 15, 15): every exemplar on every search region
         run.descend(optimizer, cfg.train.clip, **terms(responses, pair.offset, cfg.train.loss))
         schedule.step()
         average.update_parameters(bare(model))
@@ -47,24 +47,28 @@ def main(argv=None):
 
 
 def optimisation(model, settings):
-    """(optimiser, schedule). sgd with the paper's schedule: the rate falls geometrically to a thousandth; with the authors' factors: rate 2 for
-    biases of convolutions and gains of batch norm, no decay on these and on its shifts. adamw: warm-up and cosine, decay on convolutions only."""
+    """(optimiser, schedule). sgd with the paper's schedule: the rate falls geometrically to a thousandth; with the
+    authors' factors: rate 2 for biases of convolutions and gains of batch norm, no decay on these and on its shifts.
+    adamw: warm-up and cosine, decay on convolutions only."""
     kernels, doubled, others = [], [], []
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             norm = isinstance(module, torch.nn.BatchNorm2d)
             (kernels if parameter.dim() == 4 else others if norm and name == "bias" else doubled).append(parameter)
     if settings.optimizer == "sgd":
-        groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": doubled, "lr": 2 * settings.lr}, {"params": others}]
+        groups = [{"params": kernels, "weight_decay": settings.weight_decay},
+                  {"params": doubled, "lr": 2 * settings.lr}, {"params": others}]
         optimizer = torch.optim.SGD([group for group in groups if group["params"]], lr=settings.lr, momentum=0.9)
         return optimizer, LambdaLR(optimizer, lambda step: 1e-3 ** (step / max(1, settings.steps)))
-    groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": doubled + others, "weight_decay": 0.0}]
+    groups = [{"params": kernels, "weight_decay": settings.weight_decay},
+              {"params": doubled + others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.lr)
     return optimizer, warmup_cosine(optimizer, settings.steps, settings.warmup)
 
 
 def validate(model, clips, run):
-    """Mean AO and success AUC over the validation clips, tracked with the popular settings. AO stands first: it chooses the weights."""
+    """Mean AO and success AUC over the validation clips, tracked with the popular settings. AO stands first: it chooses
+    the weights."""
     tracker = SiamFCTracker(model, device=run.device, precision=run.config.precision)
     scores = []
     for clip in clips:

@@ -15,12 +15,14 @@ from common.base.errors import UserError, join_some, start
 from common.experiment import checkpoints
 
 # Layers of the layout `features.N` (or `feature.N`): one nn.Sequential for the whole network, pools and ReLUs counted.
-NUMBERED = {"0": "conv1.0", "1": "conv1.1", "4": "conv2.0", "5": "conv2.1", "8": "conv3.0", "9": "conv3.1", "11": "conv4.0", "12": "conv4.1",
+NUMBERED = {"0": "conv1.0", "1": "conv1.1", "4": "conv2.0", "5": "conv2.1", "8": "conv3.0", "9": "conv3.1",
+            "11": "conv4.0", "12": "conv4.1",
             "14": "conv5.0"}
 
 
 def our_key(key):
-    """The key of SiamFC's state dict for a key of a port: `module.` off, `backbone.` before, numbers of one long Sequential by NUMBERED."""
+    """The key of SiamFC's state dict for a key of a port: `module.` off, `backbone.` before, numbers of one long
+    Sequential by NUMBERED."""
     key = key.removeprefix("module.")
     numbered = re.fullmatch(r"features?\.(\d+)\.(\w+)", key)
     if numbered and numbered[1] in NUMBERED:
@@ -31,22 +33,25 @@ def our_key(key):
 
 
 def from_port(state, name="the given weights"):
-    """(arguments of SiamFC, its state dict) of a port's state dict. Widths are read off the shapes; nothing may be missing or left over."""
+    """(arguments of SiamFC, its state dict) of a port's state dict. Widths are read off the shapes; nothing may be
+    missing or left over."""
     ours = {our_key(key): tensor for key, tensor in state.items()}
     convolutions = [f"backbone.conv{number}.0.weight" for number in range(1, 6)]
     missing = [key for key in convolutions if key not in ours]
     if missing:
-        raise UserError(f"{name} has no AlexNet of SiamFC in it: {join_some(missing)} missing: the 30 tensors of the usual port were expected "
-                        f"(backbone.conv1.0.weight and so on): give another file")
+        raise UserError(f"{name} has no AlexNet of SiamFC in it: {join_some(missing)} missing: the 30 tensors of the "
+                        "usual port were expected (backbone.conv1.0.weight and so on): give another file")
     if "bias" in ours:
         ours["bias"] = ours["bias"].reshape(())
     arguments = {"widths": [ours[key].shape[0] for key in convolutions], "bias": "bias" in ours}
     expected = SiamFC(**arguments).state_dict()
-    wrong = [f"{key} is missing" for key in expected if key not in ours] + [f"{key} is unknown" for key in ours if key not in expected]
+    wrong = ([f"{key} is missing" for key in expected if key not in ours]
+             + [f"{key} is unknown" for key in ours if key not in expected])
     wrong += [f"{key} is {tuple(ours[key].shape)}, expected {tuple(tensor.shape)}"
               for key, tensor in expected.items() if key in ours and ours[key].shape != tensor.shape]
     if wrong:
-        raise UserError(f"{name} does not fit AlexNetV1 (of AlexNetV2 and V3 there is none here): {join_some(wrong)}: give weights of that network")
+        raise UserError(f"{name} does not fit AlexNetV1 (of AlexNetV2 and V3 there is none here): {join_some(wrong)}: "
+                        "give weights of that network")
     return arguments, ours
 
 
@@ -61,7 +66,8 @@ def read(path):
         raise
     if isinstance(content, dict) and content and all(torch.is_tensor(value) for value in content.values()):
         arguments, state = from_port(content, str(path))
-        return checkpoints.Weights(path, arguments, state, checkpoints.digest(state), f"the file {path}, in the port's layout")
+        return checkpoints.Weights(path, arguments, state, checkpoints.digest(state), f"the file {path}, in the port's "
+                                                                                      "layout")
     return checkpoints.find("siamfc", "", str(path))
 
 
@@ -76,7 +82,7 @@ def choose_weights(run):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.weights", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.weights", description=__doc__.split("\n\n")[0])
     parser.add_argument("file")
     parser.add_argument("-o", "--output", required=True)
     options = parser.parse_args(argv)

@@ -18,14 +18,15 @@ ALIGNED = ["identity", "sift", "orb", "network", "network_refined", "refined",
            *(f"sift_{size}" for size in SIZES), *(f"network_{size}" for size in SIZES)]
 JOINED = ["average", "feather", "seam", "reconstructed"]
 IDENTITY = torch.eye(3, dtype=torch.float64)
-NEEDED = 8                         # matches and inliers of keypoints below which an answer counts as a failure (as in the data's README)
+NEEDED = 8  # matches and inliers of keypoints below which an answer counts as a failure (as in the data's README)
 TILE = 256                         # of the high-resolution branch; with its border it stays in a core's cache
 
 
-# ---- stage 1: align -----------------------------------------------------------------------------------------------------------------
+# ---- stage 1: align --------------------------------------------------------------------------------------------------
 
 def answers(model, a, b, device, start="best"):
-    """{row: Answer} of every row in ALIGNED for one pair. start: where the row `refined` begins: network | sift | identity | best (of all)."""
+    """{row: Answer} of every row in ALIGNED for one pair. start: where the row `refined` begins: network | sift |
+    identity | best (of all)."""
     result = {"identity": Answer(IDENTITY), "sift": by_keypoints(a, b, SIFT), "orb": by_keypoints(a, b, ORB),
               "network": check(network_estimate(model, a, b, device), a, b)}
     starts = {"best": ["sift", "orb", "network", "identity"]}.get(start, [start])
@@ -34,7 +35,8 @@ def answers(model, a, b, device, start="best"):
     for size in SIZES:
         small = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in (a, b)]
         features = SIFT._replace(threshold=SIFT.threshold * size / max(*a.shape, *b.shape))
-        for name, found in (("sift", by_keypoints(*small, features)), ("network", check(network_estimate(model, *small, device), *small))):
+        for name, found in (("sift", by_keypoints(*small, features)),
+                            ("network", check(network_estimate(model, *small, device), *small))):
             scale_a, scale_b = ((picture.shape[1] / size, picture.shape[0] / size) for picture in (a, b))
             H = None if found.H_ba is None else rescale(found.H_ba[None], scale_a, scale_b)[0]
             result[f"{name}_{size}"] = Answer(H, found.reason)
@@ -61,10 +63,11 @@ def refine_starts(a, b, starts):
     return Answer(H) if H is not None else Answer(None, starts[0].reason or "no fair start")
 
 
-# ---- stage 2: reconstruct -----------------------------------------------------------------------------------------------------------
+# ---- stage 2: reconstruct --------------------------------------------------------------------------------------------
 
 class Joined(NamedTuple):
-    """One way to join a pair: picture (1, 3, H, W) in [0, 1]; label (1, 1, H, W) bool: where it is A's rather than B's."""
+    """One way to join a pair: picture (1, 3, H, W) in [0, 1]; label (1, 1, H, W) bool: where it is A's rather than
+    B's."""
     picture: torch.Tensor
     label: torch.Tensor
 
@@ -78,7 +81,8 @@ def domain(a, b, H_ba, limit=64e6):
 def join_all(model, warps, device):
     """{row: Joined} of every row in JOINED on the same warps."""
     shares = {"average": warps.average(), "feather": warps.feather(), "seam": hard_seam(warps)}
-    result = {name: Joined(warps.join(share), torch.where(warps.overlap, share >= 0.5, warps.mask_a)) for name, share in shares.items()}
+    result = {name: Joined(warps.join(share), torch.where(warps.overlap, share >= 0.5, warps.mask_a))
+              for name, share in shares.items()}
     picture, share = reconstruct(model, warps, device)
     label = nearer(picture, warps) if share is None else share >= 0.5
     return result | {"reconstructed": Joined(picture, label)}
@@ -86,9 +90,11 @@ def join_all(model, warps, device):
 
 @torch.inference_mode()
 def reconstruct(model, warps, device, tile=TILE):
-    """(picture (1, 3, H, W), share of A or None) by stage 2, tile by tile; where its answer would be a copy, the tile is only copied.
+    """(picture (1, 3, H, W), share of A or None) by stage 2, tile by tile; where its answer would be a copy, the tile
+    is only copied.
 
-    The low-resolution branch sees the whole canvas; the other one is local, so tiles with a border of 19 pixels are exact.
+    The low-resolution branch sees the whole canvas; the other one is local, so tiles with a border of 19 pixels are
+    exact.
     """
     network = model.reconstruction
     height, width = warps.a.shape[2:]
@@ -114,7 +120,8 @@ def reconstruct(model, warps, device, tile=TILE):
 
 
 def bounds(mask, border=HALO):
-    """(top, left, bottom, right) of what is set in a mask (1, 1, H, W), with a border, inside it; a single pixel where nothing is."""
+    """(top, left, bottom, right) of what is set in a mask (1, 1, H, W), with a border, inside it; a single pixel where
+    nothing is."""
     rows, columns = mask[0, 0].any(dim=1).nonzero(), mask[0, 0].any(dim=0).nonzero()
     if not len(rows):
         return 0, 0, 1, 1
@@ -128,20 +135,23 @@ def hard_seam(warps):
               for picture, mask in ((warps.a, warps.mask_a), (warps.b, warps.mask_b))]
     scale = min(1.0, float(np.sqrt(2e5 / (warps.a.shape[2] * warps.a.shape[3]))))
     of_a, of_b = seams(smaller(pieces, scale), "graphcut")
-    of_a, of_b = (cv2.resize(mask, warps.a.shape[:1:-1], interpolation=cv2.INTER_LINEAR).astype(np.int16) for mask in (of_a, of_b))
+    of_a, of_b = (cv2.resize(mask, warps.a.shape[:1:-1], interpolation=cv2.INTER_LINEAR).astype(np.int16)
+                  for mask in (of_a, of_b))
     return torch.from_numpy((of_a >= of_b).astype(np.float32))[None, None]
 
 
 def nearer(picture, warps):
     """Which warp a painted picture follows: A's where the mean difference to it over 7 x 7 is the smaller."""
-    off_a, off_b = (torch.nn.functional.avg_pool2d((picture - warped).abs().mean(dim=1, keepdim=True), 7, 1, 3) for warped in (warps.a, warps.b))
+    off_a, off_b = (torch.nn.functional.avg_pool2d((picture - warped).abs().mean(dim=1, keepdim=True), 7, 1, 3)
+                    for warped in (warps.a, warps.b))
     return torch.where(warps.overlap, off_a <= off_b, warps.mask_a)
 
 
-# ---- own photographs ----------------------------------------------------------------------------------------------------------------
+# ---- own photographs -------------------------------------------------------------------------------------------------
 
 def network_blend(model, device):
-    """A blend for common/stitching/stitch.py: stage 2 joins photographs pairwise, each time the one that overlaps most with what is there."""
+    """A blend for common/stitching/stitch.py: stage 2 joins photographs pairwise, each time the one that overlaps most
+    with what is there."""
     def blend(pieces):
         rest = list(range(len(pieces)))
         areas = [[common_area(first, second) for second in pieces] for first in pieces]
@@ -159,14 +169,16 @@ def network_blend(model, device):
 
 def common_area(first, second):
     """Pixels of the rectangle that two Pieces have in common."""
-    sides = [min(p.corner[axis] + p.mask.shape[1 - axis] for p in (first, second)) - max(p.corner[axis] for p in (first, second)) for axis in (0, 1)]
+    sides = [min(p.corner[axis] + p.mask.shape[1 - axis] for p in (first, second))
+             - max(p.corner[axis] for p in (first, second)) for axis in (0, 1)]
     return max(0, sides[0]) * max(0, sides[1])
 
 
 def join_pieces(model, first, second, device):
     """Two Pieces as one, by stage 2."""
     pictures, masks, corner = on_canvas((first, second))
-    depths = [torch.from_numpy(cv2.distanceTransform(np.pad(mask[0, 0].numpy().astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1])[None, None]
+    depths = [torch.from_numpy(cv2.distanceTransform(np.pad(mask[0, 0].numpy().astype(np.uint8), 1), cv2.DIST_L2,
+                                                     3)[1:-1, 1:-1])[None, None]
               for mask in masks]
     warps = Warps(*pictures, *masks, *depths)
     picture, _ = reconstruct(model, warps, device)

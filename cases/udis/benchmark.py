@@ -1,15 +1,15 @@
 """Speed and memory of the unsupervised stitching case against straightforward versions: python cases/udis/benchmark.py
 
-A pair of 512 x 512 end to end (align and reconstruct) beside the plain version of the same: NCHW, fp32, eager, the whole canvas at once; equal
-outputs. The high-resolution branch alone, in tiles and whole. Peak memory of a canvas of 1831 x 3193 in a fresh process, in tiles. Prints ratios
-and milliseconds, saves bench.json.
+A pair of 512 x 512 end to end (align and reconstruct) beside the plain version of the same: NCHW, fp32, eager, the
+whole canvas at once; equal outputs. The high-resolution branch alone, in tiles and whole. Peak memory of a canvas of
+1831 x 3193 in a fresh process, in tiles. Prints ratios and milliseconds, saves bench.json.
 """
 import json
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import numpy as np
 import torch
@@ -30,7 +30,8 @@ def pair_of_512():
     """Two views of scikit-image's astronaut, 512 x 512, overlapping by 60 %, and the homography between them."""
     whole = np.asarray(Image.fromarray(photograph("astronaut.png")).resize((740, 740), Image.BICUBIC))
     a, b = whole[100:612, 10:522], whole[112:624, 215:727]
-    return np.ascontiguousarray(a), np.ascontiguousarray(b), torch.tensor([[1.0, 0, 205], [0, 1, 12], [0, 0, 1]], dtype=torch.float64)
+    return np.ascontiguousarray(a), np.ascontiguousarray(b), torch.tensor([[1.0, 0, 205], [0, 1, 12], [0, 0, 1]],
+                                                                          dtype=torch.float64)
 
 
 def networks(form, width):
@@ -47,7 +48,8 @@ def networks(form, width):
 
 @torch.inference_mode()
 def end_to_end(form, width):
-    """Seconds a pair of both sides, and the largest difference of their pictures. Warps are at the known homography, so that both do the same."""
+    """Seconds a pair of both sides, and the largest difference of their pictures. Warps are at the known homography, so
+    that both do the same."""
     a, b, H_ba = pair_of_512()
     model, plain = networks(form, width)
 
@@ -61,7 +63,8 @@ def end_to_end(form, width):
     difference = (ours() - straightforward()).abs().max().item()
     assert difference < 1e-4, f"the two sides differ by {difference}"
     seconds = timing.in_turns({"straightforward": straightforward, "ours": ours})
-    return {"seconds": seconds, "largest_difference": difference, "times_faster": seconds["straightforward"] / seconds["ours"]}
+    return {"seconds": seconds, "largest_difference": difference,
+            "times_faster": seconds["straightforward"] / seconds["ours"]}
 
 
 def steps():
@@ -70,13 +73,16 @@ def steps():
     model, _ = networks("mask", 16)
     with torch.inference_mode():
         warps = domain(a, b, H_ba)[0]
-        sides = {"homography": lambda: network_estimate(model, a, b, CPU), "stitching domain": lambda: domain(a, b, H_ba),
-                 "reconstruct": lambda: reconstruct(model, warps, CPU), "to tensors": lambda: (to_tensor(a), to_tensor(b))}
+        sides = {"homography": lambda: network_estimate(model, a, b, CPU),
+                 "stitching domain": lambda: domain(a, b, H_ba),
+                 "reconstruct": lambda: reconstruct(model, warps, CPU),
+                 "to tensors": lambda: (to_tensor(a), to_tensor(b))}
         return {name: 1000 * value for name, value in timing.in_turns(sides).items()}
 
 
 def memory():
-    """Peak MiB of fresh processes: a canvas of 1831 x 3193 from two pictures, in tiles, ours and the paper's form; and the imports alone."""
+    """Peak MiB of fresh processes: a canvas of 1831 x 3193 from two pictures, in tiles, ours and the paper's form; and
+    the imports alone."""
     code = """
 import torch
 from cases.udis.baselines import domain, reconstructed
@@ -99,13 +105,15 @@ reconstructed(model, warps, torch.device('cpu'))"""
 def main():
     set_threads()
     numbers = {"environment": environment(CPU)}
-    parts = {"end_to_end_mask_16": lambda: end_to_end("mask", 16), "end_to_end_paper_16": lambda: end_to_end("paper", 16),
+    parts = {"end_to_end_mask_16": lambda: end_to_end("mask", 16),
+             "end_to_end_paper_16": lambda: end_to_end("paper", 16),
              "steps_milliseconds": steps, "peak_memory_mb": memory}
     for part, measure in parts.items():
         print(f"measuring {part} ...", flush=True)
         numbers[part] = measure()
         print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"a pair of 512 x 512: {numbers['end_to_end_mask_16']['times_faster']:.2f} times as fast as the straightforward version")
+    print(f"a pair of 512 x 512: {numbers['end_to_end_mask_16']['times_faster']:.2f} times as fast as the "
+          "straightforward version")
     timing.save("udis", numbers)
 
 

@@ -23,8 +23,9 @@ class FolderPairs(RealPairs):
         first, second = ({path.stem: path for path in list_images(folder)} for folder in (one, two))
         alone = [f"no partner for {(first | second)[name]}" for name in sorted(set(first) ^ set(second))]
         if alone or not first:
-            raise UserError(f"pairs are not complete: {one} has {len(first)} pictures, {two} {len(second)}: {join_some(alone) or 'nothing there'}: "
-                            "files of equal names in both folders were expected: copy the missing files, or remove these")
+            raise UserError(f"pairs are not complete: {one} has {len(first)} pictures, {two} {len(second)}: "
+                            f"{join_some(alone) or 'nothing there'}: files of equal names in both folders were "
+                            "expected: copy the missing files, or remove these")
         self.names = list(first)
         self.files = [folder[name] for name in self.names for folder in (first, second)]
         self.lines = [{} for _ in self.names]
@@ -35,7 +36,8 @@ class FolderPairs(RealPairs):
 
 
 def read_photographed(root, split):
-    """The pairs of a folder: one with a pairs.csv; UDIS-D (root/split/input1, input2); one split of it; or any two folders of equal file names.
+    """The pairs of a folder: one with a pairs.csv; UDIS-D (root/split/input1, input2); one split of it; or any two
+    folders of equal file names.
 
     Their set_name is the split's, else the folder's.
     """
@@ -46,10 +48,11 @@ def read_photographed(root, split):
         split_there = (root / split / "input1").is_dir()
         base, name = (root / split, split) if split_there else (root, root.resolve().name)
         if not (base / "input1").is_dir():
-            folders = sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith(".")) if base.is_dir() else []
+            folders = (sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
+                       if base.is_dir() else [])
             if len(folders) != 2:
-                raise UserError(f"no pairs: {root}: a pairs.csv, {split}/input1 and {split}/input2 (UDIS-D), or two folders of pictures with equal "
-                                "names were expected: set data.root")
+                raise UserError(f"no pairs: {root}: a pairs.csv, {split}/input1 and {split}/input2 (UDIS-D), or two "
+                                "folders of pictures with equal names were expected: set data.root")
         else:
             folders = [base / "input1", base / "input2"]
         pairs = FolderPairs(root, *folders)
@@ -58,7 +61,8 @@ def read_photographed(root, split):
 
 
 def trainable(pairs):
-    """The places of the pairs that may train: all but every fourth of a pairs.csv; all of others, which have splits of their own."""
+    """The places of the pairs that may train: all but every fourth of a pairs.csv; all of others, which have splits of
+    their own."""
     return [place for place in range(len(pairs)) if isinstance(pairs, FolderPairs) or place % KEPT != KEPT - 1]
 
 
@@ -93,8 +97,8 @@ class TrainingPairs(Dataset):
 class AlignmentPairs(TrainingPairs):
     """128 x 128 views of photographed pairs: views[epoch, index] -> TwoViews. Draws come from (seed, epoch, index).
 
-    Either picture may come first; both are mirrored and transposed alike, and cropped by themselves to 75 to 100 % a side, of which the
-    crops of one pair differ by little, so that the overlap stays: a crop pair is another real pair.
+    Either picture may come first; both are mirrored and transposed alike, and cropped by themselves to 75 to 100 % a
+    side, of which the crops of one pair differ by little, so that the overlap stays: a crop pair is another real pair.
     """
 
     def __init__(self, pairs, places, seed=0):
@@ -111,7 +115,8 @@ class AlignmentPairs(TrainingPairs):
         corner = rng.random(2)
         a, b = (crop(picture, rng, corner) for picture in (a, b))
         orientation = Orientation.draw(rng, flips=True, turns=True)
-        a, b = (orientation.turn(to_tensor(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA))) for picture in (a, b))
+        a, b = (orientation.turn(to_tensor(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)))
+                for picture in (a, b))
         return TwoViews(a, b, self.pairs.names[where])
 
 
@@ -125,7 +130,8 @@ def crop(picture, rng, corner):
 
 
 class WholePairs(TrainingPairs):
-    """Photographed pairs as they are, for stage 2: pairs[epoch, index] -> TwoViews. Longest side at most `longest` (0: any)."""
+    """Photographed pairs as they are, for stage 2: pairs[epoch, index] -> TwoViews. Longest side at most `longest` (0:
+    any)."""
 
     def __init__(self, pairs, places, longest=0):
         super().__init__(pairs, places)
@@ -142,5 +148,6 @@ def at_most(picture, longest):
     scale = longest / max(picture.shape[:2]) if longest else 1
     if scale >= 1:
         return picture
-    return cv2.resize(picture, [max(1, round(side * scale)) for side in picture.shape[1::-1]], interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, [max(1, round(side * scale)) for side in picture.shape[1::-1]],
+                      interpolation=cv2.INTER_AREA)
 

@@ -1,12 +1,13 @@
 """The figures of chapter B4 and of the results: python cases/udis/figures.py [options] [key=value ...]
 
-Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in results/udis/<run>/figures.
+Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in
+results/udis/<run>/figures.
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 
 import cv2
@@ -67,7 +68,7 @@ def stitch(run, model, a, b):
     return warps, join_all(model, warps, run.device), H
 
 
-# ---- the chapter's figures ----------------------------------------------------------------------------------------------------------
+# ---- the chapter's figures -------------------------------------------------------------------------------------------
 
 @torch.inference_mode()
 def draw_pipeline(folder, run, model, pairs, item):
@@ -75,17 +76,22 @@ def draw_pipeline(folder, run, model, pairs, item):
     a, b = pairs.pair(pairs.names.index(item))
     warps, made, _ = stitch(run, model, a, b)
     whole = model(type(warps)(*(each.to(run.device) for each in warps)))
-    masks = 255 - (warps.mask_a[0, 0].numpy()[..., None] * (255 - BLUE) + warps.mask_b[0, 0].numpy()[..., None] * (255 - ORANGE)) / 2
+    masks = 255 - (warps.mask_a[0, 0].numpy()[..., None] * (255 - BLUE) + warps.mask_b[0, 0].numpy()[..., None]
+                   * (255 - ORANGE)) / 2
     bands = [band[0, 0].numpy()[..., None] for band in seam_masks(warps.mask_a, warps.mask_b)]
     seam = 255 - bands[0] * (255 - BLUE) - bands[1] * (255 - ORANGE)
     low = cv2.resize(to_bytes(whole.low[0].cpu()), warps.a.shape[:1:-1])
     share = made["reconstructed"].label.float() if whole.share is None else whole.share.cpu()
     grid = [[a, b, low, to_bytes(made["reconstructed"].picture[0])],
             [to_bytes(warps.a[0]), to_bytes(warps.b[0]), masks.astype(np.uint8), seam.clip(0, 255).astype(np.uint8)],
-            [to_bytes(warps.join(warps.average())[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8), None, None]]
-    captions = [["image 1", "image 2", "S_l (256 x 256)", "S_h"], ["warp of 1", "warp of 2", "content masks", "seam bands B1, B2"],
+            [to_bytes(warps.join(warps.average())[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8),
+             None, None]]
+    captions = [["image 1", "image 2", "S_l (256 x 256)", "S_h"], ["warp of 1", "warp of 2", "content masks", "seam "
+                                                                                                              "bands "
+                                                                                                              "B1, B2"],
                 ["average, for comparison", "share of image 1", "", ""]]
-    rows = [[name, int(value)] for name, value in (("width", warps.a.shape[3]), ("height", warps.a.shape[2]), ("overlap pixels", warps.overlap.sum()),
+    rows = [[name, int(value)] for name, value in (("width", warps.a.shape[3]), ("height", warps.a.shape[2]),
+                                                   ("overlap pixels", warps.overlap.sum()),
                                                    ("B1 pixels", bands[0].sum()), ("B2 pixels", bands[1].sum()))]
     folder.save(figures.grid(grid, None, captions), "B4.1_pipeline", ["what", "pixels"], rows, item=item)
 
@@ -99,7 +105,8 @@ def scenes(pairs):
 
 def by_overlap(pairs):
     """{label: item}: low, middle and high overlap, the value measured by SIFT and refinement."""
-    chosen = [item for item in ("river", "roofs", "spw_05", "udisd_test_000001", "dfw_desk") if item in pairs.names] or pairs.names[:3]
+    chosen = ([item for item in ("river", "roofs", "spw_05", "udisd_test_000001", "dfw_desk") if item in pairs.names]
+              or pairs.names[:3])
     labels = {}
     for item in chosen:
         a, b = pairs.pair(pairs.names.index(item))
@@ -123,13 +130,15 @@ def draw_examples(folder, run, model, pairs, name, chosen):
         grid.append([fit_into(picture, 360, 240) for picture in (a, b, shown)])
         captions.append([label, "", f"{value:.1f} dB in the overlap"])
         rows.append([item, label, f"{value:.6f}", shown.shape[1], shown.shape[0]])
-    folder.save(figures.grid(grid, ["image 1", "image 2", "stitched"], captions), name, ["item", "label", "psnr_overlap", "width", "height"], rows)
+    folder.save(figures.grid(grid, ["image 1", "image 2", "stitched"], captions), name,
+                ["item", "label", "psnr_overlap", "width", "height"], rows)
 
 
 def fit_into(picture, width, height):
     """A picture scaled into a white box of width x height."""
     scale = min(width / picture.shape[1], height / picture.shape[0])
-    small = cv2.resize(picture, (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))),
+                       interpolation=cv2.INTER_AREA)
     top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
     box = np.full((height, width, 3), 255, np.uint8)
     box[top:top + small.shape[0], left:left + small.shape[1]] = small
@@ -138,7 +147,8 @@ def fit_into(picture, width, height):
 
 def draw_parallax(folder, pairs):
     """B4.4: what the best homography leaves of the real matches, drawn on image 1."""
-    chosen = [item for item in ("hill", "spw_09", "spw_10", "boat", "rew_cabin", "railtracks") if item in pairs.names] or pairs.names[-3:]
+    chosen = ([item for item in ("hill", "spw_09", "spw_10", "boat", "rew_cabin", "railtracks") if item in pairs.names]
+              or pairs.names[-3:])
     figure, axes = figures.new_figure(figures.WIDTH, 2.3 * -(-len(chosen) // 3), -(-len(chosen) // 3), 3)
     rows = []
     for axis in axes.flat:
@@ -159,7 +169,8 @@ def draw_parallax(folder, pairs):
 
 
 def real_residuals(a, b):
-    """(points in A (n, 2), where H puts their partners less these (n, 2)): SIFT matches that one fundamental matrix explains."""
+    """(points in A (n, 2), where H puts their partners less these (n, 2)): SIFT matches that one fundamental matrix
+    explains."""
     points_a, points_b, pairs = match_pictures(a, b, SIFT, query="a")
     found = by_keypoints(a, b, SIFT)
     if found.H_ba is None or len(pairs) < 8:
@@ -168,7 +179,8 @@ def real_residuals(a, b):
     _, inside = cv2.findFundamentalMat(points_b, points_a, cv2.USAC_MAGSAC, 1.5, 0.999, 5000)
     moved = transform(found.H_ba[None], torch.from_numpy(points_b)[None])[0][0].numpy()
     residuals = moved - points_a
-    keep = (np.ones(len(residuals), bool) if inside is None else inside.ravel() > 0) & (np.hypot(*residuals.T) < 0.15 * a.shape[1])
+    keep = (np.ones(len(residuals), bool) if inside is None else inside.ravel() > 0) & (np.hypot(*residuals.T) < 0.15
+                                                                                        * a.shape[1])
     return points_a[keep], residuals[keep]
 
 
@@ -176,7 +188,8 @@ def draw_masks(folder, run, model, pairs, item):
     """The four ways to join the same pair, and whose the pixels are."""
     a, b = pairs.pair(pairs.names.index(item))
     warps, made, _ = stitch(run, model, a, b)
-    labels = [(255 * torch.where(warps.mask_a | warps.mask_b, made[row].label.float(), 0.5)[0, 0].numpy()).astype(np.uint8) for row in JOINED]
+    labels = [(255 * torch.where(warps.mask_a | warps.mask_b, made[row].label.float(),
+                                 0.5)[0, 0].numpy()).astype(np.uint8) for row in JOINED]
     labels[0] = np.where(warps.overlap[0, 0].numpy(), 128, labels[0]).astype(np.uint8)
     labels[1] = (255 * torch.where(warps.overlap, warps.feather(), warps.mask_a.float())[0, 0].numpy()).astype(np.uint8)
     with torch.inference_mode():
@@ -184,18 +197,22 @@ def draw_masks(folder, run, model, pairs, item):
     if share is not None:
         labels[3] = (255 * share.cpu()[0, 0].numpy()).astype(np.uint8)
     pictures = [to_bytes(made[row].picture[0]) for row in JOINED]
-    rows = [[row, f"{(made[row].label & warps.overlap).sum().item() / max(1, warps.overlap.sum().item()):.6f}"] for row in JOINED]
-    folder.save(figures.grid([pictures, labels], JOINED), "masks", ["row", "share_of_image_1_in_the_overlap"], rows, item=item)
+    rows = [[row, f"{(made[row].label & warps.overlap).sum().item() / max(1, warps.overlap.sum().item()):.6f}"]
+            for row in JOINED]
+    folder.save(figures.grid([pictures, labels], JOINED), "masks", ["row", "share_of_image_1_in_the_overlap"], rows,
+                item=item)
 
 
 FORMS = {"release": "decides (mask form)", "release-repaint": "repaints (paper's form)"}
 
 
 def draw_forms(folder, run, model, pairs):
-    """Both forms of stage 2 on the same warps, averaging and a hard seam beside them: the release weights, where both files are there."""
+    """Both forms of stage 2 on the same warps, averaging and a hard seam beside them: the release weights, where both
+    files are there."""
     if not all((paths.CHECKPOINTS / "udis" / f"{name}.pt").is_file() for name in FORMS):
         return run.say(f"{' and '.join(FORMS)} are not both there: the figure of both forms is left out")
-    networks = {label: checkpoints.build(UDIS, checkpoints.find("udis", run.name, name)).to(run.device) for name, label in FORMS.items()}
+    networks = {label: checkpoints.build(UDIS, checkpoints.find("udis", run.name, name)).to(run.device)
+                for name, label in FORMS.items()}
     grid, captions, rows = [], [], []
     for item in [name for name in ("rew_cabin", "sculpture", "railtracks") if name in pairs.names] or pairs.names[-2:]:
         warps, made, _ = stitch(run, model, *pairs.pair(pairs.names.index(item)))
@@ -227,7 +244,8 @@ def draw_degenerate(folder, pairs):
         curves["masked"].append(masked_loss(small[0], *seen).item())
     figure, axes = figures.new_figure(6.5, 3.2)
     for (name, values), least, colour in zip(curves.items(), true, figures.COLOURS):
-        axes[0, 0].plot(shifts, values, label=f"{name}: all pixels" if name == "paper" else f"{name} mean and hinge", color=colour)
+        axes[0, 0].plot(shifts, values, label=f"{name}: all pixels" if name == "paper" else f"{name} mean and hinge",
+                        color=colour)
         axes[0, 0].axhline(least, ls="--", color=colour, lw=1)
     axes[0, 0].set_xlabel("shift (px of 128)")
     axes[0, 0].set_ylabel("loss (dashed: at the true homography)")
@@ -237,20 +255,23 @@ def draw_degenerate(folder, pairs):
     folder.save(figure, "degenerate", ["shift", "paper", "masked"], rows, item=item)
 
 
-# ---- results ------------------------------------------------------------------------------------------------------------------------
+# ---- results ---------------------------------------------------------------------------------------------------------
 
 def classes_of(lines):
     """The parallax classes that a set has, in their order; None, for all, where it has none."""
-    return [name for name in ("small", "mid", "large") if any(line.get("by_parallax") == name for line in lines)] or [None]
+    return ([name for name in ("small", "mid", "large") if any(line.get("by_parallax") == name for line in lines)]
+            or [None])
 
 
 def draw_methods(folder, lines, set_name):
     """PSNR in the overlap of every homography, by parallax."""
     classes, rows = classes_of(lines), [row for row in ALIGNED if row.rsplit("_", 1)[-1] not in map(str, SIZES)]
-    groups = {str(name or "all"): [figures.mean(lines, row, "psnr_overlap_or_identity", **({"parallax": name} if name else {})) for row in rows]
+    groups = {str(name or "all"): [figures.mean(lines, row, "psnr_overlap_or_identity",
+                                                **({"parallax": name} if name else {})) for row in rows]
               for name in classes}
     figure = figures.bars([row.replace("_", "\n") for row in rows], groups, "PSNR in the overlap (dB)")
-    table = [[row, *(figures.format_number(values[place]) for values in groups.values())] for place, row in enumerate(rows)]
+    table = [[row, *(figures.format_number(values[place]) for values in groups.values())]
+             for place, row in enumerate(rows)]
     folder.save(figure, "methods", ["row", *groups], table, set=set_name, count=len({line["item"] for line in lines}))
 
 
@@ -264,7 +285,8 @@ def draw_resolution(folder, lines, set_name):
         values = [figures.mean(lines, name, "psnr_overlap_or_identity") for name in names]
         for axis, numbers in zip(axes[0], (failures, values)):
             axis.plot(labels, numbers, marker="o", label=method, color=colour)
-        rows += [[name, f"{failed:.0f}", figures.format_number(value)] for name, failed, value in zip(names, failures, values)]
+        rows += [[name, f"{failed:.0f}", figures.format_number(value)]
+                 for name, failed, value in zip(names, failures, values)]
     for axis, label in zip(axes[0], ("failures (pairs)", "PSNR in the overlap (dB)")):
         axis.set_xlabel("size (px)")
         axis.set_ylabel(label)
@@ -282,14 +304,16 @@ def draw_joining(folder, lines, set_name):
         for place, name in enumerate(classes):
             values = [figures.mean(lines, row, metric, **({"parallax": name} if name else {})) for row in JOINED]
             x = np.arange(len(JOINED)) + (place - (len(classes) - 1) / 2) * 0.27
-            drawn = axis.bar(x, [np.nan if value is None else value for value in values], 0.25, label=name or "all", color=figures.COLOURS[place])
+            drawn = axis.bar(x, [np.nan if value is None else value for value in values], 0.25, label=name or "all",
+                             color=figures.COLOURS[place])
             axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
             rows += [[row, metric, name or "all", figures.format_number(value)] for row, value in zip(JOINED, values)]
         axis.set_xticks(np.arange(len(JOINED)), [row.replace("reconstructed", "recon-\nstructed") for row in JOINED])
         axis.set_ylabel(f"{metric.replace('_', ' ')} (levels)")
         axis.grid(axis="x", visible=False)
     axes[0, 1].legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    folder.save(figure, "joining", ["row", "metric", "parallax", "value"], rows, set=set_name, count=len({line["item"] for line in lines}))
+    folder.save(figure, "joining", ["row", "metric", "parallax", "value"], rows, set=set_name,
+                count=len({line["item"] for line in lines}))
 
 
 def draw_training(folder, run):
@@ -301,7 +325,8 @@ def draw_training(folder, run):
     terms = [name for name in series if not name.startswith("val_")]
     validation = [name for name in series if name.startswith("val_") and name != "val_failures"]
     rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
-    folder.save(figures.curve(series, [("loss", terms), ("validation", validation)]), "training", ["step", "name", "value"], rows)
+    folder.save(figures.curve(series, [("loss", terms), ("validation", validation)]), "training",
+                ["step", "name", "value"], rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""What both stages minimise: the paper's formulas, and ours. Pure functions of tensors; pictures (N, 3, H, W) in [0, 1].
+"""What both stages minimise: the paper's formulas, and ours. Pure functions of tensors; pictures (N, 3, H, W) in [0,
+1].
 
-The paper writes pictures as x / 127.5 - 1; differences are therefore doubled here, so that values and weights are the paper's.
+The paper writes pictures as x / 127.5 - 1; differences are therefore doubled here, so that values and weights are the
+paper's.
 """
 import torch
 import torch.nn.functional as F
@@ -8,27 +10,32 @@ import torch.nn.functional as F
 from cases.udis.model import LIMIT, guard
 from common.stitching.geometry import STRICT, warp
 
-# ---- stage 1: align -----------------------------------------------------------------------------------------------------------------
+# ---- stage 1: align --------------------------------------------------------------------------------------------------
 
-LEAST, FLOOR = 0.1, 0.05          # overlap under which the hinge rises; least denominator of the masked mean; shares of the picture
+# overlap under which the hinge rises; least denominator of the masked mean; shares of the picture
+LEAST, FLOOR = 0.1, 0.05
 
 
 def blanked_loss(a, warped, mask):
-    """The paper's ablation loss: mean over ALL pixels and channels of |W - A m|, (N,). Proportional to overlap times error: 0 without overlap."""
+    """The paper's ablation loss: mean over ALL pixels and channels of |W - A m|, (N,). Proportional to overlap times
+    error: 0 without overlap."""
     return 2 * (warped - a * mask).abs().mean(dim=(1, 2, 3))
 
 
 def masked_loss(a, warped, mask, compensate=True):
     """Ours: sum (m |W - A|) / max(3 sum m, 0.05 * 3 H W) over the strict mask m, plus a hinge on small overlaps, (N,).
 
-    No division by zero, and no reward for leaving the picture: without overlap the sum is 0, but the hinge is then worth more than any
-    difference. compensate: subtract the mean difference per channel first, so that brightness does not count as misalignment.
+    No division by zero, and no reward for leaving the picture: without overlap the sum is 0, but the hinge is then
+    worth more than any difference. compensate: subtract the mean difference per channel first, so that brightness does
+    not count as misalignment.
     """
     strict = (mask >= STRICT).to(a.dtype)
     area = strict.sum(dim=(1, 2, 3))
     difference = warped - a
     if compensate:
-        mean = (difference * strict).sum(dim=(2, 3), keepdim=True) / strict.sum(dim=(2, 3), keepdim=True).clamp(min=FLOOR * strict[0].numel())
+        mean = (difference * strict).sum(dim=(2, 3), keepdim=True) / strict.sum(dim=(2, 3),
+                                                                                keepdim=True).clamp(min=FLOOR
+                                                                                                    * strict[0].numel())
         difference = difference - mean.detach()
     total = 2 * (difference.abs() * strict).sum(dim=(1, 2, 3))
     overlap = mask.mean(dim=(1, 2, 3))
@@ -36,10 +43,12 @@ def masked_loss(a, warped, mask, compensate=True):
 
 
 def alignment_terms(prediction, a, b, settings):
-    """The weighted terms of stage 1 by name: sum over the stages k of ratio^(K - 1 - k) L_k, and what brings impossible offsets back.
+    """The weighted terms of stage 1 by name: sum over the stages k of ratio^(K - 1 - k) L_k, and what brings impossible
+    offsets back.
 
-    prediction: Prediction for these pictures, (N, 3, 128, 128). settings: ablation (paper | masked), level_ratio, both_ways, compensate.
-    The paper's weights 16, 4, 1 are level_ratio 4. The paper's loss has no limit on the offsets, as in the paper, and is compared one way.
+    prediction: Prediction for these pictures, (N, 3, 128, 128). settings: ablation (paper | masked), level_ratio,
+    both_ways, compensate. The paper's weights 16, 4, 1 are level_ratio 4. The paper's loss has no limit on the offsets,
+    as in the paper, and is compared one way.
     """
     by_paper = settings.ablation == "paper"
     loss, outside = 0, 0
@@ -50,14 +59,16 @@ def alignment_terms(prediction, a, b, settings):
         else:
             level = masked_loss(a, *warp(b, H_ba, a.shape[:1:-1]), settings.compensate)
             if settings.both_ways:
-                level = (level + masked_loss(b, *warp(a, torch.linalg.inv(H_ba), a.shape[:1:-1]), settings.compensate)) / 2
+                level = (level + masked_loss(b, *warp(a, torch.linalg.inv(H_ba), a.shape[:1:-1]),
+                                             settings.compensate)) / 2
         loss = loss + settings.level_ratio ** (len(prediction.stages) - 1 - k) * level.mean()
         outside = outside + bad.float().mean()
     return {"align": loss, "outside": outside}
 
 
 def offset_distance(stages, true, ratio=0.5, beta=2.0):
-    """Where the truth is known (synthetic pairs): sum over stages of ratio^(K - 1 - k) smooth-L1 of the offsets, each at most 32 pixels."""
+    """Where the truth is known (synthetic pairs): sum over stages of ratio^(K - 1 - k) smooth-L1 of the offsets, each
+    at most 32 pixels."""
     total = 0
     for later, offsets in enumerate(reversed(stages)):
         distance = F.smooth_l1_loss(offsets.float(), true.float(), beta=beta, reduction="none")
@@ -66,7 +77,8 @@ def offset_distance(stages, true, ratio=0.5, beta=2.0):
 
 
 def colour_jitter(picture, generator=None, spread=0.3):
-    """The network's input as in the released code: one factor for the brightness and one per channel, 0.7 to 1.3, about mid grey. (N, 3, H, W).
+    """The network's input as in the released code: one factor for the brightness and one per channel, 0.7 to 1.3, about
+    mid grey. (N, 3, H, W).
 
     The losses see the plain pictures.
     """
@@ -75,13 +87,14 @@ def colour_jitter(picture, generator=None, spread=0.3):
     return (0.5 + (picture - 0.5) * factors.to(picture)).clamp(0, 1)
 
 
-# ---- stage 2: reconstruct -----------------------------------------------------------------------------------------------------------
+# ---- stage 2: reconstruct --------------------------------------------------------------------------------------------
 
 def seam_masks(mask_a, mask_b):
     """(B1, B2): the pixels of A along B's border, and of B along A's, (N, 1, H, W) float in [0, 1], 7 to 8 pixels wide.
 
-    B1 = M1 dilate3(edge(M2)), edge(M) = clip(|M(y, x+1) - M(y, x)| + |M(y+1, x) - M(y, x)|), dilate3 = three times (3 x 3 box sum, clipped).
-    Padded by replication: the released code's zeros make a seam along the canvas's own right and lower border.
+    B1 = M1 dilate3(edge(M2)), edge(M) = clip(|M(y, x+1) - M(y, x)| + |M(y+1, x) - M(y, x)|), dilate3 = three times (3 x
+    3 box sum, clipped). Padded by replication: the released code's zeros make a seam along the canvas's own right and
+    lower border.
     """
     def band(mask):
         mask = mask.float()
@@ -102,13 +115,15 @@ VGG_SIDE = 224
 
 
 def content(stitched, warps, features, side=VGG_SIDE):
-    """C_1 + C_2: mean square difference of the features of S M and W M, resized to 224 x 224 (paper); outside the mask mid grey.
+    """C_1 + C_2: mean square difference of the features of S M and W M, resized to 224 x 224 (paper); outside the mask
+    mid grey.
 
     features: a function of pictures (N, 3, side, side) in [0, 1].
     """
     total = 0
     for warped, mask in ((warps.a, warps.mask_a), (warps.b, warps.mask_b)):
-        seen = [F.interpolate(torch.where(mask, picture, 0.5), (side, side), mode="bilinear", antialias=True, align_corners=False)
+        seen = [F.interpolate(torch.where(mask, picture, 0.5), (side, side), mode="bilinear", antialias=True,
+                              align_corners=False)
                 for picture in (stitched, warped)]
         with torch.no_grad():
             wanted = features(seen[1])
@@ -119,13 +134,15 @@ def content(stitched, warps, features, side=VGG_SIDE):
 def repaint_terms(stitched, warps, features, settings):
     """The paper's terms of stage 2, weighted: 100 L_low, L_high, L_cs; L = content_weight (C_1 + C_2) + 2 seam.
 
-    features: a perceptual.Perceptual; None: see pixels(). The seam bands of the canvas are those of 256 x 256 enlarged, as in the released code.
+    features: a perceptual.Perceptual; None: see pixels(). The seam bands of the canvas are those of 256 x 256 enlarged,
+    as in the released code.
     """
     small = warps.resize(stitched.low.shape[2:])
     bands_low = seam_masks(small.mask_a, small.mask_b)
     bands = tuple(F.interpolate(band, warps.a.shape[2:], mode="bilinear", align_corners=False) for band in bands_low)
     terms = {}
-    for name, picture, seen, along, weight in (("low", stitched.low, small, bands_low, 100.0), ("high", stitched.high, warps, bands, 1.0)):
+    for name, picture, seen, along, weight in (("low", stitched.low, small, bands_low, 100.0),
+                                               ("high", stitched.high, warps, bands, 1.0)):
         if features:
             by, heavy = (features.low, features.weight_low) if name == "low" else (features.high, features.weight_high)
             alike = heavy * content(picture, seen, by, settings.perceptual_side)
@@ -137,7 +154,8 @@ def repaint_terms(stitched, warps, features, settings):
 
 
 def pixels(picture, warps):
-    """What stands in for the content term without features: mean |S - W| where one picture is alone, to the nearer of both in the overlap."""
+    """What stands in for the content term without features: mean |S - W| where one picture is alone, to the nearer of
+    both in the overlap."""
     off_a, off_b = ((picture - warped).abs().mean(dim=1, keepdim=True) for warped in (warps.a, warps.b))
     off = torch.where(warps.overlap, torch.minimum(off_a, off_b), torch.where(warps.mask_a, off_a, off_b))
     union = warps.mask_a | warps.mask_b
@@ -145,16 +163,19 @@ def pixels(picture, warps):
 
 
 def cut_terms(stitched, warps, settings):
-    """Ours, for a share s of A that decides: what the passage from one picture to the other costs, on both branches; d = mean_c |W1 - W2|.
+    """Ours, for a share s of A that decides: what the passage from one picture to the other costs, on both branches; d
+    = mean_c |W1 - W2|.
 
-    path: k / 4 times the sum over the overlap of 4 s (1 - s) (d + l), the differences under the passage, whatever its width: a soft minimal cut. l
-    is what a pixel of it costs where the pictures agree: short passages, no islands. step: sum
-    over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the overlap. seam: the paper's, sums of |S - W1| B1 and
-    |S - W2| B2 instead of means: no passage along the borders. All over the square root of the overlap's area, a length.
+    path: k / 4 times the sum over the overlap of 4 s (1 - s) (d + l), the differences under the passage, whatever its
+    width: a soft minimal cut. l is what a pixel of it costs where the pictures agree: short passages, no islands. step:
+    sum over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the overlap. seam: the paper's,
+    sums of |S - W1| B1 and |S - W2| B2 instead of means: no passage along the borders. All over the square root of the
+    overlap's area, a length.
     """
     small = warps.resize(stitched.low.shape[2:])
     terms = {}
-    for name, share, picture, seen in (("low", stitched.share_low, stitched.low, small), ("high", stitched.share, stitched.high, warps)):
+    for name, share, picture, seen in (("low", stitched.share_low, stitched.low, small),
+                                       ("high", stitched.share, stitched.high, warps)):
         both, union = seen.overlap.float(), (seen.mask_a | seen.mask_b).float()
         d = (seen.a - seen.b).abs().mean(dim=1, keepdim=True) * both
         length = both.sum(dim=(1, 2, 3)).clamp(min=1).sqrt()
@@ -166,6 +187,7 @@ def cut_terms(stitched, warps, settings):
         along = sum(((picture - warped).abs().mean(dim=1, keepdim=True) * band).sum(dim=(1, 2, 3))
                     for warped, band in zip((seen.a, seen.b), seam_masks(seen.mask_a, seen.mask_b)))
         path = stitched.narrow / 4 * (4 * share * (1 - share) * (d + settings.length_cost) * both).sum(dim=(1, 2, 3))
-        terms |= {f"path_{name}": settings.path_weight * (path / length).mean(), f"step_{name}": settings.step_weight * (step / length).mean(),
+        terms |= {f"path_{name}": settings.path_weight * (path / length).mean(),
+                  f"step_{name}": settings.step_weight * (step / length).mean(),
                   f"seam_{name}": settings.seam_weight * (along / length).mean()}
     return terms

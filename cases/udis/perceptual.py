@@ -8,7 +8,7 @@ from common.data.samples import photograph
 from common.features import vgg, vgg_files
 
 DEEP, SHALLOW = "relu5_3", "relu3_3"             # of the low-resolution and of the high-resolution branch
-BLUR_COSTS = 0.0475                              # what a blur of sigma 1.5 may cost: the rule by which features of any weights are weighed
+BLUR_COSTS = 0.0475  # what a blur of sigma 1.5 may cost: the rule by which features of any weights are weighed
 
 
 class Perceptual(NamedTuple):
@@ -22,7 +22,8 @@ class Perceptual(NamedTuple):
 def perceptual(settings, device, say=print):
     """The Perceptual of settings.perceptual (vgg19 | none) and settings.network, said in a line; None for none.
 
-    Weights that end before block 5 serve both branches with relu3_3. settings.content_weight 0: each branch by the rule (see rule).
+    Weights that end before block 5 serve both branches with relu3_3. settings.content_weight 0: each branch by the rule
+    (see rule).
     """
     if settings.perceptual == "none":
         say("the content loss compares pixels (train.perceptual=none)")
@@ -45,9 +46,12 @@ PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 @torch.inference_mode()
 def rule(features, side, device):
-    """The weight at which photographs and their blur of sigma 1.5 differ by BLUR_COSTS: 1e-6 for the original weights of block 3, as released."""
-    pictures = [torch.from_numpy(photograph(name)).permute(2, 0, 1)[None].float().to(device) / 255 for name in PHOTOGRAPHS]
-    pictures = torch.cat([F.interpolate(each, (side, side), mode="bilinear", antialias=True, align_corners=False) for each in pictures])
+    """The weight at which photographs and their blur of sigma 1.5 differ by BLUR_COSTS: 1e-6 for the original weights
+    of block 3, as released."""
+    pictures = [torch.from_numpy(photograph(name)).permute(2, 0, 1)[None].float().to(device) / 255
+                for name in PHOTOGRAPHS]
+    pictures = torch.cat([F.interpolate(each, (side, side), mode="bilinear", antialias=True, align_corners=False)
+                          for each in pictures])
     taps = torch.exp(-0.5 * (torch.arange(-6, 7, dtype=torch.float32, device=device) / 1.5) ** 2)
     taps = (taps / taps.sum()).expand(3, 1, 1, 13)
     blurred = F.conv2d(F.pad(pictures, (6, 6, 6, 6), mode="reflect"), taps, groups=3)

@@ -6,7 +6,15 @@ import torch.nn.functional as F
 from cases.udis.losses import seam_masks
 from common.data.images import to_tensor
 from common.stitching.geometry import STRICT, rescale, warp
-from common.stitching.quality import psnr_gain_bias, psnr_overlap, psnr_udis, psnr_where, seam_step, ssim_overlap, ssim_udis
+from common.stitching.quality import (
+    psnr_gain_bias,
+    psnr_overlap,
+    psnr_udis,
+    psnr_where,
+    seam_step,
+    ssim_overlap,
+    ssim_udis,
+)
 
 ALIGN = ["failures", "overlap_area", "psnr_overlap", "ssim_overlap", "psnr_overlap_gain", "psnr_overlap_or_identity",
          "psnr_udis", "ssim_udis", "psnr_udis128", "ssim_udis128"]
@@ -17,7 +25,8 @@ ERODED = 9                         # content is measured this far (a window) fro
 def measure_alignment(answer, a, b, identity=None):
     """The numbers of ALIGN for one method's Answer, pictures (h, w, 3) uint8; `reason` where it is a failure.
 
-    identity: psnr_overlap of the identity on this pair, which stands in for a failure's. udis128: both squashed to 128 x 128, H scaled.
+    identity: psnr_overlap of the identity on this pair, which stands in for a failure's. udis128: both squashed to 128
+    x 128, H scaled.
     """
     failed = {"failures": 1, "psnr_overlap_or_identity": identity}
     if answer.H_ba is None:
@@ -28,18 +37,21 @@ def measure_alignment(answer, a, b, identity=None):
     if area == 0:
         return failed | {"reason": "the pictures do not overlap"}
     values = {"failures": 0, "overlap_area": area, "psnr_overlap": psnr_overlap(target, warped, mask),
-              "ssim_overlap": ssim_overlap(target, warped, mask), "psnr_overlap_gain": psnr_gain_bias(target, warped, mask),
+              "ssim_overlap": ssim_overlap(target, warped, mask),
+              "psnr_overlap_gain": psnr_gain_bias(target, warped, mask),
               "psnr_udis": psnr_udis(target, warped, mask), "ssim_udis": ssim_udis(target, warped, mask)}
-    small_a, small_b = (to_tensor(cv2.resize(picture, (128, 128), interpolation=cv2.INTER_LINEAR))[None] for picture in (a, b))
+    small_a, small_b = (to_tensor(cv2.resize(picture, (128, 128), interpolation=cv2.INTER_LINEAR))[None]
+                        for picture in (a, b))
     H = rescale(answer.H_ba[None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in (a, b)))
     warped, mask = warp(small_b, H, (128, 128))
     values |= {"psnr_udis128": psnr_udis(small_a, warped, mask), "ssim_udis128": ssim_udis(small_a, warped, mask)}
-    values = {name: float(value) for name, value in values.items() if value == value}                    # nan: no number
+    values = {name: float(value) for name, value in values.items() if value == value}  # nan: no number
     return values | {"psnr_overlap_or_identity": values["psnr_overlap"]}
 
 
 def content_psnr(picture, warps):
-    """PSNR in dB against the picture that is alone there, mean of both, each over its exclusive region less 4 pixels round it; inf for a copy."""
+    """PSNR in dB against the picture that is alone there, mean of both, each over its exclusive region less 4 pixels
+    round it; inf for a copy."""
     values = []
     for warped, mask, other in ((warps.a, warps.mask_a, warps.mask_b), (warps.b, warps.mask_b, warps.mask_a)):
         alone = (mask & ~other).float()
@@ -50,15 +62,17 @@ def content_psnr(picture, warps):
 
 
 def ghost(picture, warps):
-    """Mean over the overlap of the smaller of box7(mean_c |O - W1|) and box7(mean_c |O - W2|), levels of 255: 0 where every neighbourhood is one
-    picture's, large where two are mixed."""
-    off = [F.avg_pool2d((picture - warped).abs().mean(dim=1, keepdim=True), 7, stride=1, padding=3, count_include_pad=False)
+    """Mean over the overlap of the smaller of box7(mean_c |O - W1|) and box7(mean_c |O - W2|), levels of 255: 0 where
+    every neighbourhood is one picture's, large where two are mixed."""
+    off = [F.avg_pool2d((picture - warped).abs().mean(dim=1, keepdim=True), 7, stride=1, padding=3,
+                        count_include_pad=False)
            for warped in (warps.a, warps.b)]
     return 255 * torch.minimum(*off)[warps.overlap].double().mean().item()
 
 
 def seam_error(picture, warps):
-    """Mean |O - W1| over B1 and |O - W2| over B2 (losses.seam_masks), levels of 255: is the passage into what only one picture shows seamless?"""
+    """Mean |O - W1| over B1 and |O - W2| over B2 (losses.seam_masks), levels of 255: is the passage into what only one
+    picture shows seamless?"""
     total = count = 0
     for warped, band in zip((warps.a, warps.b), seam_masks(warps.mask_a, warps.mask_b)):
         total = total + ((picture - warped).abs() * band).sum().double().item()
@@ -67,7 +81,8 @@ def seam_error(picture, warps):
 
 
 def step(joined, warps):
-    """seam_step of common/stitching/quality.py along the border of Joined.label: how much more the picture steps there than the better warp."""
+    """seam_step of common/stitching/quality.py along the border of Joined.label: how much more the picture steps there
+    than the better warp."""
     return seam_step(joined.picture, [warps.a, warps.b], joined.label, warps.mask_a | warps.mask_b).item()
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 from cases.udis.baselines import ALIGNED, JOINED, answers, domain, join_all, network_blend
 from cases.udis.data import class_of, read_photographed
@@ -29,7 +29,8 @@ def main(argv=None):
     pairs = read_photographed(run.config.data.test.root or run.config.data.root, "testing")
     rows = ALIGNED + (JOINED if run.config.test.reconstruct else [])
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
-    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + JOIN, classings=classings, ranked="psnr_overlap")
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + JOIN,
+                          classings=classings, ranked="psnr_overlap")
     for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
         if results.has(item):
             continue
@@ -38,7 +39,8 @@ def main(argv=None):
             found = answers(model, a, b, run.device, run.config.test.refine.start)
             lines = measure(found, a, b)
             if run.config.test.reconstruct:
-                lines |= reconstructions(results, run, model, a, b, found["refined"], item if place < run.config.test.images else None)
+                lines |= reconstructions(results, run, model, a, b, found["refined"],
+                                         item if place < run.config.test.images else None)
         except UserError as problem:
             results.fail(item, problem)
             continue
@@ -60,7 +62,8 @@ def measure(found, a, b):
 
 
 def reconstructions(results, run, model, a, b, answer, item):
-    """{row: (metrics, image path)} of the ways to join the pair, all on the refined homography; pictures are kept where item is given."""
+    """{row: (metrics, image path)} of the ways to join the pair, all on the refined homography; pictures are kept where
+    item is given."""
     if answer.H_ba is None:
         return {row: ({"reason": answer.reason}, None) for row in JOINED}
     warps, _ = domain(a, b, answer.H_ba)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
@@ -39,10 +39,12 @@ def main(argv=None):
 
 
 def pretrain(run, cfg):
-    """Synthetic pairs of photographs, disturbed independently. Unsupervised, and, where offset_weight is not 0, by the known offsets too."""
+    """Synthetic pairs of photographs, disturbed independently. Unsupervised, and, where offset_weight is not 0, by the
+    known offsets too."""
     photos = list_images(cfg.data.photos)
     held = photos[::HELD]
-    training = HomographyPairs([photo for photo in photos if photo not in set(held)] or photos, cfg.seed, augment=True, label=False)
+    training = HomographyPairs([photo for photo in photos if photo not in set(held)] or photos, cfg.seed, augment=True,
+                               label=False)
     validation = draw_pairs(held, cfg.train.validate_pairs, 1)
     model, average, optimizer, schedule = prepare(run, cfg, "homography")
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="pretrain",
@@ -74,10 +76,12 @@ def align(run, cfg):
 
 
 def reconstruct(run, cfg):
-    """Stage 2 on the warps of stage 1 (refined), one pair at a time, since canvases differ. Stage 1 is frozen; --weights brings it."""
+    """Stage 2 on the warps of stage 1 (refined), one pair at a time, since canvases differ. Stage 1 is frozen;
+    --weights brings it."""
     if not run.options.weights and not run.resumed:
         raise UserError("stage=reconstruct needs a trained homography network to stand on: --weights was expected: "
-                        "--weights checkpoints/udis/RUN/best.pt, with the RUN that trained stage=align or stage=pretrain")
+                        "--weights checkpoints/udis/RUN/best.pt, with the RUN that trained stage=align or "
+                        "stage=pretrain")
     pairs = read_photographed(cfg.data.root, "training")
     training = WholePairs(pairs, trainable(pairs), cfg.train.longest)
     features = perceptual(cfg.train, run.device, run.say) if cfg.model.form == "paper" else None
@@ -89,42 +93,45 @@ def reconstruct(run, cfg):
         with run.autocast():
             stitched = model(warps)
         stitched = type(stitched)(*(each.float() if torch.is_tensor(each) else each for each in stitched))
-        terms = repaint_terms(stitched, warps, features, cfg.train) if stitched.share is None else cut_terms(stitched, warps, cfg.train)
+        terms = (repaint_terms(stitched, warps, features, cfg.train) if stitched.share is None
+                 else cut_terms(stitched, warps, cfg.train))
         run.descend(optimizer, cfg.train.clip, **terms)
         after_step(run, model, average, schedule)
         if run.due(cfg.train.validate_every):
             run.validated(**validate_joined(average.module, training, aligner, run))
 
 
-# ---- what the stages share ----------------------------------------------------------------------------------------------------------
+# ---- what the stages share -------------------------------------------------------------------------------------------
 
 def prepare(run, cfg, part):
     """(model, its moving average, optimiser, schedule): the other part of the model is frozen."""
     model = UDIS(**cfg.model)
     if part == "reconstruction" and cfg.model.form == "paper" and cfg.train.copy_start:
         if cfg.model.width < 9:
-            raise UserError(f"train.copy_start=true needs nine feature maps: model.width={cfg.model.width}: at least 9 were expected: "
-                            "set model.width=16 or train.copy_start=false")
+            raise UserError(f"train.copy_start=true needs nine feature maps: model.width={cfg.model.width}: at least 9 "
+                            "were expected: set model.width=16 or train.copy_start=false")
         model.reconstruction.start_as_copy()
     begin(run, model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(part))
     model = run.prepare(model)
     average = moving_average(bare(model), cfg.train.average)
-    optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr=cfg.train.lr)
+    optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad],
+                                 lr=cfg.train.lr)
     if cfg.train.schedule == "cosine":
         return model, average, optimizer, warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
     return model, average, optimizer, LambdaLR(optimizer, lambda step: 0.96 ** (step / 12500))
 
 
 def begin(run, model):
-    """Take over from --weights what fits: the homography network, of this case or of view_free_stitch (the same one), and stage 2 where it is
-    of the same form and width. A run that goes on has its own weights."""
+    """Take over from --weights what fits: the homography network, of this case or of view_free_stitch (the same one),
+    and stage 2 where it is of the same form and width. A run that goes on has its own weights."""
     wanted, run.options.weights = run.options.weights, None               # run.prepare() would want all of it
     if not wanted or run.resumed:
         return
     content = checkpoints.load(wanted) if Path(wanted).is_file() else {"case": "udis"}
-    state = content["weights"] if content["case"] == "view_free_stitch" else checkpoints.find("udis", run.name, wanted).state
+    state = (content["weights"] if content["case"] == "view_free_stitch"
+             else checkpoints.find("udis", run.name, wanted).state)
     fits = {}
     for name, part in model.named_children():
         shapes = {key: value.shape for key, value in part.state_dict(prefix=name + ".").items()}
@@ -132,8 +139,8 @@ def begin(run, model):
         if {key: value.shape for key, value in there.items()} == shapes:
             fits |= there
         elif name == "homography":
-            raise UserError(f"{wanted} holds another homography network than model.arch={run.config.model.arch}: weights of the same network were "
-                            "expected: give others, or set model.arch")
+            raise UserError(f"{wanted} holds another homography network than model.arch={run.config.model.arch}: "
+                            "weights of the same network were expected: give others, or set model.arch")
     model.load_state_dict(fits, strict=False)
     parts = sorted({key.split(".")[0] for key in fits})
     run.say(f"starting from {wanted}: {' and '.join(parts)}")
@@ -145,7 +152,8 @@ def after_step(run, model, average, schedule):
 
 
 class Aligner:
-    """Warps of pairs at the homography of stage 1, refined by the pictures; found once per pair, since stage 1 is frozen."""
+    """Warps of pairs at the homography of stage 1, refined by the pictures; found once per pair, since stage 1 is
+    frozen."""
 
     def __init__(self, run, model):
         self.run, self.model, self.known = run, bare(model).homography, {}
@@ -166,7 +174,8 @@ class Aligner:
 
 
 def turn(warps):
-    """The warps mirrored, upside down, transposed, and with their roles exchanged, each half of the time (torch's generator)."""
+    """The warps mirrored, upside down, transposed, and with their roles exchanged, each half of the time (torch's
+    generator)."""
     swap, transpose, upside_down, mirror = (torch.rand(4) < 0.5).tolist()
     if swap:
         warps = warps.exchange()
@@ -174,7 +183,7 @@ def turn(warps):
     return type(warps)(*((each.mT if transpose else each).flip(axes).contiguous() for each in warps))
 
 
-# ---- validation ---------------------------------------------------------------------------------------------------------------------
+# ---- validation ------------------------------------------------------------------------------------------------------
 
 @torch.inference_mode()
 def validate_offsets(model, pairs, run):
@@ -191,7 +200,8 @@ def validate_offsets(model, pairs, run):
 
 @torch.inference_mode()
 def validate_warps(model, pairs, places, run):
-    """Mean psnr_overlap of the network alone, at full size, over the pairs that train (uncropped); an impossible answer counts as 0 dB."""
+    """Mean psnr_overlap of the network alone, at full size, over the pairs that train (uncropped); an impossible answer
+    counts as 0 dB."""
     model.eval()
     scores = []
     for place in places:
@@ -204,7 +214,8 @@ def validate_warps(model, pairs, places, run):
 
 @torch.inference_mode()
 def validate_joined(model, training, aligner, run):
-    """Means over the first pairs that train. form=mask is chosen by ghost plus seam_step, form=paper, which can lose content, by content_psnr."""
+    """Means over the first pairs that train. form=mask is chosen by ghost plus seam_step, form=paper, which can lose
+    content, by content_psnr."""
     model.eval()
     values = []
     for place in range(min(run.config.train.validate_pairs, len(training))):

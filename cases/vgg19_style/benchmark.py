@@ -1,7 +1,9 @@
-"""Speed and memory of style transfer against straightforward versions: python cases/vgg19_style/benchmark.py [--sizes 256,512] [--parts step]
+"""Speed and memory of style transfer against straightforward versions: python cases/vgg19_style/benchmark.py [--sizes
+256,512] [--parts step]
 
 step     loss of the course's formula and its gradient to the picture, seeded VGG19 to relu5_2, against (a) all 37 layers, NCHW, with the targets
-         computed again in every step, and (b) the same cut off at the deepest tap, with kept targets; equal losses and gradients
+         computed again in every step, and (b) the same cut off at the deepest tap, with kept targets; equal losses and
+         gradients
 quality  the default settings with `small` against 300 Adam steps at full size: time, style distance, content distance
 memory   peak of a fresh process that takes one Adam step on a picture of 4096 x 3072 with `small`, in tiles
 Process time of one thread (OMP_NUM_THREADS), sides in turns, medians. Prints ratios, saves bench.json.
@@ -14,7 +16,7 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import numpy as np
 import torch
@@ -35,8 +37,9 @@ from common.features import vgg, vgg_files
 WIDTHS = (64, 128, 256, 512, 512)
 CONTENT_TAP = "relu5_2"
 ALPHA, BETA = 1.0, 100.0
-EMULATED = 256                          # pixels up to which bf16 is measured on a processor that only emulates it: it takes minutes there
-RIVAL = ("train.optimizer=adam", "train.scales=1", "train.steps=300", "train.lr=0.02", "train.average=0", "loss.content=0.05", "loss.tv=0")
+EMULATED = 256  # pixels up to which bf16 is measured on a processor that only emulates it: it takes minutes there
+RIVAL = ("train.optimizer=adam", "train.scales=1", "train.steps=300", "train.lr=0.02", "train.average=0",
+         "loss.content=0.05", "loss.tv=0")
 
 
 def draw_vgg():
@@ -44,16 +47,18 @@ def draw_vgg():
     state, channels, names = {}, 3, vgg_files.layers("vgg19")
     for number, place in enumerate(place for place, name in enumerate(names) if name.startswith("conv")):
         width, draw = WIDTHS[int(names[place][4]) - 1], np.random.RandomState(1900 + number)
-        state[f"features.{place}.weight"] = torch.from_numpy(draw.standard_normal((width, channels, 3, 3)) * np.sqrt(2 / (9 * channels))).float()
+        state[f"features.{place}.weight"] = torch.from_numpy(draw.standard_normal((width, channels, 3, 3))
+                                                             * np.sqrt(2 / (9 * channels))).float()
         state[f"features.{place}.bias"] = torch.from_numpy(0.05 * draw.standard_normal(width)).float()
         channels = width
     return vgg_files.Source("seeded", "vgg19", state, "torchvision", "zeros", checkpoints.digest(state), None)
 
 
-# ---- one step -------------------------------------------------------------------------------------------------------------------------
+# ---- one step --------------------------------------------------------------------------------------------------------
 
 class Straightforward:
-    """The formula as one would write it down: NCHW, float32, a list of layers. whole: all 37 of them, and both targets again in every step."""
+    """The formula as one would write it down: NCHW, float32, a list of layers. whole: all 37 of them, and both targets
+    again in every step."""
 
     def __init__(self, state, content, style, whole):
         self.state, self.content, self.style = state, content, style
@@ -101,7 +106,8 @@ def gram(features):
 def ours(source, content, style, dtype):
     """The same by this project: a function from a picture to (loss, gradient)."""
     trunk = vgg.build(source, [*STYLE_TAPS, CONTENT_TAP]).to(dtype=dtype, memory_format=torch.channels_last)
-    settings = Settings(form="b6", content_taps=[CONTENT_TAP], style_taps=STYLE_TAPS, style_weights=[], content=ALPHA, style=BETA, tv=0.0)
+    settings = Settings(form="b6", content_taps=[CONTENT_TAP], style_taps=STYLE_TAPS, style_weights=[], content=ALPHA,
+                        style=BETA, tv=0.0)
     objective = Objective(trunk, content, [style], settings)
 
     def step(x):
@@ -123,16 +129,18 @@ def steps(side, source):
     differences = {}
     for name, function in functions.items():
         other_loss, other = function(x)
-        differences[name] = {"loss": abs(other_loss / loss - 1), "gradient": ((other - slope).norm() / slope.norm()).item()}
+        differences[name] = {"loss": abs(other_loss / loss - 1),
+                             "gradient": ((other - slope).norm() / slope.norm()).item()}
         if "bf16" not in name:
             assert differences[name]["loss"] < 1e-4 and differences[name]["gradient"] < 1e-3, f"{name} differs: {differences[name]}"
-    seconds = timing.in_turns({name: lambda function=function: function(x) for name, function in functions.items()}, clock=time.process_time)
+    seconds = timing.in_turns({name: lambda function=function: function(x) for name, function in functions.items()},
+                              clock=time.process_time)
     a, b = seconds["straightforward"], seconds["cached"]
     return {"seconds": seconds, "of_straightforward": {name: value / a for name, value in seconds.items()},
             "of_cached": {name: value / b for name, value in seconds.items()}, "relative_difference": differences}
 
 
-# ---- a whole picture --------------------------------------------------------------------------------------------------------------------
+# ---- a whole picture -------------------------------------------------------------------------------------------------
 
 class Side:
     """A painter with its settings, whose seconds are counted step by step, so that two can be painted in turns."""
@@ -159,7 +167,8 @@ class Side:
         content = resize(self.painter.content8, self.painter.size)
         judge = Judge(self.source, self.settings.test.content_tap)
         distance, scales = judge.style_distance(picture, self.painter.styles8[0])
-        return {"seconds": self.seconds, "style_distance": distance, "content_distance": judge.content_distance(picture, content), "scales": scales}
+        return {"seconds": self.seconds, "style_distance": distance,
+                "content_distance": judge.content_distance(picture, content), "scales": scales}
 
 
 def quality(content, style, network, turns=20):
@@ -174,8 +183,10 @@ def quality(content, style, network, turns=20):
     judge, size = Judge(sides["quality"].source, "relu4_1"), sides["quality"].painter.size
     untouched, _ = judge.style_distance(resize(read_on_white(content), size), read_on_white(style))
     fast, slow = found.values()
-    return {"size": f"{size[1]}x{size[0]}", "content": Path(content).stem, "style": Path(style).stem, **found, "untouched_style_distance": untouched,
-            "time_ratio": fast["seconds"] / slow["seconds"], "style_ratio": fast["style_distance"] / slow["style_distance"],
+    return {"size": f"{size[1]}x{size[0]}", "content": Path(content).stem, "style": Path(style).stem, **found,
+            "untouched_style_distance": untouched,
+            "time_ratio": fast["seconds"] / slow["seconds"],
+            "style_ratio": fast["style_distance"] / slow["style_distance"],
             "content_ratio": fast["content_distance"] / slow["content_distance"]}
 
 
@@ -185,7 +196,8 @@ def memory(network):
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "large.png"
         Image.fromarray(photograph("coffee.png")).resize((4096, 3072), Image.BICUBIC).save(file, compress_level=1)
-        words = (f"network={network}", f"data.content={file}", f"data.style={build('style') / 'style' / 'tissue.png'}", "data.size=4096",
+        words = (f"network={network}", f"data.content={file}", f"data.style={build('style') / 'style' / 'tissue.png'}",
+                 "data.size=4096",
                  "train.scales=1", "train.steps=1", "train.optimizer=adam", "train.tile=auto")
         code = f"""
 {imports}
@@ -200,7 +212,8 @@ painter.step(1)
 assert painter.size == (3072, 4096) and painter.objective.tile and painter.result().isfinite().all()"""
         began = time.perf_counter()
         peak = timing.peak_memory_mb(code)
-        return {"4096x3072, one step": peak, "imports alone": timing.peak_memory_mb(imports), "wall_seconds": time.perf_counter() - began}
+        return {"4096x3072, one step": peak, "imports alone": timing.peak_memory_mb(imports),
+                "wall_seconds": time.perf_counter() - began}
 
 
 def main(argv=None):
@@ -219,7 +232,8 @@ def main(argv=None):
     sample, device = build("style"), torch.device("cpu")
     content, style = options.content or sample / "content" / "chelsea.png", options.style or sample / "style" / "tissue.png"
     source = draw_vgg() if "step" in wanted else None
-    parts = {f"step_{side}": lambda side=side: steps(int(side), source) for side in options.sizes.split(",")} if source else {}
+    parts = ({f"step_{side}": lambda side=side: steps(int(side), source) for side in options.sizes.split(",")}
+             if source else {})
     parts |= {"quality": lambda: quality(content, style, options.network)} if "quality" in wanted else {}
     parts |= {"peak_memory_mb": lambda: memory(options.network)} if "memory" in wanted else {}
     numbers = {"environment": environment(device)}
@@ -230,7 +244,8 @@ def main(argv=None):
     for part, found in numbers.items():
         if part.startswith("step"):
             bf16 = found["of_cached"].get("ours bf16")
-            said = (f", with bf16 {bf16:.2f} of it" if bf16 else "") + (" (this processor has no bfloat16 arithmetic)" if slow_bf16(device) else "")
+            said = ((f", with bf16 {bf16:.2f} of it" if bf16 else "")
+                    + (" (this processor has no bfloat16 arithmetic)" if slow_bf16(device) else ""))
             print(f"{part}: {found['of_straightforward']['ours fp32']:.2f} of the straightforward version's time, "
                   f"{found['of_cached']['ours fp32']:.2f} of the one with kept targets{said}")
     timing.save("vgg19_style", numbers)

@@ -14,7 +14,8 @@ from common.data.images import by, list_images, open_picture, picture_size, to_b
 
 
 class Work(NamedTuple):
-    """One picture to paint: a content, and one style or several with weights (summing to 1) and, where given, a mask each."""
+    """One picture to paint: a content, and one style or several with weights (summing to 1) and, where given, a mask
+    each."""
     name: str                           # CONTENT__STYLE__NETWORK
     content: Path
     styles: list                        # paths
@@ -23,19 +24,22 @@ class Work(NamedTuple):
 
 
 def works(data, network):
-    """Every content with every style, in natural order; with data.styles every content once, with all of these. network: its name, for outputs."""
+    """Every content with every style, in natural order; with data.styles every content once, with all of these.
+    network: its name, for outputs."""
     contents = pictures_at(data.content, "data.content")
     if data.styles:
         styles = [Path(path) for path in data.styles]
         weights, masks = data.weights or [1.0] * len(styles), [Path(path) for path in data.masks]
         for what, given in (("data.weights", weights), ("data.masks", masks)):
             if given and len(given) != len(styles):
-                raise UserError(f"{what} has {len(given)} entries, data.styles {len(styles)}: one for each was expected: give as many, or none")
+                raise UserError(f"{what} has {len(given)} entries, data.styles {len(styles)}: one for each was "
+                                "expected: give as many, or none")
         if sum(weights) <= 0:
             raise UserError("data.weights are all 0: a weight above 0 was expected: raise one")
         groups = [(styles, [weight / sum(weights) for weight in weights], masks)]
     elif data.weights or data.masks:
-        raise UserError("data.weights and data.masks belong to data.styles, which is empty: set data.styles=[...] instead of data.style")
+        raise UserError("data.weights and data.masks belong to data.styles, which is empty: set data.styles=[...] "
+                        "instead of data.style")
     else:
         groups = [([style], [1.0], []) for style in pictures_at(data.style, "data.style")]
     found = [Work("__".join([content.stem, "+".join(style.stem for style in group[0]), network]), content, *group)
@@ -43,7 +47,8 @@ def works(data, network):
     names = [work.name for work in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"pictures with the same name: {join_some(twice)}: their results would replace each other: rename one")
+        raise UserError(f"pictures with the same name: {join_some(twice)}: their results would replace each other: "
+                        "rename one")
     return found
 
 
@@ -82,21 +87,23 @@ def resize(pixels, size):
 
 
 def read_mask(path, size):
-    """A gray picture as weights (1, 1, h, w) in [0, 1], resized by area. Raises UserError for one that shows nothing."""
+    """A gray picture as weights (1, 1, h, w) in [0, 1], resized by area. Raises UserError for one that shows
+    nothing."""
     gray = to_tensor(read_on_white(path)).mean(dim=0)[None, None]
     mask = F.interpolate(gray, size, mode="area")
     if mask.sum() < 1:
-        raise UserError(f"an empty mask: {path}: a picture that is bright where its style belongs was expected: give another mask, or none")
+        raise UserError(f"an empty mask: {path}: a picture that is bright where its style belongs was expected: give "
+                        "another mask, or none")
     ratio = (gray.shape[3] / gray.shape[2]) / (size[1] / size[0])
     if not 0.9 < ratio < 1.1:
-        raise UserError(f"a mask of another shape: {path} is {by(gray.shape[2:])}, the content {by(size)}: equal proportions were expected: "
-                        "draw it over the content picture")
+        raise UserError(f"a mask of another shape: {path} is {by(gray.shape[2:])}, the content {by(size)}: equal "
+                        "proportions were expected: draw it over the content picture")
     return mask
 
 
 def pad(picture, multiple):
-    """The picture (1, 3, h, w) reflected at the right and below to sides that are multiples: VGG's pooling drops what is over, so that a strip along
-    these borders would feel the shallow layers alone."""
+    """The picture (1, 3, h, w) reflected at the right and below to sides that are multiples: VGG's pooling drops what
+    is over, so that a strip along these borders would feel the shallow layers alone."""
     down, right = (-side % multiple for side in picture.shape[2:])
     return F.pad(picture, (0, right, 0, down), mode="reflect") if down or right else picture
 

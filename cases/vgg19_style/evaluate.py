@@ -1,8 +1,9 @@
-"""How far a painted picture is from its style and from its content, by a network that need not be the one that made it (specification: D).
+"""How far a painted picture is from its style and from its content, by a network that need not be the one that made it
+(specification: D).
 
-style_distance D(y, s): the style is resized so that its long side is the picture's; for k = 0, 1, 2 both are averaged over 2^k x 2^k pixels;
-the mean over k and over the taps of ||G(y) - G(s)||_F / ||G(s)||_F. A scale at which a side of either is under 32 pixels is left out.
-content_distance ||F(y) - F(c)||^2 / ||F(c)||^2 at one tap.
+style_distance D(y, s): the style is resized so that its long side is the picture's; for k = 0, 1, 2 both are averaged
+over 2^k x 2^k pixels; the mean over k and over the taps of ||G(y) - G(s)||_F / ||G(s)||_F. A scale at which a side of
+either is under 32 pixels is left out. content_distance ||F(y) - F(c)||^2 / ||F(c)||^2 at one tap.
 """
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,8 @@ METRICS = ["style_distance", "style_distance_untouched", "content_distance", "sc
 
 
 class Judge:
-    """A network that judges. source: common.features.vgg's; content_tap: where content is compared, if it reaches that far, else at its deepest tap."""
+    """A network that judges. source: common.features.vgg's; content_tap: where content is compared, if it reaches that
+    far, else at its deepest tap."""
 
     def __init__(self, source, content_tap, device="cpu"):
         held = vgg.tap_names(source)
@@ -25,16 +27,19 @@ class Judge:
         self.style_taps = [tap for tap in STYLE_TAPS if tap in held] or held
         content_tap = vgg.tap_name(content_tap)
         self.content_tap = content_tap if content_tap in held else self.style_taps[-1]
-        self.trunk = vgg.build(source, list(dict.fromkeys([*self.style_taps, self.content_tap]))).to(device, memory_format=torch.channels_last)
+        self.trunk = vgg.build(source, list(dict.fromkeys([*self.style_taps, self.content_tap]))).to(device,
+                                                                                                     memory_format=torch.channels_last)
         self.device = device
 
     @torch.inference_mode()
     def style_distance(self, picture, style8):
-        """(D, how many scales it is the mean of) of a picture (1, 3, H, W) in [0, 1] and a style, uint8 (h, w, 3). (nan, 0) under 32 pixels."""
+        """(D, how many scales it is the mean of) of a picture (1, 3, H, W) in [0, 1] and a style, uint8 (h, w, 3).
+        (nan, 0) under 32 pixels."""
         style = resize(style8, fit_size(style8.shape, max(picture.shape[2:])))
         distances = []
         for k in range(SCALES):
-            pooled = [F.avg_pool2d(each.to(self.device), 2 ** k) if k else each.to(self.device) for each in (picture, style)]
+            pooled = [F.avg_pool2d(each.to(self.device), 2 ** k) if k else each.to(self.device)
+                      for each in (picture, style)]
             if min(*pooled[0].shape[2:], *pooled[1].shape[2:]) < max(SMALLEST, self.trunk.smallest):
                 break
             painted, wanted = ({tap: gram(features) for tap, features in self.trunk(each).items()} for each in pooled)
@@ -49,11 +54,12 @@ class Judge:
         return (square_distance(painted, wanted) / square_size(wanted)).item()
 
 
-# ---- who judges, and what comes out -------------------------------------------------------------------------------------------------
+# ---- who judges, and what comes out ----------------------------------------------------------------------------------
 
 def judges(run):
-    """[Judge]: the settings' network, which made optimised pictures, and a second one: test.judge, or, for auto, another that is on this machine. A
-    picture optimised on one network must be judged by another too, or it marks its own homework."""
+    """[Judge]: the settings' network, which made optimised pictures, and a second one: test.judge, or, for auto,
+    another that is on this machine. A picture optimised on one network must be judged by another too, or it marks its
+    own homework."""
     network, wanted = run.config.network, run.config.test.judge
     maker = vgg_files.read(network.name, network.tag, network.padding)
     if wanted == "auto":
@@ -61,29 +67,32 @@ def judges(run):
         wanted = next((name for name in there if vgg_files.read(name).digest != maker.digest), "none")
     sources = [maker]
     if wanted == "none":
-        run.say("no second judge at hand: the network that made the pictures marks its own homework; test.judge=FILE names another")
+        run.say("no second judge at hand: the network that made the pictures marks its own homework; test.judge=FILE "
+                "names another")
     else:
         sources.append(vgg_files.read(wanted))
     return [Judge(source, run.config.test.content_tap, run.device) for source in sources]
 
 
 def measure(all_judges, work, picture):
-    """{judge's name: METRICS} of the picture (1, 3, H, W) of a work: distances to the styles (their weighted mean), of the untouched content too."""
+    """{judge's name: METRICS} of the picture (1, 3, H, W) of a work: distances to the styles (their weighted mean), of
+    the untouched content too."""
     content = resize(read_on_white(work.content), tuple(picture.shape[2:]))
     styles, lines = [read_on_white(style) for style in work.styles], {}
     for judge in all_judges:
         values = {"content_distance": judge.content_distance(picture, content)}
         for name, of in (("style_distance", picture), ("style_distance_untouched", content)):
             distances = [judge.style_distance(of, style) for style in styles]
-            values |= {name: sum(weight * distance for weight, (distance, _) in zip(work.weights, distances)), "scales": distances[0][1]}
+            values |= {name: sum(weight * distance for weight, (distance, _) in zip(work.weights, distances)),
+                       "scales": distances[0][1]}
         lines[judge.name] = values
     return lines
 
 
 def show(run, content, results):
     """The table in the terminal."""
-    run.say(f"{'judge':20s}  style distance  untouched   share  content distance   ({len(results.lines) // max(len(content), 1)} pictures of "
-            f"{results.set_name})")
+    run.say(f"{'judge':20s}  style distance  untouched   share  content distance   "
+            f"({len(results.lines) // max(len(content), 1)} pictures of {results.set_name})")
     for row, values in content.items():
         style, untouched, distance = (values.get(name) for name in METRICS[:3])
         if None not in (style, untouched, distance):

@@ -1,13 +1,14 @@
 """The figures of chapter B6 and of the results: python cases/vgg19_style/figures.py [options] [key=value ...]
 
-Uses the pictures and the log of train.py, and the numbers of test.py where that has run under the same name; with mode=fast the network that
-paints in one pass. Figures land in results/vgg19_style/<run>/figures. They want the words that train.py was given.
+Uses the pictures and the log of train.py, and the numbers of test.py where that has run under the same name; with
+mode=fast the network that paints in one pass. Figures land in results/vgg19_style/<run>/figures. They want the words
+that train.py was given.
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import json
 
@@ -30,8 +31,9 @@ from common.features import vgg_files
 from common.lowlight.figures import draw_training
 
 CONTENTS, STYLES, STRIPS = 5, 6, 3         # at most so many in a figure
-FILM, HELD = 2, 3                          # frames per second of the epochs' film; frames for which its last picture stays
-DISTILLED = [("distance to the teachers", STYLE_TAPS), ("agreement, held-out photographs", [f"val_{tap}" for tap in STYLE_TAPS])]
+FILM, HELD = 2, 3  # frames per second of the epochs' film; frames for which its last picture stays
+DISTILLED = [("distance to the teachers", STYLE_TAPS),
+             ("agreement, held-out photographs", [f"val_{tap}" for tap in STYLE_TAPS])]
 
 
 def main(argv=None):
@@ -39,14 +41,16 @@ def main(argv=None):
     cfg, folder = run.config, figures.FigureFolder(run.folder, CAPTIONS)
     source = vgg_files.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
     chapter.draw_network(folder, Settings(cfg.loss | own_taps(source, cfg.loss)))
-    digest = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.mode](run, folder, source)
+    digest = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.mode](run, folder,
+                                                                                                      source)
     folder.finish(digest)
     run.record("figures")
     run.say(f"figures: {folder.folder}")
 
 
 def draw_optimised(run, folder, source):
-    """All figures of painting by optimisation. Returns the digest of the weights: the run's pictures, or the network where there are none."""
+    """All figures of painting by optimisation. Returns the digest of the weights: the run's pictures, or the network
+    where there are none."""
     cfg, device = run.config, run.device
     work = chapter.example(cfg)
     weights, painted = pictures_of(run, source)
@@ -81,25 +85,29 @@ def draw_distilled(run, folder, source):
     return source.digest
 
 
-# ---- what the run has painted -------------------------------------------------------------------------------------------------------
+# ---- what the run has painted ----------------------------------------------------------------------------------------
 
 def pictures_of(run, source):
-    """(Weights, [(Work, uint8 (h, w, 3))]) that train.py has painted under this name; (None, []), said in a line, where there is nothing."""
+    """(Weights, [(Work, uint8 (h, w, 3))]) that train.py has painted under this name; (None, []), said in a line, where
+    there is nothing."""
     train = f"python cases/vgg19_style/train.py --name {run.name}{' --demo' if run.options.demo else ''}"
     there = run.options.weights or any((run.checkpoints / f"{name}.pt").is_file() for name in ("best", "last"))
     weights = run.weights() if there else None
-    done = {name.removeprefix("done."): picture for name, picture in weights.state.items() if name.startswith("done.")} if there else {}
-    painted = [(work, done[work.name].permute(1, 2, 0).numpy()) for work in works(run.config.data, source.name) if work.name in done]
+    done = {name.removeprefix("done."): picture for name, picture in weights.state.items()
+            if name.startswith("done.")} if there else {}
+    painted = [(work, done[work.name].permute(1, 2, 0).numpy()) for work in works(run.config.data, source.name)
+               if work.name in done]
     if not painted:
-        run.say(f"no pictures of these contents and styles by {source.name} under the name {run.name}: the figures of them are left out; for them, "
-                f"first: {train}, and then this command with the same words")
+        run.say(f"no pictures of these contents and styles by {source.name} under the name {run.name}: the figures of "
+                f"them are left out; for them, first: {train}, and then this command with the same words")
     return weights, painted
 
 
 def share(line):
     """What is left of the style distance, a number; None where the line has none."""
     distance, untouched = line["style_distance"], line["style_distance_untouched"]
-    return float(distance) / float(untouched) if distance not in ("", "nan") and untouched not in ("", "nan", "0.000000") else None
+    return (float(distance) / float(untouched)
+            if distance not in ("", "nan") and untouched not in ("", "nan", "0.000000") else None)
 
 
 def percent(value):
@@ -108,7 +116,8 @@ def percent(value):
 
 def describe(judge):
     """What a caption adds where numbers stand under the pictures."""
-    return {"judged": JUDGED[0].format(judge=judge) if judge else "", "judged_zh": JUDGED[1].format(judge=judge) if judge else ""}
+    return {"judged": JUDGED[0].format(judge=judge) if judge else "",
+            "judged_zh": JUDGED[1].format(judge=judge) if judge else ""}
 
 
 def draw_grid(folder, painted, lines, source):
@@ -124,17 +133,22 @@ def draw_grid(folder, painted, lines, source):
         line = [pictures.get((content, style)) for style in styles]
         grid.append([read_on_white(content), *(each and each[1] for each in line)])
         under.append([content.stem, *(percent(shares.get(each[0])) if each else "" for each in line)])
-        rows += [[each[0], format_number(shares.get(each[0])), *(f"{mean:.6f}" for mean in each[1].mean(axis=(0, 1)))] for each in line if each]
-    folder.save(figures.grid(grid, None, under), "styles_contents", ["picture", "style_left", "red", "green", "blue"], rows, network=source.name,
+        rows += [[each[0], format_number(shares.get(each[0])), *(f"{mean:.6f}" for mean in each[1].mean(axis=(0, 1)))]
+                 for each in line if each]
+    folder.save(figures.grid(grid, None, under), "styles_contents", ["picture", "style_left", "red", "green", "blue"],
+                rows, network=source.name,
                 **describe(source.name if shares else ""))
 
 
 def draw_epochs(folder, run, painted, source):
-    """Snapshots of a few pictures, with the style distance of each, and as a film; left out, said in a line, where none were kept."""
-    snapshots = {work.name: sorted((run.folder / "train" / "images" / "epochs" / work.name).glob("*.png")) for work, _ in painted}
+    """Snapshots of a few pictures, with the style distance of each, and as a film; left out, said in a line, where none
+    were kept."""
+    snapshots = {work.name: sorted((run.folder / "train" / "images" / "epochs" / work.name).glob("*.png"))
+                 for work, _ in painted}
     kept = [(work, picture) for work, picture in painted if snapshots[work.name]][:STRIPS]
     if not kept:
-        return run.say("no snapshots of epochs: the epochs strip is left out; for it, train with train.snapshots=[1,2,3] (and --fresh)")
+        return run.say("no snapshots of epochs: the epochs strip is left out; for it, train with "
+                       "train.snapshots=[1,2,3] (and --fresh)")
     judge = Judge(source, run.config.test.content_tap, run.device)
     grid, under, rows = [], [], []
     for work, picture in kept:
@@ -142,10 +156,13 @@ def draw_epochs(folder, run, painted, source):
         early = [(f"epoch {int(path.stem)}", read_pixels(path)) for path in snapshots[work.name]]
         frames = [(name, frame.shape[1::-1], enlarge(frame, picture.shape[:2])) for name, frame in early] + [last]
         distances = [judge.style_distance(chapter.as_tensor(frame), style)[0] for _, _, frame in frames]
-        grid.append([read_on_white(work.content), *(frame for _, _, frame in frames), chapter.middle(work.styles[0], picture.shape)])
-        under.append(["content", *(f"{name}: D {distance:.2f}" for (name, _, _), distance in zip(frames, distances)), "style"])
+        grid.append([read_on_white(work.content), *(frame for _, _, frame in frames),
+                     chapter.middle(work.styles[0], picture.shape)])
+        under.append(["content", *(f"{name}: D {distance:.2f}" for (name, _, _), distance in zip(frames, distances)),
+                      "style"])
         rows += [[work.name, name, *size, f"{distance:.6f}"] for (name, size, _), distance in zip(frames, distances)]
-    folder.save(figures.grid(grid, None, under), "epochs", ["picture", "epoch", "width", "height", "style_distance"], rows, network=source.name,
+    folder.save(figures.grid(grid, None, under), "epochs", ["picture", "epoch", "width", "height", "style_distance"],
+                rows, network=source.name,
                 epoch=run.config.train.epoch)
     write_film(folder, run, grid[0][:-1])
 
@@ -184,7 +201,9 @@ def draw_curves(folder, run):
             axis.plot(*zip(*points), color=colour, ls=dash, label=" in ".join(pair.split("__")[:2])) if points else None
         axis.set(xlabel="step", ylabel=f"{term} term", yscale="log")
     if len(pairs) <= 12:
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=min(4, len(pairs)), loc="outside lower center")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=min(4, len(pairs)), loc="outside "
+                                                                                                            "lower "
+                                                                                                            "center")
     rows = [[line["pair"], line["step"], term, f"{line[term]:.6g}"] for line in lines for term in terms if term in line]
     folder.save(figure, "curves", ["pair", "step", "term", "value"], rows)
 
@@ -192,7 +211,8 @@ def draw_curves(folder, run):
 def draw_extremes(folder, run, lines):
     """The picture with the least of its style distance left, and the one with the most."""
     judge = lines[0]["row"] if lines else None
-    known = sorted((line for line in lines if line["row"] == judge and share(line) is not None and line["image"]), key=share)
+    known = sorted((line for line in lines if line["row"] == judge and share(line) is not None and line["image"]),
+                   key=share)
     if not known:
         return
     place, (contents, styles) = run.folder / "test" / Path(run.config.data.content).stem, files_of(run.config.data)
@@ -201,11 +221,14 @@ def draw_extremes(folder, run, lines):
         files = [contents.get(line["by_content"]), styles.get(line["by_style"].split("+")[0])]
         picture = read_pixels(place / line["image"])
         grid.append([*(file and chapter.middle(file, picture.shape) for file in files), picture])
-        others = [f"{percent(share(other))} by {other['row']}" for other in lines if other["item"] == line["item"] and share(other) is not None]
+        others = [f"{percent(share(other))} by {other['row']}" for other in lines if other["item"] == line["item"]
+                  and share(other) is not None]
         under.append([line["by_content"], line["by_style"], ", ".join(others)])
-        rows.append([line["item"], line["style_distance"], line["style_distance_untouched"], format_number(share(line)), line["content_distance"]])
+        rows.append([line["item"], line["style_distance"], line["style_distance_untouched"], format_number(share(line)),
+                     line["content_distance"]])
     folder.save(figures.grid(grid, ["content", "style", "painted"], under, width=6.5), "best_worst",
-                ["picture", "style_distance", "style_distance_untouched", "left", "content_distance"], rows, judge=judge, set=place.name)
+                ["picture", "style_distance", "style_distance_untouched", "left", "content_distance"], rows,
+                judge=judge, set=place.name)
 
 
 if __name__ == "__main__":

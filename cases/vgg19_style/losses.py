@@ -1,8 +1,8 @@
 """The losses of style transfer: pure functions of features and pictures.
 
-Notation of Gatys et al.: F are features (N, C, h, w) with C channels and M = h w positions; P the content's; G = F F^T the Gram matrix, A the
-style's. Grams here are per position, G / M, so that a style of another size is compared fairly: sum (G/M - A/M_s)^2 / (4 C^2) is the paper's
-E = sum (G - A)^2 / (4 C^2 M^2) where the sizes agree.
+Notation of Gatys et al.: F are features (N, C, h, w) with C channels and M = h w positions; P the content's; G = F F^T
+the Gram matrix, A the style's. Grams here are per position, G / M, so that a style of another size is compared fairly:
+sum (G/M - A/M_s)^2 / (4 C^2) is the paper's E = sum (G - A)^2 / (4 C^2 M^2) where the sizes agree.
 
 Every form of the loss is one sum with other factors (see factors()):
     total = content * sum_l c_l ||F_l - P_l||^2 + style * sum_l s_l ||G_l/M - A_l/M_s||^2 + tv * (mean dx^2 + mean dy^2)
@@ -13,7 +13,8 @@ import torch
 
 
 class SymmetricProduct(torch.autograd.Function):
-    """X^T diag(share) X of X (N, M, C): (N, C, C). Its two factors are one, so a single product goes back: share X (S + S^T) for the slope S."""
+    """X^T diag(share) X of X (N, M, C): (N, C, C). Its two factors are one, so a single product goes back: share X (S +
+    S^T) for the slope S."""
 
     @staticmethod
     def forward(ctx, x, share):
@@ -36,10 +37,10 @@ def exact(x):
 def gram(features, share=None):
     """F diag(share) F^T of features (N, C, h, w): (N, C, C), at least float32.
 
-    share: how much each position counts, a number or (1, 1, h, w); None: 1 / M, the Gram per position. A mask over its own sum gives the Gram of
-    what the mask shows (Gatys et al. 2017, spatial control).
+    share: how much each position counts, a number or (1, 1, h, w); None: 1 / M, the Gram per position. A mask over its
+    own sum gives the Gram of what the mask shows (Gatys et al. 2017, spatial control).
     """
-    x = exact(features.permute(0, 2, 3, 1).flatten(1, 2))               # (N, M, C): a view, whichever way the channels lie
+    x = exact(features.permute(0, 2, 3, 1).flatten(1, 2))  # (N, M, C): a view, whichever way the channels lie
     share = 1 / x.shape[1] if share is None else share
     return SymmetricProduct.apply(x, share.flatten(2).mT if torch.is_tensor(share) else share)
 
@@ -55,17 +56,21 @@ def square_size(a):
 
 
 def relative_style(features, targets):
-    """Mean over the taps of ||G - A||_F^2 / ||A||_F^2, (N,). features: {tap: (N, C, h, w)}; targets: {tap: (N or 1, C, C)} Grams per position."""
-    return torch.stack([square_distance(gram(features[tap]), A) / square_size(A) for tap, A in targets.items()]).mean(dim=0)
+    """Mean over the taps of ||G - A||_F^2 / ||A||_F^2, (N,). features: {tap: (N, C, h, w)}; targets: {tap: (N or 1, C,
+    C)} Grams per position."""
+    return torch.stack([square_distance(gram(features[tap]), A) / square_size(A)
+                        for tap, A in targets.items()]).mean(dim=0)
 
 
 def relative_content(features, targets, taps):
     """Mean over the taps of ||F - P||^2 / ||P||^2, (N,). features, targets: {tap: (N, C, h, w)}."""
-    return torch.stack([square_distance(features[tap], targets[tap]) / square_size(targets[tap]) for tap in taps]).mean(dim=0)
+    return torch.stack([square_distance(features[tap], targets[tap]) / square_size(targets[tap])
+                        for tap in taps]).mean(dim=0)
 
 
 def tv(x):
-    """Total variation of pictures (N, C, H, W): mean of squared differences of neighbours in x plus the same in y, (N,)."""
+    """Total variation of pictures (N, C, H, W): mean of squared differences of neighbours in x plus the same in y,
+    (N,)."""
     dx, dy = x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
     return dx.square().flatten(1).mean(dim=1) + dy.square().flatten(1).mean(dim=1)
 
@@ -77,7 +82,8 @@ class Factors(NamedTuple):
 
 
 def factors(form, content, style, weights=()):
-    """Factors of a form. content: {tap: P (1, C, h, w)}; style: {tap: target Gram per position (1, C, C)}; weights: one per style tap, or none.
+    """Factors of a form. content: {tap: P (1, C, h, w)}; style: {tap: target Gram per position (1, C, C)}; weights: one
+    per style tap, or none.
 
     relative  c = 1 / (n_c ||P||^2), s = w / ||A||^2: each term is 1 where nothing of the target is met; w sum to 1
     gatys     c = 1/2, s = w / (4 C^2), w sum to 1 (Gatys et al. 2016, equations 1 and 4)
@@ -91,6 +97,7 @@ def factors(form, content, style, weights=()):
     weights = list(weights) or [1.0] * len(style)
     share = {tap: weight / sum(weights) for tap, weight in zip(style, weights, strict=True)}
     if form == "gatys":
-        return Factors(dict.fromkeys(content, 0.5), {tap: share[tap] / (4 * A.shape[1] ** 2) for tap, A in style.items()})
+        return Factors(dict.fromkeys(content, 0.5), {tap: share[tap] / (4 * A.shape[1] ** 2)
+                                                     for tap, A in style.items()})
     return Factors({tap: 1 / (len(content) * square_size(P).item()) for tap, P in content.items()},
                    {tap: share[tap] / square_size(A).item() for tap, A in style.items()})

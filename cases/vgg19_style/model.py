@@ -15,8 +15,8 @@ from cases.vgg19_style.tiling import Tile, choose_tile, halo_of, in_features, ti
 
 
 class Region(NamedTuple):
-    """What one style, or a mixture, is asked of. grams: {tap: (1, C, C)}, targets per position; shares: {tap: how much each position counts}, a
-    number (1 / M: everywhere) or (1, 1, h, w), a mask over its sum."""
+    """What one style, or a mixture, is asked of. grams: {tap: (1, C, C)}, targets per position; shares: {tap: how much
+    each position counts}, a number (1 / M: everywhere) or (1, 1, h, w), a mask over its sum."""
     grams: dict
     weight: float
     shares: dict
@@ -25,8 +25,8 @@ class Region(NamedTuple):
 class Objective:
     """total(x) = content * C + style * S + tv * V for pictures x (1, 3, H, W) in [0, 1]; settings: the section `loss`.
 
-    trunk: common.features.vgg's, with all taps; content: the content picture (1, 3, H, W); styles: pictures (1, 3, h, w) of any size, with weights (sum 1)
-    and masks (1, 1, H, W) or none. tile: auto, none, or pixels.
+    trunk: common.features.vgg's, with all taps; content: the content picture (1, 3, H, W); styles: pictures (1, 3, h,
+    w) of any size, with weights (sum 1) and masks (1, 1, H, W) or none. tile: auto, none, or pixels.
     """
 
     def __init__(self, trunk, content, styles, settings, weights=(1.0,), masks=(), tile="none"):
@@ -37,12 +37,14 @@ class Objective:
             grams = [self.style_targets(style) for style in styles]
         if masks:
             self.regions = [Region(*each, self.shares(mask)) for *each, mask in zip(grams, weights, masks)]
-        else:                                               # a mixture: equal gradients to one term a style, and one Gram to compare
-            mixed = {tap: sum(weight * gram[tap] for weight, gram in zip(weights, grams)) for tap in settings.style_taps}
+        else:  # a mixture: equal gradients to one term a style, and one Gram to compare
+            mixed = {tap: sum(weight * gram[tap] for weight, gram in zip(weights, grams))
+                     for tap in settings.style_taps}
             self.regions = [Region(mixed, 1.0, self.shares(None))]
-        self.factors = [losses.factors(settings.form, self.content, region.grams, settings.style_weights) for region in self.regions]
+        self.factors = [losses.factors(settings.form, self.content, region.grams, settings.style_weights)
+                        for region in self.regions]
 
-    # ---- parts of a picture and of its features -------------------------------------------------------------------------------------
+    # ---- parts of a picture and of its features ----------------------------------------------------------------------
 
     def tiles(self, size):
         """The tiles of a picture of size (height, width); the whole is one where nothing is tiled."""
@@ -57,12 +59,13 @@ class Objective:
         return {tap: each[..., *in_features(tile, self.trunk.stride(tap))] for tap, each in features.items()}
 
     def part(self, whole, tap, tile):
-        """The core's positions of something that covers the whole picture at a tap, (1, C, h, w); a number stays one."""
+        """The core's positions of something that covers the whole picture at a tap, (1, C, h, w); a number stays
+        one."""
         if self.tile is None or not torch.is_tensor(whole):
             return whole
         return whole[..., *in_features(tile._replace(crop=(0, 0)), self.trunk.stride(tap))]
 
-    # ---- targets --------------------------------------------------------------------------------------------------------------------
+    # ---- targets -----------------------------------------------------------------------------------------------------
 
     def content_targets(self, content):
         """{tap: features (1, C, h, w)} of the whole content picture; remembers the taps' sizes in self.grids."""
@@ -70,7 +73,8 @@ class Objective:
         for tile in self.tiles(self.size):
             features = self.core(self.trunk(cut(content, tile.crop)), tile)
             for tap, core in features.items():
-                self.grids[tap] = tuple(core.shape[2:]) if self.tile is None else tuple(side // self.trunk.stride(tap) for side in self.size)
+                self.grids[tap] = (tuple(core.shape[2:]) if self.tile is None
+                                   else tuple(side // self.trunk.stride(tap) for side in self.size))
                 if tap in self.settings.content_taps:
                     whole = found.setdefault(tap, losses.exact(core.new_empty(1, core.shape[1], *self.grids[tap])))
                     self.part(whole, tap, tile).copy_(core)
@@ -97,11 +101,12 @@ class Objective:
                 found[tap] = small / small.sum().clamp(min=1e-12)
         return found
 
-    # ---- the terms ------------------------------------------------------------------------------------------------------------------
+    # ---- the terms ---------------------------------------------------------------------------------------------------
 
     def grams(self, features, tile):
         """Per region {tap: the Gram of these core features, (1, C, C)}; over all tiles they add up to the picture's."""
-        return [{tap: losses.gram(features[tap], self.part(share, tap, tile)) for tap, share in region.shares.items()} for region in self.regions]
+        return [{tap: losses.gram(features[tap], self.part(share, tap, tile)) for tap, share in region.shares.items()}
+                for region in self.regions]
 
     def style_term(self, grams):
         """style * S of the picture's Grams, per region."""
@@ -115,11 +120,13 @@ class Objective:
         """content * C of core features."""
         total = 0
         for tap, target in self.content.items():
-            total = total + self.factors[0].content[tap] * losses.square_distance(losses.exact(features[tap]), self.part(target, tap, tile)).sum()
+            total = total + self.factors[0].content[tap] * losses.square_distance(losses.exact(features[tap]),
+                                                                                  self.part(target, tap, tile)).sum()
         return self.settings.content * total
 
     def terms(self, picture):
-        """{content, style, tv}: the weighted terms of the whole picture at once, differentiable. Without tv where it weighs nothing."""
+        """{content, style, tv}: the weighted terms of the whole picture at once, differentiable. Without tv where it
+        weighs nothing."""
         whole = Tile((0, 0, *self.size), (0, 0, *self.size))
         features = self.trunk(picture)
         terms = {"content": self.content_term(features, whole), "style": self.style_term(self.grams(features, whole))}
@@ -141,7 +148,7 @@ class Objective:
         tiles, content = self.tiles(self.size), torch.zeros((), dtype=torch.float64)
         grams = self.whole_grams(picture, tiles)
         style = self.style_term(grams)
-        style.backward()                                                                    # dL/dG into each Gram's .grad
+        style.backward()  # dL/dG into each Gram's .grad
         slope = torch.zeros_like(picture)
         for tile in tiles:
             crop = cut(picture, tile.crop).clone().requires_grad_()

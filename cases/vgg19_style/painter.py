@@ -23,16 +23,19 @@ from common.experiment.settings import Settings
 from common.features import vgg, vgg_files
 
 STYLE_TAPS, CONTENT_TAP = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "relu4_1"
-HISTORY, HISTORY_BYTES = 20, 1.0e9      # steps that L-BFGS remembers by two pictures each, and the bytes that these may take
+# steps that L-BFGS remembers by two pictures each, and the bytes that these may take
+HISTORY, HISTORY_BYTES = 20, 1.0e9
 MULTIPLE = 16                           # pixels: stride of the deepest taps
 COARSEST = 64                           # pixels: the short side of the first scale is not below
-FEWER = 0.6                             # each scale has so many times the steps of the one before: fine steps are dear and few are needed
+FEWER = 0.6  # each scale has so many times the steps of the one before: fine steps are dear and few are needed
 
 
 class Canvas(nn.Module):
-    """The picture that is optimised, z, at its present size, with the moving average of its iterates; pictures that are done lie beside it in 8 bit.
+    """The picture that is optimised, z, at its present size, with the moving average of its iterates; pictures that are
+    done lie beside it in 8 bit.
 
-    The pixels are x = z * std + mean: for the course's b6, z is in torchvision's units; else mean is 0 and std 1. One canvas serves all works of a
+    The pixels are x = z * std + mean: for the course's b6, z is in torchvision's units; else mean is 0 and std 1. One
+    canvas serves all works of a
     run: it is what a checkpoint holds, and its state_dict has whatever size the picture has reached.
     """
 
@@ -41,7 +44,7 @@ class Canvas(nn.Module):
         self.z = nn.Parameter(torch.zeros(1, 3, 1, 1))
         self.register_buffer("sum", torch.zeros(1, 3, 1, 1))             # decaying sum of the iterates
         self.register_buffer("weight", torch.zeros((), dtype=torch.float64))       # of the iterates in it
-        self.register_buffer("scale", torch.tensor(-1))                  # which scale the picture is at; -1: no work begun
+        self.register_buffer("scale", torch.tensor(-1))  # which scale the picture is at; -1: no work begun
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.done = {}                                                   # {name: uint8 (3, H, W)}
@@ -75,22 +78,25 @@ class Canvas(nn.Module):
 
 
 def prepare(settings, device="cpu", size=None):
-    """(Canvas, optimiser) for works of at most size (height, width), by default data.size squared; the optimiser is told the canvas's z alone."""
+    """(Canvas, optimiser) for works of at most size (height, width), by default data.size squared; the optimiser is
+    told the canvas's z alone."""
     height, width = size or (settings.data.size, settings.data.size)
     canvas = Canvas(*vgg_files.TAGS["torchvision"]) if settings.loss.form == "b6" else Canvas()
     canvas.to(device)
     fits = (2 * HISTORY + 1) * 12 * height * width <= HISTORY_BYTES
     if settings.train.optimizer == "lbfgs" or settings.train.optimizer == "auto" and fits:
-        return canvas, torch.optim.LBFGS([canvas.z], lr=1.0, max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0)
+        return canvas, torch.optim.LBFGS([canvas.z], lr=1.0, max_iter=1, history_size=HISTORY, tolerance_grad=0,
+                                         tolerance_change=0)
     betas = (0.9, 0.99) if settings.loss.form == "relative" else (0.9, 0.999)
     return canvas, torch.optim.Adam([canvas.z], lr=settings.train.lr, betas=betas)
 
 
 def feature_network(settings, device="cpu", name=None):
-    """(trunk, the section `loss` with the taps it has) of the settings `network`, on the device, channels last, bfloat16 where `precision` says so.
+    """(trunk, the section `loss` with the taps it has) of the settings `network`, on the device, channels last,
+    bfloat16 where `precision` says so.
 
-    Without taps in the settings: those of relu1_1 .. relu5_1 that the network has, and relu4_1 for the content, or the deepest; the course's
-    relu5_2 becomes relu5_1 in a network that ends there.
+    Without taps in the settings: those of relu1_1 .. relu5_1 that the network has, and relu4_1 for the content, or the
+    deepest; the course's relu5_2 becomes relu5_1 in a network that ends there.
     """
     source = vgg_files.read(name or settings.network.name, settings.network.tag, settings.network.padding)
     loss = Settings(settings.loss | own_taps(source, settings.loss))
@@ -103,12 +109,13 @@ def own_taps(source, loss):
     """{style_taps, content_taps}: the settings', or what is usual for a network (see feature_network)."""
     held = vgg.tap_names(source)
     style = [vgg.tap_name(tap) for tap in loss.style_taps] or [tap for tap in STYLE_TAPS if tap in held] or held
-    content = [vgg.tap_name(tap) for tap in loss.content_taps] or [next(tap for tap in (CONTENT_TAP, "features.7", style[-1]) if tap in held)]
+    content = ([vgg.tap_name(tap) for tap in loss.content_taps]
+               or [next(tap for tap in (CONTENT_TAP, "features.7", style[-1]) if tap in held)])
     if "relu5_2" not in held and "relu5_1" in held:
         content = ["relu5_1" if tap == "relu5_2" else tap for tap in content]
     if loss.style_weights and len(loss.style_weights) != len(style):
-        raise UserError(f"loss.style_weights has {len(loss.style_weights)} numbers for {len(style)} style taps ({', '.join(style)}): one for each "
-                        "was expected: give as many, or none")
+        raise UserError(f"loss.style_weights has {len(loss.style_weights)} numbers for {len(style)} style taps "
+                        f"({', '.join(style)}): one for each was expected: give as many, or none")
     return {"style_taps": style, "content_taps": content}
 
 
@@ -119,8 +126,8 @@ class Scale(NamedTuple):
 
 
 def scales_of(size, count, steps, smallest=COARSEST):
-    """Scales for a picture of size (height, width): at most `count`, each sqrt 2 times the last, the short side of none under `smallest`; FEWER steps
-    from each to the next, at least one."""
+    """Scales for a picture of size (height, width): at most `count`, each sqrt 2 times the last, the short side of none
+    under `smallest`; FEWER steps from each to the next, at least one."""
     sizes = [tuple(round(side * 2 ** (-place / 2)) for side in size) for place in range(count)]
     sizes = [size, *(each for each in sizes[1:] if min(each) >= smallest)][:steps][::-1]
     shares = [FEWER ** place for place in range(len(sizes))]
@@ -129,7 +136,8 @@ def scales_of(size, count, steps, smallest=COARSEST):
 
 
 class Painter:
-    """Paints one work on the canvas, step by step; may begin anywhere, with a canvas and an optimiser that an interrupted run left."""
+    """Paints one work on the canvas, step by step; may begin anywhere, with a canvas and an optimiser that an
+    interrupted run left."""
 
     def __init__(self, settings, trunk, loss, work, canvas, optimizer, place=0):
         self.settings, self.trunk, self.loss, self.work, self.place = settings, trunk, loss, work, place
@@ -139,27 +147,31 @@ class Painter:
         self.size = fit_size(self.content8.shape, settings.data.size)
         self.check(self.size, "the content", work.content)
         self.scales = scales_of(self.size, settings.train.scales, settings.train.steps)
-        self.parity = loss.form != "relative"                   # the published formulas see the picture as it is, unpadded
+        self.parity = loss.form != "relative"  # the published formulas see the picture as it is, unpadded
         self.objective, self.at = None, None
 
     def check(self, size, what, path):
         """Raise UserError for a picture that is too small for the network at this size."""
         if min(size) < self.trunk.smallest:
-            raise UserError(f"{what} is too small: {path} has {by(size)} pixels at data.size={self.settings.data.size}: a short side of at least "
-                            f"{self.trunk.smallest} was expected by {self.trunk.name} to {self.trunk.taps[-1]}: raise data.size, or crop the picture")
+            raise UserError(f"{what} is too small: {path} has {by(size)} pixels at "
+                            f"data.size={self.settings.data.size}: a short side of at least {self.trunk.smallest} was "
+                            f"expected by {self.trunk.name} to {self.trunk.taps[-1]}: raise data.size, or crop the "
+                            "picture")
 
     def content_at(self, size):
         """The content (1, 3, h, w) at a size."""
         return resize(self.content8, size).to(self.device)
 
     def styles_at(self, size):
-        """The styles at the strokes' scale for a content of this size: the long side times data.style_scale. Colours as `colour` says."""
+        """The styles at the strokes' scale for a content of this size: the long side times data.style_scale. Colours as
+        `colour` says."""
         content, found = self.content_at(size), []
         for style8, path in zip(self.styles8, self.work.styles):
             style_size = fit_size(style8.shape, max(1, round(max(size) * self.settings.data.style_scale)))
             self.check(style_size, "the style", path)
             style = resize(style8, style_size).to(self.device)
-            match = {"luminance": colour.match_luminance, "cholesky": colour.match_cholesky}.get(self.settings.train.colour)
+            match = {"luminance": colour.match_luminance,
+                     "cholesky": colour.match_cholesky}.get(self.settings.train.colour)
             found.append(match(style, content) if match else style)
         return found
 
@@ -185,17 +197,19 @@ class Painter:
         """The Objective at a scale; content: as the network sees it there."""
         size = self.scales[number].size
         masks = [pad_mask(read_mask(mask, size).to(self.device), content) for mask in self.work.masks]
-        return Objective(self.trunk, content, self.styles_at(size), self.loss, self.work.weights, masks, self.settings.train.tile)
+        return Objective(self.trunk, content, self.styles_at(size), self.loss, self.work.weights, masks,
+                         self.settings.train.tile)
 
     def start(self, content):
         """The picture that optimisation starts from."""
         train, form = self.settings.train, self.loss.form
         if train.start == "content":
             return content
-        noise = noise_like(content, self.settings.seed, self.place, train.noise if train.start == "content+noise" else 0.5)
+        noise = noise_like(content, self.settings.seed, self.place,
+                           train.noise if train.start == "content+noise" else 0.5)
         if train.start == "noise":
             return 0.5 + noise
-        if form == "b6":                                                 # in z's units, and the contrast halved: as the course's code does
+        if form == "b6":  # in z's units, and the contrast halved: as the course's code does
             return ((content - self.canvas.mean) / self.canvas.std + noise) / 2 * self.canvas.std + self.canvas.mean
         return (content + noise).clamp(0, 1)
 
@@ -212,7 +226,7 @@ class Painter:
             terms.update(found)
             return sum(found.values())
         self.optimizer.step(closure)
-        if isinstance(self.optimizer, torch.optim.Adam):                 # clamping inside L-BFGS would break the curvature pairs
+        if isinstance(self.optimizer, torch.optim.Adam):  # clamping inside L-BFGS would break the curvature pairs
             if not self.parity:
                 canvas.z.data.clamp_(0, 1)
             if self.settings.train.average:
@@ -226,7 +240,8 @@ class Painter:
 
     def memory(self):
         """Bytes that the features of a step at the last scale take, tiled where they are: an estimate."""
-        per_pixel, tile = tiling.bytes_per_pixel(self.trunk), tiling.choose_tile(self.settings.train.tile, self.trunk, self.size)
+        per_pixel, tile = tiling.bytes_per_pixel(self.trunk), tiling.choose_tile(self.settings.train.tile, self.trunk,
+                                                                                 self.size)
         side = tile + 2 * tiling.halo_of(self.trunk) if tile else 0
         return per_pixel * min(side * side or np.inf, self.size[0] * self.size[1])
 
@@ -246,7 +261,8 @@ class Painter:
         """The picture as it stands, (1, 3, H, W) in [0, 1], at the size of the present scale."""
         size = self.scales[int(self.canvas.scale)].size
         painted = self.crop(self.canvas.mean_picture(), size).clamp(0, 1)
-        return colour.with_luminance_of(self.content_at(size), painted) if self.settings.train.colour == "luminance" else painted
+        return (colour.with_luminance_of(self.content_at(size), painted) if self.settings.train.colour == "luminance"
+                else painted)
 
 
 def enlarge(picture, size):

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import time
 
@@ -24,46 +24,54 @@ from common.base.progress import watch
 from common.data.images import to_bytes, write_image
 from common.experiment.run import Run
 
-SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with mode=fast also the name of one of the network's styles")}
+SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with mode=fast also the name of "
+                                        "one of the network's styles")}
 
 
 def main(argv=None):
     run = Run("vgg19_style", "test", argv, SHORTHANDS)
     if run.config.mode == "fast":
         network, weights = train.load(run)
-        return own_pictures.in_one_pass(run, network, weights) if run.options.input else judge_network(run, network, weights)
+        return (own_pictures.in_one_pass(run, network, weights) if run.options.input
+                else judge_network(run, network, weights))
     if run.config.mode == "distill":
-        raise UserError("nothing to test with mode=distill: mode=optimise or mode=fast was expected: tests/test_vgg19_style_small.py measures the "
-                        "network `small`; to paint with it: network=small")
+        raise UserError("nothing to test with mode=distill: mode=optimise or mode=fast was expected: "
+                        "tests/test_vgg19_style_small.py measures the network `small`; to paint with it: network=small")
     if run.options.input:
         return own_pictures.optimise(run)
     return judge_pictures(run, run.weights())
 
 
-# ---- content x style ----------------------------------------------------------------------------------------------------------------
+# ---- content x style -------------------------------------------------------------------------------------------------
 
 def judge_pictures(run, weights):
-    """The pictures that train.py painted, which its checkpoint holds, by every judge; results/vgg19_style/<run>/test/<set>/."""
+    """The pictures that train.py painted, which its checkpoint holds, by every judge;
+    results/vgg19_style/<run>/test/<set>/."""
     cfg = run.config
-    painted = {name.removeprefix("done."): picture for name, picture in weights.state.items() if name.startswith("done.")}
+    painted = {name.removeprefix("done."): picture for name, picture in weights.state.items()
+               if name.startswith("done.")}
     all_judges = judges(run)
     found = [work for work in works(cfg.data, all_judges[0].name) if work.name in painted]
     if not found:
-        raise UserError(f"no picture of these contents and styles by {all_judges[0].name} in {weights.path} ({join_some(painted) or 'none at all'}): "
-                        "the words that train.py was given were expected: give the same data.content, data.style and network, or mode=fast")
+        raise UserError(f"no picture of these contents and styles by {all_judges[0].name} in {weights.path} "
+                        f"({join_some(painted) or 'none at all'}): the words that train.py was given were expected: "
+                        "give the same data.content, data.style and network, or mode=fast")
     return finish(run, weights, all_judges, found, lambda work: painted[work.name])
 
 
 def judge_network(run, network, weights):
-    """Every content, painted in one pass in every style of the network that has a picture of its name in data.style, by every judge."""
+    """Every content, painted in one pass in every style of the network that has a picture of its name in data.style, by
+    every judge."""
     cfg = run.config
     styles = train.choose_styles(network, cfg.test.style)
-    files = {path.stem: path for path in (map(Path, cfg.data.styles) if cfg.data.styles else pictures_at(cfg.data.style, "data.style"))}
+    files = {path.stem: path for path in (map(Path, cfg.data.styles) if cfg.data.styles
+                                          else pictures_at(cfg.data.style, "data.style"))}
     found = [Work(f"{content.stem}__{style}__fast", content, [files[style]], [1.0], [])
              for content in pictures_at(cfg.data.content, "data.content") for style in styles if style in files]
     if not found:
-        raise UserError(f"none of the network's styles ({join_some(styles)}) has a picture to be compared with: {cfg.data.style}: a file of such a name "
-                        "was expected: set data.style, or use --input to paint without judging")
+        raise UserError(f"none of the network's styles ({join_some(styles)}) has a picture to be compared with: "
+                        f"{cfg.data.style}: a file of such a name was expected: set data.style, or use --input to "
+                        "paint without judging")
 
     def paint(work):
         content8 = read_on_white(work.content)
@@ -77,7 +85,8 @@ def finish(run, weights, all_judges, found, paint):
     """Judge all works, write the results, print the table. paint: from a work to its picture, uint8 (3, H, W)."""
     set_name = Path(run.config.data.content).stem
     sizes = [[work.name, *(path.stat().st_size for path in [work.content, *work.styles])] for work in found]
-    results = run.results(set_name, weights, [sizes, [judge.digest for judge in all_judges]], rows=[judge.name for judge in all_judges],
+    results = run.results(set_name, weights, [sizes, [judge.digest for judge in all_judges]],
+                          rows=[judge.name for judge in all_judges],
                           metrics=METRICS, classings=["style", "content"])
     seconds = {}
     for work in watch(found, "judging"):
@@ -98,7 +107,8 @@ def finish(run, weights, all_judges, found, paint):
                     classes={"style": "+".join(style.stem for style in work.styles), "content": work.content.stem})
     content = results.finish([work.name for work in found])
     more = {"seconds_per_picture": seconds} if run.config.mode == "fast" else {}
-    run.record(f"test/{set_name}", paths=run.machine(), weights=str(weights.path), inputs={work.name: str(work.content) for work in found}, **more)
+    run.record(f"test/{set_name}", paths=run.machine(), weights=str(weights.path),
+               inputs={work.name: str(work.content) for work in found}, **more)
     show(run, content, results)
     return results.expect_no_failures("picture")
 

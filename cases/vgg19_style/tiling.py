@@ -1,21 +1,23 @@
-"""Exact tiles: the loss depends on features through Grams and sums over positions alone, so its gradient splits (see objective.py)."""
+"""Exact tiles: the loss depends on features through Grams and sums over positions alone, so its gradient splits (see
+objective.py)."""
 from typing import NamedTuple
 
 from common.base.errors import UserError
 
 BUDGET = 1.0e9                          # bytes that one step's activations may take before `auto` tiles
-PER_VALUE = 10.0                        # bytes per feature value of a step, measured: the value, what its ReLU and its gradient need
+PER_VALUE = 10.0  # bytes per feature value of a step, measured: the value, what its ReLU and its gradient need
 
 
 class Tile(NamedTuple):
-    """A part of a picture: crop and core = (top, left, bottom, right) in pixels; the core tiles the picture, the crop is the core and its halo."""
+    """A part of a picture: crop and core = (top, left, bottom, right) in pixels; the core tiles the picture, the crop
+    is the core and its halo."""
     crop: tuple
     core: tuple
 
 
 def tiles_of(size, side, halo, stride):
-    """Tiles of a picture of size (height, width). Edges lie at multiples of the stride, crops end where the picture ends, so that the network's
-    own padding acts there and only there."""
+    """Tiles of a picture of size (height, width). Edges lie at multiples of the stride, crops end where the picture
+    ends, so that the network's own padding acts there and only there."""
     side, halo = (-(-value // stride) * stride for value in (side, halo))
     height, width = size
     found = []
@@ -28,8 +30,10 @@ def tiles_of(size, side, halo, stride):
 
 
 def in_features(tile, stride):
-    """(rows, columns): where the core lies in its crop's features at a stride, as slices. Pooling drops odd last rows, and so does the division."""
-    return tuple(slice(tile.core[axis] // stride - tile.crop[axis] // stride, tile.core[axis + 2] // stride - tile.crop[axis] // stride)
+    """(rows, columns): where the core lies in its crop's features at a stride, as slices. Pooling drops odd last rows,
+    and so does the division."""
+    return tuple(slice(tile.core[axis] // stride - tile.crop[axis] // stride,
+                       tile.core[axis + 2] // stride - tile.crop[axis] // stride)
                  for axis in (0, 1))
 
 
@@ -39,7 +43,8 @@ def halo_of(trunk):
 
 
 def bytes_per_pixel(trunk):
-    """What a step keeps per pixel of the picture, about: every convolution's output and what its ReLU and its gradient need."""
+    """What a step keeps per pixel of the picture, about: every convolution's output and what its ReLU and its gradient
+    need."""
     if not hasattr(trunk, "reach"):
         return PER_VALUE * 40
     widths = {name: trunk.widths[int(name[4]) - 1] for name in trunk.names if name.startswith("conv")}
@@ -47,10 +52,12 @@ def bytes_per_pixel(trunk):
 
 
 def choose_tile(tile, trunk, size):
-    """The tile's side for a picture of size (height, width), or None for the whole at once. tile: auto, none, or a number."""
+    """The tile's side for a picture of size (height, width), or None for the whole at once. tile: auto, none, or a
+    number."""
     if not hasattr(trunk, "reach"):                          # SqueezeNet's grid is not aligned with its input's borders
         if tile not in ("auto", "none"):
-            raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: set train.tile=none")
+            raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: "
+                            "set train.tile=none")
         return None
     if tile == "none":
         return None

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import time
 
@@ -35,7 +35,8 @@ def main(argv=None):
 def paint(run, cfg):
     """Every content in every style, one picture after the other; a stage of the run is one picture."""
     trunk, loss = feature_network(cfg, run.device)
-    run.say(f"network {trunk.name} ({trunk.tag}): style {', '.join(loss.style_taps)}; content {', '.join(loss.content_taps)}")
+    run.say(f"network {trunk.name} ({trunk.tag}): style {', '.join(loss.style_taps)}; content "
+            f"{', '.join(loss.content_taps)}")
     if run.world > 1:
         run.say("a picture has no batch to share: every process paints the same; one is enough")
     all_works = works(cfg.data, trunk.name)
@@ -46,12 +47,14 @@ def paint(run, cfg):
         if place == 0 and not run.resumed:
             say_estimate(run, painter, len(all_works))
         began = time.perf_counter()
-        for _ in run.steps(Turns(all_works), steps=cfg.train.steps, batch=run.world, stage=work.name, marks={"pair": work.name},
+        for _ in run.steps(Turns(all_works), steps=cfg.train.steps, batch=run.world, stage=work.name,
+                           marks={"pair": work.name},
                            model=canvas, optimizer=optimizer):
             terms = painter.step(run.step)
             run.log(loss=run.expect_finite(terms), **terms)
             if run.step % cfg.train.epoch == 0 and run.step // cfg.train.epoch in cfg.train.snapshots and run.main:
-                write_image(folder / "epochs" / work.name / f"{run.step // cfg.train.epoch:03d}.png", painter.result()[0])
+                write_image(folder / "epochs" / work.name / f"{run.step // cfg.train.epoch:03d}.png",
+                            painter.result()[0])
             if run.due(cfg.train.save_every) and run.main:
                 last = run.step == cfg.train.steps
                 write_image(folder / f"{work.name}.png", (painter.finish() if last else painter.result())[0])
@@ -72,7 +75,8 @@ def say_estimate(run, painter, count):
     steps = [scale.last - last for scale, last in zip(painter.scales, [0, *(scale.last for scale in painter.scales)])]
     seconds = count * rate * sum(pixels(scale.size) * number for scale, number in zip(painter.scales, steps))
     if seconds > LONG:
-        run.say(f"{count} pictures of {cfg.train.steps} steps, about {duration(seconds)}; {painter.memory() / 2**30:.1f} GiB for the features")
+        run.say(f"{count} pictures of {cfg.train.steps} steps, about {duration(seconds)}; "
+                f"{painter.memory() / 2**30:.1f} GiB for the features")
 
 
 def pixels(size):

@@ -1,4 +1,5 @@
-"""Every way to a homography that this case compares: the network, keypoints, both refined, and the automatic choice among them."""
+"""Every way to a homography that this case compares: the network, keypoints, both refined, and the automatic choice
+among them."""
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ IDENTITY = torch.eye(3, dtype=torch.float64)
 
 def answers(model, a, b, device, gain_bias=False):
     """{row: Answer} of every method in ROWS for one pair of pictures (h, w, 3) uint8. B's descriptors are the query."""
-    large = max(*a.shape, *b.shape) >= SMALL                              # such pictures are not enlarged: it would take minutes, for nothing
-    found = {row: estimate(a, b, features._replace(enlarge=1) if large else features) for row, features in CLASSICAL.items()}
+    large = max(*a.shape, *b.shape) >= SMALL  # such pictures are not enlarged: it would take minutes, for nothing
+    found = {row: estimate(a, b, features._replace(enlarge=1) if large else features)
+             for row, features in CLASSICAL.items()}
     found["network"] = network_estimate(model, a, b, device)
     starts = [found[row].H_ba for row in ("sift_tuned", "sift_tuned_2x", "orb")] + [IDENTITY, found["network"].H_ba]
     refined = score_starts(a, b, starts, gain_bias)
@@ -41,14 +43,16 @@ def network_blend(model, device):
     @torch.inference_mode()
     def blend(pieces):
         if len(pieces) != 2:
-            raise Negative(f"test.compose=network joins two photographs, these are {len(pieces)}: use test.compose=multiband")
+            raise Negative(f"test.compose=network joins two photographs, these are {len(pieces)}: use "
+                           "test.compose=multiband")
         pictures, inside, corner = on_canvas(pieces)
         stacked = torch.cat([*pictures, *(mask.float() for mask in inside)], dim=1)
 
         def revise(crop, place=None):
             crop = crop.to(device)
             return model.revision(Warps(crop[:, :3], crop[:, 3:6], crop[:, 6:7] > 0.5, crop[:, 7:] > 0.5)).cpu()
-        image = map_tiles(revise, stacked, tile=512, halo=96, multiple=8) if max(stacked.shape[2:]) > 704 else revise(stacked)
+        image = (map_tiles(revise, stacked, tile=512, halo=96, multiple=8) if max(stacked.shape[2:]) > 704
+                 else revise(stacked))
         mask = (inside[0] | inside[1])[0, 0].numpy()
         return Panorama(to_bytes(image[0]) * mask[..., None], 255 * mask.astype(np.uint8), corner)
     return blend

@@ -1,14 +1,15 @@
 """Speed and memory of the stitching case against straightforward versions: python cases/view_free_stitch/benchmark.py
 
-The cost volume by its definition (one slice per displacement) beside the product and gather, forward and backward; the generator; a pair end to
-end; the memory of twelve photographs of 12 megapixels stitched in a fresh process. Prints ratios and milliseconds, saves bench.json.
+The cost volume by its definition (one slice per displacement) beside the product and gather, forward and backward; the
+generator; a pair end to end; the memory of twelve photographs of 12 megapixels stitched in a fresh process. Prints
+ratios and milliseconds, saves bench.json.
 """
 import json
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import numpy as np
 import torch
@@ -45,16 +46,20 @@ def volumes():
     def both_ways(function):
         a.grad = b.grad = None
         function(a, b, 16).square().sum().backward()
-    seconds = timing.in_turns({"slice by slice": lambda: both_ways(slice_by_slice), "product and gather": lambda: both_ways(cost_volume)})
-    return {"seconds": seconds, "largest_difference": difference, "times_faster": seconds["slice by slice"] / seconds["product and gather"]}
+    seconds = timing.in_turns({"slice by slice": lambda: both_ways(slice_by_slice),
+                               "product and gather": lambda: both_ways(cost_volume)})
+    return {"seconds": seconds, "largest_difference": difference,
+            "times_faster": seconds["slice by slice"] / seconds["product and gather"]}
 
 
 def generator():
     """Milliseconds per sample, photographs decoded before: the paper's, without the label, and with augmentation."""
     photos = list_images(build("photos"))
-    plain, bare, augmented = HomographyPairs(photos), HomographyPairs(photos, label=False), HomographyPairs(photos, augment=True, label=False)
+    plain, bare, augmented = HomographyPairs(photos), HomographyPairs(photos, label=False), HomographyPairs(photos,
+                                                                                                            augment=True, label=False)
     count = len(photos)
-    sides = {"paper": lambda: [plain[0, place] for place in range(count)], "without the label": lambda: [bare[0, place] for place in range(count)],
+    sides = {"paper": lambda: [plain[0, place] for place in range(count)],
+             "without the label": lambda: [bare[0, place] for place in range(count)],
              "augmented, without the label": lambda: [augmented[0, place] for place in range(count)]}
     return {name: 1000 * value / count for name, value in timing.in_turns(sides).items()}
 
@@ -64,18 +69,22 @@ def pair():
     photo = read_squashed(list_images(build("photos"))[1])
     made = make_pair(photo, *draw(np.random.default_rng(3)))
     model, cpu = ViewFreeStitch().eval().to(memory_format=torch.channels_last), torch.device("cpu")
-    a, b, offsets = (torch.from_numpy(made.a).permute(2, 0, 1)[None] / 255, torch.from_numpy(made.b).permute(2, 0, 1)[None] / 255,
+    a, b, offsets = (torch.from_numpy(made.a).permute(2, 0, 1)[None] / 255,
+                     torch.from_numpy(made.b).permute(2, 0, 1)[None] / 255,
                      torch.from_numpy(made.offsets)[None])
     near = torch.from_numpy(made.H_ba)
     with torch.inference_mode():
-        sides = {"network": lambda: network_estimate(model, made.a, made.b, cpu), "refine": lambda: refine(made.a, made.b, near),
-                 "sift_tuned": lambda: estimate(made.a, made.b, SIFT_TUNED), "stitch and revise": lambda: model(a, b, offsets),
+        sides = {"network": lambda: network_estimate(model, made.a, made.b, cpu),
+                 "refine": lambda: refine(made.a, made.b, near),
+                 "sift_tuned": lambda: estimate(made.a, made.b, SIFT_TUNED),
+                 "stitch and revise": lambda: model(a, b, offsets),
                  "all rows of test.py": lambda: answers(model, made.a, made.b, cpu)}
         return {name: 1000 * value for name, value in timing.in_turns(sides).items()}
 
 
 def memory():
-    """Peak MiB of a fresh process that stitches twelve photographs of 12 megapixels by keypoints, and of one that only imports."""
+    """Peak MiB of a fresh process that stitches twelve photographs of 12 megapixels by keypoints, and of one that only
+    imports."""
     code = """
 import tempfile
 from pathlib import Path
@@ -99,12 +108,13 @@ with tempfile.TemporaryDirectory() as folder:
 def main():
     set_threads()
     numbers = {"environment": environment(torch.device("cpu"))}
-    for part, measure in {"cost_volume": volumes, "generator_milliseconds": generator, "pair_milliseconds": pair, "peak_memory_mb": memory}.items():
+    for part, measure in {"cost_volume": volumes, "generator_milliseconds": generator, "pair_milliseconds": pair,
+                          "peak_memory_mb": memory}.items():
         print(f"measuring {part} ...", flush=True)
         numbers[part] = measure()
         print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"the cost volume is {numbers['cost_volume']['times_faster']:.0f} times as fast as slice by slice, largest difference "
-          f"{numbers['cost_volume']['largest_difference']:.1e}")
+    print(f"the cost volume is {numbers['cost_volume']['times_faster']:.0f} times as fast as slice by slice, largest "
+          f"difference {numbers['cost_volume']['largest_difference']:.1e}")
     timing.save("view_free_stitch", numbers)
 
 

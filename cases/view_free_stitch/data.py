@@ -27,7 +27,8 @@ def validation_pairs(cfg):
 
 
 def evaluation_pairs(cfg):
-    """What data.test names, with .set_name: pairs of a CSV file, photographed pairs (a pairs.csv in the folder), or drawn ones."""
+    """What data.test names, with .set_name: pairs of a CSV file, photographed pairs (a pairs.csv in the folder), or
+    drawn ones."""
     root = Path(cfg.data.test.root or cfg.data.root)
     if cfg.data.test.pairs:
         pairs = read_pairs(cfg.data.test.pairs, root)

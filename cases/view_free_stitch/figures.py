@@ -1,12 +1,13 @@
 """The figures of chapter B3 and of the results: python cases/view_free_stitch/figures.py [options] [key=value ...]
 
-Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in results/view_free_stitch/<run>/figures.
+Uses the numbers of test.py where that has run under the same name, and the log of train.py; figures land in
+results/view_free_stitch/<run>/figures.
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 
 import numpy as np
@@ -64,7 +65,7 @@ def picture(image):
     return to_bytes(image[0].float().cpu())
 
 
-# ---- the chapter's figures ----------------------------------------------------------------------------------------------------------
+# ---- the chapter's figures -------------------------------------------------------------------------------------------
 
 @torch.inference_mode()
 def draw_pipeline(folder, run, model, pair):
@@ -75,8 +76,10 @@ def draw_pipeline(folder, run, model, pair):
     error = (offsets.cpu()[0] - torch.from_numpy(pair.offsets)).square().mean().sqrt().item()
     grid = [[pair.a, pair.b, picture(stitched.warps.a), picture(stitched.warps.b)],
             [picture(stitched.warps.average()), picture(stitched.revised), pair.label, None]]
-    captions = [["A (reference)", "B (target)", "A on the canvas", "B by the homography"], ["structure stitch", "content revision", "label", ""]]
-    rows = [[f"f{place + 1}", f"{value:.6f}", f"{true:.6f}"] for place, (value, true) in enumerate(zip(offsets[0].tolist(), pair.offsets.tolist()))]
+    captions = [["A (reference)", "B (target)", "A on the canvas", "B by the homography"],
+                ["structure stitch", "content revision", "label", ""]]
+    rows = [[f"f{place + 1}", f"{value:.6f}", f"{true:.6f}"]
+            for place, (value, true) in enumerate(zip(offsets[0].tolist(), pair.offsets.tolist()))]
     folder.save(figures.grid(grid, None, captions), "B3.1_pipeline", ["offset", "network", "true"], rows, network=error)
 
 
@@ -84,13 +87,15 @@ def draw_generator(folder, pairs, place):
     """B3.2: the photograph with both outlines, and what is cut out."""
     pair, (shift, bend) = pairs.pair(place), pairs.draws[place]
     figure, axes = figures.new_figure(figures.WIDTH, 2.6, 1, 4, width_ratios=[480, 270, 270, 270])
-    for axis, image, title in zip(axes[0], (read_squashed(pairs.photos[place]), pair.a, pair.b, pair.label), ("photograph, 480 x 360", "A", "B", "label")):
+    for axis, image, title in zip(axes[0], (read_squashed(pairs.photos[place]), pair.a, pair.b, pair.label),
+                                  ("photograph, 480 x 360", "A", "B", "label")):
         axis.imshow(image)
         axis.set_title(title)
         axis.axis("off")
     order = [0, 1, 3, 2]                                                 # round the square
     square = corners((SIDE, SIDE)).numpy()[order] + CORNER
-    for points, style in ((square, {"ec": figures.COLOURS[0], "lw": 1.6}), (square + shift, {"ec": "white", "lw": 1, "ls": "--"}),
+    for points, style in ((square, {"ec": figures.COLOURS[0], "lw": 1.6}),
+                          (square + shift, {"ec": "white", "lw": 1, "ls": "--"}),
                           (square + pair.offsets.reshape(4, 2)[order], {"ec": figures.COLOURS[1], "lw": 1.6})):
         axes[0, 0].add_patch(Polygon(points, fc="none", **style))
     for begin, end in zip(square + shift, square + pair.offsets.reshape(4, 2)[order]):
@@ -105,21 +110,27 @@ def draw_network(folder, model, pair):
     """The homography network's layers, from those that a forward pass really runs through."""
     device = next(model.parameters()).device
     with torch.inference_mode():
-        layers = figures.trace(model.homography, lambda: model.homography(tensor(pair.a).to(device), tensor(pair.b).to(device)))
-    shown = [layer for layer in dict((layer["name"], layer) for layer in layers).values() if not layer["kind"].startswith("groupnorm")]
+        layers = figures.trace(model.homography, lambda: model.homography(tensor(pair.a).to(device),
+                                                                          tensor(pair.b).to(device)))
+    shown = [layer for layer in dict((layer["name"], layer) for layer in layers).values()
+             if not layer["kind"].startswith("groupnorm")]
     boxes = [("A, B", "gray, 128 x 128", None)]
     colours = {"stem": 0, "quarter": 0, "eighth": 0, "coarse": 1, "lateral": 2, "above": 2, "fine": 2}
     for layer in shown:
-        boxes.append((f"{layer['name'].split('.')[0]}\n{layer['kind']}", f"{'x'.join(map(str, layer['outputs']))}, {layer['parameters']:,}",
+        boxes.append((f"{layer['name'].split('.')[0]}\n{layer['kind']}", f"{'x'.join(map(str, layer['outputs']))}, "
+                                                                         f"{layer['parameters']:,}",
                       colours.get(layer["name"].split(".")[0], 3)))
     total = sum(parameter.numel() for parameter in model.homography.parameters())
-    folder.save(figures.flow([*boxes, ("fit", "8 offsets", None)], per_row=6), "network", ["layer", "kind", "outputs", "parameters"],
-                [[layer["name"], layer["kind"], "x".join(map(str, layer["outputs"])), layer["parameters"]] for layer in shown], total=total)
+    folder.save(figures.flow([*boxes, ("fit", "8 offsets", None)], per_row=6), "network",
+                ["layer", "kind", "outputs", "parameters"],
+                [[layer["name"], layer["kind"], "x".join(map(str, layer["outputs"])), layer["parameters"]]
+                 for layer in shown], total=total)
 
 
 @torch.inference_mode()
 def draw_matches(folder, run, model, pair):
-    """The sure matches of the coarse stage as lines between the two pictures; left out for networks that do not match."""
+    """The sure matches of the coarse stage as lines between the two pictures; left out for networks that do not
+    match."""
     prediction = model(tensor(pair.a).to(run.device), tensor(pair.b).to(run.device))
     if prediction.log_a is None:
         return
@@ -136,11 +147,12 @@ def draw_matches(folder, run, model, pair):
         (x, y), (u, v), agrees = places[place].tolist(), places[partner[place]].tolist(), bool(distance[place] < NEAR)
         axis.plot([x, u + SIDE + gap], [y, v], lw=0.5, color=figures.COLOURS[2 if agrees else 1])
         rows.append([f"{value:.1f}" for value in (x, y, u, v)] + [f"{sure[place]:.6f}", int(agrees)])
-    folder.save(figure, "matches", ["x_a", "y_a", "x_b", "y_b", "probability", "agrees"], rows or [["", "", "", "", "", ""]],
+    folder.save(figure, "matches", ["x_a", "y_a", "x_b", "y_b", "probability", "agrees"],
+                rows or [["", "", "", "", "", ""]],
                 sure=len(rows), agree=sum(row[-1] for row in rows))
 
 
-# ---- results ------------------------------------------------------------------------------------------------------------------------
+# ---- results ---------------------------------------------------------------------------------------------------------
 
 def draw_overlap(folder, lines, set_name):
     """Mean error of every method by overlap."""
@@ -158,7 +170,8 @@ def draw_distribution(folder, lines, set_name):
     for place, row in enumerate(ROWS):
         errors = np.sort([float(line["rmse_4pt"]) for line in lines if line["row"] == row])
         good = errors[errors < 100]
-        axes[0, 0].plot(np.maximum(good, 0.01), np.arange(1, len(good) + 1) / len(errors), label=row, ls="-" if place < 8 else "--",
+        axes[0, 0].plot(np.maximum(good, 0.01), np.arange(1, len(good) + 1) / len(errors), label=row,
+                        ls="-" if place < 8 else "--",
                         color=figures.COLOURS[place % len(figures.COLOURS)])
         rows += [[row, f"{share:.2f}", f"{np.quantile(errors, share):.6f}"] for share in np.arange(0.1, 1.0, 0.1)]
     axes[0, 0].set_xscale("log")
@@ -170,14 +183,19 @@ def draw_distribution(folder, lines, set_name):
 
 def draw_revision(folder, lines, set_name):
     """The three ways to join pictures, at three homographies, by three measures."""
-    methods, metrics = ("average", "a_over_b", "revised"), (("psnr_union", "PSNR, union (dB)"), ("psnr_b_own", "PSNR, B's own part (dB)"),
+    methods, metrics = ("average", "a_over_b", "revised"), (("psnr_union", "PSNR, union (dB)"), ("psnr_b_own", "PSNR, "
+                                                                                                               "B's "
+                                                                                                               "own "
+                                                                                                               "part "
+                                                                                                               "(dB)"),
                                                             ("seam_step", "error of the step (levels)"))
     figure, axes = figures.new_figure(figures.WIDTH, 3.0, 1, 3)
     rows = []
     for axis, (metric, label) in zip(axes[0], metrics):
         for place, method in enumerate(methods):
             values = [figures.mean(lines, f"{method}/{at}", metric) for at in AT]
-            drawn = axis.bar(np.arange(3) + (place - 1) * 0.27, [np.nan if value is None else value for value in values], 0.25,
+            drawn = axis.bar(np.arange(3) + (place - 1) * 0.27,
+                             [np.nan if value is None else value for value in values], 0.25,
                              label=method, color=figures.COLOURS[place])
             axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
             rows += [[f"{method}/{at}", metric, figures.format_number(value)] for at, value in zip(AT, values)]
@@ -185,7 +203,8 @@ def draw_revision(folder, lines, set_name):
         axis.set_ylabel(label)
         axis.grid(axis="x", visible=False)
     axes[0, 1].legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    folder.save(figure, "revision", ["row", "metric", "value"], rows, set=set_name, count=len({line["item"] for line in lines}))
+    folder.save(figure, "revision", ["row", "metric", "value"], rows, set=set_name,
+                count=len({line["item"] for line in lines}))
 
 
 @torch.inference_mode()
@@ -198,10 +217,13 @@ def draw_failures(folder, run, model, pairs, lines):
         a, b = tensor(pair.a).to(run.device), tensor(pair.b).to(run.device)
         wrong = offsets_from_homography(network_estimate(model, pair.a, pair.b, run.device).H_ba[None], (SIDE, SIDE))
         right = torch.from_numpy(pair.offsets)[None]
-        grid.append([pair.a, pair.b, *(picture(model(a, b, offsets.to(run.device)).warps.average()) for offsets in (wrong, right))])
-        captions.append([f"pair {line['item']}, overlap {pair.overlap:.2f}", "", f"{float(line['rmse_4pt']):.1f} px off", "true"])
+        grid.append([pair.a, pair.b, *(picture(model(a, b, offsets.to(run.device)).warps.average())
+                                       for offsets in (wrong, right))])
+        captions.append([f"pair {line['item']}, overlap {pair.overlap:.2f}", "", f"{float(line['rmse_4pt']):.1f} px "
+                                                                                 "off", "true"])
         rows.append([line["item"], f"{pair.overlap:.6f}", line["rmse_4pt"]])
-    folder.save(figures.grid(grid, ["A", "B", "network", "truth"], captions), "failures", ["item", "overlap", "rmse_4pt"], rows, set=pairs.set_name)
+    folder.save(figures.grid(grid, ["A", "B", "network", "truth"], captions), "failures",
+                ["item", "overlap", "rmse_4pt"], rows, set=pairs.set_name)
 
 
 def draw_real_classes(folder, run):
@@ -210,9 +232,11 @@ def draw_real_classes(folder, run):
         lines = figures.read_items(run, path.parent.name)
         if lines and "by_parallax" in lines[0]:
             classes = [name for name in ("small", "mid", "large") if any(line["by_parallax"] == name for line in lines)]
-            groups = {name: [figures.mean(lines, row, "psnr_overlap", parallax=name) for row in ROWS] for name in classes}
+            groups = {name: [figures.mean(lines, row, "psnr_overlap", parallax=name) for row in ROWS]
+                      for name in classes}
             figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "PSNR in the overlap (dB)")
-            rows = [[row, *(figures.format_number(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
+            rows = [[row, *(figures.format_number(groups[name][place]) for name in classes)]
+                    for place, row in enumerate(ROWS)]
             folder.save(figure, "parallax_classes", ["row", *classes], rows, set=path.parent.name)
             return
 
@@ -220,14 +244,17 @@ def draw_real_classes(folder, run):
 def draw_parallax(folder):
     """The sample stereo pair: the best homography that refinement finds, and what it cannot align."""
     a, b = RealPairs(build("stereo")).pair(0)
-    value, H = min(score_starts(a, b, [torch.eye(3, dtype=torch.float64), torch.tensor([[1.0, 0, 20], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)]),
+    value, H = min(score_starts(a, b, [torch.eye(3, dtype=torch.float64),
+                                       torch.tensor([[1.0, 0, 20], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)]),
                    key=lambda each: each[0])
     H = torch.eye(3, dtype=torch.float64) if H is None else H
     difference, mask = residual(a.astype(np.float32), b.astype(np.float32), H.numpy())
     average = np.where(mask[..., None], a + difference / 2, a).clip(0, 255).astype(np.uint8)
     shown = np.where(mask[..., None], 128 + difference / 2, 128).clip(0, 255).astype(np.uint8)
     level = float(np.abs(difference[mask]).mean())
-    folder.save(figures.grid([[a, b], [average, shown]], None, [["left (A)", "right (B)"], ["average of the aligned pictures", "difference to A"]]),
+    folder.save(figures.grid([[a, b], [average, shown]], None, [["left (A)", "right (B)"], ["average of the aligned "
+                                                                                            "pictures", "difference to "
+                                                                                                        "A"]]),
                 "parallax", ["value", "levels"], [["mean absolute difference in the overlap", f"{level:.6f}"]])
 
 

@@ -14,7 +14,8 @@ def offset_squares(offsets, true):
 
 
 def offset_distance(stages, true, gamma=0.7, beta=2.0):
-    """sum over stages k of gamma^(K - k) smooth-L1(f_k, f*), mean over the eight numbers, each capped at 32 pixels: later stages count more."""
+    """sum over stages k of gamma^(K - k) smooth-L1(f_k, f*), mean over the eight numbers, each capped at 32 pixels:
+    later stages count more."""
     total = 0
     for later, offsets in enumerate(reversed(stages)):
         distance = F.smooth_l1_loss(offsets.float(), true.float(), beta=beta, reduction="none")
@@ -23,7 +24,8 @@ def offset_distance(stages, true, gamma=0.7, beta=2.0):
 
 
 def spread(points, height, width, cell):
-    """Bilinear shares of points (N, K, 2), in pixels, among the places of a map: (indices (N, K, 4), shares (N, K, 4), inside (N, K))."""
+    """Bilinear shares of points (N, K, 2), in pixels, among the places of a map: (indices (N, K, 4), shares (N, K, 4),
+    inside (N, K))."""
     x, y = ((points - (cell - 1) / 2) / cell).unbind(dim=-1)
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
@@ -36,7 +38,8 @@ def spread(points, height, width, cell):
 
 
 def coarse_matching(log_a, log_b, H_ba):
-    """Cross entropy of the coarse matches, both directions: where each place of A lies in B (bilinear shares of four places), or nowhere."""
+    """Cross entropy of the coarse matches, both directions: where each place of A lies in B (bilinear shares of four
+    places), or nowhere."""
     places = centres(SIDE // COARSE, SIDE // COARSE, COARSE, log_a.device).double().expand(len(log_a), -1, -1)
     loss = 0
     for log_probability, H in ((log_a, torch.linalg.inv(H_ba)), (log_b, H_ba)):
@@ -49,7 +52,8 @@ def coarse_matching(log_a, log_b, H_ba):
 
 
 def fine_matching(fine, H_ba):
-    """Cross entropy of a fine step: how far from where the estimate puts it each place of A's partner really is; places beyond reach do not count."""
+    """Cross entropy of a fine step: how far from where the estimate puts it each place of A's partner really is; places
+    beyond reach do not count."""
     n, shifts, height, width = fine.log_probability.shape
     side = round(shifts ** 0.5)
     places = fine_places(height, width, H_ba.device).double().expand(n, -1, -1)
@@ -64,7 +68,8 @@ def fine_matching(fine, H_ba):
 
 
 def homography_terms(prediction, true, settings):
-    """The weighted terms of stage 1 by name. `squares`: the paper's loss; `matching`: ours, for the network that matches."""
+    """The weighted terms of stage 1 by name. `squares`: the paper's loss; `matching`: ours, for the network that
+    matches."""
     if settings.loss == "squares" or prediction.log_a is None:
         return {"squares": offset_squares(prediction.offsets, true.double()).float()}
     H_ba = homography_from_offsets(true, (SIDE, SIDE))
@@ -76,7 +81,8 @@ def homography_terms(prediction, true, settings):
 # ---- stage 2 ----
 
 def jitter(true, spread, generator=None, always=False):
-    """Offsets as stage 1 will err: the true ones (N, 8) plus normal noise of up to twice `spread` px; half stay exact unless `always`."""
+    """Offsets as stage 1 will err: the true ones (N, 8) plus normal noise of up to twice `spread` px; half stay exact
+    unless `always`."""
     size = spread * 2 * torch.rand(len(true), 1, generator=generator)
     if always:
         size = torch.full_like(size, spread)

@@ -1,6 +1,8 @@
-"""The view-free stitching network (Nie et al. 2020): homography, structure stitching, content revision. Networks and nothing else.
+"""The view-free stitching network (Nie et al. 2020): homography, structure stitching, content revision. Networks and
+nothing else.
 
-Pictures are (N, 3, 128, 128) in [0, 1]; conventions of homographies and offsets: common/stitching/geometry.py. One interface for both architectures:
+Pictures are (N, 3, 128, 128) in [0, 1]; conventions of homographies and offsets: common/stitching/geometry.py. One
+interface for both architectures:
 
     model = ViewFreeStitch(arch="small")
     prediction = model(a, b)                     # prediction.offsets (N, 8), pixels
@@ -20,7 +22,8 @@ CANVAS, MARGIN = 304, 88          # the canvas holds every case of the generator
 
 
 class PaperHomography(nn.Module):
-    """The paper's homography network: shared features, global correlation, regression of the eight offsets. 144,593,224 parameters.
+    """The paper's homography network: shared features, global correlation, regression of the eight offsets. 144,593,224
+    parameters.
 
     Three pools, not four: 128 -> 16. The correlation is the mean over 128 channels, so its values are at most 1/128.
     """
@@ -32,7 +35,8 @@ class PaperHomography(nn.Module):
         shifts = (2 * radius + 1) ** 2
         self.convolutions = nn.Sequential(*(layer for inputs in (shifts, 512, 512)
                                             for layer in (nn.Conv2d(inputs, 512, 3, padding=1), nn.ReLU(inplace=True))))
-        self.regression = nn.Sequential(nn.Linear(512 * 16 * 16, 1024), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(1024, 8))
+        self.regression = nn.Sequential(nn.Linear(512 * 16 * 16, 1024), nn.ReLU(inplace=True), nn.Dropout(0.5),
+                                        nn.Linear(1024, 8))
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_uniform_(layer.weight)
@@ -64,7 +68,8 @@ class Warps(NamedTuple):
 
 
 def structure_stitch(a, b, H_ba, size=(CANVAS, CANVAS), origin=(-MARGIN, -MARGIN)):
-    """Warps of A by the identity and of B by H_ba on a canvas whose pixel (0, 0) is the point `origin` of A's frame (paper, section 3.3)."""
+    """Warps of A by the identity and of B by H_ba on a canvas whose pixel (0, 0) is the point `origin` of A's frame
+    (paper, section 3.3)."""
     identity = torch.eye(3, dtype=torch.float64, device=a.device)[None]
     (warp_a, mask_a), (warp_b, mask_b) = warp(a, identity, size, origin), warp(b, H_ba, size, origin)
     mask_a, mask_b = mask_a >= STRICT, mask_b >= STRICT
@@ -72,7 +77,8 @@ def structure_stitch(a, b, H_ba, size=(CANVAS, CANVAS), origin=(-MARGIN, -MARGIN
 
 
 class PaperRevision(nn.Module):
-    """The paper's content revision: a U-Net paints the picture anew from both warps and their average. 7,702,467 parameters at width 64."""
+    """The paper's content revision: a U-Net paints the picture anew from both warps and their average. 7,702,467
+    parameters at width 64."""
 
     def __init__(self, width=64):
         super().__init__()
@@ -84,9 +90,11 @@ class PaperRevision(nn.Module):
 
 
 def disagreement(warps):
-    """How far the warps are from agreeing where both are: mean |A - B| over the mean step of A to its neighbours, (N, 1, 1, 1); 1 without overlap.
+    """How far the warps are from agreeing where both are: mean |A - B| over the mean step of A to its neighbours, (N,
+    1, 1, 1); 1 without overlap.
 
-    About 0.4 when they lie upon each other (interpolation alone), 0.55 half a pixel off, 1.2 two pixels off (46 generated pairs each).
+    About 0.4 when they lie upon each other (interpolation alone), 0.55 half a pixel off, 1.2 two pixels off (46
+    generated pairs each).
     """
     both = (warps.mask_a & warps.mask_b).to(warps.a.dtype)
     difference = ((warps.a - warps.b).abs() * both).sum(dim=(1, 2, 3), keepdim=True)
@@ -97,11 +105,12 @@ def disagreement(warps):
 
 
 class SmallRevision(nn.Module):
-    """Ours: the same U-Net decides instead of painting. Weights of the two warps where they overlap, and a small correction of B.
+    """Ours: the same U-Net decides instead of painting. Weights of the two warps where they overlap, and a small
+    correction of B.
 
-    Starts as the plain average. A is never touched: it is the reference, and a correction that must be nothing over most of the canvas
-    learns to be nothing everywhere. B is corrected (sharpened: interpolation blurs) only as far as the warps agree: fully up to a
-    disagreement of 0.45, not at all from 0.58. width 12: 271,000 parameters.
+    Starts as the plain average. A is never touched: it is the reference, and a correction that must be nothing over
+    most of the canvas learns to be nothing everywhere. B is corrected (sharpened: interpolation blurs) only as far as
+    the warps agree: fully up to a disagreement of 0.45, not at all from 0.58. width 12: 271,000 parameters.
     """
 
     def __init__(self, width=12):
@@ -128,7 +137,8 @@ class Stitched(NamedTuple):
 
 
 class ViewFreeStitch(nn.Module):
-    """All three stages. arch: paper (144,593,224 + 7,702,467 parameters at width 64) or small (1.1 M + 0.27 M at width 12)."""
+    """All three stages. arch: paper (144,593,224 + 7,702,467 parameters at width 64) or small (1.1 M + 0.27 M at width
+    12)."""
 
     def __init__(self, arch="small", width=12):
         super().__init__()
@@ -136,7 +146,8 @@ class ViewFreeStitch(nn.Module):
         self.revision = {"paper": PaperRevision, "small": SmallRevision}[arch](width)
 
     def forward(self, a, b, offsets=None, window=(0, 0, CANVAS)):
-        """Prediction of the offsets, or, where offsets (N, 8) are given, Stitched by them. window: (left, top, side), a part of the canvas."""
+        """Prediction of the offsets, or, where offsets (N, 8) are given, Stitched by them. window: (left, top, side), a
+        part of the canvas."""
         if offsets is None:
             return self.homography(a, b)
         H_ba = homography_from_offsets(offsets, (SIDE, SIDE))

@@ -1,4 +1,5 @@
-"""Measure the stitching network, or stitch your own photographs: python cases/view_free_stitch/test.py [options] [key=value ...]
+"""Measure the stitching network, or stitch your own photographs: python cases/view_free_stitch/test.py [options]
+[key=value ...]
 
 pairs cut from photographs     python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER
 the fixed 300 pairs            python cases/view_free_stitch/test.py --name check --weights release data.test.pairs=val300.csv data.test.root=FOLDER
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import numpy as np
 import torch
@@ -42,9 +43,12 @@ def main(argv=None):
 
 
 def measure_generated(run, model, weights, pairs):
-    """Every method on pairs with known homographies, and every way to join the pictures; results/view_free_stitch/<run>/test/<set>/."""
-    metrics = ["rmse_4pt", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap", "psnr_union", "psnr_b_own", "seam_step"]
-    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS + REVISION, metrics=metrics, classings=["overlap"],
+    """Every method on pairs with known homographies, and every way to join the pictures;
+    results/view_free_stitch/<run>/test/<set>/."""
+    metrics = ["rmse_4pt", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap", "psnr_union", "psnr_b_own",
+               "seam_step"]
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS + REVISION, metrics=metrics,
+                          classings=["overlap"],
                           ranked="rmse_4pt")
     for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
         if results.has(item):
@@ -59,7 +63,8 @@ def measure_generated(run, model, weights, pairs):
         lines |= join_all(results, run, model, pair, found, item if place < run.config.test.images else None)
         results.add(item, lines, classes={"overlap": overlap_class(pair.overlap)})
     content = finish(run, results, weights, pairs)
-    show(run, results, content, ["rmse_4pt", "rmse_4pt_median", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap"], ROWS)
+    show(run, results, content, ["rmse_4pt", "rmse_4pt_median", "rmse_4pt_below_1px", "failures", "psnr_overlap",
+                                 "ssim_overlap"], ROWS)
     show(run, results, content, ["psnr_union", "psnr_b_own", "seam_step"], REVISION)
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
@@ -69,7 +74,8 @@ def real_pairs(run, model, weights, pairs):
     """Every method on photographed pairs, judged by how well B's warp fits A; the classes come from their pairs.csv."""
     metrics = ["failures", "psnr_overlap", "ssim_overlap"]
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)})
-    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS, metrics=metrics, classings=classings, ranked="psnr_overlap")
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS, metrics=metrics, classings=classings,
+                          ranked="psnr_overlap")
     for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
         if results.has(item):
             continue
@@ -79,14 +85,15 @@ def real_pairs(run, model, weights, pairs):
             results.fail(item, problem)
             continue
         found = answers(model, a, b, run.device, gain_bias=True)
-        results.add(item, {row: (measure_overlap(answer, a, b), None) for row, answer in found.items()}, classes=pairs.classes(place))
+        results.add(item, {row: (measure_overlap(answer, a, b), None) for row, answer in found.items()},
+                    classes=pairs.classes(place))
     content = finish(run, results, weights, pairs)
     show(run, results, content, metrics, ROWS)
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
 
-# ---- one pair -----------------------------------------------------------------------------------------------------------------------
+# ---- one pair --------------------------------------------------------------------------------------------------------
 
 def tensor(picture):
     """uint8 (h, w, 3) as (1, 3, h, w) float32 in [0, 1]."""
@@ -112,20 +119,23 @@ def behind(H_ba):
 
 
 def measure_overlap(answer, a, b, fair=None):
-    """failures (0 or 1), psnr_overlap, ssim_overlap of one answer, pictures uint8. fair: what objects to a homography; default: refusal()."""
+    """failures (0 or 1), psnr_overlap, ssim_overlap of one answer, pictures uint8. fair: what objects to a homography;
+    default: refusal()."""
     reason = answer.reason if answer.H_ba is None else (
         fair(answer.H_ba) if fair else refusal(answer.H_ba, a.shape[1::-1], b.shape[1::-1]))
     if reason or answer.H_ba is None:
         return {"failures": 1, "reason": reason or "no estimate"}
     target = tensor(a)
     warped, mask = warp(tensor(b), answer.H_ba[None], a.shape[1::-1])
-    scores = {"psnr_overlap": psnr_overlap(target, warped, mask).item(), "ssim_overlap": ssim_overlap(target, warped, mask).item()}
+    scores = {"psnr_overlap": psnr_overlap(target, warped, mask).item(),
+              "ssim_overlap": ssim_overlap(target, warped, mask).item()}
     return {"failures": 0} | {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
 @torch.inference_mode()
 def join_all(results, run, model, pair, found, item):
-    """{row: (metrics, image path)} of the joined pictures at three homographies: the network's, the refined, the true one with noise."""
+    """{row: (metrics, image path)} of the joined pictures at three homographies: the network's, the refined, the true
+    one with noise."""
     a, b, label = (tensor(picture) for picture in (pair.a, pair.b, pair.label))
     generator = torch.Generator().manual_seed(run.config.test.jitter_seed + int(pair.name))
     at = {"network": found["network"].H_ba, "refined": found["network_refined"].H_ba}
@@ -137,18 +147,21 @@ def join_all(results, run, model, pair, found, item):
         warps = stitched.warps
         mask_a, mask_b, known = warps.mask_a.cpu(), warps.mask_b.cpu(), torch.from_numpy(pair.mask)[None, None]
         own = mask_b & ~mask_a & known
-        for method, picture in (("average", warps.average()), ("a_over_b", warps.a_over_b()), ("revised", stitched.revised)):
+        for method, picture in (("average", warps.average()), ("a_over_b", warps.a_over_b()),
+                                ("revised", stitched.revised)):
             written = tensor(to_bytes(picture[0].float().cpu()))
-            scores = {"psnr_union": psnr_where(written, label, (mask_a | mask_b) & known), "psnr_b_own": psnr_where(written, label, own),
+            scores = {"psnr_union": psnr_where(written, label, (mask_a | mask_b) & known),
+                      "psnr_b_own": psnr_where(written, label, own),
                       "seam_step": seam_step(written, [label], mask_a, mask_b & known)}
-            path = results.image_path(item, f"{method}/{name}") if item and (method, name) == ("revised", "refined") else None
+            path = (results.image_path(item, f"{method}/{name}") if item and (method, name) == ("revised", "refined")
+                    else None)
             if path:
                 write_image(path, written[0])
             lines[f"{method}/{name}"] = {key: value.item() for key, value in scores.items() if not value.isnan()}, path
     return lines
 
 
-# ---- the end ------------------------------------------------------------------------------------------------------------------------
+# ---- the end ---------------------------------------------------------------------------------------------------------
 
 def finish(run, results, weights, pairs):
     """Write metrics.json and the rest; returns its content."""
@@ -159,7 +172,8 @@ def finish(run, results, weights, pairs):
 
 def show(run, results, content, metrics, rows):
     """A table in the terminal."""
-    run.say(f"{'':18s}" + "".join(f"{name:>20s}" for name in metrics) + f"   ({content[rows[0]]['count']} pairs of {results.set_name})")
+    run.say(f"{'':18s}" + "".join(f"{name:>20s}" for name in metrics) + f"   ({content[rows[0]]['count']} pairs of "
+                                                                        f"{results.set_name})")
     for row in rows:
         values = [content[row].get(name) for name in metrics]
         run.say(f"{row:18s}" + "".join(f"{'-' if value is None else f'{value:.3f}':>20s}" for value in values))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])      # the repository instead of this folder, whose test.py would hide Python's
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import math
 
@@ -31,7 +31,8 @@ def main(argv=None):
 
 
 def train_homography(run, cfg):
-    """Stage 1: offsets of generated pairs. Weights with the least mean error on pairs of held-out photographs are kept."""
+    """Stage 1: offsets of generated pairs. Weights with the least mean error on pairs of held-out photographs are
+    kept."""
     training, validation = training_pairs(cfg, label=False), validation_pairs(cfg)
     model, average, optimizer, schedule = prepare(run, cfg, "homography")
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size,
@@ -46,10 +47,12 @@ def train_homography(run, cfg):
 
 
 def train_revision(run, cfg):
-    """Stage 2: the revised canvas, at true offsets with the noise of stage 1 put on them. Stage 1 is frozen; --weights brings it."""
+    """Stage 2: the revised canvas, at true offsets with the noise of stage 1 put on them. Stage 1 is frozen; --weights
+    brings it."""
     if not run.options.weights and not run.resumed:
         raise UserError("stage=revise needs a trained homography network to stand on: --weights was expected: "
-                        "--weights checkpoints/view_free_stitch/RUN/best.pt, with the RUN that trained stage=homography")
+                        "--weights checkpoints/view_free_stitch/RUN/best.pt, with the RUN that trained "
+                        "stage=homography")
     training, validation = training_pairs(cfg, label=True), validation_pairs(cfg)
     model, average, optimizer, schedule = prepare(run, cfg, "revision")
     for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="revise",
@@ -69,10 +72,12 @@ def train_revision(run, cfg):
 
 
 def random_window(side):
-    """(left, top, side) of a window of the canvas that A's border runs through; the whole canvas for side 0 or from 304."""
+    """(left, top, side) of a window of the canvas that A's border runs through; the whole canvas for side 0 or from
+    304."""
     if not 0 < side < CANVAS:
         return (0, 0, CANVAS)
-    left, top = torch.randint(max(0, MARGIN - side // 2), min(CANVAS - side, MARGIN + SIDE - side // 2) + 1, (2,)).tolist()
+    left, top = torch.randint(max(0, MARGIN - side // 2), min(CANVAS - side, MARGIN + SIDE - side // 2) + 1,
+                              (2,)).tolist()
     return left, top, side
 
 
@@ -92,7 +97,8 @@ def prepare(run, cfg, part):
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=cfg.train.lr, weight_decay=cfg.train.weight_decay)
     falls = cfg.train.schedule == "cosine"
-    schedule = warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup) if falls else falls_at(optimizer, cfg.train.milestones)
+    schedule = (warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup) if falls
+                else falls_at(optimizer, cfg.train.milestones))
     return model, average, optimizer, schedule
 
 
@@ -100,7 +106,8 @@ def batches(pairs, size=32):
     """FixedPairs as batches of tensors."""
     for first in range(0, len(pairs), size):
         tensors = [pairs.pair(place).tensors() for place in range(first, min(first + size, len(pairs)))]
-        yield type(tensors[0])(*(torch.stack(column) if torch.is_tensor(column[0]) else column for column in zip(*tensors)))
+        yield type(tensors[0])(*(torch.stack(column) if torch.is_tensor(column[0]) else column
+                                 for column in zip(*tensors)))
 
 
 @torch.inference_mode()
@@ -123,10 +130,12 @@ def validate_revision(model, pairs, run):
     revised, average = [], []
     generator = torch.Generator().manual_seed(0)
     for pair in batches(pairs, 8):
-        stitched = model(pair.a.to(run.device), pair.b.to(run.device), jitter(pair.offsets, run.config.train.jitter, generator))
+        stitched = model(pair.a.to(run.device), pair.b.to(run.device),
+                         jitter(pair.offsets, run.config.train.jitter, generator))
         union = (stitched.warps.mask_a | stitched.warps.mask_b).cpu() & (pair.mask > 0)
         for scores, picture in ((revised, stitched.revised), (average, stitched.warps.average())):
-            squares = ((picture.cpu() - pair.label).square() * union).sum(dim=(1, 2, 3)) / (3 * union.sum(dim=(1, 2, 3)))
+            squares = ((picture.cpu() - pair.label).square() * union).sum(dim=(1, 2, 3)) / (3
+                                                                                            * union.sum(dim=(1, 2, 3)))
             scores += [-10 * math.log10(max(value, 1e-12)) for value in squares.tolist()]
     model.train()
     return {"psnr_union": sum(revised) / len(revised), "average": sum(average) / len(average)}

@@ -1,4 +1,5 @@
-"""One message for a user's mistake: `error: what is wrong: where: what was expected: what to do`, exit status 2, no traceback."""
+"""One message for a user's mistake: `error: what is wrong: where: what was expected: what to do`, exit status 2, no
+traceback."""
 import os
 import sys
 import unicodedata
@@ -9,7 +10,8 @@ class UserError(Exception):
 
 
 class Negative(Exception):
-    """A task that ran well and whose answer is no (nothing to stitch, a difference found): the reason, exit status 1."""
+    """A task that ran well and whose answer is no (nothing to stitch, a difference found): the reason, exit status
+    1."""
 
 
 def join_some(problems, shown=10):
@@ -27,8 +29,8 @@ def printable(text):
 def start(main, argv=None):
     """Run main(argv) as a script: translate its outcome into one line on stderr and an exit status.
 
-    Returns 0, or main's own number; 2 after UserError, 1 after Negative. Other exceptions are bugs and keep their traceback;
-    `--debug` among the arguments keeps all of them.
+    Returns 0, or main's own number; 2 after UserError, 1 after Negative. Other exceptions are bugs and keep their
+    traceback; `--debug` among the arguments keeps all of them.
     """
     words = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
@@ -39,7 +41,7 @@ def start(main, argv=None):
     except (UserError, Negative) as problem:
         if "--debug" in words:
             raise
-        if int(os.environ.get("RANK", 0)) == 0:          # under torchrun every process meets the same mistake: said once
+        if int(os.environ.get("RANK", 0)) == 0:  # under torchrun every process meets the same mistake: said once
             print(f"{'error' if isinstance(problem, UserError) else 'no'}: {printable(problem)}", file=sys.stderr)
         return 2 if isinstance(problem, UserError) else 1
     except BrokenPipeError:                              # the reader of our output went away, as in `... | head`

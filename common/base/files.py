@@ -1,4 +1,5 @@
-"""Files that are never half there: whole writes, digests, what a foreign file really is, and archives unpacked without trust."""
+"""Files that are never half there: whole writes, digests, what a foreign file really is, and archives unpacked without
+trust."""
 import hashlib
 import lzma
 import os
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from common.base.errors import UserError
 
 MAX_FILES = 2_000_000        # in one archive; GOT-10k, the largest set here, has 1.5 million
-MAX_RATIO = 200              # unpacked bytes per packed byte over the whole archive; pictures have about 1, text about 10
+MAX_RATIO = 200  # unpacked bytes per packed byte over the whole archive; pictures have about 1, text about 10
 FREE_OF_RATIO = 16 << 20     # bytes that any archive may grow to, however small it is
 
 
@@ -38,15 +39,16 @@ def write_whole(path, data):
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise UserError(f"cannot write ({error.strerror}): {path}: a place with the right to write and enough room was expected: "
-                        "mend that or choose another place") from error
+        raise UserError(f"cannot write ({error.strerror}): {path}: a place with the right to write and enough room was "
+                        "expected: mend that or choose another place") from error
     finally:
         if os.path.exists(part):
             part.unlink()
 
 
 def remove_parts(folder):
-    """Remove what interrupted writes left in folder and below; for the start of a run, when nothing else writes there."""
+    """Remove what interrupted writes left in folder and below; for the start of a run, when nothing else writes
+    there."""
     for part in list(Path(folder).rglob(".*.part")):
         if re.fullmatch(r"\..+\.\d+\.part", part.name):
             shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink(missing_ok=True)
@@ -84,7 +86,8 @@ def reason(error):
 
 
 def leads_out(name):
-    """Whether a relative name from elsewhere, with / or \\, may lead out of the folder that it is meant for: absolute, `..`, a drive."""
+    """Whether a relative name from elsewhere, with / or \\, may lead out of the folder that it is meant for: absolute,
+    `..`, a drive."""
     inside = PurePosixPath(name.replace("\\", "/"))        # as Windows would read it
     return inside.is_absolute() or any(step == ".." or step[1:2] == ":" for step in inside.parts)
 
@@ -99,7 +102,8 @@ def unpack(archive, folder, max_bytes=None):
     if not archive.is_file():
         raise UserError(f"no such file: {archive}: a zip or tar file was expected: check the path")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"will not unpack over what is there: {folder}: a new or empty folder was expected: move it away first")
+        raise UserError(f"will not unpack over what is there: {folder}: a new or empty folder was expected: move it "
+                        "away first")
     part = part_of(folder)
     try:
         shutil.rmtree(part, ignore_errors=True)
@@ -109,8 +113,8 @@ def unpack(archive, folder, max_bytes=None):
             folder.rmdir()                                   # empty; Windows renames onto nothing only
         os.replace(part, folder)
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"cannot unpack ({reason(error)}): {archive}: a complete zip or tar file without a password was expected: "
-                        "download it again") from error
+        raise UserError(f"cannot unpack ({reason(error)}): {archive}: a complete zip or tar file without a password "
+                        "was expected: download it again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -152,7 +156,8 @@ def _members(archive):
     if head.startswith(b"PK"):
         with zipfile.ZipFile(archive) as packed:
             for info in packed.infolist():
-                file_type = info.external_attr >> 28         # upper four bits of a Unix mode: 8 file, 4 folder, 10 link, 0 not said
+                # upper four bits of a Unix mode: 8 file, 4 folder, 10 link, 0 not said
+                file_type = info.external_attr >> 28
                 kind = "folder" if info.is_dir() else "file" if file_type in (0, 8) else "other"
                 yield info.filename, kind, info.file_size, lambda info=info: packed.open(info)
     else:

@@ -8,13 +8,15 @@ ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = ROOT / "checkpoints"
 RESULTS = ROOT / "results"
 START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"           # how a path begins that is absolute or leads out
-WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)                # a text, or `key=` and a text, that is such a path
-INSIDE = re.compile(rf"""(?<![\w./\\~-]){START}[^'",;\[\]{{}}()|<>\r\n]+""")                # such a path in the midst of other text
+# a text, or `key=` and a text, that is such a path
+WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)
+INSIDE = re.compile(rf"""(?<![\w./\\~-]){START}[^'",;\[\]{{}}()|<>\r\n]+""")  # such a path in the midst of other text
 
 
 def all_cases():
     """Names of the folders of cases/ that hold a model.py or a train.py, sorted."""
-    return sorted({script.parent.name for script in ROOT.glob("cases/*/*.py") if script.name in ("model.py", "train.py")})
+    return sorted({script.parent.name for script in ROOT.glob("cases/*/*.py")
+                   if script.name in ("model.py", "train.py")})
 
 
 def choose_cases(case):
@@ -26,7 +28,8 @@ def choose_cases(case):
 
 
 def without_paths(value):
-    """A JSON value in which every path that is absolute, or climbs out by `..` or `~`, is its last part: /home/li/LOL is LOL."""
+    """A JSON value in which every path that is absolute, or climbs out by `..` or `~`, is its last part: /home/li/LOL
+    is LOL."""
     if isinstance(value, dict):
         return {name: without_paths(inner) for name, inner in value.items()}
     if isinstance(value, list):

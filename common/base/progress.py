@@ -1,4 +1,5 @@
-"""Progress of everything that takes longer than two seconds: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of everything that takes longer than two seconds: a bar on a terminal, a plain line now and then
+elsewhere."""
 import sys
 import time
 
@@ -40,7 +41,8 @@ class Progress:
             self.spoke = now
             rate = (step - self.first) / (now - self.began)
             left = duration((self.total - step) / rate) if rate else "?"
-            print(f"{self.title} {step}/{self.total}  {mean_of(sums)}  {rate:.2f}/s  {left} left", file=sys.stderr, flush=True)
+            print(f"{self.title} {step}/{self.total}  {mean_of(sums)}  {rate:.2f}/s  {left} left", file=sys.stderr,
+                  flush=True)
 
     def close(self):
         if self.bar is not None:
@@ -54,7 +56,8 @@ def mean_of(sums):
 
 
 def watch(items, title, count=None):
-    """Iterate over a list with progress. count: how many there will be, for an iterable that must not be held in memory."""
+    """Iterate over a list with progress. count: how many there will be, for an iterable that must not be held in
+    memory."""
     if count is None:
         items = list(items)
         count = len(items)

@@ -1,6 +1,7 @@
 """What each worker process does: hold one submission against the reference, which it reads once.
 
-It is a module of its own because a worker finds what it is given by the module's name, and `__main__` is another one there.
+It is a module of its own because a worker finds what it is given by the module's name, and `__main__` is another one
+there.
 """
 from functools import lru_cache
 from pathlib import Path
@@ -46,7 +47,8 @@ def read_reference(path):
         if wrong := contradictions(reference, reference)[0]:
             raise Unreadable(f"its numbers contradict each other: {join_some(wrong, 3)}")
     except Unreadable as problem:
-        raise UserError(f"the reference cannot be used: {path}: {problem}: give the folder or zip of a finished run") from None
+        raise UserError(f"the reference cannot be used: {path}: {problem}: give the folder or zip of a finished "
+                        f"run") from None
     return reference
 
 

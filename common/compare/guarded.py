@@ -25,9 +25,11 @@ class Lost(str):
 
 
 def each(function, items, processes, seconds):
-    """Yield (place, function(item), or Lost) for all items, as they get done, from at most `processes` worker processes.
+    """Yield (place, function(item), or Lost) for all items, as they get done, from at most `processes` worker
+    processes.
 
-    function must be picklable. An item that raises, kills its process or takes longer than `seconds` gives a Lost; the rest goes on.
+    function must be picklable. An item that raises, kills its process or takes longer than `seconds` gives a Lost; the
+    rest goes on.
     """
     waiting, workers = list(enumerate(items))[::-1], []
     try:
@@ -95,6 +97,6 @@ def _work(function, pipe):
             return
         try:
             result = function(item)
-        except Exception as error:                        # a bug, or material that nobody thought of: the other items must not suffer
+        except Exception as error:  # a bug, or material that nobody thought of: the other items must not suffer
             result = Lost(f"reading it failed ({type(error).__name__}: {error})")
         pipe.send(result)

@@ -1,4 +1,5 @@
-"""What a submission is worth beside a reference: which differences decide; what only informs is in notes.py, pictures in pictures.py."""
+"""What a submission is worth beside a reference: which differences decide; what only informs is in notes.py, pictures
+in pictures.py."""
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +45,8 @@ def unreadable(name, why):
 
 
 def brief(lines, shown=MAX_SAID):
-    """The first lines, cut to a sensible length, and a count of the rest: a page of reasons, whatever somebody has written into his files."""
+    """The first lines, cut to a sensible length, and a count of the rest: a page of reasons, whatever somebody has
+    written into his files."""
     cut = [text if len(text) <= MAX_LETTERS else text[:MAX_LETTERS] + "..." for text in map(str, lines[:shown])]
     return cut + ([f"and {len(lines) - shown} more like these"] if len(lines) > shown else [])
 
@@ -57,7 +59,8 @@ def judge(reference, submission, options=Options()):
     tampered += brief(wrong, 10)
     pictures, spoilt = compare_pictures(reference, submission)
     different += missing_files(reference, submission) + missing + brief(spoilt, 10)
-    notes = settings_notes(reference, submission) + weights_notes(reference, submission) + log_notes(reference, submission)
+    notes = (settings_notes(reference, submission) + weights_notes(reference, submission)
+             + log_notes(reference, submission))
     if options.recompute:
         refuted, more = measure_again(reference, submission, options.recompute)
         tampered += brief(refuted, 10)
@@ -73,13 +76,15 @@ def judge(reference, submission, options=Options()):
 
 
 def check_manifest(submission):
-    """(tampered, different): files that are not what manifest.json says, and files that are missing, damaged or not entered."""
+    """(tampered, different): files that are not what manifest.json says, and files that are missing, damaged or not
+    entered."""
     if "manifest.json" not in submission.files:
         return [], ["manifest.json is missing: nothing vouches for the files"]
     entries = submission.manifest["files"]
     there = [name for name in entries if name in submission.files]
     damaged = [name for name in there if submission.digests[name] is None]
-    changed = [name for name in there if name not in damaged and (submission.files[name], submission.digests[name]) != entries[name]]
+    changed = [name for name in there if name not in damaged and (submission.files[name], submission.digests[name])
+               != entries[name]]
     missing = [name for name in entries if name not in submission.files]
     others = [name for name in submission.files if name.startswith(("train/", "test/")) and name not in entries]
     return ([f"not the file that manifest.json vouches for: {join_some(changed)}"] if changed else [],
@@ -89,8 +94,10 @@ def check_manifest(submission):
 
 
 def missing_files(reference, submission):
-    """Logs, settings and tables of the reference that the submission has neither as a file nor in its manifest; pictures are missed by line."""
-    missing = [name for name in reference.manifest["files"] if name.startswith(("train/", "test/")) and "/images/" not in name
+    """Logs, settings and tables of the reference that the submission has neither as a file nor in its manifest;
+    pictures are missed by line."""
+    missing = [name for name in reference.manifest["files"] if name.startswith(("train/", "test/"))
+               and "/images/" not in name
                and name not in submission.files and name not in submission.manifest["files"]]
     return [f"missing, and not in its manifest either: {join_some(missing)}"] if missing else []
 
@@ -101,7 +108,8 @@ def compare_sets(reference, submission, options):
     for name, expected in reference.sets.items():
         given = submission.sets.get(name)
         if given is None:
-            wrong.append(f"the test set {name} is missing: {', '.join(list_test_sets(submission)) or 'none'} was handed in")
+            wrong.append(f"the test set {name} is missing: {', '.join(list_test_sets(submission)) or 'none'} was "
+                         "handed in")
             continue
         columns = [column for column in (expected.lines or [{}])[0] if column not in (given.lines or [{}])[0]]
         if columns:
@@ -121,7 +129,8 @@ def list_test_sets(submission):
 
 
 def compare_items(name, expected, given, files):
-    """What is missing of the reference's lines of items.csv, or has failed, or was measured against other pictures. One text per kind."""
+    """What is missing of the reference's lines of items.csv, or has failed, or was measured against other pictures. One
+    text per kind."""
     lines = {(line["item"], line["row"]): line for line in given.lines}
     found = {}
     for line in expected.lines:
@@ -134,7 +143,8 @@ def compare_items(name, expected, given, files):
 
 
 def item_difference(name, line, other, measured, files):
-    """(kind, details) of what is wrong with one line beside the reference's; (None, "") when it is as it should be, whatever its numbers."""
+    """(kind, details) of what is wrong with one line beside the reference's; (None, "") when it is as it should be,
+    whatever its numbers."""
     if other is None:
         return "items missing", ""
     if other["status"] != "ok":
@@ -152,7 +162,8 @@ def item_difference(name, line, other, measured, files):
 
 
 def kind_of(text):
-    """Whether a value is there, finite, infinite or undefined: a mean over fewer items than the reference's is no mean to compare."""
+    """Whether a value is there, finite, infinite or undefined: a mean over fewer items than the reference's is no mean
+    to compare."""
     return text if text in ("", "inf", "-inf", "nan") else "finite"
 
 
@@ -167,13 +178,14 @@ def compare_means(name, row, expected, given, options):
 
 
 def judge_mean(metric, mean, got, options):
-    """One mean beside the reference's, by its direction and tolerance: Value.judged. `other` is a change that is bad either way."""
+    """One mean beside the reference's, by its direction and tolerance: Value.judged. `other` is a change that is bad
+    either way."""
     if got == mean:
         return "equal"
     if got is None:
         return "missing"
     if mean is None:
-        return "other"                                     # a mean of no finite value, as of equal pictures, has become a number
+        return "other"  # a mean of no finite value, as of equal pictures, has become a number
     rule = metrics.metric_of(metric)
     if abs(got - mean) <= options.tolerances.get(metric, rule.tolerance) + 1e-9 and not options.exact:
         return "within"
@@ -196,9 +208,11 @@ def number(value, metric):
 
 
 def contradictions(reference, submission):
-    """(contradictions, remarks): means, counts and classes of metrics.json beside those that follow from items.csv. Needs no data.
+    """(contradictions, remarks): means, counts and classes of metrics.json beside those that follow from items.csv.
+    Needs no data.
 
-    What does not follow from items.csv in the reference either (a case may write such means) cannot be told and is remarked.
+    What does not follow from items.csv in the reference either (a case may write such means) cannot be told and is
+    remarked.
     """
     wrong, unknown = [], []
     for name, given in submission.sets.items():
@@ -210,7 +224,8 @@ def contradictions(reference, submission):
             for key in says:
                 if key not in follows:
                     free = row in ours and key in flat(reference.sets[name].metrics[row]) and key not in ours[row]
-                    (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, which items.csv does not give")
+                    (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, "
+                                                        "which items.csv does not give")
     return wrong, [f"not told by items.csv: {join_some(unknown, 5)}"] if unknown else []
 
 

@@ -21,7 +21,8 @@ def settings_notes(reference, submission):
             continue
         for key in [*expected, *(key for key in given if key not in expected)]:
             if expected.get(key) != given.get(key):
-                changes.setdefault(f"{short(key)} = {short(given.get(key))} instead of {short(expected.get(key))}", []).append(part)
+                changes.setdefault(f"{short(key)} = {short(given.get(key))} instead of {short(expected.get(key))}",
+                                   []).append(part)
     return [f"changed setting: {change} ({', '.join(parts)})" for change, parts in changes.items()]
 
 
@@ -44,7 +45,8 @@ def log_notes(reference, submission):
         return []
     if not now:
         return ["no training log was handed in"]
-    last = [{key: value for line in log for key, value in line.items() if key not in ("stage", "step")} for log in (before, now)]
+    last = [{key: value for line in log for key, value in line.items() if key not in ("stage", "step")}
+            for log in (before, now)]
     curves = [f"{key} {last[1].get(key, 'none')} (reference {value})" for key, value in last[0].items()]
     return [f"other training log, {len(now)} lines (reference {len(before)}); last values: {join_some(curves, 6)}"]
 

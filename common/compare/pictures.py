@@ -1,4 +1,5 @@
-"""Output pictures of a submission beside those of the reference run, and measured again against the reference pictures of the data."""
+"""Output pictures of a submission beside those of the reference run, and measured again against the reference pictures
+of the data."""
 import math
 import unicodedata
 from pathlib import Path
@@ -27,7 +28,8 @@ class PictureDifference(NamedTuple):
 
 
 def output_picture(run, path, pixels=MAX_PIXELS):
-    """uint8 (H, W, 3) of an output picture of a run. Unreadable when it is missing, no picture, or of more than `pixels` pixels."""
+    """uint8 (H, W, 3) of an output picture of a run. Unreadable when it is missing, no picture, or of more than
+    `pixels` pixels."""
     try:
         return bytes_of(run.read(path, 8 * pixels + (1 << 20)), path, pixels)
     except UserError as problem:
@@ -46,7 +48,8 @@ def pairs_of_lines(reference, submission):
 
 
 def compare_pictures(reference, submission):
-    """(PictureDifference of every output picture that is another file, the largest first; what cannot be read or has another size)."""
+    """(PictureDifference of every output picture that is another file, the largest first; what cannot be read or has
+    another size)."""
     differences, wrong = [], []
     for name, line, other in pairs_of_lines(reference, submission):
         paths = tuple(f"test/{name}/{one['image']}" for one in (line, other))
@@ -64,7 +67,8 @@ def compare_pictures(reference, submission):
 
 def same_size(picture, other, whose):
     if picture.shape != other.shape:
-        raise Unreadable(f"the picture has {picture.shape[1]}x{picture.shape[0]} pixels, {whose} {other.shape[1]}x{other.shape[0]}")
+        raise Unreadable(f"the picture has {picture.shape[1]}x{picture.shape[0]} pixels, {whose} "
+                         f"{other.shape[1]}x{other.shape[0]}")
 
 
 def difference(before, after):
@@ -77,9 +81,11 @@ def difference(before, after):
 # ---- measuring again ----
 
 def measure_again(reference, submission, root):
-    """(what measuring refutes, remarks on what cannot be measured): psnr, ssim and ssim_gray of every line with picture and reference.
+    """(what measuring refutes, remarks on what cannot be measured): psnr, ssim and ssim_gray of every line with picture
+    and reference.
 
-    The reference picture is the one that the reference run names. A tenth of the metric's tolerance is left to other decoders and summation orders.
+    The reference picture is the one that the reference run names. A tenth of the metric's tolerance is left to other
+    decoders and summation orders.
     """
     refuted, measured, without, others = [], 0, {}, set()
     for name, line, other in pairs_of_lines(reference, submission):
@@ -95,18 +101,20 @@ def measure_again(reference, submission, root):
             refuted.append(f"{place}: {problem}")
             continue
         measured += 1
-        refuted += [f"{place}: {metric} is {fresh[metric]:.6f}, items.csv says {text or 'nothing'}" for metric, text in written.items()
+        refuted += [f"{place}: {metric} is {fresh[metric]:.6f}, items.csv says {text or 'nothing'}"
+                    for metric, text in written.items()
                     if not close(fresh[metric], text, metrics.metric_of(metric).tolerance / 10)]
     remarks = [f"{measured} lines measured again"]
     if without:
         remarks.append("not measured again, for want of picture or reference: "
                        + join_some(f"{name}, {row} ({count})" for (name, row), count in without.items()))
     if others:
-        remarks.append(f"not measured again, for want of a definition that needs no more than two pictures: {', '.join(sorted(others))}")
+        remarks.append("not measured again, for want of a definition that needs no more than two pictures: "
+                       f"{', '.join(sorted(others))}")
     return refuted, remarks
 
 
-MEASURED = {}                         # {(digest of the picture, reference, root): fidelity}: many hand in the same bytes
+MEASURED = {}  # {(digest of the picture, reference, root): fidelity}: many hand in the same bytes
 
 
 def measure_pair(submission, path, name, root):
@@ -121,14 +129,15 @@ def measure_pair(submission, path, name, root):
 
 
 def reference_path(root, name):
-    """Where the picture of this name lies below root (names composed or decomposed); UserError for none. The name may not lead out of root."""
+    """Where the picture of this name lies below root (names composed or decomposed); UserError for none. The name may
+    not lead out of root."""
     if leads_out(name):
         raise UserError(f"the reference {name!r} leads out of the test root {root}: a path below it was expected")
     for form in ("NFC", "NFD"):
         if (Path(root) / unicodedata.normalize(form, name)).is_file():
             return Path(root) / unicodedata.normalize(form, name)
-    raise UserError(f"--recompute {root} has no {name}: the folder was expected that the column `reference` of items.csv starts from "
-                    "(data.root of the test)")
+    raise UserError(f"--recompute {root} has no {name}: the folder was expected that the column `reference` of "
+                    "items.csv starts from (data.root of the test)")
 
 
 def close(value, text, tolerance):

@@ -1,6 +1,8 @@
-"""A result folder or zip from somebody else, read without trust: nothing is written, unpacked, executed or followed out of it.
+"""A result folder or zip from somebody else, read without trust: nothing is written, unpacked, executed or followed out
+of it.
 
-Every size and count is bounded before anything of that size is made. Whatever is wrong raises Unreadable with the reason.
+Every size and count is bounded before anything of that size is made. Whatever is wrong raises Unreadable with the
+reason.
 """
 import csv
 import hashlib
@@ -27,10 +29,11 @@ MAX_BYTES = 4 << 30              # of all files together
 MAX_TEXT = 8 << 20               # bytes of one JSON, CSV or log file
 MAX_SETTINGS = 64 << 10          # bytes of one config.yaml: its parser is slow
 MAX_NAME = 200                   # letters of a key, a row, an item
-MAX_KEYS = 500                   # rows of a test, metrics of a row, classes of a classing, settings of a part, columns of items.csv
+MAX_KEYS = 500  # rows of a test, metrics of a row, classes of a classing, settings of a part, columns of items.csv
 MAX_LINES = 50_000               # of items.csv and of the log
 UTF8 = 0x800                     # the flag of a zip member whose name is UTF-8
-NUMBER = re.compile(r"(-?[0-9]{1,30}(\.[0-9]{1,12})?|-?inf|nan|)")      # as common.experiment.results writes them; float() would take 1_0 and ２
+# as common.experiment.results writes them; float() would take 1_0 and ２
+NUMBER = re.compile(r"(-?[0-9]{1,30}(\.[0-9]{1,12})?|-?inf|nan|)")
 RUBBISH = ("__macosx", "thumbs.db", "desktop.ini")
 DAMAGE = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -49,9 +52,11 @@ class TestSet(NamedTuple):
 
 
 class Submission:
-    """One run, handed in as a folder or a zip. files: {path inside the run: size}; nothing is read before it is asked for.
+    """One run, handed in as a folder or a zip. files: {path inside the run: size}; nothing is read before it is asked
+    for.
 
-    parts: the parts (`train`, `test/<set>`) that are of interest; settings and results of others are not looked at. None: all.
+    parts: the parts (`train`, `test/<set>`) that are of interest; settings and results of others are not looked at.
+    None: all.
     """
 
     def __init__(self, path, parts=None):
@@ -63,7 +68,8 @@ class Submission:
         self._inside = root
 
     def read(self, name, limit=MAX_TEXT):
-        """The bytes of a file of the run. Unreadable when it is missing, larger than limit, or not what the archive says it is."""
+        """The bytes of a file of the run. Unreadable when it is missing, larger than limit, or not what the archive
+        says it is."""
         if name not in self.files:
             raise Unreadable(f"{name} is missing")
         if self.files[name] > limit:
@@ -91,7 +97,8 @@ class Submission:
 
     @cached_property
     def manifest(self):
-        """{"weights": {part: digest}, "files": {path: (size, sha256)}} of manifest.json, both empty where there is none."""
+        """{"weights": {part: digest}, "files": {path: (size, sha256)}} of manifest.json, both empty where there is
+        none."""
         if "manifest.json" not in self.files:
             return {"weights": {}, "files": {}}
         content = self._json("manifest.json")
@@ -103,12 +110,14 @@ class Submission:
         texts = [*files, *weights, *weights.values(), *(digest for _, digest in files.values())]
         if not all(isinstance(text, str) for text in texts):
             raise Unreadable("manifest.json has paths or digests that are no texts")
-        return {"weights": weights, "files": {unicodedata.normalize("NFC", name): entry for name, entry in files.items()}}
+        return {"weights": weights, "files": {unicodedata.normalize("NFC", name): entry
+                                              for name, entry in files.items()}}
 
     @cached_property
     def sets(self):
         """{set: TestSet} of test/*/metrics.json and items.csv."""
-        return {part.removeprefix("test/"): self._set(part) for part in self._parts("metrics.json") if part.startswith("test/")}
+        return {part.removeprefix("test/"): self._set(part) for part in self._parts("metrics.json")
+                if part.startswith("test/")}
 
     @cached_property
     def settings(self):
@@ -118,15 +127,18 @@ class Submission:
     def _parts(self, file):
         """The parts of the run, `train` and `test/<set>`, that have this file."""
         found = re.compile(rf"(train|test/[^/]+)/{re.escape(file)}")
-        return sorted(match[1] for match in map(found.fullmatch, self.files) if match and (self.parts is None or match[1] in self.parts))
+        return sorted(match[1] for match in map(found.fullmatch, self.files) if match
+                      and (self.parts is None or match[1] in self.parts))
 
     @cached_property
     def log(self):
-        """train/log.jsonl as a list of dicts, empty where there is none. Values that are no finite numbers are left out."""
+        """train/log.jsonl as a list of dicts, empty where there is none. Values that are no finite numbers are left
+        out."""
         if "train/log.jsonl" not in self.files:
             return []
         lines = self.read("train/log.jsonl").decode("utf-8", "replace").splitlines()[:MAX_LINES]
-        return [{key: value for key, value in _parse(line, "train/log.jsonl").items() if key == "stage" or is_number(value)}
+        return [{key: value for key, value in _parse(line, "train/log.jsonl").items() if key == "stage"
+                 or is_number(value)}
                 for line in lines if line.strip()]
 
     def _json(self, name):
@@ -155,18 +167,23 @@ class Submission:
         if name not in self.files:
             return []                                     # said as a missing file by who compares
         try:
-            header, *rows = csv.reader(io.StringIO(unicodedata.normalize("NFC", self.read(name).decode("utf-8-sig")), newline=""))
+            header, *rows = csv.reader(io.StringIO(unicodedata.normalize("NFC", self.read(name).decode("utf-8-sig")),
+                                                   newline=""))
         except (csv.Error, UnicodeDecodeError, ValueError) as error:
             raise Unreadable(f"{name} cannot be read as CSV ({reason(error)})") from None
-        if header[:len(COLUMNS)] != COLUMNS or len(set(header)) < len(header) or any(len(row) != len(header) for row in rows):
+        if header[:len(COLUMNS)] != COLUMNS or len(set(header)) < len(header) or any(len(row) != len(header)
+                                                                                     for row in rows):
             raise Unreadable(f"{name} does not have the columns {','.join(COLUMNS)},... in every line")
-        if len(rows) > MAX_LINES or len(header) > MAX_KEYS or any(len(text) > MAX_NAME for row in rows for text in row[:2]):
+        if len(rows) > MAX_LINES or len(header) > MAX_KEYS or any(len(text) > MAX_NAME for row in rows
+                                                                  for text in row[:2]):
             raise Unreadable(f"{name} is larger, or has longer names, than any test's")
-        numbers = [place for place, column in enumerate(header) if column not in COLUMNS and not column.startswith("by_")]
+        numbers = [place for place, column in enumerate(header) if column not in COLUMNS
+                   and not column.startswith("by_")]
         for row in rows:
             for place in numbers:
                 if not NUMBER.fullmatch(row[place]):
-                    raise Unreadable(f"{name}: {row[0]!r} has {row[place][:40]!r} for {header[place]}, which is no number as test.py writes them")
+                    raise Unreadable(f"{name}: {row[0]!r} has {row[place][:40]!r} for {header[place]}, which is no "
+                                     "number as test.py writes them")
         for place in set(range(len(COLUMNS), len(header))) - set(numbers):
             if len({row[place] for row in rows}) > MAX_KEYS:
                 raise Unreadable(f"{name} has more than {MAX_KEYS} classes in {header[place]}")
@@ -191,7 +208,8 @@ def _parse(text, name):
 
 
 def _check_keys(values, place):
-    """Raise Unreadable for keys longer or more numerous than any that test.py writes: joined, they would take any amount of memory."""
+    """Raise Unreadable for keys longer or more numerous than any that test.py writes: joined, they would take any
+    amount of memory."""
     if len(values) > MAX_KEYS or any(len(str(key)) > MAX_NAME for key in values):
         raise Unreadable(f"{place} has more than {MAX_KEYS} keys, or longer ones than {MAX_NAME} letters")
     for value in values.values():
@@ -226,7 +244,8 @@ def _contents(path):
         files, places = _bound(_walk(path, ""), MAX_BYTES)
         zips = [name for name in files if name.lower().endswith(".zip")]
         if len(zips) == 1 and not any(name.endswith(("manifest.json", "metrics.json")) for name in files):
-            return _zip_contents(Path(places[zips[0]]))          # as learning platforms hand them out: a folder per student, the zip in it
+            # as learning platforms hand them out: a folder per student, the zip in it
+            return _zip_contents(Path(places[zips[0]]))
         return files, lambda name: _open_plain(places[name])
     if not path.exists():
         raise Unreadable("there is no such folder or file")
@@ -257,7 +276,8 @@ def _walk(folder, above, depth=0):
 
 def _open_plain(path):
     """A plain file for reading; a link that took its place meanwhile is refused."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+                         | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError("no plain file")
@@ -273,7 +293,8 @@ def _zip_contents(path):
         raise Unreadable(f"it cannot be read ({reason(error)})") from None
     if not head.startswith(b"PK"):
         wrong = impostor(head)
-        raise Unreadable(f"{wrong[0]}; a result folder or a zip of it was expected" if wrong else "neither a folder nor a zip")
+        raise Unreadable(f"{wrong[0]}; a result folder or a zip of it was expected" if wrong else "neither a folder "
+                                                                                                  "nor a zip")
     try:
         archive = zipfile.ZipFile(path)
     except DAMAGE as error:
@@ -295,7 +316,8 @@ def _members(archive):
 
 
 def _encoding_of(names):
-    """What names that are not marked as UTF-8, and that zipfile took for cp437, are written in: old packers use their system's encoding."""
+    """What names that are not marked as UTF-8, and that zipfile took for cp437, are written in: old packers use their
+    system's encoding."""
     try:
         raw = b"\n".join(name.encode("cp437") for name in names)
     except UnicodeEncodeError:
@@ -343,7 +365,8 @@ def _rubbish(name):
 
 
 def _root(files):
-    """The folder of the run among the names, as a prefix: where manifest.json lies, or test/<set>/metrics.json below it."""
+    """The folder of the run among the names, as a prefix: where manifest.json lies, or test/<set>/metrics.json below
+    it."""
     folders = set()
     for name in files:
         inside = PurePosixPath(name)

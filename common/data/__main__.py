@@ -10,7 +10,8 @@ from common.data.download import install
 
 
 def get(name, folder=None):
-    """Download a data set to datasets/NAME, or say why that cannot be done (Negative). What is there already is not loaded again."""
+    """Download a data set to datasets/NAME, or say why that cannot be done (Negative). What is there already is not
+    loaded again."""
     data, root = find_data_set(name), Path(folder or DATASETS / name)
     if not data.archives:
         raise Negative(f"{name} cannot be downloaded by a program: get it from {data.source}; put it into {root}, "
@@ -26,7 +27,7 @@ def get(name, folder=None):
             install(archive, root)
         except UserError as problem:
             problems.append(str(problem))
-            if len(problems) == 3:                          # the server is away, most likely: no need to ask it 98 times
+            if len(problems) == 3:  # the server is away, most likely: no need to ask it 98 times
                 break
     if problems:
         raise UserError(join_some(problems))
@@ -35,11 +36,14 @@ def get(name, folder=None):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m common.data", epilog=f"data sets: {', '.join(SETS)}",
-                                     description="Check data sets, download those that anybody may download, or build the sample sets.")
+                                     description="Check data sets, download those that anybody may download, or build "
+                                                 "the sample sets.")
     parser.add_argument("action", choices=["check", "get", "samples"])
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the data set; check and samples without it take all of them")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the data set; check and samples without it take all "
+                                                                "of them")
     parser.add_argument("root", nargs="?", metavar="ROOT", help="its folder, if not datasets/NAME")
-    parser.add_argument("--decode", action="store_true", help="read every picture completely: slow, finds damage inside files too")
+    parser.add_argument("--decode", action="store_true", help="read every picture completely: slow, finds damage "
+                                                              "inside files too")
     options = parser.parse_args(argv)
     if options.action == "check":
         return check(options.name, options.root, options.decode)

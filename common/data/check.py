@@ -17,7 +17,8 @@ from common.data.download import Archive
 from common.data.images import by, list_images, picture_size, read_pixels
 
 DATASETS = paths.ROOT / "datasets"
-LAST_BYTES = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}         # how PNG and JPEG files begin, and what stands at their end
+# how PNG and JPEG files begin, and what stands at their end
+LAST_BYTES = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
 OTB_100 = """
 Basketball Biker Bird1 Bird2 BlurBody BlurCar1 BlurCar2 BlurCar3 BlurCar4 BlurFace BlurOwl Board Bolt Bolt2 Box Boy Car1 Car2 Car24 Car4
 CarDark CarScale ClifBar Coke Couple Coupon Crossing Crowds Dancer Dancer2 David David2 David3 Deer Diving Dog Dog1 Doll DragonBaby Dudek
@@ -30,8 +31,8 @@ OTB_NAMES = OTB_100.split()
 
 
 class Report:
-    """What a look at a data set brought up. facts: lines to read; notes: oddities that harm nothing by themselves; problems: missing or
-    broken things, which make the exit status 1."""
+    """What a look at a data set brought up. facts: lines to read; notes: oddities that harm nothing by themselves;
+    problems: missing or broken things, which make the exit status 1."""
 
     def __init__(self, decode=False):
         self.decode, self.facts, self.notes, self.problems = decode, [], [], []
@@ -56,8 +57,8 @@ class Report:
         counts = Counter(found for found in sizes.values() if found)
         odd = [f"{path.name} {by(found)}" for path, found in sizes.items() if found and found != size]
         if len(counts) == 1 and odd:
-            self.notes.append(f"{title}: all pictures are {by(next(iter(counts)))}, not {by(size)}: parts of the originals; "
-                              "patches must fit into them")
+            self.notes.append(f"{title}: all pictures are {by(next(iter(counts)))}, not {by(size)}: parts of the "
+                              "originals; patches must fit into them")
         elif odd:
             self.notes.append(f"{title}: {len(odd):,} of another size than {by(size)}: {join_some(odd)}")
 
@@ -66,14 +67,17 @@ class Report:
         files = [{path.name: path for path in pictures_in(folder / side)} for side in sides]
         for side, found in zip(sides, files):
             self.count(f"{folder.name}/{side}", len(found), expected)
-        alone = [str(files[here][name]) for here, there in ((0, 1), (1, 0)) for name in files[here] if name not in files[there]]
+        alone = [str(files[here][name]) for here, there in ((0, 1), (1, 0)) for name in files[here]
+                 if name not in files[there]]
         if alone:
-            self.problems.append(f"{folder.name}: {len(alone):,} without a partner of the same name: {join_some(alone)}")
+            self.problems.append(f"{folder.name}: {len(alone):,} without a partner of the same name: "
+                                 f"{join_some(alone)}")
         self.pictures(folder.name, [path for found in files for path in found.values()], size)
 
 
 class DataSet(NamedTuple):
-    """What is known of a data set. look(root, report) writes down what it finds; archives are what anybody may download."""
+    """What is known of a data set. look(root, report) writes down what it finds; archives are what anybody may
+    download."""
     what: str
     tree: str
     source: str
@@ -82,7 +86,8 @@ class DataSet(NamedTuple):
 
 
 def glance(path, decode=False):
-    """(what is wrong or None, (height, width) or None) of a picture file: its first and last bytes and its header, or all of it."""
+    """(what is wrong or None, (height, width) or None) of a picture file: its first and last bytes and its header, or
+    all of it."""
     try:
         if decode:
             return None, read_pixels(path).shape[:2]
@@ -131,13 +136,15 @@ def look_at_otb(root, report):
     missing = [name for name in OTB_NAMES if not (root / name / "img").is_dir()]
     report.count("sequences", len(folders))
     if missing:
-        report.notes.append(f"{len(OTB_NAMES) - len(missing)} of the {len(OTB_NAMES)} folders of OTB-100 are there; not: {join_some(missing)}")
+        report.notes.append(f"{len(OTB_NAMES) - len(missing)} of the {len(OTB_NAMES)} folders of OTB-100 are there; "
+                            f"not: {join_some(missing)}")
     look_at_sequences(report, "sequences", [(folder, folder / "img") for folder in folders])
 
 
 def look_at_sequences(report, title, sequences, only_first=False):
-    """(folder, folder of its frames) of sequences: frames and rows of boxes must match (more frames than rows do occur in OTB), the first
-    and the last frame must be readable (all of them with --decode). only_first: the boxes of later frames are withheld."""
+    """(folder, folder of its frames) of sequences: frames and rows of boxes must match (more frames than rows do occur
+    in OTB), the first and the last frame must be readable (all of them with --decode). only_first: the boxes of later
+    frames are withheld."""
     total, ends, wrong, unlabelled = 0, [], [], []
     for folder, frame_folder in watch(sequences, f"listing {title}"):
         frames = list_images(frame_folder)
@@ -148,7 +155,8 @@ def look_at_sequences(report, title, sequences, only_first=False):
         if not frames or not rows:
             wrong.append(f"{folder.name}: {len(frames)} frames, {rows} boxes")
         elif rows > len(frames) or any("nan" in text.lower() for text in texts):
-            wrong.append(f"{folder.name}: {len(frames)} frames, {rows} boxes" + (", some of them NaN" if rows <= len(frames) else ""))
+            wrong.append(f"{folder.name}: {len(frames)} frames, {rows} boxes"
+                         + (", some of them NaN" if rows <= len(frames) else ""))
         elif rows < len(frames) and not only_first:
             unlabelled.append(f"{folder.name} {len(frames)} and {rows}")
     report.facts.append(f"{title + ' frames':24s} {total:7,}")
@@ -182,7 +190,8 @@ SETS = {
     "LOL": DataSet(
         "500 pairs of a short and a normal exposure, 600x400 (Wei et al., BMVC 2018)",
         "our485/low/2.png  our485/high/2.png  (485 pairs)\neval15/low/1.png  eval15/high/1.png  (15 pairs)",
-        "https://daooshee.github.io/BMVC2018website/ : its link leads to Google Drive, which wants a browser", look_at_lol),
+        "https://daooshee.github.io/BMVC2018website/ : its link leads to Google Drive, which wants a browser",
+        look_at_lol),
     "GOT-10k": DataSet(
         "9,335 + 180 + 180 tracking sequences, about 70 GB (Huang et al., TPAMI 2019)",
         "train/list.txt  train/GOT-10k_Train_000001/00000001.jpg, groundtruth.txt, ...  (9,335 sequences)\n"
@@ -192,19 +201,24 @@ SETS = {
         "98 tracking sequences, OTB-100 (Wu et al., TPAMI 2015); a part of them will do",
         "Crossing/img/0001.jpg, ...  Crossing/groundtruth_rect.txt",
         "http://cvlab.hanyang.ac.kr/tracker_benchmark/datasets.html", look_at_otb,
-        tuple(Archive(f"http://cvlab.hanyang.ac.kr/tracker_benchmark/seq/{name}.zip", name, name) for name in OTB_NAMES)),
+        tuple(Archive(f"http://cvlab.hanyang.ac.kr/tracker_benchmark/seq/{name}.zip", name, name)
+              for name in OTB_NAMES)),
     "UDIS-D": DataSet(
         "10,440 + 1,106 pairs of overlapping video frames, 512x512 (Nie et al., TIP 2021)",
-        "training/input1/000001.jpg  training/input2/000001.jpg  (10,440 pairs)\ntesting/input1, testing/input2  (1,106 pairs)",
-        "https://github.com/nie-lang/UnsupervisedDeepImageStitching : its links lead to Google Drive and Baidu, which want a browser",
+        "training/input1/000001.jpg  training/input2/000001.jpg  (10,440 pairs)\ntesting/input1, testing/input2  "
+        "(1,106 pairs)",
+        "https://github.com/nie-lang/UnsupervisedDeepImageStitching : its links lead to Google Drive and Baidu, which "
+        "want a browser",
         look_at_udis),
     "coco/val2014": DataSet(
         "40,504 photographs, 6.6 GB packed, 13.5 GB while unpacking (Lin et al., ECCV 2014)",
         "COCO_val2014_000000000042.jpg, ...  (40,504 photographs)",
         "https://cocodataset.org/#download", look_at_coco,
-        (Archive("http://images.cocodataset.org/zips/val2014.zip", "val2014", "", 6645013297, "a3d79f5ed8d289b7a7554ce06a5782b3"),)),
+        (Archive("http://images.cocodataset.org/zips/val2014.zip", "val2014", "", 6645013297,
+                 "a3d79f5ed8d289b7a7554ce06a5782b3"),)),
     "photos": DataSet(
-        "your own photographs, as many as you have", "any names, directly in the folder", "your camera", look_at_photos),
+        "your own photographs, as many as you have", "any names, directly in the folder", "your camera",
+        look_at_photos),
     "style": DataSet(
         "paintings and photographs for style transfer", "style/*.jpg  content/*.jpg",
         "paintings: https://commons.wikimedia.org ; photographs: your camera", look_at_style),
@@ -240,17 +254,20 @@ def show(name, root, decode=False):
 def show_sample(name, root):
     """The same for sample data, which is whole or not."""
     whole = samples.is_whole(root)
-    print(f"  sample data, {'as built' if whole else f'outdated or damaged: `python -m common.data samples {name}` builds it again'}")
+    print("  sample data, "
+          f"{'as built' if whole else f'outdated or damaged: `python -m common.data samples {name}` builds it again'}")
     return 0 if whole else 1
 
 
 def check(name=None, root=None, decode=False):
-    """Check one data set at root (default: datasets/NAME), or all that are below datasets/. Raises Negative when something is wrong."""
+    """Check one data set at root (default: datasets/NAME), or all that are below datasets/. Raises Negative when
+    something is wrong."""
     if name:
         find_data_set(name)
         there = [(name, Path(root) if root else DATASETS / name)]
     else:
-        there = [(each, folder / each) for folder in (DATASETS, samples.FOLDER) for each in SETS if (folder / each).is_dir()]
+        there = [(each, folder / each) for folder in (DATASETS, samples.FOLDER) for each in SETS
+                 if (folder / each).is_dir()]
     broken = [str(folder) for each, folder in there if show(each, folder, decode)]
     for each, data in SETS.items():
         if not name and not (DATASETS / each).is_dir():

@@ -1,7 +1,9 @@
-"""Synthetic tracking sequences from photographs, with exactly known boxes, and the folder layout of GOT-10k to keep them in.
+"""Synthetic tracking sequences from photographs, with exactly known boxes, and the folder layout of GOT-10k to keep
+them in.
 
-A patch with a soft elliptic edge moves over another photograph: its place and its size walk at random, the background drifts, the light changes
-slowly, a bar passes in front, and a copy in other colours moves nearby. Boxes are (x, y, w, h), 1-based, as tracking files have them.
+A patch with a soft elliptic edge moves over another photograph: its place and its size walk at random, the background
+drifts, the light changes slowly, a bar passes in front, and a copy in other colours moves nearby. Boxes are (x, y, w,
+h), 1-based, as tracking files have them.
 """
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +28,8 @@ class Clip(NamedTuple):
 def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True, distractor=True, turn=0.0):
     """A Clip of a moving patch. background, patch: photographs, uint8 (h, w, 3); size: (width, height) of the frames.
 
-    occluder: a bar passes in front of the target once; distractor: a recoloured copy moves about; turn: standard deviation, in degrees per frame,
-    of a rotation in the picture's plane (the box stays upright).
+    occluder: a bar passes in front of the target once; distractor: a recoloured copy moves about; turn: standard
+    deviation, in degrees per frame, of a rotation in the picture's plane (the box stays upright).
     """
     width, height = size
     backdrop = crop_to_fit(background, (round(width * 1.2), round(height * 1.2)))
@@ -35,7 +37,8 @@ def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True,
     path = Walk(rng, shape, size)
     other = Walk(rng, shape, size)
     colours = patch[..., [1, 2, 0]]
-    pan = rng.uniform(0, 1, (2, 2)) * (backdrop.shape[1] - width, backdrop.shape[0] - height)      # from one corner to another
+    # from one corner to another
+    pan = rng.uniform(0, 1, (2, 2)) * (backdrop.shape[1] - width, backdrop.shape[0] - height)
     light = rng.permutation([rng.uniform(0.5, 0.8), rng.uniform(1.1, 1.4)])           # the day breaks, or ends
     first, last = (frames // 3, frames // 3 + max(4, frames // 5)) if occluder else (frames, frames)
     bar_colour, angle = rng.integers(0, 256, 3), 0.0
@@ -51,14 +54,15 @@ def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True,
         picture, mask = paste(picture, patch, centre, scale, angle)
         seen = mask.sum()
         w, h = shape * scale
-        if first <= number < last:                                                     # the bar passes from left to right
+        if first <= number < last:  # the bar passes from left to right
             x = centre[0] - w / 2 + w * (number - first + 0.5) / (last - first)
             columns = slice(max(0, round(x - w / 8)), max(0, round(x + w / 8)))
             picture[:, columns], mask[:, columns] = bar_colour, 0
         whole = np.pi / 4 * w * h                                                      # area of the ellipse
         boxes.append([centre[0] - (w - 1) / 2 + 1, centre[1] - (h - 1) / 2 + 1, w, h])
         cover.append(round(8 * min(1.0, float(mask.sum()) / max(1.0, min(seen, whole)))))
-        cut.append(bool(boxes[-1][0] < 1 or boxes[-1][1] < 1 or boxes[-1][0] + w > width + 1 or boxes[-1][1] + h > height + 1))
+        cut.append(bool(boxes[-1][0] < 1 or boxes[-1][1] < 1 or boxes[-1][0] + w > width + 1 or boxes[-1][1] + h
+                        > height + 1))
         pictures.append(np.clip(picture * (light[0] * (1 - share) + light[1] * share) + 0.5, 0, 255).astype(np.uint8))
     return Clip(pictures, np.array(boxes), np.array(cover), np.array(cut))
 
@@ -74,9 +78,11 @@ class Walk:
     def next(self, avoid=None):
         """The next centre and scale; avoid: a place (x, y) to keep off by 1.2 sides."""
         here, scale, side = self.centre.copy(), self.scale, self.shape.min()
-        self.velocity = np.clip(self.velocity + self.rng.uniform(-STEP, STEP, 2) * side, -FASTEST * side, FASTEST * side)
+        self.velocity = np.clip(self.velocity + self.rng.uniform(-STEP, STEP, 2) * side, -FASTEST * side,
+                                FASTEST * side)
         low, high = self.shape * 0.4, self.size - self.shape * 0.4
-        self.velocity = np.where(here < low, abs(self.velocity), np.where(here > high, -abs(self.velocity), self.velocity))
+        self.velocity = np.where(here < low, abs(self.velocity),
+                                 np.where(here > high, -abs(self.velocity), self.velocity))
         if avoid is not None and np.linalg.norm(here - avoid) < 1.2 * side:
             away = (here - avoid) / max(1.0, np.linalg.norm(here - avoid))
             self.velocity = away * FASTEST * side
@@ -86,13 +92,15 @@ class Walk:
 
 
 def paste(picture, patch, centre, scale, angle):
-    """(picture with the patch on it, its mask): float32; the patch's middle lies at centre (x, y), turned by angle in degrees."""
+    """(picture with the patch on it, its mask): float32; the patch's middle lies at centre (x, y), turned by angle in
+    degrees."""
     height, width = patch.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     matrix[:, 2] += np.asarray(centre) - ((width - 1) / 2, (height - 1) / 2)
     size = picture.shape[1::-1]
     mask = cv2.warpAffine(ellipse(height, width), matrix, size, flags=cv2.INTER_LINEAR)
-    moved = cv2.warpAffine(patch, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    moved = cv2.warpAffine(patch, matrix, size, flags=cv2.INTER_LINEAR,
+                           borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     return picture + mask[..., None] * (moved - picture), mask
 
 
@@ -109,10 +117,11 @@ def crop_to_fit(photograph, size):
     scale = min(width / size[0], height / size[1])
     w, h = int(size[0] * scale), int(size[1] * scale)
     top, left = (height - h) // 2, (width - w) // 2
-    return cv2.resize(photograph[top:top + h, left:left + w], tuple(size), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
+    return cv2.resize(photograph[top:top + h, left:left + w], tuple(size),
+                      interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
 
 
-# ---- GOT-10k's layout -------------------------------------------------------------------------------------------------------------------
+# ---- GOT-10k's layout ------------------------------------------------------------------------------------------------
 
 def write_sequence(folder, clip, object_class="patch", url="(synthetic)"):
     """Write a Clip as GOT-10k does: 00000001.jpg ..., groundtruth.txt, three label files, meta_info.ini."""
@@ -121,7 +130,8 @@ def write_sequence(folder, clip, object_class="patch", url="(synthetic)"):
     for number, frame in enumerate(clip.frames, 1):
         Image.fromarray(frame).save(folder / f"{number:08d}.jpg", quality=92)
     height, width = clip.frames[0].shape[:2]
-    write_labels(folder, clip.boxes, clip.cover, np.zeros(len(clip.boxes), int), clip.cut, (width, height), object_class, url)
+    write_labels(folder, clip.boxes, clip.cover, np.zeros(len(clip.boxes), int), clip.cut, (width, height),
+                 object_class, url)
 
 
 def write_labels(folder, boxes, cover, absence, cut, size, object_class, url):
@@ -131,8 +141,10 @@ def write_labels(folder, boxes, cover, absence, cut, size, object_class, url):
     text("groundtruth.txt", (",".join(f"{value:.4f}" for value in box) for box in boxes))
     for name, values in (("cover", cover), ("absence", absence), ("cut_by_image", cut)):
         text(f"{name}.label", (int(value) for value in values))
-    meta = {"url": url, "begin": "00:00:00", "end": "00:00:00", "anno_fps": "10Hz", "object_class": object_class, "motion_class": "moving",
-            "major_class": "object", "root_class": "object", "motion_adverb": "slowly", "resolution": f"({size[0]}, {size[1]})"}
+    meta = {"url": url, "begin": "00:00:00", "end": "00:00:00", "anno_fps": "10Hz", "object_class": object_class,
+            "motion_class": "moving",
+            "major_class": "object", "root_class": "object", "motion_adverb": "slowly", "resolution": f"({size[0]}, "
+                                                                                                      f"{size[1]})"}
     text("meta_info.ini", ["[METAINFO]", *(f"{key}: {value}" for key, value in meta.items())])
 
 

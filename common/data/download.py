@@ -1,4 +1,5 @@
-"""Downloads that survive a broken line: bounded, resumed where they stopped, checked, and unpacked only when they are whole."""
+"""Downloads that survive a broken line: bounded, resumed where they stopped, checked, and unpacked only when they are
+whole."""
 import hashlib
 import http.client
 import os
@@ -29,7 +30,8 @@ class Archive(NamedTuple):
 
 
 def install(archive, root):
-    """Download an archive and put its folder in place: root/archive.folder appears whole. Raises UserError; the same call goes on then."""
+    """Download an archive and put its folder in place: root/archive.folder appears whole. Raises UserError; the same
+    call goes on then."""
     target = Path(root) / archive.folder
     packed = target.with_name(f".{archive.url.rsplit('/', 1)[1]}")
     unpacked = target.with_name(f".{target.name}.unpacked")
@@ -53,7 +55,8 @@ def install(archive, root):
 
 
 def download(url, path, size=None, md5=None):
-    """Download url to path; what an earlier call began is continued. size: its bytes; md5: its digest. Raises UserError."""
+    """Download url to path; what an earlier call began is continued. size: its bytes; md5: its digest. Raises
+    UserError."""
     path = Path(path)
     if path.exists() and (size is None or path.stat().st_size == size):
         return
@@ -77,8 +80,8 @@ def download(url, path, size=None, md5=None):
             failures += 1
             time.sleep(min(failures, 4) if failures < ATTEMPTS else 0)
     else:
-        raise UserError(f"cannot download ({reason}): {url}: what has arrived is kept, and the same command goes on from there: "
-                        "check the connection, or a proxy in HTTPS_PROXY, and try again")
+        raise UserError(f"cannot download ({reason}): {url}: what has arrived is kept, and the same command goes on "
+                        "from there: check the connection, or a proxy in HTTPS_PROXY, and try again")
     if md5 and digest(part) != md5:
         part.unlink()
         raise UserError(f"damaged on the way: {url}: a file with the MD5 sum {md5} was expected: download it again")
@@ -86,7 +89,8 @@ def download(url, path, size=None, md5=None):
 
 
 def receive(url, part, size):
-    """Append to part what is missing of url; whether it is whole now. Raises what urllib raises, and UserError for the wrong size."""
+    """Append to part what is missing of url; whether it is whole now. Raises what urllib raises, and UserError for the
+    wrong size."""
     have = part.stat().st_size if part.exists() else 0
     if size is not None and have == size:
         return True
@@ -105,10 +109,12 @@ def receive(url, part, size):
         total = have + int(length) if length else size
         limit = total or MAX_BYTES
         if size is not None and limit != size or limit > MAX_BYTES:
-            raise UserError(f"not the file that was expected: {url}: {limit} bytes instead of {size or f'at most {MAX_BYTES}'}: "
-                            "the authors may have changed it: look at the data set's page")
+            raise UserError(f"not the file that was expected: {url}: {limit} bytes instead of "
+                            f"{size or f'at most {MAX_BYTES}'}: the authors may have changed it: look at the data "
+                            "set's page")
         if total and total - have > shutil.disk_usage(part.parent).free:
-            raise UserError(f"not enough room: {part.parent}: {(total - have) / 1e9:.1f} GB were expected to be free: make room there")
+            raise UserError(f"not enough room: {part.parent}: {(total - have) / 1e9:.1f} GB were expected to be free: "
+                            "make room there")
         progress = Progress(f"downloading {url.rsplit('/', 1)[1]} (MB)", have >> 20, limit >> 20)
         with open(part, "ab" if have else "wb") as file:
             while have <= limit and (piece := answer.read(PIECE)):
@@ -123,6 +129,7 @@ def receive(url, part, size):
 
 
 def digest(path):
-    """The MD5 sum of a file, in hexadecimal: what authors publish to find damage (it proves nothing against ill will)."""
+    """The MD5 sum of a file, in hexadecimal: what authors publish to find damage (it proves nothing against ill
+    will)."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

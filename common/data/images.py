@@ -1,8 +1,8 @@
 """Pictures in and out of files, and through a function in tiles.
 
-A picture is RGB, float32, (3, H, W), in [0, 1], upright. Pillow opens, checks and decodes; 16-bit pixels come through OpenCV, because
-Pillow keeps only their upper half in colour and clips them in gray. Colour profiles are not applied; of several pictures in a file
-(animation, pages) the first counts.
+A picture is RGB, float32, (3, H, W), in [0, 1], upright. Pillow opens, checks and decodes; 16-bit pixels come through
+OpenCV, because Pillow keeps only their upper half in colour and clips them in gray. Colour profiles are not applied; of
+several pictures in a file (animation, pages) the first counts.
 """
 import io
 import re
@@ -20,7 +20,7 @@ from common.base.errors import UserError
 from common.base.files import impostor, reason, write_whole
 from common.base.progress import watch
 
-Image.MAX_IMAGE_PIXELS = None           # MAX_PIXELS below takes its place: Pillow's own check would warn at 89 megapixels
+Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS below takes its place: Pillow's own check would warn at 89 megapixels
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)        # no remarks on a TIFF's unusual tags
 MAX_PIXELS = 178_000_000
 EXPECTED = "a PNG, JPEG, BMP, WebP or TIFF picture was expected"
@@ -38,7 +38,8 @@ WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
 SIXTEEN_BIT = (".png", ".tif", ".tiff")
 GRAY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"}          # Pillow's names of pixel kinds
 READABLE = GRAY | {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA = 258, 262, 274, 284, 338    # numbers of TIFF tags; EXIF has the third as well
+# numbers of TIFF tags; EXIF has the third as well
+BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA = 258, 262, 274, 284, 338
 
 
 class Picture(NamedTuple):
@@ -50,10 +51,11 @@ class Picture(NamedTuple):
 
 
 def open_picture(path, max_pixels=MAX_PIXELS):
-    """The Picture in a PNG, JPEG, BMP, WebP or TIFF file: 1 to 16 bits, gray, palette, RGB, CMYK, with or without transparency.
+    """The Picture in a PNG, JPEG, BMP, WebP or TIFF file: 1 to 16 bits, gray, palette, RGB, CMYK, with or without
+    transparency.
 
-    Turned upright by its EXIF orientation. Raises UserError, with what to do, for anything that is not such a picture, is
-    incomplete, or has more than max_pixels pixels (known before they are decoded).
+    Turned upright by its EXIF orientation. Raises UserError, with what to do, for anything that is not such a picture,
+    is incomplete, or has more than max_pixels pixels (known before they are decoded).
     """
     pixels, gray = _decode(_contents(path), path, max_pixels)
     bits = 8 * pixels.itemsize
@@ -62,12 +64,14 @@ def open_picture(path, max_pixels=MAX_PIXELS):
 
 
 def read_image(path):
-    """The colours of a picture file: (3, H, W) float32 RGB in [0, 1]; transparency is left out. Errors as open_picture."""
+    """The colours of a picture file: (3, H, W) float32 RGB in [0, 1]; transparency is left out. Errors as
+    open_picture."""
     return open_picture(path).rgb
 
 
 def read_pixels(path):
-    """The colours of a picture file as uint8 (H, W, 3) RGB, without the detour through floats; 16-bit ones rounded as write_image does."""
+    """The colours of a picture file as uint8 (H, W, 3) RGB, without the detour through floats; 16-bit ones rounded as
+    write_image does."""
     return bytes_of(_contents(path), path)
 
 
@@ -75,7 +79,8 @@ def bytes_of(data, path, max_pixels=MAX_PIXELS):
     """read_bytes of a file's contents that are in memory already; path is what messages call it."""
     pixels, _ = _decode(data, path, max_pixels)
     if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)     # floor(255 v / 65535 + 0.5) in whole numbers
+        # floor(255 v / 65535 + 0.5) in whole numbers
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return np.ascontiguousarray(pixels[..., :3])
 
 
@@ -85,17 +90,19 @@ def to_bytes(picture):
 
 
 def write_image(path, picture, like=None):
-    """Write a (3, H, W) RGB tensor, clamped to [0, 1], whole or not at all; folders are made, the suffix decides the format (none: PNG).
+    """Write a (3, H, W) RGB tensor, clamped to [0, 1], whole or not at all; folders are made, the suffix decides the
+    format (none: PNG).
 
-    like: the Picture that this one was made from. Its alpha is passed on (JPEG and BMP have none), a gray source is written
-    as gray (mean of the channels), and where the format can (PNG, TIFF) a 16-bit source as floor(65535 y + 0.5). The one
+    like: the Picture that this one was made from. Its alpha is passed on (JPEG and BMP have none), a gray source is
+    written as gray (mean of the channels), and where the format can (PNG, TIFF) a 16-bit source as floor(65535 y +
+    0.5). The one
     exception: 16-bit gray with alpha is written as RGBA, for want of an encoder.
     """
     path = Path(path)
     suffix = path.suffix.lower() or ".png"
     if suffix not in ENCODINGS:
-        raise UserError(f"unknown picture format '{path.suffix}': {path}: one of {' '.join(IMAGE_SUFFIXES)} was expected: "
-                        "choose another name")
+        raise UserError(f"unknown picture format '{path.suffix}': {path}: one of {' '.join(IMAGE_SUFFIXES)} was "
+                        "expected: choose another name")
     channels, top = picture, 255
     if like is not None:
         channels = picture.clamp(0, 1).mean(0, keepdim=True) if like.gray else picture
@@ -112,7 +119,8 @@ def write_image(path, picture, like=None):
 
 
 def list_images(folder):
-    """Paths of the pictures directly in a folder, by their suffix, in natural order (1, 2, 10); hidden files do not count."""
+    """Paths of the pictures directly in a folder, by their suffix, in natural order (1, 2, 10); hidden files do not
+    count."""
     folder = Path(folder)
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "no such folder"
@@ -129,13 +137,14 @@ def natural(name):
 
 
 def map_tiles(function, image, tile=512, halo=11, multiple=1):
-    """function(image), computed tile by tile: the same values to float rounding, in the memory of the output and one tile.
+    """function(image), computed tile by tile: the same values to float rounding, in the memory of the output and one
+    tile.
 
-    function(crop, box) maps (1, C, h, w) to (1, C', h, w), each pixel from its surroundings of `halo` pixels; box = (top,
-    left, bottom, right) is where the crop lies in the picture, so that whole-picture inputs can be cut alike. Crops are cut
-    from the real picture and end where it ends: zero padding inside the function then happens at its true border only, as
-    without tiles. All crops start at multiples of `multiple` (tile and halo are rounded up to it): for networks that
-    subsample by it. Returns (1, C', H, W).
+    function(crop, box) maps (1, C, h, w) to (1, C', h, w), each pixel from its surroundings of `halo` pixels; box =
+    (top, left, bottom, right) is where the crop lies in the picture, so that whole-picture inputs can be cut alike.
+    Crops are cut from the real picture and end where it ends: zero padding inside the function then happens at its true
+    border only, as without tiles. All crops start at multiples of `multiple` (tile and halo are rounded up to it): for
+    networks that subsample by it. Returns (1, C', H, W).
     """
     height, width = image.shape[-2:]
     tile, halo = (-(-size // multiple) * multiple for size in (tile, halo))
@@ -181,12 +190,13 @@ def _decode(data, path, max_pixels):
     except Exception as error:                              # decoders raise nearly everything on damaged bytes
         raise UserError(f"a damaged, incomplete or unusual picture ({reason(error)}): {path}: {EXPECTED}: "
                         "copy or download it again, or save it as an ordinary PNG") from error
-    raise UserError(f"the picture is too large ({image.width} x {image.height} pixels, {size / 1e6:.1f} million): {path}: "
-                    f"at most {max_pixels / 1e6:g} million were expected: scale it down first")
+    raise UserError(f"the picture is too large ({image.width} x {image.height} pixels, {size / 1e6:.1f} million): "
+                    f"{path}: at most {max_pixels / 1e6:g} million were expected: scale it down first")
 
 
 def _pixels(image, data):
-    """(pixels, gray) of a picture that Pillow has opened from data. Raises ValueError for kinds that cannot be told rightly."""
+    """(pixels, gray) of a picture that Pillow has opened from data. Raises ValueError for kinds that cannot be told
+    rightly."""
     if image.mode not in READABLE:
         raise ValueError(f"pixels of the kind {image.mode}, not 8 or 16 bits of gray, palette, RGB or CMYK")
     gray = image.mode in GRAY or (image.format == "PNG" and data[25] == 4)     # PNG's colour type 4: gray with alpha
@@ -198,7 +208,8 @@ def _pixels(image, data):
 
 
 def _is_deep(image, data):
-    """Whether the file has 16 bits per channel and OpenCV reads them; CMYK and premultiplied colours keep Pillow's upper 8."""
+    """Whether the file has 16 bits per channel and OpenCV reads them; CMYK and premultiplied colours keep Pillow's
+    upper 8."""
     if image.format == "PNG":
         return data[24] == 16
     if image.format != "TIFF" or 16 not in image.tag_v2.get(BITS, ()):
@@ -214,13 +225,13 @@ def _sixteen_bits(image, data):
     if pixels is None or pixels.dtype != np.uint16:
         raise ValueError("its 16-bit pixels cannot be read")
     if image.format == "PNG":
-        pixels = _upright(pixels, image.getexif().get(ORIENTATION))             # OpenCV turns TIFF files whatever it is told
+        pixels = _upright(pixels, image.getexif().get(ORIENTATION))  # OpenCV turns TIFF files whatever it is told
     elif image.tag_v2.get(PHOTOMETRIC) == 0:
         pixels = 65535 - pixels                                                 # 0 is white
     if pixels.ndim == 3:
         return pixels[..., [2, 1, 0, 3][:pixels.shape[2]]]                      # from BGR(A)
     channels = [pixels] * 3
-    if "transparency" in image.info:                                            # the one gray level that stands for a hole
+    if "transparency" in image.info:  # the one gray level that stands for a hole
         channels.append(np.where(pixels == image.info["transparency"], 0, 65535).astype(np.uint16))
     return np.stack(channels, axis=-1)
 
@@ -260,9 +271,9 @@ def picture_size(path):
     """(height, width) of a picture, upright, from its header; None where there is none to read."""
     try:
         with Image.open(path) as image:
-            exif = image.getexif() if "exif" in image.info else {}             # asking a PNG without any would decode it
+            exif = image.getexif() if "exif" in image.info else {}  # asking a PNG without any would decode it
             return image.size if exif.get(ORIENTATION) in (5, 6, 7, 8) else image.size[::-1]
-    except (OSError, ValueError, SyntaxError):                                 # Pillow raises all three on damaged headers
+    except (OSError, ValueError, SyntaxError):  # Pillow raises all three on damaged headers
         return None
 
 
@@ -277,13 +288,15 @@ def to_tensor(pixels):
 
 
 def picture_files(inputs):
-    """(paths, items): the pictures that files and folders name, and a name for each that is unique among them (the stem where it is)."""
+    """(paths, items): the pictures that files and folders name, and a name for each that is unique among them (the stem
+    where it is)."""
     paths = []
     for path in map(Path, inputs):
         if path.is_dir():
             found = list_images(path)
             if not found:
-                raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another folder")
+                raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another "
+                                "folder")
             paths += found
         elif path.exists():
             paths.append(path)

@@ -1,7 +1,8 @@
 """What is known of LOL's 500 pictures: which show the same scene, and a validation split that respects it.
 
-LOL has 236 scenes only, most at several exposures; 14 of the 15 evaluation pictures show a scene that training has too. So validation
-is drawn by scene, never by file. Groups: bright pictures at 60 x 40 gray, mean removed, normalised correlation of 0.93 or more, transitive.
+LOL has 236 scenes only, most at several exposures; 14 of the 15 evaluation pictures show a scene that training has too.
+So validation is drawn by scene, never by file. Groups: bright pictures at 60 x 40 gray, mean removed, normalised
+correlation of 0.93 or more, transitive.
 """
 import numpy as np
 
@@ -54,13 +55,14 @@ def shares_scene_with_evaluation(name):
 def validation_names(names, seed=0, count=26):
     """Which training pictures to hold out, sorted as in `names`.
 
-    LOL: all pictures of `count` scenes, drawn by seed among those that eval15 does not share. Any other set: every tenth picture of
-    an order drawn by seed, at least one.
+    LOL: all pictures of `count` scenes, drawn by seed among those that eval15 does not share. Any other set: every
+    tenth picture of an order drawn by seed, at least one.
     """
     generator = np.random.default_rng(seed)
     if is_lol(names) and len(names) > len(EVALUATION):
         free = [group for group in scenes() if not any(number in EVALUATION for number in group)]
-        held = {f"{number}.png" for place in generator.choice(len(free), count, replace=False) for number in free[place]}
+        held = {f"{number}.png" for place in generator.choice(len(free), count, replace=False)
+                for number in free[place]}
     else:
         order = generator.permutation(len(names))
         held = {names[place] for place in order[::10]}

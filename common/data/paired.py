@@ -3,8 +3,8 @@
 python -m common.data check [NAME] [ROOT]      is a data set complete and readable?
 python -m common.data get NAME                 download what can be had without an account
 
-A sample is asked for by its place (epoch, index), and all its draws come from (seed, epoch, index): the number of workers, the order in
-which they answer and an interrupted run change nothing.
+A sample is asked for by its place (epoch, index), and all its draws come from (seed, epoch, index): the number of
+workers, the order in which they answer and an interrupted run change nothing.
 """
 from pathlib import Path
 from typing import NamedTuple
@@ -29,19 +29,23 @@ class Pair(NamedTuple):
     high: Tensor                    # (3, h, w)
     thumbnail: Tensor               # (3, 32, 32) area average of the whole dark picture, mirrored like the patch
     name: str                       # the file's name
-    box: Tensor = WHOLE             # (4,) float32: top, left, bottom, right of the patch in the whole (mirrored) picture, in [0, 1]
+    # (4,) float32: top, left, bottom, right of the patch in the whole (mirrored) picture, in [0, 1]
+    box: Tensor = WHOLE
 
 
 class PairedImages(Dataset):
     """Pairs of root/split/low and root/split/high, by file name: pairs[epoch, index] -> Pair.
 
-    patch: side of a random crop; None: whole pictures, untouched. names: file names of a part of the set. flips: patches are mirrored left
-    to right at random; turns: also upside down and transposed. cache: decoded pictures stay in memory where all of them fit (CACHE_BYTES).
-    thumbnails: an .npz file with `name` and `low_thumbnail`, for files that are only crops of the pictures whose thumbnails are needed
-    (`box` then still refers to the file). Raises UserError for a missing folder or partner, unequal sizes, pictures smaller than the patch.
+    patch: side of a random crop; None: whole pictures, untouched. names: file names of a part of the set. flips:
+    patches are mirrored left to right at random; turns: also upside down and transposed. cache: decoded pictures stay
+    in memory where all of them fit (CACHE_BYTES).
+    thumbnails: an .npz file with `name` and `low_thumbnail`, for files that are only crops of the pictures whose
+    thumbnails are needed (`box` then still refers to the file). Raises UserError for a missing folder or partner,
+    unequal sizes, pictures smaller than the patch.
     """
 
-    def __init__(self, root, split, patch=None, seed=0, names=None, cache=True, flips=True, turns=False, thumbnails=None):
+    def __init__(self, root, split, patch=None, seed=0, names=None, cache=True, flips=True, turns=False,
+                 thumbnails=None):
         self.root, self.split, self.patch, self.seed, self.flips, self.turns = Path(root), split, patch, seed, flips, turns
         self.folders = pair_folders(root, split)
         self.names = choose_names(root, split, names)
@@ -80,8 +84,8 @@ class PairedImages(Dataset):
         return Pair(low, high, orientation.turn(thumbnail), self.names[index], box)
 
     def _sizes(self):
-        """(height, width) of every picture, low and high in turn, from the headers alone. (0, 0) where there is no readable header:
-        such a file speaks up when it is needed, so that it does not stop the others."""
+        """(height, width) of every picture, low and high in turn, from the headers alone. (0, 0) where there is no
+        readable header: such a file speaks up when it is needed, so that it does not stop the others."""
         sizes, problems = [], []
         for index, name in enumerate(self.names):
             low, high = (picture_size(path) for path in self.paths(index))
@@ -93,8 +97,9 @@ class PairedImages(Dataset):
             elif self.patch and min(low) < self.patch:
                 problems.append(f"{name}: {by(low)} is smaller than patches of {self.patch}")
         if problems:
-            raise UserError(f"pictures that do not fit: {self.root / self.split}: {join_some(problems)}: equal sizes in low and high were "
-                            "expected, no smaller than the patch: replace or remove these files, or lower data.patch")
+            raise UserError(f"pictures that do not fit: {self.root / self.split}: {join_some(problems)}: equal sizes "
+                            "in low and high were expected, no smaller than the patch: replace or remove these files, "
+                            "or lower data.patch")
         return sizes
 
     def _pixels(self, index):
@@ -105,8 +110,8 @@ class PairedImages(Dataset):
         else:
             low, high = (self.store.get(2 * index + side, read_pixels, path) for side, path in enumerate(paths))
         if low.shape != high.shape:                         # files that were changed after the headers had been read
-            raise UserError(f"unequal sizes: {paths[0]} is {by(low.shape)}, {paths[1]} {by(high.shape)}: equal ones were expected: "
-                            "replace one of them")
+            raise UserError(f"unequal sizes: {paths[0]} is {by(low.shape)}, {paths[1]} {by(high.shape)}: equal ones "
+                            "were expected: replace one of them")
         return low, high
 
     def _thumbnail(self, index, low):
@@ -126,22 +131,25 @@ def pair_folders(root, split):
     folders = tuple(Path(root) / split / side for side in ("low", "high"))
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
-        raise UserError(f"data set not found: {join_some(missing)}: folders {split}/low and {split}/high with equal file names were expected: "
-                        "put the data there or set data.root; `python -m common.data check LOL` says where to get it")
+        raise UserError(f"data set not found: {join_some(missing)}: folders {split}/low and {split}/high with equal "
+                        "file names were expected: put the data there or set data.root; `python -m common.data check "
+                        "LOL` says where to get it")
     return folders
 
 
 def list_pairs(root, split):
-    """File names that both folders of a split have, in natural order. Raises UserError for missing partners and empty folders."""
+    """File names that both folders of a split have, in natural order. Raises UserError for missing partners and empty
+    folders."""
     low, high = pair_folders(root, split)
     names, others = ([path.name for path in list_images(folder)] for folder in (low, high))
     if not names and not others:
-        raise UserError(f"no pictures: {low} and {high}: files of equal names in both were expected: put the data there or set data.root")
+        raise UserError(f"no pictures: {low} and {high}: files of equal names in both were expected: put the data "
+                        "there or set data.root")
     alone = [f"no partner for {low / name}" for name in names if name not in set(others)]
     alone += [f"no partner for {high / name}" for name in others if name not in set(names)]
     if alone:
-        raise UserError(f"{low} has {len(names)} pictures, {high} {len(others)}: {join_some(alone)}: a file of the same name in both was "
-                        "expected: copy the missing files, or remove these")
+        raise UserError(f"{low} has {len(names)} pictures, {high} {len(others)}: {join_some(alone)}: a file of the "
+                        "same name in both was expected: copy the missing files, or remove these")
     return names
 
 
@@ -153,20 +161,23 @@ def choose_names(root, split, names):
     names = list(names)
     missing = [name for name in names if name not in set(there)]
     if missing:
-        raise UserError(f"no such pairs: {Path(root) / split}: {join_some(missing)}: names of files in low and high were expected")
+        raise UserError(f"no such pairs: {Path(root) / split}: {join_some(missing)}: names of files in low and high "
+                        "were expected")
     return names
 
 
 def read_thumbnails(path, names):
-    """{name: (3, 32, 32) float32} from an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3). Raises UserError."""
+    """{name: (3, 32, 32) float32} from an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3). Raises
+    UserError."""
     try:
         with np.load(path, allow_pickle=False) as file:
             pictures = torch.from_numpy(file["low_thumbnail"].astype(np.float32)).permute(0, 3, 1, 2).contiguous()
             found = {str(name): picture for name, picture in zip(file["name"], pictures, strict=True)}
         missing = [name for name in names if name not in found]
         if missing or pictures.shape[1:] != (3, THUMBNAIL, THUMBNAIL):
-            raise ValueError(f"none for {join_some(missing)}" if missing else f"they have the shape {tuple(pictures.shape)}")
-    except Exception as error:                                                 # NumPy raises nearly everything on foreign files
-        raise UserError(f"no thumbnails ({error}): {path}: an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3) was expected: "
-                        "mend data.thumbnails") from error
+            raise ValueError(f"none for {join_some(missing)}" if missing else "they have the shape "
+                                                                              f"{tuple(pictures.shape)}")
+    except Exception as error:  # NumPy raises nearly everything on foreign files
+        raise UserError(f"no thumbnails ({error}): {path}: an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3) "
+                        "was expected: mend data.thumbnails") from error
     return found

@@ -9,7 +9,8 @@ from common.base.errors import UserError
 from common.base.files import part_of
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-CODECS = {".webm": "VP80", ".avi": "MJPG", ".mp4": "mp4v"}      # what OpenCV's wheel can write; of these browsers play .webm
+# what OpenCV's wheel can write; of these browsers play .webm
+CODECS = {".webm": "VP80", ".avi": "MJPG", ".mp4": "mp4v"}
 
 
 class Film(NamedTuple):
@@ -27,8 +28,10 @@ def open_film(path):
     capture = cv2.VideoCapture(str(path))
     width, height = (int(capture.get(number)) for number in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if not capture.isOpened() or not width or not height:
-        raise UserError(f"this video cannot be read: {path}: a file of {', '.join(SUFFIXES)} that OpenCV decodes was expected: convert it to mp4")
-    return Film(capture, (width, height), capture.get(cv2.CAP_PROP_FPS) or 25.0, max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
+        raise UserError(f"this video cannot be read: {path}: a file of {', '.join(SUFFIXES)} that OpenCV decodes was "
+                        "expected: convert it to mp4")
+    return Film(capture, (width, height), capture.get(cv2.CAP_PROP_FPS) or 25.0,
+                max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
 
 
 def frames_of(film):
@@ -42,9 +45,11 @@ def frames_of(film):
 
 @contextmanager
 def writing(target, rate, size):
-    """A function that appends a frame, uint8 RGB (h, w, 3), to the video `target`; frames of another size than (width, height) are fitted.
+    """A function that appends a frame, uint8 RGB (h, w, 3), to the video `target`; frames of another size than (width,
+    height) are fitted.
 
-    The file appears when it is whole: leaving the block by an exception leaves nothing. The suffix decides the kind; folders are made.
+    The file appears when it is whole: leaving the block by an exception leaves nothing. The suffix decides the kind;
+    folders are made.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +61,8 @@ def writing(target, rate, size):
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     try:
         if not writer.isOpened():
-            raise UserError(f"this kind of video cannot be written: {target}: .mp4, .avi or .webm was expected: choose another --output")
+            raise UserError(f"this kind of video cannot be written: {target}: .mp4, .avi or .webm was expected: choose "
+                            "another --output")
         yield write
         writer.release()
         part.replace(target)

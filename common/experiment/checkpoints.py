@@ -1,7 +1,8 @@
 """Weights and training states as files: written whole, read without pickle, checked by digest, every defect named.
 
-A file is a dictionary of plain data (EXAMPLES habit 9): `case`, `model` (the keyword arguments that build the network), `weights` (its
-state_dict) and, in last.pt, what a run needs to go on. `python -m common.experiment.checkpoints release CASE RUN --as release` makes a release file.
+A file is a dictionary of plain data (EXAMPLES habit 9): `case`, `model` (the keyword arguments that build the network),
+`weights` (its state_dict) and, in last.pt, what a run needs to go on. `python -m common.experiment.checkpoints release
+CASE RUN --as release` makes a release file.
 """
 import argparse
 import hashlib
@@ -18,7 +19,8 @@ from common.base.files import impostor, sha256, write_whole
 
 
 class Weights(NamedTuple):
-    """What a weights file says: the network's arguments, its state_dict, a digest of the content, and the file itself."""
+    """What a weights file says: the network's arguments, its state_dict, a digest of the content, and the file
+    itself."""
     path: Path
     model: dict
     state: dict
@@ -27,7 +29,8 @@ class Weights(NamedTuple):
 
 
 def digest(state):
-    """A SHA-256 over names, types, shapes and values of a state_dict, as hexadecimal text: equal weights, equal digest."""
+    """A SHA-256 over names, types, shapes and values of a state_dict, as hexadecimal text: equal weights, equal
+    digest."""
     total = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
@@ -51,16 +54,18 @@ def save(path, content, keep_previous=False):
 
 
 def load(path):
-    """The dictionary in a weights file, on the CPU. Raises UserError, saying which, for every way a file can be broken."""
+    """The dictionary in a weights file, on the CPU. Raises UserError, saying which, for every way a file can be
+    broken."""
     content = read(path)
     if not isinstance(content, dict) or not {"case", "model", "weights"} <= content.keys():
-        raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries case, model and weights: "
-                        f"give a file from checkpoints/")
+        raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries "
+                        "case, model and weights: give a file from checkpoints/")
     return content
 
 
 def read(path):
-    """What a file of torch holds, whoever wrote it, on the CPU: plain data and tensors. Raises UserError for every way it can be broken."""
+    """What a file of torch holds, whoever wrote it, on the CPU: plain data and tensors. Raises UserError for every way
+    it can be broken."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no weights file {path}: give another --weights, or train first")
@@ -84,9 +89,11 @@ def _what_is(path, error):
 
 
 def find(case, run, wanted=None):
-    """Choose a weights file and read it: what `--weights` says, else best, last of the run, else release. Returns Weights.
+    """Choose a weights file and read it: what `--weights` says, else best, last of the run, else release. Returns
+    Weights.
 
-    wanted: a file, `best`, `last`, or the stem of a file in checkpoints/<case>/. Release files must match checkpoints/SHA256SUMS.
+    wanted: a file, `best`, `last`, or the stem of a file in checkpoints/<case>/. Release files must match
+    checkpoints/SHA256SUMS.
     """
     path, said = _choose(case, run, wanted)
     if path.parent == paths.CHECKPOINTS / case:
@@ -132,19 +139,23 @@ def check_release(path):
 def build(network, weights, typed=()):
     """network(**weights.model) with the weights loaded, in evaluation mode and float32.
 
-    typed: the settings given on the command line; a `model.` key among them that differs from the file's is an error naming both.
+    typed: the settings given on the command line; a `model.` key among them that differs from the file's is an error
+    naming both.
     """
     for key, value in dict(typed).items():
         name = key.removeprefix("model.")
         if key.startswith("model.") and weights.model.get(name) != value:
-            raise UserError(f"{key}={value} (given on the command line) differs from the weights in {weights.path}, which were made with "
-                            f"{name}={weights.model.get(name)}: leave the key out, or give other --weights")
+            raise UserError(f"{key}={value} (given on the command line) differs from the weights in {weights.path}, "
+                            f"which were made with {name}={weights.model.get(name)}: leave the key out, or give other "
+                            "--weights")
     try:
         model = network(**weights.model)
-        model.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.state.items()})
+        model.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
+                               for name, tensor in weights.state.items()})
     except (TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{weights.path} does not fit {network.__name__}: {reason}: give weights that this network made") from None
+        raise UserError(f"{weights.path} does not fit {network.__name__}: {reason}: give weights that this network "
+                        "made") from None
     return model.eval()
 
 
@@ -154,18 +165,22 @@ def release(case, run, name, half=False):
     half: store float16 (half the size; they are computed with in float32). Returns the path.
     """
     content = load(paths.CHECKPOINTS / case / run / "best.pt")
-    state = {key: tensor.half() if half and tensor.is_floating_point() else tensor.clone() for key, tensor in content["weights"].items()}
+    state = {key: tensor.half() if half and tensor.is_floating_point() else tensor.clone()
+             for key, tensor in content["weights"].items()}
     path = paths.CHECKPOINTS / case / f"{name}.pt"
     save(path, {"case": case, "model": content["model"], "weights": state, "settings": content["settings"]})
     sums = paths.CHECKPOINTS / "SHA256SUMS"
     entry = path.relative_to(paths.CHECKPOINTS).as_posix()
-    lines = [line for line in (sums.read_text(encoding="utf-8").splitlines() if sums.exists() else []) if not line.endswith("  " + entry)]
-    write_whole(sums, "".join(f"{line}\n" for line in sorted([*lines, f"{sha256(path)}  {entry}"], key=lambda line: line[66:])).encode())
+    lines = [line for line in (sums.read_text(encoding="utf-8").splitlines() if sums.exists() else [])
+             if not line.endswith("  " + entry)]
+    write_whole(sums, "".join(f"{line}\n" for line in sorted([*lines, f"{sha256(path)}  {entry}"],
+                                                             key=lambda line: line[66:])).encode())
     return path
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m common.experiment.checkpoints", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m common.experiment.checkpoints",
+                                     description=__doc__.split("\n\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("release", help="make checkpoints/CASE/NAME.pt from best.pt of a run")
     make.add_argument("case")

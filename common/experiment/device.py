@@ -19,11 +19,12 @@ try:
 except ImportError:                        # Windows has no such module
     resource = None
 
-_stubs = []                                # operator libraries that import_torchvision() had to define; they must stay alive
+_stubs = []  # operator libraries that import_torchvision() had to define; they must stay alive
 
 
 def choose_device(name="auto"):
-    """The torch.device for `--device`: auto is cuda when there is one, else cpu; any other torch device name is passed on.
+    """The torch.device for `--device`: auto is cuda when there is one, else cpu; any other torch device name is passed
+    on.
 
     Raises UserError for a name that torch does not know and for a device that this machine lacks.
     """
@@ -36,8 +37,8 @@ def choose_device(name="auto"):
         torch.empty(1, device=device)      # the only honest question is to use it
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name} cannot be used: {reason}: expected auto, cpu, cuda, cuda:N or another torch device "
-                        f"of this machine: leave --device out, or say --device cpu") from None
+        raise UserError(f"--device {name} cannot be used: {reason}: expected auto, cpu, cuda, cuda:N or another torch "
+                        "device of this machine: leave --device out, or say --device cpu") from None
     return device
 
 
@@ -50,7 +51,8 @@ def set_threads():
 
 
 def seed_all(seed):
-    """Seed the global generators: weights' initial values and dropout. Data draws have their own (EXAMPLES: a function of place)."""
+    """Seed the global generators: weights' initial values and dropout. Data draws have their own (EXAMPLES: a function
+    of place)."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -103,7 +105,8 @@ def any_process(flag, device):
 
 
 def slow_bf16(device):
-    """Whether bfloat16 is only emulated here, slower than float32: a CPU without instructions for it. oneDNN alone calls plain AVX-512 supported."""
+    """Whether bfloat16 is only emulated here, slower than float32: a CPU without instructions for it. oneDNN alone
+    calls plain AVX-512 supported."""
     if device.type != "cpu":
         return False
     if platform.machine().lower() in ("x86_64", "amd64"):
@@ -115,7 +118,7 @@ def peak_memory_mb():
     """The largest resident memory of this process so far, in MiB; None where the system does not tell."""
     status = Path("/proc/self/status")
     match = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.M) if status.exists() else None
-    if match:                                  # ru_maxrss would begin with the peak of the process that started this one
+    if match:  # ru_maxrss would begin with the peak of the process that started this one
         return round(int(match[1]) / 2**10, 1)
     if resource is None:
         return None
@@ -126,7 +129,8 @@ def peak_memory_mb():
 def commit(root):
     """The git commit that `root` stands at, with "+" when files were changed since; None outside a git checkout."""
     def git(*words):
-        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20).stdout.strip()
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True,
+                              timeout=20).stdout.strip()
     try:
         if Path(git("rev-parse", "--show-toplevel") or "/") != Path(root).resolve():
             return None
@@ -155,9 +159,10 @@ def processor_name():
 def import_torchvision():
     """Import torchvision and return it, also beside a CPU build of torch.
 
-    torchvision's standard wheel has compiled operators that a CPU build of torch cannot load; its Python part then fails at import because
-    it wants to describe operators that do not exist. Exactly those are declared here (never implemented: `torchvision.ops.nms` and the
-    file readers stay unusable; networks, transforms and make_grid work). A working installation is left untouched.
+    torchvision's standard wheel has compiled operators that a CPU build of torch cannot load; its Python part then
+    fails at import because it wants to describe operators that do not exist. Exactly those are declared here (never
+    implemented: `torchvision.ops.nms` and the file readers stay unusable; networks, transforms and make_grid work). A
+    working installation is left untouched.
     """
     for _ in range(8):
         try:
@@ -171,4 +176,5 @@ def import_torchvision():
             library = torch.library.Library("torchvision", "FRAGMENT")
             library.define(f"{name[1]}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
             _stubs.append(library)
-    raise RuntimeError("torchvision asks for more missing operators than were ever seen; the wheel does not fit this torch")
+    raise RuntimeError("torchvision asks for more missing operators than were ever seen; the wheel does not fit this "
+                       "torch")

@@ -1,5 +1,6 @@
-"""Figures from one hand: sizes, colours and fonts are set here, so that all cases look alike. Labels inside a figure are English and
-symbols; titles and captions are bilingual and stand outside it, in figures.json. Every figure has its numbers beside it as CSV.
+"""Figures from one hand: sizes, colours and fonts are set here, so that all cases look alike. Labels inside a figure
+are English and symbols; titles and captions are bilingual and stand outside it, in figures.json. Every figure has its
+numbers beside it as CSV.
 """
 import csv
 import json
@@ -15,16 +16,19 @@ from matplotlib.patches import FancyBboxPatch
 
 from common.experiment.results import write_csv, write_json, write_manifest
 
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]     # Okabe and Ito: for all eyes
+# Okabe and Ito: for all eyes
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8,
-         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3, "grid.linewidth": 0.6,
+         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
+         "grid.linewidth": 0.6,
          "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "lines.linewidth": 1.4}
 DPI = 150
 WIDTH = 9.0                                                # inches of a full-width figure
 
 
 class Caption(NamedTuple):
-    """What stands outside a figure, in both languages; {names} are filled in by FigureFolder.save. number: in the course text, or None."""
+    """What stands outside a figure, in both languages; {names} are filled in by FigureFolder.save. number: in the
+    course text, or None."""
     number: str | None
     en: str
     zh: str
@@ -40,7 +44,8 @@ class FigureFolder:
         self.folder = self.run_folder / "figures"
 
     def save(self, figure, name, header, rows, **values):
-        """Write one figure and its numbers. name: file name without suffix, key in captions; header, rows: the CSV; values: for the caption."""
+        """Write one figure and its numbers. name: file name without suffix, key in captions; header, rows: the CSV;
+        values: for the caption."""
         self.folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(self.folder / f"{name}.png", dpi=DPI, facecolor="white")
         write_csv(self.folder / f"{name}.csv", header, rows)
@@ -70,15 +75,18 @@ def new_figure(width=WIDTH, height=3.0, rows=1, columns=1, **options):
 
 
 def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
-    """A labelled grid of pictures. pictures: list of rows, each a list of (h, w, 3) or (h, w) arrays in [0, 1] or uint8, or None.
+    """A labelled grid of pictures. pictures: list of rows, each a list of (h, w, 3) or (h, w) arrays in [0, 1] or
+    uint8, or None.
 
-    columns: heading of each column; rows: label at the left of each row; captions: text under each picture, as nested lists.
+    columns: heading of each column; rows: label at the left of each row; captions: text under each picture, as nested
+    lists.
     """
     count = max(len(line) for line in pictures)
     heights = [max(picture.shape[0] / picture.shape[1] for picture in line if picture is not None) for line in pictures]
     under = 0.2 if captions else 0.03
     cell = width / count
-    figure, axes = new_figure(width, sum(cell * ratio + under for ratio in heights) + 0.35, len(pictures), count, height_ratios=heights)
+    figure, axes = new_figure(width, sum(cell * ratio + under for ratio in heights) + 0.35, len(pictures), count,
+                              height_ratios=heights)
     for y, line in enumerate(pictures):
         for x in range(count):
             axis = axes[y, x]
@@ -102,7 +110,8 @@ def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
 
 
 def read_log(path):
-    """log.jsonl as {name: (steps, values)}, steps of several stages one after the other; empty where there is no log."""
+    """log.jsonl as {name: (steps, values)}, steps of several stages one after the other; empty where there is no
+    log."""
     series, offset, stage, last = {}, 0, None, 0
     for line in Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []:
         entry = json.loads(line)
@@ -118,12 +127,14 @@ def read_log(path):
 
 
 def curve(series, panels, width=WIDTH, height=2.8):
-    """Curves over training steps. series: read_log(); panels: [(y label, [names])], drawn where the log has them, the first logarithmic."""
+    """Curves over training steps. series: read_log(); panels: [(y label, [names])], drawn where the log has them, the
+    first logarithmic."""
     figure, axes = new_figure(width, height, 1, len(panels))
     for axis, (label, names), first in zip(axes[0], panels, [True] + [False] * len(panels)):
         for name in names:
             if name in series:
-                axis.plot(*series[name], label=name.removeprefix("val_"), marker="o" if len(series[name][0]) < 30 else None, markersize=3)
+                axis.plot(*series[name], label=name.removeprefix("val_"),
+                          marker="o" if len(series[name][0]) < 30 else None, markersize=3)
         axis.set_xlabel("step")
         axis.set_ylabel(label)
         if first and all(value > 0 for name in names if name in series for value in series[name][1]):
@@ -134,7 +145,8 @@ def curve(series, panels, width=WIDTH, height=2.8):
 
 
 def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=None):
-    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where there is room.
+    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where
+    there is room.
 
     colours: one per label, or {legend: colour}.
     """
@@ -156,9 +168,11 @@ def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=No
 
 
 def trace(module, call):
-    """The layers that `call()` runs through, in that order: [{name, kind, inputs, outputs, parameters}]; shapes without the batch.
+    """The layers that `call()` runs through, in that order: [{name, kind, inputs, outputs, parameters}]; shapes without
+    the batch.
 
-    Taken from the module itself by hooks on everything with parameters, so a diagram cannot say what the code does not do.
+    Taken from the module itself by hooks on everything with parameters, so a diagram cannot say what the code does not
+    do.
     """
     layers, handles = [], []
     for name, layer in module.named_modules():
@@ -168,8 +182,10 @@ def trace(module, call):
         def record(layer, inputs, output, name=name):
             kernel = "x".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
             dilated = f" d{layer.dilation[0]}" if getattr(layer, "dilation", (1,))[0] > 1 else ""
-            layers.append({"name": name, "kind": f"{type(layer).__name__.lower().removesuffix('2d')} {kernel}{dilated}".strip(),
-                           "inputs": (sum(x.shape[1] for x in inputs), *inputs[0].shape[2:]), "outputs": tuple(output.shape[1:]),
+            layers.append({"name": name, "kind": f"{type(layer).__name__.lower().removesuffix('2d')} "
+                                                 f"{kernel}{dilated}".strip(),
+                           "inputs": (sum(x.shape[1] for x in inputs), *inputs[0].shape[2:]),
+                           "outputs": tuple(output.shape[1:]),
                            "parameters": sum(parameter.numel() for parameter in layer.parameters())})
         handles.append(layer.register_forward_hook(record))
     try:
@@ -199,7 +215,8 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
         axis.add_patch(FancyBboxPatch((x - box[0] / 2, y - box[1] / 2), *box, fc=face, ec="#555555", lw=0.8,
                                       boxstyle="round,pad=0,rounding_size=0.08"))
         axis.text(x, y + 0.12 * box[1], title, ha="center", va="center", fontsize=8)
-        axis.text(x, y - 0.24 * box[1], below, ha="center", va="center", fontsize=6.5 if len(below) <= 18 else 5.5, color="#444444")
+        axis.text(x, y - 0.24 * box[1], below, ha="center", va="center", fontsize=6.5 if len(below) <= 18 else 5.5,
+                  color="#444444")
     style = {"arrowstyle": "-|>", "lw": 0.9, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
     for place, ((x, y), (u, v)) in enumerate(zip(centre, centre[1:])):
         if y == v:
@@ -210,7 +227,7 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
             axis.annotate("", (u, v + box[1] / 2), (u, middle), arrowprops=style)
     for start, end, label in arrows:
         (x, y), (u, v) = centre[start], centre[end]
-        beside, up, down = x + step / 2, y - 0.8 * box[1], v + 0.8 * box[1]          # through the gutters, never over a box
+        beside, up, down = x + step / 2, y - 0.8 * box[1], v + 0.8 * box[1]  # through the gutters, never over a box
         xs, ys = [x, x, beside, beside, u, u], [y - box[1] / 2, up, up, down, down, v + box[1] / 2]
         if y == v:
             xs, ys = [x, x, u, u], [y + box[1] / 2, y + 0.8 * box[1], y + 0.8 * box[1], y + box[1] / 2]
@@ -224,8 +241,8 @@ def read_items(run, set_name):
     """The lines of items.csv that test.py has left, as dictionaries; empty, said in a line, where it has not run."""
     path = run.folder / "test" / set_name / "items.csv"
     if not path.exists():
-        run.say(f"no test results of {set_name} under the name {run.name}: the figures with numbers are left out; for them, first: "
-                f"python cases/{run.case}/test.py --name {run.name}")
+        run.say(f"no test results of {set_name} under the name {run.name}: the figures with numbers are left out; for "
+                f"them, first: python cases/{run.case}/test.py --name {run.name}")
         return []
     with open(path, encoding="utf-8", newline="") as file:
         return [line for line in csv.DictReader(file) if line["status"] == "ok"]

@@ -1,4 +1,5 @@
-"""Result folders: items.csv, metrics.json and pictures of a test, environment.json, manifest.json (DESIGN section 4)."""
+"""Result folders: items.csv, metrics.json and pictures of a test, environment.json, manifest.json (DESIGN section
+4)."""
 import csv
 import hashlib
 import io
@@ -14,7 +15,7 @@ from common.base.files import sha256, write_whole
 from common.base.yaml_text import to_yaml
 from common.metrics import metric_of
 
-COLUMNS = ["item", "row", "status", "reason", "image", "reference"]      # then the metrics, then classings as `by_<name>`
+COLUMNS = ["item", "row", "status", "reason", "image", "reference"]  # then the metrics, then classings as `by_<name>`
 
 
 def write_text(path, text):
@@ -48,15 +49,18 @@ def write_csv(path, header, rows):
 
 
 def is_judged(name):
-    """Whether a file of a run, by its path inside results/<case>/<run>, is entered in the manifest and compared (DESIGN section 4)."""
+    """Whether a file of a run, by its path inside results/<case>/<run>, is entered in the manifest and compared (DESIGN
+    section 4)."""
     part, *inside = name.split("/")
     if part == "figures":
         return name.endswith(".csv")
-    return len(inside) > (part == "test") and part in ("train", "test") and not any(piece.startswith(".") for piece in inside)
+    return (len(inside) > (part == "test") and part in ("train", "test")
+            and not any(piece.startswith(".") for piece in inside))
 
 
 def write_manifest(folder, part, weights=None):
-    """Enter every judged file below results/<case>/<run>/<part> (`train`, `test/<set>`, `figures`) in the run's manifest.json.
+    """Enter every judged file below results/<case>/<run>/<part> (`train`, `test/<set>`, `figures`) in the run's
+    manifest.json.
 
     Lines of other parts stay. weights: content digest of the weights that made the part.
     """
@@ -73,7 +77,8 @@ def write_manifest(folder, part, weights=None):
     digests = {key: value for key, value in manifest["weights"].items() if key != part}
     if weights:
         digests[part] = weights
-    write_json(path, {"weights": dict(sorted(digests.items())), "files": sorted(files, key=lambda entry: entry["path"])})
+    write_json(path, {"weights": dict(sorted(digests.items())),
+                      "files": sorted(files, key=lambda entry: entry["path"])})
 
 
 def number_text(value):
@@ -85,7 +90,8 @@ def number_text(value):
 
 def is_number(value):
     """Whether a value of JSON is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+    return (isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+            and math.isfinite(value))
 
 
 def flat(settings, above=""):
@@ -102,17 +108,21 @@ def file_name(item):
 
 
 class TestResults:
-    """One test/<set>/ folder while it is filled. It belongs to one (weights, settings, data): the same again finishes what is missing.
+    """One test/<set>/ folder while it is filled. It belongs to one (weights, settings, data): the same again finishes
+    what is missing.
 
     Something else (or fresh=True) is built in a folder beside it, which takes its place whole at finish().
-    rows: the rows' names in their order; metrics: the columns of items.csv; classings: names of by_<classing> columns; ranked: the metric by
-    whose order each row's items fall into the classes best_30, 30_60, 60_100 (percent) of the classing `rank`.
+    rows: the rows' names in their order; metrics: the columns of items.csv; classings: names of by_<classing> columns;
+    ranked: the metric by whose order each row's items fall into the classes best_30, 30_60, 60_100 (percent) of the
+    classing `rank`.
     """
     __test__ = False                                       # no test class, whatever pytest makes of its name
 
-    def __init__(self, run_folder, set_name, *, weights, settings, data, rows, metrics, classings=(), ranked=None, fresh=False):
+    def __init__(self, run_folder, set_name, *, weights, settings, data, rows, metrics, classings=(), ranked=None,
+                 fresh=False):
         self.run_folder, self.set_name, self.weights, self.ranked = Path(run_folder), set_name, weights, ranked
-        self.rows, self.metrics, self.classings = list(rows), list(metrics), list(classings) + (["rank"] if ranked else [])
+        self.rows, self.metrics, self.classings = list(rows), list(metrics), list(classings) + (["rank"] if ranked
+                                                                                                else [])
         self.final = self.run_folder / "test" / set_name
         beside = self.run_folder / "test" / f".{set_name}.new"
         identity = json.dumps([weights, settings, data, self.rows, self.metrics, self.classings], sort_keys=True)
@@ -151,7 +161,8 @@ class TestResults:
         lines = []
         for row in self.rows:
             values, image = rows[row]
-            line = {"item": item, "row": row, "status": "ok", "reason": values.get("reason") or "", "reference": reference or "",
+            line = {"item": item, "row": row, "status": "ok", "reason": values.get("reason") or "",
+                    "reference": reference or "",
                     "image": image.relative_to(self.folder).as_posix() if image else ""}
             line |= {name: number_text(values.get(name)) for name in self.metrics}
             lines.append(line | {f"by_{name}": (classes or {}).get(name, "") for name in self.classings})
@@ -160,7 +171,8 @@ class TestResults:
     def fail(self, item, reason):
         """Enter that an item could not be done, and why; the others go on."""
         blank = dict.fromkeys(self.header, "")
-        self._append(item, [blank | {"item": item, "row": row, "status": "failed", "reason": str(reason)} for row in self.rows])
+        self._append(item, [blank | {"item": item, "row": row, "status": "failed", "reason": str(reason)}
+                            for row in self.rows])
 
     def _append(self, item, lines):
         self.lines = [line for line in self.lines if line["item"] != item] + lines
@@ -175,7 +187,8 @@ class TestResults:
             os.fsync(file.fileno())
 
     def finish(self, items):
-        """Put the lines into the order of `items` (names), write metrics.json and the manifest, take the old folder's place.
+        """Put the lines into the order of `items` (names), write metrics.json and the manifest, take the old folder's
+        place.
 
         Returns metrics.json's content. Items no longer in the set are left out.
         """
@@ -186,7 +199,8 @@ class TestResults:
         for row in self.rows if self.ranked else []:
             rank([line for line in done if line["row"] == row], self.ranked)
         write_csv(self.folder / "items.csv", self.header, [[line[name] for name in self.header] for line in self.lines])
-        content = {row: summary([line for line in done if line["row"] == row], self.metrics, self.classings) for row in self.rows}
+        content = {row: summary([line for line in done if line["row"] == row], self.metrics, self.classings)
+                   for row in self.rows}
         write_json(self.folder / "metrics.json", content)
         if self.folder != self.final:
             old = self.final.with_name(f".{self.set_name}.old")
@@ -204,20 +218,24 @@ class TestResults:
 
     def failures(self):
         """[(item, reason)] of the items that failed."""
-        return list({line["item"]: (line["item"], line["reason"]) for line in self.lines if line["status"] != "ok"}.values())
+        return list({line["item"]: (line["item"], line["reason"]) for line in self.lines if line["status"]
+                     != "ok"}.values())
 
     def expect_no_failures(self, things="picture"):
         """Raise Negative when items failed, so that the exit status says it."""
         failures = self.failures()
         if failures:
-            raise Negative(f"{len(failures)} {things}(s) failed, the rest is done: {join_some(f'{item}: {reason}' for item, reason in failures)}")
+            raise Negative(f"{len(failures)} {things}(s) failed, the rest is done: "
+                           f"{join_some(f'{item}: {reason}' for item, reason in failures)}")
 
 
 def rank(lines, metric):
-    """Sort one row's lines by a metric, best first, and put them into the classes best_30, 30_60, 60_100 of by_rank; none without a value."""
+    """Sort one row's lines by a metric, best first, and put them into the classes best_30, 30_60, 60_100 of by_rank;
+    none without a value."""
     lower = metric_of(metric).direction == "lower"
     known = [line for line in lines if line[metric] not in ("", "nan")]
-    known.sort(key=lambda line: float(line[metric]) * (1 if lower else -1))        # stable: equal values stay in the items' order
+    # stable: equal values stay in the items' order
+    known.sort(key=lambda line: float(line[metric]) * (1 if lower else -1))
     for place, line in enumerate(known):
         share = place / len(known)
         line["by_rank"] = "best_30" if share < 0.3 else "30_60" if share < 0.6 else "60_100"
@@ -228,10 +246,11 @@ MEDIANS = {"rmse_4pt": "rmse_4pt_median"}                  # means that failures
 
 
 def summary(lines, metrics, classings=()):
-    """Means of the written values over lines of one row (sums of SUMMED, medians beside of MEDIANS), the count, and the same by class.
+    """Means of the written values over lines of one row (sums of SUMMED, medians beside of MEDIANS), the count, and the
+    same by class.
 
-    A value that is empty or not finite is left out of its mean; `left_out` says how many, where there are any. A metric that no line has
-    is not named; one whose values are all left out is null.
+    A value that is empty or not finite is left out of its mean; `left_out` says how many, where there are any. A metric
+    that no line has is not named; one whose values are all left out is null.
     """
     result, left_out = {}, {}
     for name in metrics:
@@ -272,5 +291,7 @@ def _read_items(path, header):
         write_text(path, whole)
     lines = list(csv.DictReader(io.StringIO(whole)))
     if any(list(line) != header or None in line.values() for line in lines):
-        raise UserError(f"{path} does not have the columns of this test: expected {join_some(header, 20)}: use --fresh to build it again")
-    return list({(line["item"], line["row"]): line for line in lines}.values())      # an item done again stands twice: the later counts
+        raise UserError(f"{path} does not have the columns of this test: expected {join_some(header, 20)}: use --fresh "
+                        "to build it again")
+    # an item done again stands twice: the later counts
+    return list({(line["item"], line["row"]): line for line in lines}.values())

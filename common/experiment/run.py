@@ -1,4 +1,5 @@
-"""`Run`: what a train.py, test.py or figures.py needs and no reader wants to see: options, folders, resume, signals, log, progress."""
+"""`Run`: what a train.py, test.py or figures.py needs and no reader wants to see: options, folders, resume, signals,
+log, progress."""
 import json
 import shutil
 import signal
@@ -41,7 +42,8 @@ from common.metrics import metric_of
 class Run:
     """One run of one script of one case.
 
-    config: Settings. device: torch.device. name, folder (results/<case>/<name>), checkpoints (checkpoints/<case>/<name>). options: argparse's.
+    config: Settings. device: torch.device. name, folder (results/<case>/<name>), checkpoints
+    (checkpoints/<case>/<name>). options: argparse's.
     """
 
     def __init__(self, case, script, argv=None, shorthands=None):
@@ -56,7 +58,8 @@ class Run:
         join_processes(self.device)
         self.world, self.main = world_size(), rank() == 0
         seed_all(self.config.seed)
-        self.started, self.command = time.monotonic(), [Path(sys.argv[0]).name, *(sys.argv[1:] if argv is None else argv)]
+        self.started, self.command = time.monotonic(), [Path(sys.argv[0]).name,
+                                                        *(sys.argv[1:] if argv is None else argv)]
         self.step, self.stage, self.batch, self.marks = 0, None, None, {}
         self._saved, self._states, self._best, self._sums, self._signal = None, {}, None, {}, 0
         if self.main:
@@ -66,7 +69,7 @@ class Run:
         if script == "train":
             self._open()
 
-    # ---- beginning ----------------------------------------------------------------------------------------------------------------
+    # ---- beginning ---------------------------------------------------------------------------------------------------
 
     def say(self, text):
         """Print a line, from the first process alone."""
@@ -89,22 +92,24 @@ class Run:
         settings = self.resolved.judged_settings()
         if self._saved and self._saved["settings"] != settings:
             changed = join_some(different(self._saved["settings"], settings))
-            raise UserError(f"the run {self.name} began with other settings: {changed}: "
-                            f"a run keeps its settings to the end: use --name NEW for another run, or --fresh to start this one again")
+            raise UserError(f"the run {self.name} began with other settings: {changed}: a run keeps its settings to "
+                            "the end: use --name NEW for another run, or --fresh to start this one again")
         self.finished, self.resumed = bool(self._saved and self._saved["finished"]), bool(self._saved)
         estimate = self.about.get("time", {}).get("demo" if self.options.demo else "train", "unknown")
-        self.say(f"{self.case}: training run '{self.name}' on {self.device}, {self.threads} threads, {self.world} process(es); "
-                 f"expected time: {estimate}")
+        self.say(f"{self.case}: training run '{self.name}' on {self.device}, {self.threads} threads, {self.world} "
+                 f"process(es); expected time: {estimate}")
         if self.config.precision == "bf16" and slow_bf16(self.device):
             self.say("this processor has no bfloat16 arithmetic and will be slow at it: precision=fp32 is faster here")
         if self.finished:
-            self.say(f"this run is finished: {self.checkpoints} has its weights; --fresh trains again, --name NEW beside it")
+            self.say(f"this run is finished: {self.checkpoints} has its weights; --fresh trains again, --name NEW "
+                     "beside it")
         if self.main:
             results.write_text(self.folder / "train" / "config.yaml", yaml_text.to_yaml(settings))
             self._cut_log(self._saved["log_bytes"] if self._saved else 0)
 
     def _last(self):
-        """The training state to go on from: last.pt, or, when that cannot be read, the one before; None for a new run."""
+        """The training state to go on from: last.pt, or, when that cannot be read, the one before; None for a new
+        run."""
         for name in ("last.pt", "previous.pt"):
             path = self.checkpoints / name
             if path.exists():
@@ -119,23 +124,27 @@ class Run:
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as file:
             if file.tell() < size:
-                print(f"warning: {log} is shorter than the run's state says; the curve will have a gap", file=sys.stderr)
+                print(f"warning: {log} is shorter than the run's state says; the curve will have a gap",
+                      file=sys.stderr)
             file.truncate(min(size, file.tell()))
 
     def prepare(self, model, start=True):
-        """Move a network to the device, channels last; wrapped for torchrun when it runs. start: whether --weights, where given, has its
-        start values (not so for a part of the network that the file holds)."""
+        """Move a network to the device, channels last; wrapped for torchrun when it runs. start: whether --weights,
+        where given, has its start values (not so for a part of the network that the file holds)."""
         if start and self.script == "train" and self.options.weights and not self._saved:
             chosen = checkpoints.find(self.case, self.name, self.options.weights)
             model.load_state_dict(checkpoints.build(type(model), chosen, self.resolved.typed).state_dict())
             self.say(f"starting from {chosen.said}")
         model = model.to(self.device, memory_format=torch.channels_last)
-        if self.script == "train" and self.world > 1 and any(parameter.requires_grad for parameter in model.parameters()):
-            model = DistributedDataParallel(model, device_ids=[self.device.index] if self.device.type == "cuda" else None)
+        if self.script == "train" and self.world > 1 and any(parameter.requires_grad
+                                                             for parameter in model.parameters()):
+            model = DistributedDataParallel(model, device_ids=[self.device.index] if self.device.type == "cuda"
+                                            else None)
         return model
 
     def weights(self):
-        """The weights that --weights names, or the run's best, last, or the release: checkpoints.Weights, said in one line."""
+        """The weights that --weights names, or the run's best, last, or the release: checkpoints.Weights, said in one
+        line."""
         chosen = checkpoints.find(self.case, self.name, self.options.weights)
         self.say(f"weights: {chosen.said} (content {chosen.digest[:12]})")
         return chosen
@@ -148,14 +157,15 @@ class Run:
         """The context for forward passes at the setting `precision`."""
         return autocast(self.device, self.config.precision)
 
-    # ---- training -----------------------------------------------------------------------------------------------------------------
+    # ---- training ----------------------------------------------------------------------------------------------------
 
     def steps(self, data, *, steps, batch, stage="train", marks=None, **states):
-        """Yield `steps` batches of `batch` samples, going on where the run stopped; after each, log, checkpoint and obey signals.
+        """Yield `steps` batches of `batch` samples, going on where the run stopped; after each, log, checkpoint and
+        obey signals.
 
-        data: a data set with `__len__` and `__getitem__((epoch, index))`. states: everything with a state_dict that the run needs to go
-        on exactly (model=, optimizer=, schedule=, average=); `average`, else `model`, gives the weights to evaluate. marks: {name: text} that
-        each line of the log carries.
+        data: a data set with `__len__` and `__getitem__((epoch, index))`. states: everything with a state_dict that the
+        run needs to go on exactly (model=, optimizer=, schedule=, average=); `average`, else `model`, gives the weights
+        to evaluate. marks: {name: text} that each line of the log carries.
         """
         self.marks = marks or {}
         self._begin(stage, steps, batch, states, data)
@@ -180,8 +190,8 @@ class Run:
 
     def _begin(self, stage, steps, batch, states, data):
         if batch % self.world:
-            raise UserError(f"a batch of {batch} cannot be split over {self.world} processes: expected a multiple of {self.world}: "
-                            f"change the batch size or --nproc-per-node")
+            raise UserError(f"a batch of {batch} cannot be split over {self.world} processes: expected a multiple of "
+                            f"{self.world}: change the batch size or --nproc-per-node")
         self._states, self.stage, self.total = states, stage, steps
         self._done = list(self._saved["done"]) if self._saved else []
         self._data = data.fingerprint() if hasattr(data, "fingerprint") else None
@@ -219,19 +229,21 @@ class Run:
         self.log(loss=loss, **terms)
 
     def expect_finite(self, terms):
-        """The sum of the terms {name: scalar}. Raises UserError, with each of them and the batch's pictures, where it is not finite."""
+        """The sum of the terms {name: scalar}. Raises UserError, with each of them and the batch's pictures, where it
+        is not finite."""
         loss = sum(terms.values())
         if not torch.isfinite(loss):
             values = ", ".join(f"{name} {value.item():.6g}" for name, value in terms.items())
-            raise UserError(f"the loss is not finite at step {self.step} of {self.stage}: {values}; pictures of the batch: "
-                            f"{join_some(getattr(self.batch, 'name', ['(unnamed)']))}: the last checkpoint stays as it was: "
-                            f"lower train.lr, or look at those pictures")
+            raise UserError(f"the loss is not finite at step {self.step} of {self.stage}: {values}; pictures of the "
+                            f"batch: {join_some(getattr(self.batch, 'name', ['(unnamed)']))}: the last checkpoint "
+                            "stays as it was: lower train.lr, or look at those pictures")
         return loss
 
     def log(self, **values):
         """Add scalars to the log's running means; a line with the means is written every `train.log_every` steps."""
         for name, value in values.items():
-            value = value.detach().double() if torch.is_tensor(value) else torch.tensor(float(value), dtype=torch.float64)
+            value = (value.detach().double() if torch.is_tensor(value)
+                     else torch.tensor(float(value), dtype=torch.float64))
             total, count = self._sums.get(name, (0.0, 0))
             self._sums[name] = (total + value, count + 1)
 
@@ -240,14 +252,16 @@ class Run:
         return self.step % every == 0 or self.step == self.total
 
     def validated(self, **scores):
-        """Log scores on held-out data; where the first is the best so far by its direction, the weights become best.pt."""
+        """Log scores on held-out data; where the first is the best so far by its direction, the weights become
+        best.pt."""
         self._write_log({f"val_{name}": value for name, value in scores.items()})
         name, value = next(iter(scores.items()))
         lower = metric_of(name).direction == "lower"
         if self._best is None or (value < self._best["value"] if lower else value > self._best["value"]):
             self._best = {"stage": self.stage, "step": self.step, "metric": name, "value": float(value)}
             if self.main:
-                checkpoints.save(self.checkpoints / "best.pt", self._weights() | {"settings": self.resolved.judged_settings(), "best": self._best})
+                checkpoints.save(self.checkpoints / "best.pt",
+                                 self._weights() | {"settings": self.resolved.judged_settings(), "best": self._best})
 
     def _after_step(self, steps, progress):
         progress.update(self.step, self._sums)
@@ -258,17 +272,20 @@ class Run:
         if number or (self.step < steps and self.step % self.config.train.save_every == 0):
             self._save()
         if number:
-            self.say(f"stopped by {signal.Signals(number).name} after step {self.step}; the same command goes on from here")
+            self.say(f"stopped by {signal.Signals(number).name} after step {self.step}; the same command goes on from "
+                     "here")
             raise SystemExit(128 + number)
 
     def _means(self):
         names = list(self._sums)
-        means = torch.stack([torch.as_tensor(total / count).cpu() for total, count in self._sums.values()]) if names else torch.zeros(0)
+        means = (torch.stack([torch.as_tensor(total / count).cpu() for total, count in self._sums.values()]) if names
+                 else torch.zeros(0))
         return dict(zip(names, mean_over_processes(means).tolist()))
 
     def _write_log(self, values):
         if self.main:
-            line = {"stage": self.stage, "step": self.step} | self.marks | {name: float(f"{value:.6g}") for name, value in values.items()}
+            line = ({"stage": self.stage, "step": self.step} | self.marks
+                    | {name: float(f"{value:.6g}") for name, value in values.items()})
             with open(self.folder / "train" / "log.jsonl", "a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps(line, allow_nan=False) + "\n")
 
@@ -282,9 +299,11 @@ class Run:
         """Write last.pt: everything that the run needs to go on with the same numbers as if it had never stopped."""
         sums = {name: (float(total), count) for name, (total, count) in self._sums.items()}
         content = self._weights() | {
-            "settings": self.resolved.judged_settings(), "data": self._data, "stage": self.stage, "step": self.step, "done": self._done,
+            "settings": self.resolved.judged_settings(), "data": self._data, "stage": self.stage, "step": self.step,
+            "done": self._done,
             "finished": finished, "states": {name: bare(state).state_dict() for name, state in self._states.items()},
-            "best": self._best, "sums": sums, "log_bytes": (self.folder / "train" / "log.jsonl").stat().st_size if self.main else 0,
+            "best": self._best, "sums": sums, "log_bytes": (self.folder / "train" / "log.jsonl").stat().st_size
+            if self.main else 0,
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None}
         if self.main:
@@ -299,7 +318,7 @@ class Run:
             self._signal = number
         return {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    # ---- end ----------------------------------------------------------------------------------------------------------------------
+    # ---- end ---------------------------------------------------------------------------------------------------------
 
     def finish(self):
         """The end of a training: the final state, the manifest, and where to look."""
@@ -311,15 +330,17 @@ class Run:
             content = checkpoints.load(best if best.exists() else self.checkpoints / "last.pt")
             results.write_manifest(self.folder, "train", checkpoints.digest(content["weights"]))
             self.record("train", paths=self.machine())
-            self.say(f"trained: weights in {self.checkpoints}, log in {self.folder / 'train'}; {duration(time.monotonic() - self.started)}")
+            self.say(f"trained: weights in {self.checkpoints}, log in {self.folder / 'train'}; "
+                     f"{duration(time.monotonic() - self.started)}")
         leave_processes()
 
-    # ---- results of a test --------------------------------------------------------------------------------------------------------
+    # ---- results of a test -------------------------------------------------------------------------------------------
 
     def results(self, set_name, weights, data, *, rows, metrics, classings=(), ranked=None):
         """The results.TestResults of test/<set_name>/ for these weights, settings and data (a fingerprint)."""
         settings = self.resolved.judged_settings() | {"model": plain(weights.model)}
-        return results.TestResults(self.folder, set_name, weights=weights.digest, settings=settings, data=data, rows=rows,
+        return results.TestResults(self.folder, set_name, weights=weights.digest, settings=settings, data=data,
+                                   rows=rows,
                                    metrics=metrics, classings=classings, ranked=ranked, fresh=self.options.fresh)
 
     def own_results(self, weights, paths, *, rows, metrics):
@@ -330,14 +351,16 @@ class Run:
         return self.results(set_name or "input", weights, data, rows=rows, metrics=metrics)
 
     def output_path(self, path, item):
-        """Where --output puts the result of an input file: the file itself for one file, else a folder; None without --output."""
+        """Where --output puts the result of an input file: the file itself for one file, else a folder; None without
+        --output."""
         if not self.options.output:
             return None
         output, path = Path(self.options.output), Path(path)
         one_file = len(self.options.input) == 1 and not Path(self.options.input[0]).is_dir()
         target = output if one_file and output.suffix and not output.is_dir() else output / (item + path.suffix)
         if target.exists() and target.samefile(path):
-            raise UserError(f"--output would overwrite the input {path}: results never replace their material: choose another --output")
+            raise UserError(f"--output would overwrite the input {path}: results never replace their material: choose "
+                            "another --output")
         return target
 
     def machine(self):
@@ -351,7 +374,8 @@ class Run:
         return values
 
     def record(self, part, **more):
-        """Add to environment.json what this part ran on and how long it took (not judged). inputs={item: path} shows the report the "before"."""
+        """Add to environment.json what this part ran on and how long it took (not judged). inputs={item: path} shows
+        the report the "before"."""
         entry = environment(self.device) | {
             "command": self.command, "commit": commit(paths.ROOT), "seconds": round(time.monotonic() - self.started, 2),
             "peak_memory_mb": peak_memory_mb(), "workers": self.config.workers} | more

@@ -6,10 +6,12 @@ import torch
 
 
 class Places:
-    """A batch sampler: for each step from `start` to `stop` the places (epoch, index) of this process's share of the batch.
+    """A batch sampler: for each step from `start` to `stop` the places (epoch, index) of this process's share of the
+    batch.
 
-    The samples of all epochs stand in one long row, each epoch in an order drawn from (seed, epoch); step s has the batch at s * batch.
-    So resuming is arithmetic, and neither workers nor the number of processes change what a step sees.
+    The samples of all epochs stand in one long row, each epoch in an order drawn from (seed, epoch); step s has the
+    batch at s * batch. So resuming is arithmetic, and neither workers nor the number of processes change what a step
+    sees.
     """
 
     def __init__(self, count, batch, seed, start, stop, rank=0, world=1):
@@ -37,8 +39,8 @@ PATIENCE = 60                         # seconds
 def as_worker(number):
     """What a loader's process does first: leave Ctrl-C and SIGTERM to the main process.
 
-    Schedulers send SIGTERM to every process of a group at once; a worker that died of it would take the main process with it before that has
-    saved. So it goes on until the main process ends it, or PATIENCE is over.
+    Schedulers send SIGTERM to every process of a group at once; a worker that died of it would take the main process
+    with it before that has saved. So it goes on until the main process ends it, or PATIENCE is over.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "alarm"):                          # Windows sends no SIGTERM
@@ -46,7 +48,8 @@ def as_worker(number):
 
 
 def to_device(batch, device):
-    """The tensors of a batch (a NamedTuple) on the device, pictures with the channels last; other fields as they are."""
+    """The tensors of a batch (a NamedTuple) on the device, pictures with the channels last; other fields as they
+    are."""
     def move(value):
         if not torch.is_tensor(value):
             return value

@@ -21,7 +21,8 @@ def falls_at(optimizer, milestones, by=0.1):
 def moving_average(model, decay):
     """An exponential moving average of the weights; call .update_parameters(model) after each step, evaluate .module.
 
-    The decay starts at 0.1 and reaches `decay` after some 10 / (1 - decay) steps, so that the first weights are soon forgotten. 0: none.
+    The decay starts at 0.1 and reaches `decay` after some 10 / (1 - decay) steps, so that the first weights are soon
+    forgotten. 0: none.
     """
     def average(averaged, current, count):
         kept = min(decay, (1 + count.item()) / (10 + count.item()))

@@ -1,4 +1,5 @@
-"""Settings: configs/<case>.yaml, what `preset=`, `--config`, `--demo` and `key=value` change in it, and the checks on all of these.
+"""Settings: configs/<case>.yaml, what `preset=`, `--config`, `--demo` and `key=value` change in it, and the checks on
+all of these.
 
 The YAML file is the schema. A setting has the type of its default, and the comment on its own line may begin with
 
@@ -6,7 +7,8 @@ The YAML file is the schema. A setting has the type of its default, and the comm
     lol | synthetic: ...          the choices; among them N stands for any whole number above 0: auto | none | N
     path: ...                     a path: made absolute, and left out where runs are compared
 
-so that the check reads the same line as the student. `about`, `demo` and `presets` are no settings; nothing else is known by name.
+so that the check reads the same line as the student. `about`, `demo` and `presets` are no settings; nothing else is
+known by name.
 """
 import difflib
 import json
@@ -20,7 +22,8 @@ from common.base.errors import UserError, join_some
 from common.base.paths import all_cases
 from common.base.yaml_text import Document, Dumper, plain_value, quote, to_yaml
 
-MACHINE = ("workers", "threads", "device")          # settings of the machine, wherever they stand: equal runs may differ in them
+# settings of the machine, wherever they stand: equal runs may differ in them
+MACHINE = ("workers", "threads", "device")
 TYPED = "given on the command line"
 WORD = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -48,7 +51,8 @@ MISSPELT = ("None", "Null", "NULL", "True", "TRUE", "False", "FALSE")      # tex
 
 
 class Rule:
-    """What one setting accepts: values of its default's type, in the range or among the choices that its comment begins with."""
+    """What one setting accepts: values of its default's type, in the range or among the choices that its comment begins
+    with."""
 
     def __init__(self, default, comment):
         choices = CHOICES.match(comment)
@@ -61,13 +65,17 @@ class Rule:
         """In words, for messages."""
         example = _element(self.default) if isinstance(self.default, list) else self.default
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
-        text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where one is meant)")
+        text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where "
+                                                                      "one is meant)")
         text = "a path" if self.path else f"{text} in {self.range[0]}" if self.range else text
-        text = "one of " + ", ".join("a whole number" if choice == "N" else quote(choice) for choice in self.choices) if self.choices else text
-        return f"a list, each element {text}" if isinstance(self.default, list) else text + (" or null" if self.default is None else "")
+        text = ("one of " + ", ".join("a whole number" if choice == "N" else quote(choice) for choice in self.choices)
+                if self.choices else text)
+        return (f"a list, each element {text}" if isinstance(self.default, list)
+                else text + (" or null" if self.default is None else ""))
 
     def fit(self, value, example, folder):
-        """value in the type of example (the default or an element of it), a path made absolute; TypeError or ValueError if it cannot."""
+        """value in the type of example (the default or an element of it), a path made absolute; TypeError or ValueError
+        if it cannot."""
         if isinstance(example, list):
             if not isinstance(value, list):
                 raise TypeError
@@ -76,7 +84,8 @@ class Rule:
             return None
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if self.choices:
-            fits = any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices if choice != "N")
+            fits = any(value == choice and isinstance(value, bool) == isinstance(choice, bool)
+                       for choice in self.choices if choice != "N")
             fits = fits or "N" in self.choices and number and value == int(value) > 0
         elif isinstance(example, bool):
             fits = isinstance(value, bool)
@@ -100,7 +109,8 @@ class Rule:
 
 
 def _element(items):
-    """The element of a default that stands for all: the first float, so that [1, 0.5] takes floats, else the first, else None."""
+    """The element of a default that stands for all: the first float, so that [1, 0.5] takes floats, else the first,
+    else None."""
     return ([item for item in items if isinstance(item, float)] or items or [None])[0]
 
 
@@ -125,7 +135,8 @@ class Schema:
     def check(self, pairs, file=None, prefix=""):
         """{dotted key: value as its rule wants it} of (key, value) pairs, where the value of a section is a mapping.
 
-        They were given in `file`, in which their keys begin with prefix, or typed. Raises one UserError for all that is wrong.
+        They were given in `file`, in which their keys begin with prefix, or typed. Raises one UserError for all that is
+        wrong.
         """
         values, wrong = {}, []
         for key, value in self.leaves(pairs):
@@ -136,12 +147,14 @@ class Schema:
             elif key in values:
                 wrong.append(f"{key!r} is given twice ({place}): keep one of the two")
             elif rule is None:
-                wrong.append(f"{key!r} cannot be {quote(value)} ({place}): expected a section: see {self.document.where(key)}")
+                wrong.append(f"{key!r} cannot be {quote(value)} ({place}): expected a section: see "
+                             f"{self.document.where(key)}")
             else:
                 try:
                     values[key] = rule.fit(value, rule.default, folder)
                 except (TypeError, ValueError):
-                    wrong.append(f"{key!r} cannot be {quote(value)} ({place}): expected {rule.describe()}: see {self.document.where(key)}")
+                    wrong.append(f"{key!r} cannot be {quote(value)} ({place}): expected {rule.describe()}: see "
+                                 f"{self.document.where(key)}")
         if wrong:
             raise UserError(join_some(wrong))
         return values
@@ -191,7 +204,8 @@ class Resolved:
     preset: str | None          # the preset asked for
 
     def judged_settings(self):
-        """Plain dictionary of the settings that decide a result: all but the paths and the machine's (workers, threads, device)."""
+        """Plain dictionary of the settings that decide a result: all but the paths and the machine's (workers, threads,
+        device)."""
         return self._judged_settings(self.config, "")
 
     def _judged_settings(self, section, above):
@@ -216,9 +230,9 @@ def split_words(argv):
 def resolve(case, words=(), config_file=None, demo=False):
     """The settings of a case after all that may change them. Raises UserError for every mistake in a file or word.
 
-    Later wins: configs/<case>.yaml; the preset named by the word preset=<name>; config_file, whose own `presets` and `demo`
-    add to the case's; `demo` when demo is true; the other words key=value. Paths in files are relative to the repository,
-    typed ones to the working directory.
+    Later wins: configs/<case>.yaml; the preset named by the word preset=<name>; config_file, whose own `presets` and
+    `demo` add to the case's; `demo` when demo is true; the other words key=value. Paths in files are relative to the
+    repository, typed ones to the working directory.
     """
     source = paths.ROOT / "configs" / f"{case}.yaml"
     _expect_known("case", case, [*all_cases(), *(path.stem for path in source.parent.glob("*.yaml"))], "The cases are")
@@ -227,7 +241,8 @@ def resolve(case, words=(), config_file=None, demo=False):
     schema = Schema(base)
     pairs, preset = _parse(words, schema)
     if preset is not None:
-        _expect_known("preset", preset, [name for file in files for name in file.section("presets")], f"The presets of {case} are")
+        _expect_known("preset", preset, [name for file in files for name in file.section("presets")], "The presets of "
+                                                                                                      f"{case} are")
     layers = [(base,)] + [(file, "presets", preset) for file in files if preset is not None]
     layers += [(file,) for file in files[1:]] + [(file, "demo") for file in files if demo]
     values = {}
@@ -245,10 +260,12 @@ def _expect_known(what, name, names, introduction):
 
 
 def _parse(words, schema):
-    """([(key, value)], preset name or None) of words key=value, read as YAML but for a single path, which is taken as typed."""
+    """([(key, value)], preset name or None) of words key=value, read as YAML but for a single path, which is taken as
+    typed."""
     pairs, presets = [], []
     for key, _, text in (word.partition("=") for word in words):
-        key = f"{key}.name" if key in schema.sections and f"{key}.name" in schema.rules else key        # network=small: network.name=small
+        # network=small: network.name=small
+        key = f"{key}.name" if key in schema.sections and f"{key}.name" in schema.rules else key
         rule = schema.rules.get(key)
         if key == "preset":
             presets.append(text)

@@ -1,4 +1,5 @@
-"""Measuring honestly: two sides in turns in one process, medians, a ratio; a function's peak memory in a process of its own."""
+"""Measuring honestly: two sides in turns in one process, medians, a ratio; a function's peak memory in a process of its
+own."""
 import statistics
 import subprocess
 import sys
@@ -11,7 +12,8 @@ TURNS = 7
 
 
 def in_turns(sides, turns=TURNS, clock=time.perf_counter):
-    """Median seconds of each side. sides: {name: function without arguments}; each is called once unmeasured, then in turns.
+    """Median seconds of each side. sides: {name: function without arguments}; each is called once unmeasured, then in
+    turns.
 
     clock: time.process_time counts only what this process computes, which other work on the machine changes less.
     """

@@ -1,13 +1,15 @@
-"""Fixed feature networks for style, content and perceptual losses: VGG16, VGG19, SqueezeNet 1.1, and our own narrow `small`.
+"""Fixed feature networks for style, content and perceptual losses: VGG16, VGG19, SqueezeNet 1.1, and our own narrow
+`small`.
 
     trunk = vgg.load("small", ["relu1_1", "conv4_2"])       # a torch.nn.Module, frozen, only as deep as the deepest tap
     features = trunk(x)                                     # x (N, 3, H, W) RGB in [0, 1] -> {"relu1_1": (N, C, H, W), ...}
 
-A tap's name says block, number and side of the ReLU: relu4_2 is behind it, conv4_2 before; Keras' block4_conv2 means relu4_2, because a
-Keras layer contains its ReLU. SqueezeNet's taps are torchvision's: features.1, .4, .7, .12. Gradients flow to x, never to the weights.
+A tap's name says block, number and side of the ReLU: relu4_2 is behind it, conv4_2 before; Keras' block4_conv2 means
+relu4_2, because a Keras layer contains its ReLU. SqueezeNet's taps are torchvision's: features.1, .4, .7, .12.
+Gradients flow to x, never to the weights.
 
-Preprocessing belongs to weights, so a network without its tag is a bug. No file from elsewhere carries its tag (ours do): known files are
-told by their digest, others need tag=. See TAGS.
+Preprocessing belongs to weights, so a network without its tag is a bug. No file from elsewhere carries its tag (ours
+do): known files are told by their digest, others need tag=. See TAGS.
 """
 
 import torch
@@ -30,11 +32,13 @@ def tap_name(name):
 class Trunk(nn.Module):
     """A VGG's convolutions up to its deepest tap. layout: vgg19 or vgg16; taps: names, see the head of this file.
 
-    widths: channels of the five blocks. pooling: max or avg (Gatys et al. 2016; not compensated). padding: zeros (VGG's own) or reflect, of one
-    pixel at every convolution. tag: key of TAGS. Parameter count at full width: 20,024,384 (VGG19) and 14,714,688 (VGG16) to pool5.
+    widths: channels of the five blocks. pooling: max or avg (Gatys et al. 2016; not compensated). padding: zeros (VGG's
+    own) or reflect, of one pixel at every convolution. tag: key of TAGS. Parameter count at full width: 20,024,384
+    (VGG19) and 14,714,688 (VGG16) to pool5.
     """
 
-    def __init__(self, layout, taps, widths=(64, 128, 256, 512, 512), pooling="max", padding="zeros", tag="torchvision"):
+    def __init__(self, layout, taps, widths=(64, 128, 256, 512, 512), pooling="max", padding="zeros",
+                 tag="torchvision"):
         super().__init__()
         self.layout, self.taps, self.widths, self.pooling, self.padding, self.tag = layout, list(taps), tuple(widths), pooling, padding, tag
         names = layers(layout)
@@ -68,17 +72,20 @@ class Trunk(nn.Module):
         return 2 ** sum(name.startswith("pool") for name in self.names[:self.names.index(tap)])
 
     def reach(self, tap):
-        """How many pixels beyond its own cell of stride x stride a position of a tap depends on, to each side: 70 for relu5_1 of VGG19."""
+        """How many pixels beyond its own cell of stride x stride a position of a tap depends on, to each side: 70 for
+        relu5_1 of VGG19."""
         return sum(self.stride(name) for name in self.names[:self.names.index(tap) + 1] if name.startswith("conv"))
 
     @property
     def smallest(self):
-        """The smallest side of a picture in pixels: reflection needs two cells at the deepest convolution, zeros one."""
+        """The smallest side of a picture in pixels: reflection needs two cells at the deepest convolution, zeros
+        one."""
         return self.stride(self.names[-1]) * (2 if self.padding == "reflect" else 1)
 
 
 class SqueezeTrunk(nn.Module):
-    """SqueezeNet 1.1 (torchvision's module) up to its deepest tap; taps: keys of SQUEEZE_TAPS. Its grid of stride 2 is not VGG's."""
+    """SqueezeNet 1.1 (torchvision's module) up to its deepest tap; taps: keys of SQUEEZE_TAPS. Its grid of stride 2 is
+    not VGG's."""
     layout, padding, pooling, smallest = "squeezenet", "zeros", "max", 17
 
     def __init__(self, taps, tag="squeeze"):
@@ -102,7 +109,7 @@ class SqueezeTrunk(nn.Module):
         return SQUEEZE_TAPS[tap]
 
 
-# ---- loading ------------------------------------------------------------------------------------------------------------------------
+# ---- loading ---------------------------------------------------------------------------------------------------------
 
 def load(network, taps, *, tag=None, padding=None, pooling="max"):
     """A frozen trunk in evaluation mode, float32, with .name and .digest. network: see find(); taps: names.
@@ -118,8 +125,8 @@ def build(source, taps, pooling="max"):
     held = tap_names(source)
     missing = [tap for tap in taps if tap not in held]
     if missing or not taps:
-        raise UserError(f"{source.name} has no tap {join_some(missing)}: {source.path} reaches to {held[-1]}: expected some of "
-                        f"{', '.join(held)}: choose among these, or a network that reaches deeper")
+        raise UserError(f"{source.name} has no tap {join_some(missing)}: {source.path} reaches to {held[-1]}: expected "
+                        f"some of {', '.join(held)}: choose among these, or a network that reaches deeper")
     if source.layout == "squeezenet":
         trunk = SqueezeTrunk(taps, source.tag)
     else:
@@ -132,7 +139,8 @@ def build(source, taps, pooling="max"):
 def tap_names(source):
     """The taps that a Source can serve, from shallow to deep."""
     if source.layout == "squeezenet":
-        return [tap for tap in SQUEEZE_TAPS if any(name.startswith(tap + ".") for name in source.state) or tap == "features.1"]
+        return [tap for tap in SQUEEZE_TAPS if any(name.startswith(tap + ".") for name in source.state) or tap
+                == "features.1"]
     names = layers(source.layout)
     deepest = max(int(name.split(".")[1]) for name in source.state if name.startswith("features."))
     return [name for name in names[:deepest + 2] if not name.startswith("pool")]

@@ -12,17 +12,19 @@ from common.base.files import impostor, sha256
 from common.data.download import download
 from common.experiment import checkpoints
 
-TAGS = {                                                    # (mean, std): the network sees (x - mean) / std, x RGB in [0, 1]
+TAGS = {  # (mean, std): the network sees (x - mean) / std, x RGB in [0, 1]
     "torchvision": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),                          # torchvision's own training
-    "caffe": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255)),   # 255 x - mean, RGB: the original VGG
-    "squeeze": ((123 / 255, 117 / 255, 104 / 255), (1 / 255, 1 / 255, 1 / 255)),            # 255 x - (123, 117, 104): SqueezeNet's authors
+    # 255 x - mean, RGB: the original VGG
+    "caffe": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255)),
+    # 255 x - (123, 117, 104): SqueezeNet's authors
+    "squeeze": ((123 / 255, 117 / 255, 104 / 255), (1 / 255, 1 / 255, 1 / 255)),
     "rgb01": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),                                            # x itself
 }
 PADDINGS = ("zeros", "reflect")
 LAYOUTS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}                              # convolutions per block
 SMALL = paths.CHECKPOINTS / "vgg19_style" / "release-small.pt"
 RELEASES = {"vgg19": "vgg19-dcbb9e9d.pth", "vgg16": "vgg16-397923af.pth", "squeezenet": "squeezenet1_1-b8a52dc0.pth"}
-URL = "https://download.pytorch.org/models/"                # torchvision's files: their names end in the beginning of their SHA-256
+URL = "https://download.pytorch.org/models/"  # torchvision's files: their names end in the beginning of their SHA-256
 KNOWN = {                                                   # other files, by their SHA-256: tag and padding
     "1eacac80fc9a285e9f597f6d95f70b9796740b9984ad2ee44aba30e7a8b21988": ("caffe", "zeros"),     # vgg19_block1-3.npz
     "e4f4fc575b442d7b05396f1a58411a92d45db373621d91d024ccc026172b04c3": ("rgb01", "reflect"),   # vgg19_small16x.npz
@@ -32,7 +34,8 @@ KINDS = "torchvision's .pth, an .npz with its names, or a file of this project"
 
 
 class Source(NamedTuple):
-    """What a weights file holds: the network's name for outputs, its layout, the state_dict, how it wants its input, a digest."""
+    """What a weights file holds: the network's name for outputs, its layout, the state_dict, how it wants its input, a
+    digest."""
     name: str
     layout: str                         # vgg19 | vgg16 | squeezenet
     state: dict                         # torchvision's names, float32; `aux.*` of distilled networks too
@@ -43,10 +46,12 @@ class Source(NamedTuple):
 
 
 def layers(layout):
-    """The names of a VGG's layers in torchvision's order, so that features.N is layers(layout)[N]: conv1_1, relu1_1, conv1_2 ... pool5."""
+    """The names of a VGG's layers in torchvision's order, so that features.N is layers(layout)[N]: conv1_1, relu1_1,
+    conv1_2 ... pool5."""
     names = []
     for block, count in enumerate(LAYOUTS[layout], 1):
-        names += [f"{kind}{block}_{number}" for number in range(1, count + 1) for kind in ("conv", "relu")] + [f"pool{block}"]
+        names += ([f"{kind}{block}_{number}" for number in range(1, count + 1) for kind in ("conv", "relu")]
+                  + [f"pool{block}"])
     return names
 
 
@@ -66,12 +71,13 @@ def cache_path(network):
 
 
 def find(network):
-    """The file of a network: vgg19, vgg16, squeezenet (torchvision's, downloaded into its cache where missing), small (ours), auto
-    (best_at_hand), or a file, relative to the working directory or the repository."""
+    """The file of a network: vgg19, vgg16, squeezenet (torchvision's, downloaded into its cache where missing), small
+    (ours), auto (best_at_hand), or a file, relative to the working directory or the repository."""
     network = best_at_hand() if network == "auto" else network
     if network == "small":
         if not SMALL.is_file():
-            raise UserError(f"our own network is missing: {SMALL}: expected the release file: git checkout checkpoints/, or name another network")
+            raise UserError(f"our own network is missing: {SMALL}: expected the release file: git checkout "
+                            "checkpoints/, or name another network")
         checkpoints.check_release(SMALL)
         return SMALL
     if network in RELEASES:
@@ -85,31 +91,38 @@ def find(network):
     for path in (Path(os.path.expanduser(network)), paths.ROOT / network):
         if path.is_file():
             return path.resolve()
-    raise UserError(f"no such network: {network}: expected auto, {', '.join(RELEASES)}, small, or a file ({KINDS}): check the name")
+    raise UserError(f"no such network: {network}: expected auto, {', '.join(RELEASES)}, small, or a file ({KINDS}): "
+                    "check the name")
 
 
 def _download(network, path):
     try:
         download(URL + path.name, path)
     except UserError as problem:
-        raise UserError(f"{network} is not on this machine and could not be downloaded: {path}: expected the file {path.name}: put it there "
-                        f"(from {URL}{path.name}), or use network=small ({problem})") from None
+        raise UserError(f"{network} is not on this machine and could not be downloaded: {path}: expected the file "
+                        f"{path.name}: put it there (from {URL}{path.name}), or use network=small "
+                        f"({problem})") from None
 
 
 def read(network, tag=None, padding=None):
-    """The Source of a network (see find()). tag and padding are needed for full-width files from elsewhere, and refused against known ones."""
+    """The Source of a network (see find()). tag and padding are needed for full-width files from elsewhere, and refused
+    against known ones."""
     path = find(network)
     state, known = _contents(path)
     if known is None:
         known = _recognise(path, state)
     layout = _layout(path, state)
-    tag, padding = (_reconcile(path, what, given, own) for what, given, own in zip(("tag", "padding"), (tag, padding), known))
+    tag, padding = (_reconcile(path, what, given, own)
+                    for what, given, own in zip(("tag", "padding"), (tag, padding), known))
     if tag is None:
-        raise UserError(f"how this network wants its input is not known: {path}: no weights file says it: set the tag, one of "
-                        f"{', '.join(TAGS)} (torchvision for weights trained there, caffe for the original VGG in RGB order)")
+        raise UserError(f"how this network wants its input is not known: {path}: no weights file says it: set the tag, "
+                        f"one of {', '.join(TAGS)} (torchvision for weights trained there, caffe for the original VGG "
+                        "in RGB order)")
     if tag not in TAGS or (padding or "zeros") not in PADDINGS:
-        raise UserError(f"unknown tag or padding: {tag}, {padding}: expected one of {', '.join(TAGS)}, and one of {', '.join(PADDINGS)}")
-    named = next((name for name, file in RELEASES.items() if path.name == file), "small" if path == SMALL else path.stem)
+        raise UserError(f"unknown tag or padding: {tag}, {padding}: expected one of {', '.join(TAGS)}, and one of "
+                        f"{', '.join(PADDINGS)}")
+    named = next((name for name, file in RELEASES.items() if path.name == file),
+                 "small" if path == SMALL else path.stem)
     return Source(named, layout, state, tag, padding or "zeros", checkpoints.digest(state), path)
 
 
@@ -185,8 +198,10 @@ def _layout(path, state):
             wrong.append(f"features.{place} ({names[place]}) is missing")
             break
         if weight.shape != (len(bias), channels, 3, 3):
-            wrong.append(f"features.{place}.weight ({names[place]}) is {tuple(weight.shape)}, expected ({len(bias)}, {channels}, 3, 3)")
+            wrong.append(f"features.{place}.weight ({names[place]}) is {tuple(weight.shape)}, expected ({len(bias)}, "
+                         f"{channels}, 3, 3)")
         channels = len(bias)
     if wrong or not convolutions:
-        raise UserError(f"not the weights of a VGG: {path}: {join_some(wrong) or 'no features.* in it'}: expected {KINDS}: give another file")
+        raise UserError(f"not the weights of a VGG: {path}: {join_some(wrong) or 'no features.* in it'}: expected "
+                        f"{KINDS}: give another file")
     return layout

@@ -20,9 +20,11 @@ def gamma(low, exponent=1 / 2.2):
 
 
 def fit_tone_curve(pairs):
-    """The best single tone curve: for each dark level 0..255 the mean bright level over all pixels and channels of the training pairs.
+    """The best single tone curve: for each dark level 0..255 the mean bright level over all pixels and channels of the
+    training pairs.
 
-    pairs: an iterable of (low, high). Levels that never occur are interpolated, and the curve is kept from falling. Returns (256,) float64.
+    pairs: an iterable of (low, high). Levels that never occur are interpolated, and the curve is kept from falling.
+    Returns (256,) float64.
     """
     total, count = np.zeros(256), np.zeros(256)
     for low, high in pairs:
@@ -38,7 +40,8 @@ def tone_curve(low, curve):
 
 
 def curve_of_training(run, pairs, split="our485"):
-    """The tone curve of the training pictures that `pairs` does not test on; None, said in a line, where there are none."""
+    """The tone curve of the training pictures that `pairs` does not test on; None, said in a line, where there are
+    none."""
     tested = set(pairs.names) if pairs.split == split else set()
     try:
         names = [name for name in list_pairs(run.config.data.root, split) if name not in tested]

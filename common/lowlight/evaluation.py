@@ -1,6 +1,8 @@
-"""What every low-light case measures, compares with and writes: simple methods, fidelity under named protocols, classes of inputs.
+"""What every low-light case measures, compares with and writes: simple methods, fidelity under named protocols, classes
+of inputs.
 
-8-bit pictures are RGB arrays (h, w, 3). Protocols: gt_free uses nothing of the reference; gt_mean scales the output to its mean gray.
+8-bit pictures are RGB arrays (h, w, 3). Protocols: gt_free uses nothing of the reference; gt_mean scales the output to
+its mean gray.
 """
 from pathlib import Path
 
@@ -15,15 +17,15 @@ from common.data.lol import shares_scene_with_evaluation
 from common.metrics import fidelity
 
 FIDELITY = ["psnr", "ssim", "ssim_gray"]
-NO_REFERENCE = ["entropy", "noise_sigma", "sharpness", "loe"]                           # niqe follows where it can be had
-INPUT = ["input_light", "input_noise"]                                                  # mean gray level and noise of the dark picture
+NO_REFERENCE = ["entropy", "noise_sigma", "sharpness", "loe"]  # niqe follows where it can be had
+INPUT = ["input_light", "input_noise"]  # mean gray level and noise of the dark picture
 CLASSINGS = ["light", "noise", "scene"]
 
 
-# ---- methods without a network ------------------------------------------------------------------------------------------------------
+# ---- methods without a network ---------------------------------------------------------------------------------------
 
 
-# ---- numbers ------------------------------------------------------------------------------------------------------------------------
+# ---- numbers ---------------------------------------------------------------------------------------------------------
 
 def tensor(rgb8):
     """An 8-bit picture as (1, 3, h, w) float32 in [0, 1]."""
@@ -51,15 +53,18 @@ def of_input(low):
 
 
 def classes_of(name, values):
-    """The classes of an input: by its mean level, its noise, and, for a picture of LOL, whether our485 shows its scene."""
+    """The classes of an input: by its mean level, its noise, and, for a picture of LOL, whether our485 shows its
+    scene."""
     light, noise = values["input_light"], values["input_noise"]
     scene = ("seen in training" if shares_scene_with_evaluation(name) else "new") if name else ""
     return {"light": "a: under 10" if light < 10 else "b: 10 to 18" if light < 18 else "c: over 18",
-            "noise": "a: under 1.45" if noise < 1.45 else "b: 1.45 to 1.6" if noise < 1.6 else "c: over 1.6", "scene": scene}
+            "noise": "a: under 1.45" if noise < 1.45 else "b: 1.45 to 1.6" if noise < 1.6 else "c: over 1.6",
+            "scene": scene}
 
 
 def pictures_left(results, pairs):
-    """(name, item, (low path, high path), low, high) of the pictures that are not tested yet, 8-bit; an unreadable one is a failed item."""
+    """(name, item, (low path, high path), low, high) of the pictures that are not tested yet, 8-bit; an unreadable one
+    is a failed item."""
     for index, name in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
         item = Path(name).stem
         if results.has(item):
@@ -93,25 +98,28 @@ def measure_output(results, item, method, picture, low, high, parameters):
     return lines
 
 
-# ---- the end of a test --------------------------------------------------------------------------------------------------------------
+# ---- the end of a test -----------------------------------------------------------------------------------------------
 
 def show(run, content, results, first="gt_free", beside=("identity", "gamma", "tone_curve")):
     """The table in the terminal, the verdict over the simple methods, and where to look."""
-    run.say(f"{'protocol or method':32s}   PSNR    SSIM  SSIM gray   ({content[first]['count']} pictures of {results.set_name})")
+    run.say(f"{'protocol or method':32s}   PSNR    SSIM  SSIM gray   ({content[first]['count']} pictures of "
+            f"{results.set_name})")
     for row, values in content.items():
         psnr = "   inf" if values.get("psnr") is None else f"{values['psnr']:6.2f}"
         run.say(f"{row:32s} {psnr}  {values.get('ssim') or 0:6.4f}  {values.get('ssim_gray') or 0:6.4f}")
     beaten = [name for name in beside if f"{name}/gt_free" in content]
     lost = [name for name in beaten if content["gt_free"]["psnr"] <= content[f"{name}/gt_free"]["psnr"]]
     if beaten:
-        run.say(f"gt_free PSNR: the network {'does NOT beat ' + ', '.join(lost) if lost else 'beats ' + ', '.join(beaten)}")
+        run.say("gt_free PSNR: the network "
+                f"{'does NOT beat ' + ', '.join(lost) if lost else 'beats ' + ', '.join(beaten)}")
     run.say(f"results: {results.final}")
 
 
-# ---- one's own pictures -------------------------------------------------------------------------------------------------------------
+# ---- one's own pictures ----------------------------------------------------------------------------------------------
 
 def enhance_own(run, weights, enhance, inputs=None):
-    """Brighten the pictures of --input; they are written to --output, else beside the numbers in results/. Returns the TestResults.
+    """Brighten the pictures of --input; they are written to --output, else beside the numbers in results/. Returns the
+    TestResults.
 
     enhance: (3, h, w) in [0, 1] to the same. inputs: which of --input are meant, where some are no pictures.
     """
@@ -135,7 +143,8 @@ def enhance_own(run, weights, enhance, inputs=None):
         before = no_reference(low, low, parameters) | of_input(low)
         results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
     results.finish(items)
-    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path), inputs=dict(zip(items, map(str, paths))))
-    run.say(f"{len(items) - len(results.failures())} picture(s) brightened: {run.options.output or results.final / 'images' / 'network'}; "
-            f"numbers: {results.final / 'items.csv'}")
+    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path),
+               inputs=dict(zip(items, map(str, paths))))
+    run.say(f"{len(items) - len(results.failures())} picture(s) brightened: "
+            f"{run.options.output or results.final / 'images' / 'network'}; numbers: {results.final / 'items.csv'}")
     return results

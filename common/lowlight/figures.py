@@ -1,4 +1,5 @@
-"""Figures that every low-light case draws from its test results and its data: pairs, ranking, classes, differences, training curves."""
+"""Figures that every low-light case draws from its test results and its data: pairs, ranking, classes, differences,
+training curves."""
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ from common.experiment.figures import Caption
 
 CAPTIONS = {
     "ranking": Caption(
-        None, "Pictures from best to worst (gt_free). Black: mean input level under 10 of 255; dark blue: 10 to 18; light blue: over 18",
+        None, "Pictures from best to worst (gt_free). Black: mean input level under 10 of 255; dark blue: 10 to 18; "
+              "light blue: over 18",
         "由好到差排列的图像(gt_free 协议)。黑色：输入平均灰度低于 10；深蓝：10 到 18；浅蓝：高于 18(满值 255)",
         "Falling bars, one per picture", "逐图递减的柱状图"),
     "classes": Caption(
-        None, "By mean level and noise of the input (of 255), and by whether training shows the scene; in brackets the count",
+        None, "By mean level and noise of the input (of 255), and by whether training shows the scene; in brackets the "
+              "count",
         "按输入图像的平均灰度、噪声水平(满值 255)以及训练集中是否出现同一场景分类；括号内为图像数量",
         "Grouped bars by class", "按类别分组的柱状图"),
 }
@@ -53,8 +56,10 @@ def draw_pairs(folder, pairs, name, count=6):
     places = spread(pairs, count)
     lows, highs = zip(*[[read_pixels(path) for path in pairs.paths(place)] for place in places])
     names = [pairs.names[place] for place in places]
-    folder.save(figures.grid([list(lows), list(highs)], names, rows=["low", "high"]), name, ["item", "low_mean", "high_mean"],
-                [[name, f"{low.mean():.6f}", f"{high.mean():.6f}"] for name, low, high in zip(names, lows, highs)], set=pairs.set_name)
+    folder.save(figures.grid([list(lows), list(highs)], names, rows=["low", "high"]), name,
+                ["item", "low_mean", "high_mean"],
+                [[name, f"{low.mean():.6f}", f"{high.mean():.6f}"] for name, low, high in zip(names, lows, highs)],
+                set=pairs.set_name)
 
 
 def draw_training(folder, run, panels):
@@ -78,7 +83,8 @@ def draw_ranking(folder, lines):
 
 
 def draw_classes(folder, lines, method, row="gt_free"):
-    """Mean PSNR by measured light level and noise of the input, and by whether training shows the scene; beside a fixed gamma curve."""
+    """Mean PSNR by measured light level and noise of the input, and by whether training shows the scene; beside a fixed
+    gamma curve."""
     rows, labels = [], []
     for classing in ("light", "noise", "scene"):
         for name in sorted({line[f"by_{classing}"] for line in of_row(lines)} - {""}):
@@ -87,6 +93,7 @@ def draw_classes(folder, lines, method, row="gt_free"):
                      for each in (row, "gamma/gt_free")]
             labels.append(f"{classing}\n{name.split(': ')[-1]}\n({len(of_row(inside))})")
             rows.append([classing, name, len(of_row(inside)), *means])
-    figure = figures.bars(labels, {method: [line[3] for line in rows], "gamma 1/2.2": [line[4] for line in rows]}, f"PSNR (dB), {row}")
+    figure = figures.bars(labels, {method: [line[3] for line in rows], "gamma 1/2.2": [line[4] for line in rows]},
+                          f"PSNR (dB), {row}")
     folder.save(figure, "classes", ["classing", "class", "count", "network_psnr", "gamma_psnr"],
                 [[*line[:3], *("" if value is None else f"{value:.6f}" for value in line[3:])] for line in rows])

@@ -1,6 +1,18 @@
-"""Every metric by its name: `metrics.psnr(a, b)`. table.py says which way each is better, and how much difference counts."""
+"""Every metric by its name: `metrics.psnr(a, b)`. table.py says which way each is better, and how much difference
+counts."""
 from common.metrics.niqe import load_parameters, niqe
-from common.metrics.pictures import entropy, fidelity, gray8, gt_mean, loe, noise_sigma, psnr, sharpness, ssim, ssim_gray
+from common.metrics.pictures import (
+    entropy,
+    fidelity,
+    gray8,
+    gt_mean,
+    loe,
+    noise_sigma,
+    psnr,
+    sharpness,
+    ssim,
+    ssim_gray,
+)
 from common.metrics.ssim import ssim_loss, ssim_map
 from common.metrics.table import METRICS, UNKNOWN, Metric, metric_of
 from common.metrics.tracking import (

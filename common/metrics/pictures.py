@@ -1,8 +1,10 @@
-"""Every number by which pictures are judged, each with its exact definition, and the table of what counts as a difference.
+"""Every number by which pictures are judged, each with its exact definition, and the table of what counts as a
+difference.
 
-Two kinds of argument. Tensors: (N, 3, H, W), RGB in [0, 1], one number per picture comes out, (N,) float64; differentiable where said.
-`rgb8`: one picture as written, uint8 array (H, W, 3). Benchmark numbers belong to it: divided by 255 it makes the former kind.
-What has no answer is nan (a picture too small for the measure); the reason stands in the doc string.
+Two kinds of argument. Tensors: (N, 3, H, W), RGB in [0, 1], one number per picture comes out, (N,) float64;
+differentiable where said. `rgb8`: one picture as written, uint8 array (H, W, 3). Benchmark numbers belong to it:
+divided by 255 it makes the former kind. What has no answer is nan (a picture too small for the measure); the reason
+stands in the doc string.
 """
 
 import numpy as np
@@ -16,7 +18,8 @@ from common.metrics.ssim import WINDOW, _same_shape, ssim_map
 
 
 def psnr(a, b):
-    """Peak signal-to-noise ratio in dB, 10 log10(1 / mean (a - b)^2), the mean over all channels and pixels. (N,) float64.
+    """Peak signal-to-noise ratio in dB, 10 log10(1 / mean (a - b)^2), the mean over all channels and pixels. (N,)
+    float64.
 
     Equal pictures give inf. Differentiable where the pictures differ. Any number of channels.
     """
@@ -25,11 +28,12 @@ def psnr(a, b):
 
 
 def ssim(a, b):
-    """Structural similarity (Wang et al. 2004), mean over the channels and the window positions inside the picture. (N,) float64.
+    """Structural similarity (Wang et al. 2004), mean over the channels and the window positions inside the picture.
+    (N,) float64.
 
-    Gaussian window 11x11, sigma 1.5, population covariance, K = (0.01, 0.03), range 1: scikit-image's structural_similarity(channel_axis=2,
-    gaussian_weights=True, sigma=1.5, use_sample_covariance=False). Differentiable. A picture lower or narrower than 11 pixels has no
-    window position: nan.
+    Gaussian window 11x11, sigma 1.5, population covariance, K = (0.01, 0.03), range 1: scikit-image's
+    structural_similarity(channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False).
+    Differentiable. A picture lower or narrower than 11 pixels has no window position: nan.
     """
     _same_shape(a, b)
     if min(a.shape[2:]) < WINDOW:
@@ -39,7 +43,8 @@ def ssim(a, b):
 
 
 def ssim_gray(a, b):
-    """ssim of the two pictures as written in 8 bit and turned gray by OpenCV's formula (see gray8). (N,) float64, no gradient.
+    """ssim of the two pictures as written in 8 bit and turned gray by OpenCV's formula (see gray8). (N,) float64, no
+    gradient.
 
     On LOL 0.05 to 0.11 above the RGB flavour: tables that mix the two cannot be compared.
     """
@@ -71,12 +76,14 @@ def gt_mean(output8, target8):
 
 def fidelity(rgb8, reference8):
     """{psnr, ssim, ssim_gray} of a picture as written against its reference, of one size."""
-    a, b = (torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255 for picture in (rgb8, reference8))
+    a, b = (torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+            for picture in (rgb8, reference8))
     return {"psnr": psnr(a, b).item(), "ssim": ssim(a, b).item(), "ssim_gray": ssim_gray(a, b).item()}
 
 
 def entropy(rgb8):
-    """Discrete entropy of the gray histogram (256 bins), -sum p log2 p, in bit: 0 for one level, 8 for all equally often."""
+    """Discrete entropy of the gray histogram (256 bins), -sum p log2 p, in bit: 0 for one level, 8 for all equally
+    often."""
     share = np.bincount(gray8(rgb8).ravel(), minlength=256) / rgb8[..., 0].size
     share = share[share > 0]
     return float((share * np.log2(1 / share)).sum())
@@ -85,10 +92,11 @@ def entropy(rgb8):
 def noise_sigma(rgb8):
     """Standard deviation of the noise, in levels: median |d| / (6 * 0.6745) per channel, then the mean of the three.
 
-    d is the second difference along rows and columns (the mask [1 -2 1] times its transpose, Immerkaer 1996; its norm is 6), which is
-    zero on every plane and on straight edges along an axis. The median over the picture keeps other edges out, and 0.6745 makes it
-    the sigma of white Gaussian noise. Blind to coarse-grained noise, fooled by fine texture, low where black is clipped: compare like with
-    like, and look at sharpness, because blur lowers sigma, too. nan under 3x3 pixels.
+    d is the second difference along rows and columns (the mask [1 -2 1] times its transpose, Immerkaer 1996; its norm
+    is 6), which is zero on every plane and on straight edges along an axis. The median over the picture keeps other
+    edges out, and 0.6745 makes it the sigma of white Gaussian noise. Blind to coarse-grained noise, fooled by fine
+    texture, low where black is clipped: compare like with like, and look at sharpness, because blur lowers sigma, too.
+    nan under 3x3 pixels.
     """
     _expect_rgb8(rgb8)
     if min(rgb8.shape[:2]) < 3:
@@ -100,27 +108,32 @@ def noise_sigma(rgb8):
 def sharpness(rgb8):
     """How steep the strong edges are: 1.9 for a perfect step, towards 1 the softer they are. nan where nothing varies.
 
-    The gradient of gray at scale sigma 1, projected on the gradient at scale 2 and divided by it, along the crests of the strong edges (the
-    latter among its largest 5 %, and at least 0.9 of its maximum in 5x5): sum g1.g2 / sum g2.g2. On the crest of a step that was blurred
-    by s this is sqrt((s^2 + 4) / (s^2 + 1)).
-    Why not the plain mean gradient or the Laplacian's variance: these grow with contrast and noise. A quotient of gradients does not
-    know the exposure, and noise, being as often against the edge as along it, averages out of the projection. Measured on LOL's bright
-    pictures: 1.76; blurred by sigma 0.5, 1, 2: 1.69, 1.50, 1.26; with noise of sigma 20: 1.77; at half the brightness: 1.76.
+    The gradient of gray at scale sigma 1, projected on the gradient at scale 2 and divided by it, along the crests of
+    the strong edges (the latter among its largest 5 %, and at least 0.9 of its maximum in 5x5): sum g1.g2 / sum g2.g2.
+    On the crest of a step that was blurred by s this is sqrt((s^2 + 4) / (s^2 + 1)). Why not the plain mean gradient or
+    the Laplacian's variance: these grow with contrast and noise. A quotient of gradients does not know the exposure,
+    and noise, being as often against the edge as along it, averages out of the projection. Measured on LOL's bright
+    pictures: 1.76; blurred by sigma 0.5, 1, 2: 1.69, 1.50, 1.26; with noise of sigma 20: 1.77; at half the brightness:
+    1.76.
     """
     gray = gray8(rgb8).astype(np.float64)
-    fine, coarse = (np.stack([gaussian_filter(gray, sigma, order=order) for order in ((0, 1), (1, 0))]) for sigma in (1, 2))
+    fine, coarse = (np.stack([gaussian_filter(gray, sigma, order=order) for order in ((0, 1), (1, 0))])
+                    for sigma in (1, 2))
     strength = (coarse**2).sum(axis=0)
-    crests = (strength >= np.quantile(strength, 0.95)) & (strength >= 0.81 * maximum_filter(strength, 5))   # of squares: 0.9^2
+    # of squares: 0.9^2
+    crests = (strength >= np.quantile(strength, 0.95)) & (strength >= 0.81 * maximum_filter(strength, 5))
     total = strength[crests].sum()
     return float((fine * coarse).sum(axis=0)[crests].sum() / total) if total > 1e-9 else float("nan")
 
 
 def loe(before8, after8):
-    """Lightness order error (Wang et al. 2013): how many pixels change their order with a pixel, mean over the pixels. 0 is best.
+    """Lightness order error (Wang et al. 2013): how many pixels change their order with a pixel, mean over the pixels.
+    0 is best.
 
-    Lightness L = max(R, G, B), sampled by nearest pixel to 50 along the short side (smaller pictures stay as they are). RD(p) is the number
-    of pixels q for which L(p) >= L(q) holds in one picture and not in the other; LOE is its mean, not divided by the number of pixels
-    (3,750 for 3:2): only numbers of one definition and one shape can be compared. Exact, through the joint histogram of the lightnesses.
+    Lightness L = max(R, G, B), sampled by nearest pixel to 50 along the short side (smaller pictures stay as they are).
+    RD(p) is the number of pixels q for which L(p) >= L(q) holds in one picture and not in the other; LOE is its mean,
+    not divided by the number of pixels (3,750 for 3:2): only numbers of one definition and one shape can be compared.
+    Exact, through the joint histogram of the lightnesses.
     """
     if before8.shape != after8.shape:
         raise ValueError(f"expected two pictures of one shape, got {before8.shape} and {after8.shape}")
@@ -134,7 +147,8 @@ def loe(before8, after8):
 def _lightness(rgb8, short_side=50):
     _expect_rgb8(rgb8)
     scale = max(1, min(rgb8.shape[:2]) / short_side)
-    rows, columns = (((np.arange(round(side / scale)) + 0.5) * side / round(side / scale)).astype(int) for side in rgb8.shape[:2])
+    rows, columns = (((np.arange(round(side / scale)) + 0.5) * side / round(side / scale)).astype(int)
+                     for side in rgb8.shape[:2])
     return rgb8[np.ix_(rows, columns)].max(axis=2).astype(np.int64)
 
 

@@ -4,9 +4,11 @@ import torch.nn.functional as F
 
 
 def ssim_loss(a, b):
-    """1 - ssim per picture for training, (N,), differentiable, in the inputs' precision (at least float32, also under autocast).
+    """1 - ssim per picture for training, (N,), differentiable, in the inputs' precision (at least float32, also under
+    autocast).
 
-    float32 is within 2e-5 of ssim. ValueError for patches under 11 pixels, because nan would only stop the training later.
+    float32 is within 2e-5 of ssim. ValueError for patches under 11 pixels, because nan would only stop the training
+    later.
     """
     _same_shape(a, b)
     if min(a.shape[2:]) < WINDOW:
@@ -21,7 +23,8 @@ STRIP = 32                                                # window positions per
 
 
 def ssim_map(a, b):
-    """SSIM at every window position inside the picture, before any mean: (N, C, H - 10, W - 10) in the dtype of a and b."""
+    """SSIM at every window position inside the picture, before any mean: (N, C, H - 10, W - 10) in the dtype of a and
+    b."""
     with torch.autocast(a.device.type, enabled=False):    # E[x^2] - E[x]^2 does not survive bfloat16
         mean_a, mean_b, square, product = (_window_means(x) for x in (a, b, a * a + b * b, a * b))
     means_squared, means_product = mean_a.square() + mean_b.square(), mean_a * mean_b
@@ -36,10 +39,12 @@ def _window_means(x):
 
 
 def _window_means_of_rows(x):
-    """The same along the last axis, cut into strips, so that it is one matrix product: five to nine times faster than conv2d on a CPU."""
+    """The same along the last axis, cut into strips, so that it is one matrix product: five to nine times faster than
+    conv2d on a CPU."""
     positions = x.shape[-1] - WINDOW + 1
     strips = -(-positions // STRIP)
-    offset = torch.arange(STRIP + WINDOW - 1, device=x.device)[:, None] - torch.arange(STRIP, device=x.device) - WINDOW // 2
+    offset = torch.arange(STRIP + WINDOW - 1, device=x.device)[:, None] - torch.arange(STRIP,
+                                                                                       device=x.device) - WINDOW // 2
     band = torch.exp(-0.5 * (offset.to(x.dtype) / SIGMA) ** 2) * (offset.abs() <= WINDOW // 2)
     band = band / band.sum(dim=0)                         # (STRIP + 10, STRIP): column j holds the window at position j
     x = F.pad(x, (0, strips * STRIP - positions))

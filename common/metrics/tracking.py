@@ -1,31 +1,36 @@
-"""Metrics of boxes: overlap, centre error, the curves over both, and what GOT-10k and OTB call AO, SR, AUC and precision."""
+"""Metrics of boxes: overlap, centre error, the curves over both, and what GOT-10k and OTB call AO, SR, AUC and
+precision."""
 import numpy as np
 
 
 def auc(thresholds, shares):
-    """Area under a curve of shares over increasing thresholds, by trapezoids, divided by the thresholds' range: a mean in [0, 1].
+    """Area under a curve of shares over increasing thresholds, by trapezoids, divided by the thresholds' range: a mean
+    in [0, 1].
 
     Not what trackers print under this name: see success_auc.
     """
     thresholds, shares = np.asarray(thresholds, dtype=np.float64), np.asarray(shares, dtype=np.float64)
     if thresholds.shape != shares.shape or len(thresholds) < 2 or (np.diff(thresholds) <= 0).any():
-        raise ValueError(f"expected increasing thresholds and as many shares, got {thresholds.shape} and {shares.shape}")
+        raise ValueError(f"expected increasing thresholds and as many shares, got {thresholds.shape} and "
+                         f"{shares.shape}")
     return float(np.trapezoid(shares, thresholds) / (thresholds[-1] - thresholds[0]))
 
 
 def success_auc(shares):
-    """OTB's success AUC, the metric `auc` of trackers: the plain mean of the shares at its 21 thresholds 0, .05 .. 1, the ends included."""
+    """OTB's success AUC, the metric `auc` of trackers: the plain mean of the shares at its 21 thresholds 0, .05 .. 1,
+    the ends included."""
     return float(np.mean(shares))
 
 
 OVERLAPS = np.linspace(0, 1, 21)                          # thresholds of the success curve
-ERRORS = np.arange(51)                                    # of the precision curve, pixels; `precision` is its value at 20
+ERRORS = np.arange(51)  # of the precision curve, pixels; `precision` is its value at 20
 
 
 def box_iou(boxes, others, bound=None):
     """Intersection over union per row, (N,) in [0, 1], in continuous coordinates (w and h are not increased by one).
 
-    bound: (width, height) to which both are clipped first, as GOT-10k's evaluation does; the arguments stay as they are. nan where a row is.
+    bound: (width, height) to which both are clipped first, as GOT-10k's evaluation does; the arguments stay as they
+    are. nan where a row is.
     """
     a, b = (_clip(np.array(rows, dtype=np.float64).reshape(-1, 4), bound) for rows in (boxes, others))
     if a.shape != b.shape:
@@ -51,7 +56,8 @@ def centre_error(boxes, others):
 
 
 def success_curve(ious):
-    """Share of frames whose IoU is above (not equal to) each of OVERLAPS: at 0 only IoU > 0 counts, at 1 nothing does. (21,)"""
+    """Share of frames whose IoU is above (not equal to) each of OVERLAPS: at 0 only IoU > 0 counts, at 1 nothing does.
+    (21,)"""
     return np.greater(np.asarray(ious)[:, None], OVERLAPS).mean(axis=0)
 
 
@@ -61,11 +67,13 @@ def precision_curve(errors):
 
 
 def tracking(boxes, truth, bound=None, counted=None):
-    """{ao, auc, precision, sr50, sr75} of one sequence; rows of boxes and truth are frames, the first is given to the tracker.
+    """{ao, auc, precision, sr50, sr75} of one sequence; rows of boxes and truth are frames, the first is given to the
+    tracker.
 
-    ao: mean IoU, sr50 and sr75: shares of IoU > .5 and > .75, all of frames 2..N; with bound both boxes are clipped to the frame and frames
-    where counted is False left out, as on GOT-10k (target hidden). auc (success_auc) and precision (centre error at most 20 pixels) are OTB's:
-    of all frames, the first with the truth, never clipped. Frames whose truth is nan (target absent) count nowhere; nan where none is left.
+    ao: mean IoU, sr50 and sr75: shares of IoU > .5 and > .75, all of frames 2..N; with bound both boxes are clipped to
+    the frame and frames where counted is False left out, as on GOT-10k (target hidden). auc (success_auc) and precision
+    (centre error at most 20 pixels) are OTB's: of all frames, the first with the truth, never clipped. Frames whose
+    truth is nan (target absent) count nowhere; nan where none is left.
     """
     boxes, truth = (np.array(rows, dtype=np.float64) for rows in (boxes, truth))
     boxes[0], there = truth[0], np.isfinite(truth).all(axis=1)
@@ -73,6 +81,8 @@ def tracking(boxes, truth, bound=None, counted=None):
     later = (there & (True if counted is None else np.asarray(counted, dtype=bool)))[1:]
     ious = box_iou(boxes[1:], truth[1:], bound)[later]
     errors = centre_error(boxes[there], truth[there])
-    shares = {name: float((ious > limit).mean()) if len(ious) else np.nan for name, limit in (("sr50", 0.5), ("sr75", 0.75))}
-    return {"ao": float(ious.mean()) if len(ious) else np.nan, "auc": success_auc(success_curve(box_iou(boxes[there], truth[there]))),
+    shares = {name: float((ious > limit).mean()) if len(ious) else np.nan
+              for name, limit in (("sr50", 0.5), ("sr75", 0.75))}
+    return {"ao": float(ious.mean()) if len(ious) else np.nan,
+            "auc": success_auc(success_curve(box_iou(boxes[there], truth[there]))),
             "precision": float(precision_curve(errors)[20])} | shares

@@ -1,7 +1,8 @@
 """What a report consists of, said once, and the two forms that it takes: HTML and Markdown.
 
-Texts are str, or Both where the page switches between languages. In the texts of Paragraph, Note and captions `backticks` mark code; what came from
-a file is put into them by code(), which takes its own backticks away. Cells, names and commands are taken as they are.
+Texts are str, or Both where the page switches between languages. In the texts of Paragraph, Note and captions
+`backticks` mark code; what came from a file is put into them by code(), which takes its own backticks away. Cells,
+names and commands are taken as they are.
 """
 import os
 import re
@@ -69,7 +70,8 @@ class Slider(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Figures or sliders that stand beside each other where there is room. kind: `small` for three in a row instead of two."""
+    """Figures or sliders that stand beside each other where there is room. kind: `small` for three in a row instead of
+    two."""
     blocks: list
     kind: str = ""
 
@@ -110,7 +112,7 @@ def join(*texts, between=" "):
     return Both(between.join(text.en for text in pairs), between.join(text.zh for text in pairs))
 
 
-# ---- HTML -----------------------------------------------------------------------------------------------------------------------------
+# ---- HTML ------------------------------------------------------------------------------------------------------------
 
 def to_html(blocks, said):
     """The blocks as HTML. A picture that cannot be read becomes a note, and its message is given to said(text)."""
@@ -175,7 +177,8 @@ def is_address(text):
 def table_html(block, said):
     rows = [[Html(f"<strong>{plain(cell)}</strong>") if number in block.strong else plain(cell) for cell in row]
             for number, row in enumerate(block.rows)]
-    return page.table([plain(cell) for cell in block.header], rows, block.sortable, mark_code(block.caption) if block.caption else "")
+    return page.table([plain(cell) for cell in block.header], rows, block.sortable,
+                      mark_code(block.caption) if block.caption else "")
 
 
 def figure_html(block, said):
@@ -199,14 +202,16 @@ def fold_html(block, said):
     return page.details(mark_code(block.summary), to_html(block.blocks, said))
 
 
-HTML = {Heading: heading_html, Paragraph: paragraph_html, Note: note_html, Contents: contents_html, Links: links_html, Table: table_html,
+HTML = {Heading: heading_html, Paragraph: paragraph_html, Note: note_html, Contents: contents_html, Links: links_html,
+        Table: table_html,
         Figure: figure_html, Slider: slider_html, Gallery: gallery_html, Listing: listing_html, Folded: fold_html}
 
 
-# ---- Markdown -------------------------------------------------------------------------------------------------------------------------
+# ---- Markdown --------------------------------------------------------------------------------------------------------
 
 def to_markdown(blocks, folder):
-    """The blocks as Markdown, both languages one after the other; pictures are linked relative to folder, where the text will lie."""
+    """The blocks as Markdown, both languages one after the other; pictures are linked relative to folder, where the
+    text will lie."""
     return "\n".join(MARKDOWN[type(block)](block, Path(folder)) for block in blocks)
 
 
@@ -243,7 +248,8 @@ def table_markdown(block, folder):
     lines = []
     for number, row in enumerate(block.rows):
         cells = [cell_of(cell) for cell in row]
-        lines.append("| " + " | ".join(f"**{cell}**" if cell and number in block.strong else cell for cell in cells) + " |\n")
+        lines.append("| " + " | ".join(f"**{cell}**" if cell and number in block.strong else cell for cell in cells)
+                     + " |\n")
     return (f"{below(block.caption)}\n\n" if block.caption else "") + header + "".join(lines)
 
 
@@ -262,7 +268,8 @@ def figure_markdown(block, folder):
 
 
 def slider_markdown(block, folder):
-    pictures = " ".join(f"![{in_line(label)}]({address_of(path, folder)})" for path, label in zip((block.before, block.after), block.labels))
+    pictures = " ".join(f"![{in_line(label)}]({address_of(path, folder)})"
+                        for path, label in zip((block.before, block.after), block.labels))
     return f"{pictures}\n\n{below(block.caption)}\n"
 
 
@@ -275,8 +282,10 @@ MARKDOWN = {
     Heading: heading_markdown,
     Contents: lambda block, folder: "".join(f"- [{in_line(text)}](#{anchor})\n" for anchor, text in block.entries),
     Paragraph: lambda block, folder: below(block.text) + "\n",
-    Note: lambda block, folder: below(block.text) + "\n" + ("\n" + fence_code("\n".join(block.commands)) if block.commands else ""),
-    Links: lambda block, folder: " · ".join(f"[{quiet(label)}](<{address}>)" if is_address(address) else quiet(f"{label}: {address}")
+    Note: lambda block, folder: below(block.text) + "\n"
+    + ("\n" + fence_code("\n".join(block.commands)) if block.commands else ""),
+    Links: lambda block, folder: " · ".join(f"[{quiet(label)}](<{address}>)" if is_address(address)
+                                            else quiet(f"{label}: {address}")
                                             for label, address in block.links) + "\n",
     Table: table_markdown, Figure: figure_markdown, Slider: slider_markdown,
     Gallery: lambda block, folder: to_markdown(block.blocks, folder),

@@ -1,8 +1,9 @@
-"""The shell of a self-contained HTML page: no request leaves it, so that it works offline, from a file, printed, and in ten years.
+"""The shell of a self-contained HTML page: no request leaves it, so that it works offline, from a file, printed, and in
+ten years.
 
-What came from a file is escaped by every function here, unless it is Html. The style and the script stand in page.css and page.js beside this
-file and go into the page as they are. A Content-Security-Policy forbids everything but inline style, inline script and data: pictures: the
-second barrier.
+What came from a file is escaped by every function here, unless it is Html. The style and the script stand in page.css
+and page.js beside this file and go into the page as they are. A Content-Security-Policy forbids everything but inline
+style, inline script and data: pictures: the second barrier.
 """
 import base64
 import html
@@ -24,14 +25,17 @@ NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|dB|px|s|MB))?|[-+]?i
 
 
 class Html(str):
-    """A text that is HTML already. Joined or formatted with others it is plain text again, which is escaped: the safe side."""
+    """A text that is HTML already. Joined or formatted with others it is plain text again, which is escaped: the safe
+    side."""
 
 
 def escape(text):
-    """Html that shows the text as it is, whatever is in it, inside an element or a quoted attribute; Html stays as it is."""
+    """Html that shows the text as it is, whatever is in it, inside an element or a quoted attribute; Html stays as it
+    is."""
     if isinstance(text, Html):
         return text
-    return Html(html.escape(str(text).encode("utf-8", "replace").decode("utf-8")))       # half a surrogate pair could not be written
+    # half a surrogate pair could not be written
+    return Html(html.escape(str(text).encode("utf-8", "replace").decode("utf-8")))
 
 
 def document(title, body, bilingual=False):
@@ -61,7 +65,8 @@ def document(title, body, bilingual=False):
 
 
 def two(en, zh):
-    """Html with the same said in English and Chinese, of which the page shows one (both, one after the other, without a script)."""
+    """Html with the same said in English and Chinese, of which the page shows one (both, one after the other, without a
+    script)."""
     return Html(f'<span class="en" lang="en">{escape(en)}</span><span class="zh" lang="zh">{escape(zh)}</span>')
 
 
@@ -75,19 +80,23 @@ def in_class(kind):
 
 
 def table(header, rows, sortable=False, caption=""):
-    """A table. header: cells; rows: sequences of cells; a cell is text (escaped) or Html. The first cell of a row is its heading.
+    """A table. header: cells; rows: sequences of cells; a cell is text (escaped) or Html. The first cell of a row is
+    its heading.
 
-    Columns of numbers stand to the right. sortable: a click, or Enter, on a heading sorts by it, again the other way round.
+    Columns of numbers stand to the right. sortable: a click, or Enter, on a heading sorts by it, again the other way
+    round.
     """
     kinds = ["number" if place and all(is_number(row[place]) for row in rows) else "" for place in range(len(header))]
-    head = "".join(f'<th scope="col"{in_class(kind)}>{sort_button(cell) if sortable else escape(cell)}</th>' for kind, cell in zip(kinds, header))
+    head = "".join(f'<th scope="col"{in_class(kind)}>{sort_button(cell) if sortable else escape(cell)}</th>'
+                   for kind, cell in zip(kinds, header))
     lines = []
     for first, *others in rows:
         cells = "".join(f"<td{in_class(kind)}>{escape(cell)}</td>" for kind, cell in zip(kinds[1:], others))
         lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>\n')
     above = f"<caption>{escape(caption)}</caption>" if caption else ""
     kind = ' class="sortable"' if sortable else ""
-    return Html(f'<div class="scroll"><table{kind}>{above}<thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table></div>\n')
+    return Html('<div '
+                f'class="scroll"><table{kind}>{above}<thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table></div>\n')
 
 
 def sort_button(cell):
@@ -108,8 +117,8 @@ def details(summary, body):
 def picture(source, alt, width=None):
     """An <img> with the picture in it. source: uint8 (h, w, 3) or (h, w), or the path of a picture file.
 
-    Scaled down to at most `width` pixels in width, and 1600 in each direction. alt: what is to be seen, a text or {"en": text, "zh": text}.
-    Raises UserError for a file that is no picture.
+    Scaled down to at most `width` pixels in width, and 1600 in each direction. alt: what is to be seen, a text or
+    {"en": text, "zh": text}. Raises UserError for a file that is no picture.
     """
     pixels = read_pixels(source) if isinstance(source, (str, Path)) else np.ascontiguousarray(source)
     image = Image.fromarray(pixels)
@@ -120,7 +129,8 @@ def picture(source, alt, width=None):
 
 
 def data_uri(image):
-    """A data: URI of a Pillow image as WebP: without loss where that is smaller (diagrams, by a third under PNG), else with (photographs)."""
+    """A data: URI of a Pillow image as WebP: without loss where that is smaller (diagrams, by a third under PNG), else
+    with (photographs)."""
     written = []
     for options in ({"lossless": True, "method": 2}, {"quality": QUALITY, "method": 4}):
         content = io.BytesIO()
@@ -130,24 +140,30 @@ def data_uri(image):
 
 
 def spoken(attribute, text):
-    """An attribute that is read aloud, as ` alt="..."`; with {"en", "zh"} in both languages, between which the script switches."""
+    """An attribute that is read aloud, as ` alt="..."`; with {"en", "zh"} in both languages, between which the script
+    switches."""
     if not isinstance(text, dict):
         return f' {attribute}="{escape(text)}"'
-    return (f' {attribute}="{escape(text["en"])}" data-spoken="{attribute}" data-en="{escape(text["en"])}" data-zh="{escape(text["zh"])}"')
+    return (f' {attribute}="{escape(text["en"])}" data-spoken="{attribute}" data-en="{escape(text["en"])}" '
+            f'data-zh="{escape(text["zh"])}"')
 
 
 def figure(image, caption):
     """A picture() with its caption below; a click, or Enter, shows it in full size."""
-    return Html(f'<figure><button type="button" class="zoom">{image}</button><figcaption>{escape(caption)}</figcaption></figure>\n')
+    return Html('<figure><button type="button" '
+                f'class="zoom">{image}</button><figcaption>{escape(caption)}</figcaption></figure>\n')
 
 
 def slider(before, after, alt, labels=("before", "after")):
-    """Two pictures of one size, one over the other, with a line to move between them: by pointer, finger or arrow keys; side by side in print.
+    """Two pictures of one size, one over the other, with a line to move between them: by pointer, finger or arrow keys;
+    side by side in print.
 
-    before, after: as picture() takes them; of different sizes they stand side by side. alt: a text or {"en", "zh"}; labels: text or two() for each.
+    before, after: as picture() takes them; of different sizes they stand side by side. alt: a text or {"en", "zh"};
+    labels: text or two() for each.
     """
     images = [picture(source, alt, 1200) for source in (before, after)]
-    halves = "".join(f'<div class="half">{image}<span class="label">{escape(label)}</span></div>' for image, label in zip(images, labels))
+    halves = "".join(f'<div class="half">{image}<span class="label">{escape(label)}</span></div>'
+                     for image, label in zip(images, labels))
     if len({re.search(r'width="\d+" height="\d+"', image)[0] for image in images}) > 1:
         return Html(f'<div class="pair">{halves}</div>\n')
     movable = f'<input type="range" min="0" max="100" step="1" value="50"{spoken("aria-label", alt)}>'

@@ -1,7 +1,8 @@
-"""What a run's folder holds (DESIGN section 4), read for people: the report and the student's skeleton. Only reads, and needs no case's code.
+"""What a run's folder holds (DESIGN section 4), read for people: the report and the student's skeleton. Only reads, and
+needs no case's code.
 
-A file that is missing is no mistake, since a run grows: what it would give stays empty. A file that is there and cannot be understood is a UserError
-that names it.
+A file that is missing is no mistake, since a run grows: what it would give stays empty. A file that is there and cannot
+be understood is a UserError that names it.
 """
 import csv
 import io
@@ -23,7 +24,7 @@ class TestSet(NamedTuple):
     __test__ = False                                    # no test class, whatever pytest makes of its name
     name: str                                           # of the set
     folder: Path
-    metrics: dict                                       # metrics.json: {row: {metric: number or None, "count": N, "by": ...}}
+    metrics: dict  # metrics.json: {row: {metric: number or None, "count": N, "by": ...}}
     items: list                                         # lines of items.csv as {column: text}
     settings: dict                                      # config.yaml
     environment: dict                                   # this part of environment.json; {} where it is missing
@@ -37,7 +38,7 @@ class RunFacts(NamedTuple):
     settings: dict                                      # train/config.yaml, else the first test's, else {}
     log: list                                           # lines of train/log.jsonl: {"stage", "step", ...}
     tests: list                                         # TestSet, by name
-    figures: list                                       # entries of figures.json whose picture exists: {"file", "number", "title", "alt", "csv"}
+    figures: list  # entries of figures.json whose picture exists: {"file", "number", "title", "alt", "csv"}
     environment: dict                                   # environment.json: {part: {...}}
     weights: dict                                       # {part: content digest} of manifest.json
 
@@ -54,7 +55,8 @@ def run_names(case):
 
 
 def choose_run(case, name=None):
-    """The run called name; without a name `default`, else `check`, else the newest that is not `demo`, else `demo`; None where there is none.
+    """The run called name; without a name `default`, else `check`, else the newest that is not `demo`, else `demo`;
+    None where there is none.
 
     Raises UserError, with the runs that there are, for a name that is not among them.
     """
@@ -62,9 +64,11 @@ def choose_run(case, name=None):
     if name is not None:
         if name not in names:
             there = f"expected one of {', '.join(names)}" if names else f"{case} has no run yet"
-            raise UserError(f"there is no run {name!r} of {case} in {show_path(results_folder(case))}: {there}: choose one with --name, or make it first")
+            raise UserError(f"there is no run {name!r} of {case} in {show_path(results_folder(case))}: {there}: choose "
+                            "one with --name, or make it first")
         return read_run(case, name)
-    grown = sorted((other for other in names if other != "demo"), key=lambda other: newest(results_folder(case) / other))
+    grown = sorted((other for other in names if other != "demo"),
+                   key=lambda other: newest(results_folder(case) / other))
     for candidate in ["default", "check", *reversed(grown), "demo"]:
         if candidate in names:
             return read_run(case, candidate)
@@ -72,7 +76,8 @@ def choose_run(case, name=None):
 
 
 def newest(folder):
-    """When a run last finished something, as seconds: the time of its environment.json or manifest.json, else of the folder."""
+    """When a run last finished something, as seconds: the time of its environment.json or manifest.json, else of the
+    folder."""
     files = [folder / name for name in ("environment.json", "manifest.json") if (folder / name).exists()]
     return max(file.stat().st_mtime for file in files or [folder])
 
@@ -88,7 +93,8 @@ def read_run(case, name):
     weights = manifest.get("weights", {})
     if not isinstance(weights, dict):
         raise refuse_damaged(folder / "manifest.json", "'weights' is no mapping", "a digest per part was expected")
-    return RunFacts(case, name, folder, settings, read_log(folder / "train" / "log.jsonl"), tests, read_figures(folder / "figures"),
+    return RunFacts(case, name, folder, settings, read_log(folder / "train" / "log.jsonl"), tests,
+                    read_figures(folder / "figures"),
                     environment, weights)
 
 
@@ -103,11 +109,13 @@ def about(case):
 
 
 def settings_of(case, preset=None):
-    """Plain dictionary of the settings in configs/<case>.yaml, with a preset laid over them; UserError for an unknown preset."""
+    """Plain dictionary of the settings in configs/<case>.yaml, with a preset laid over them; UserError for an unknown
+    preset."""
     document = Document(paths.ROOT / "configs" / f"{case}.yaml")
     presets = document.section("presets")
     if preset is not None and preset not in presets:
-        raise UserError(f"unknown preset {preset!r} of {case}: expected one of {', '.join(presets) or '(there are none)'}: see {document.name}")
+        raise UserError(f"unknown preset {preset!r} of {case}: expected one of "
+                        f"{', '.join(presets) or '(there are none)'}: see {document.name}")
     return lay_over(document.section(), document.section("presets", preset) if preset else {})
 
 
@@ -117,7 +125,8 @@ def presets_of(case):
 
 
 def paper_differences(case, settings):
-    """[(dotted key, ours, the paper's)] of the settings of a run that differ from preset=paper; [] where the case has no such preset.
+    """[(dotted key, ours, the paper's)] of the settings of a run that differ from preset=paper; [] where the case has
+    no such preset.
 
     The seed and the settings of the test are left out: they say nothing about the paper.
     """
@@ -132,7 +141,8 @@ def lay_over(below, above):
     """Nested settings with those of above in place of those of below."""
     both = dict(below)
     for name, value in above.items():
-        both[name] = lay_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+        both[name] = (lay_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict)
+                      else value)
     return both
 
 
@@ -142,7 +152,8 @@ def format_typed(value):
 
 
 def command(case, script, name):
-    """The command by which a script of a case adds to the run of this name; with the release weights where the run has none of its own."""
+    """The command by which a script of a case adds to the run of this name; with the release weights where the run has
+    none of its own."""
     demo = " --demo" if name == "demo" else f" --name {name}"
     return f"python cases/{case}/{script}.py{demo}{'' if script == 'train' else weights_option(case, name)}"
 
@@ -155,7 +166,7 @@ def weights_option(case, name):
     return f" --weights {releases[0]}" if releases and not own else ""
 
 
-# ---- files ----------------------------------------------------------------------------------------------------------------------------
+# ---- files -----------------------------------------------------------------------------------------------------------
 
 def show_path(path):
     """A path as messages name it: relative to the repository where it lies in it."""
@@ -219,8 +230,10 @@ def read_log(path):
     """The whole lines of a log.jsonl; the last one may still be in the writing."""
     text = read_text(path) or ""
     lines = [parse(line, path) for line in text[:text.rfind("\n") + 1].splitlines()]
-    if any(not isinstance(line, dict) or "stage" not in line or not isinstance(line.get("step"), int) for line in lines):
-        raise refuse_damaged(path, "has a line without stage or step", 'lines such as {"stage": "train", "step": 50, "loss": 0.5} were expected')
+    if any(not isinstance(line, dict) or "stage" not in line or not isinstance(line.get("step"), int)
+           for line in lines):
+        raise refuse_damaged(path, "has a line without stage or step",
+                             'lines such as {"stage": "train", "step": 50, "loss": 0.5} were expected')
     return lines
 
 
@@ -235,16 +248,19 @@ def read_test(folder, environment):
     for row, values in metrics.items():
         check_numbers(folder / "metrics.json", row, values)
     settings = read_settings(folder / "config.yaml") if (folder / "config.yaml").exists() else {}
-    return TestSet(folder.name, folder, metrics, read_items(folder / "items.csv"), settings, environment.get(f"test/{folder.name}", {}))
+    return TestSet(folder.name, folder, metrics, read_items(folder / "items.csv"), settings,
+                   environment.get(f"test/{folder.name}", {}))
 
 
 def check_numbers(path, row, values):
-    """Raise UserError unless a row of metrics.json has a whole count, and a number or null for every metric; classes are rows again."""
+    """Raise UserError unless a row of metrics.json has a whole count, and a number or null for every metric; classes
+    are rows again."""
     if type(values.get("count")) is not int:
         raise refuse_damaged(path, f"the row {row!r} has no count", "the number of items was expected")
     for name, value in values.items():
         if name == "by":
-            classes = [(label, inner) for classing in parts(path, as_mapping(path, value)).values() for label, inner in parts(path, classing).items()]
+            classes = [(label, inner) for classing in parts(path, as_mapping(path, value)).values()
+                       for label, inner in parts(path, classing).items()]
             for label, inner in classes:
                 check_numbers(path, f"{row}, {label}", inner)
         elif name != "left_out" and (isinstance(value, bool) or not isinstance(value, (int, float, type(None)))):
@@ -267,7 +283,8 @@ def read_items(path):
         lines = list(reader)
     except csv.Error as error:
         raise refuse_damaged(path, f"is no CSV ({error})", "a table was expected") from None
-    missing = [name for name in ("item", "row", "status", "image", "reference") if name not in (reader.fieldnames or [])]
+    missing = [name for name in ("item", "row", "status", "image", "reference")
+               if name not in (reader.fieldnames or [])]
     if missing:
         raise refuse_damaged(path, f"has no column {missing[0]!r}", "the table that test.py writes was expected")
     if any(None in line or None in line.values() for line in lines):
@@ -281,9 +298,13 @@ def read_figures(folder):
     entries = read_json(path, list, [])
     for entry in entries:
         texts = [entry.get("title"), entry.get("alt")] if isinstance(entry, dict) else [None]
-        whole = all(isinstance(text, dict) and isinstance(text.get("en"), str) and isinstance(text.get("zh"), str) for text in texts)
+        whole = all(isinstance(text, dict) and isinstance(text.get("en"), str) and isinstance(text.get("zh"), str)
+                    for text in texts)
         if not whole or not isinstance(entry.get("file"), str):
-            raise refuse_damaged(path, "has an entry without file, title and alt in en and zh", "the list that figures.py writes was expected")
+            raise refuse_damaged(path, "has an entry without file, title and alt in en and zh", "the list that "
+                                                                                                "figures.py writes was "
+                                                                                                "expected")
         if Path(entry["file"]).name != entry["file"]:
-            raise refuse_damaged(path, f"names a file outside its folder ({entry['file']!r})", "a file's name was expected")
+            raise refuse_damaged(path, f"names a file outside its folder ({entry['file']!r})", "a file's name was "
+                                                                                               "expected")
     return [entry for entry in entries if (folder / entry["file"]).is_file()]

@@ -1,5 +1,6 @@
-"""The report that the course asks of a student for a case, as Markdown: sections, the run's own figures, settings and numbers filled in, the analysis
-left empty, with questions made of the run's numbers. Nothing here knows a case: all comes from the configuration, the results and the source.
+"""The report that the course asks of a student for a case, as Markdown: sections, the run's own figures, settings and
+numbers filled in, the analysis left empty, with questions made of the run's numbers. Nothing here knows a case: all
+comes from the configuration, the results and the source.
 """
 import ast
 import re
@@ -18,15 +19,17 @@ from common.report.skeleton_questions import main_row, published, questions
 from common.report.skeleton_text import LANGUAGES, Sheet, address, code, path_link, prose
 from common.report.tables import PROTOCOLS, heading_of, measures, number, split
 
-READING_ORDER = ("model", "losses", "data", "train", "test", "figures")        # of a case's files (DESIGN section 1); others follow
+# of a case's files (DESIGN section 1); others follow
+READING_ORDER = ("model", "losses", "data", "train", "test", "figures")
 
 
 def write(case, name=None, language="zh", out=None, force=False):
     """Write the skeleton of a case's report and return its path.
 
-    name: the run; without it the one that the report shows; a case without any run has the sections all the same. language: zh or en.
-    out: the file, results/<case>/<run>/skeleton.<language>.md where it is None; figures are linked relative to it. Raises UserError for a file
-    that exists, since a student may have written in it, unless force is true.
+    name: the run; without it the one that the report shows; a case without any run has the sections all the same.
+    language: zh or en.
+    out: the file, results/<case>/<run>/skeleton.<language>.md where it is None; figures are linked relative to it.
+    Raises UserError for a file that exists, since a student may have written in it, unless force is true.
     """
     if case not in all_cases():
         raise UserError(f"there is no case {case!r}: expected one of {', '.join(all_cases())}")
@@ -35,16 +38,19 @@ def write(case, name=None, language="zh", out=None, force=False):
     run = run_folder.choose_run(case, name)
     if run is None:
         run = run_folder.RunFacts(case, "default", run_folder.results_folder(case) / "default", {}, [], [], [], {}, {})
-    if not (run.folder / "train" / "config.yaml").exists():             # settings of a test: those of a training are not what its weights had
+    # settings of a test: those of a training are not what its weights had
+    if not (run.folder / "train" / "config.yaml").exists():
         run = run._replace(settings={key: value for key, value in run.settings.items() if key != "train"})
     path = Path(out) if out is not None else run.folder / f"skeleton.{language}.md"
     if path.is_dir():
-        raise UserError(f"{path} is a folder: a file to write was expected: for example {path / f'{case}.{language}.md'}")
+        raise UserError(f"{path} is a folder: a file to write was expected: for example "
+                        f"{path / f'{case}.{language}.md'}")
     if path.exists() and not force:
         raise UserError(f"{path} exists, and something may have been written in it: a new file was expected: "
                         "choose another with --out, or give --force to lose what it holds")
     sheet = Sheet(run, language, path.parent)
-    for section in (head, background, principle, source, environment, settings, data, training, results, figures, analysis, extension, ending):
+    for section in (head, background, principle, source, environment, settings, data, training, results, figures,
+                    analysis, extension, ending):
         section(sheet, run)
     write_whole(path, ("\n".join(sheet.lines) + "\n").encode())
     return path
@@ -55,14 +61,16 @@ def command(script, run):
     return code(run_folder.command(run.case, script, run.name))
 
 
-# ---- the sections, in their order ----------------------------------------------------------------------------------------------------
+# ---- the sections, in their order ------------------------------------------------------------------------------------
 
 def head(sheet, run):
     say, about = sheet.say, sheet.about
-    chapter = next((found[0] for entry in run.figures if (found := re.match(r"[A-Z]\d+", str(entry.get("number") or "")))), "")
+    chapter = next((found[0] for entry in run.figures
+                    if (found := re.match(r"[A-Z]\d+", str(entry.get("number") or "")))), "")
     sheet.heading(1, "title", title=prose(about.get("title", run.case)))
     sheet.table(say("head"), ["item", "content"], [
-        [say("course"), say("course_name")], [say("case"), code(run.case) + (say("brackets", text=chapter) if chapter else "")],
+        [say("course"), say("course_name")], [say("case"),
+                                              code(run.case) + (say("brackets", text=chapter) if chapter else "")],
         [say("paper"), cite(about)],
         [say("run"), code(f"results/{run.case}/{run.name}")], [say("kind"), say("kinds")],
         [say("student"), ""], [say("number"), ""], [say("date"), ""]])
@@ -84,7 +92,8 @@ def background(sheet, run):
 
 
 def network_figure(run):
-    """The entry of the network's or the flow's figure: the first of the chapter (B1.1), else one called so; None where there is none."""
+    """The entry of the network's or the flow's figure: the first of the chapter (B1.1), else one called so; None where
+    there is none."""
     first = [entry for entry in run.figures if re.search(r"(?<!\d)\d+\.1$", str(entry.get("number") or ""))]
     called = [entry for entry in run.figures if re.search(r"network|pipeline|flow", entry["file"])]
     return next(iter(first + called), None)
@@ -98,7 +107,8 @@ def principle(sheet, run):
     else:
         sheet.add(sheet.say("no_network", command=command("figures", run)))
     model = run.settings.get("model") or sheet.defaults.get("model")
-    values = [code(f"{key}={run_folder.format_typed(value)}") for key, value in flat(model).items()] if isinstance(model, dict) else []
+    values = ([code(f"{key}={run_folder.format_typed(value)}") for key, value in flat(model).items()]
+              if isinstance(model, dict) else [])
     sheet.ask(*sheet.say("ask_principle"), *([sheet.say("ask_model", settings=sheet.join(values))] if values else []))
 
 
@@ -108,7 +118,8 @@ def source(sheet, run):
     sheet.add(sheet.say("source_said", folder=path_link(f"cases/{run.case}", sheet.to(folder)), config=sheet.config))
     rank = {name: place for place, name in enumerate(READING_ORDER)}
     files = sorted(folder.glob("*.py"), key=lambda file: (rank.get(file.stem, len(rank)), file.stem))
-    rows = [[code(file.name), *cells, ""] for file in files if file.stem != "__init__" for cells in describe(sheet, file)]
+    rows = [[code(file.name), *cells, ""] for file in files if file.stem != "__init__"
+            for cells in describe(sheet, file)]
     sheet.table(sheet.say("source_table"), ["file", "name", "docstring", "mine"], rows)
     sheet.ask(*sheet.say("ask_source"))
 
@@ -119,15 +130,18 @@ def describe(sheet, file):
         text = file.read_text(encoding="utf-8")
         tree = ast.parse(text)
     except (OSError, SyntaxError, ValueError, RecursionError) as problem:
-        return [["", prose(sheet.say("unreadable", problem=f"{type(problem).__name__}, {getattr(problem, 'lineno', None) or file.name}"))]]
-    public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+        return [["", prose(sheet.say("unreadable", problem=f"{type(problem).__name__}, "
+                                                           f"{getattr(problem, 'lineno', None) or file.name}"))]]
+    public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+              and not node.name.startswith("_")]
     names = [code(f"class {node.name}" if isinstance(node, ast.ClassDef) else f"{node.name}()") for node in public]
     lines = [prose(first_line(node)) for node in (tree, *public)]
     return [list(cells) for cells in zip([sheet.say("module", lines=len(text.splitlines())), *names], lines)]
 
 
 def first_line(node):
-    """The first line of a docstring; where a sentence runs on into the next line, the sentences before it, or the line with dots."""
+    """The first line of a docstring; where a sentence runs on into the next line, the sentences before it, or the line
+    with dots."""
     line, *more = (ast.get_docstring(node) or "").split("\n")
     if not more or not more[0].strip() or line.endswith((".", "。")):
         return line
@@ -152,14 +166,16 @@ def environment(sheet, run):
         typed = typed_words(part)
         device = " ".join(dict.fromkeys(str(part[key]) for key in ("device", "device_name") if part.get(key)))
         seconds = part.get("seconds")
-        rows.append([code(name), prose(device), prose(part.get("threads")), duration(seconds) if isinstance(seconds, (int, float)) else "–",
+        rows.append([code(name), prose(device), prose(part.get("threads")),
+                     duration(seconds) if isinstance(seconds, (int, float)) else "–",
                      prose(part.get("peak_memory_mb")),
                      code(f"python cases/{run.case}/{' '.join(typed)}" if typed else "")])
     sheet.table(sheet.say("parts"), ["part", "device", "threads", "time", "memory", "command"], rows)
 
 
 def mapping(part, key):
-    """A mapping in environment.json, or {}: nothing is judged by that file, so nothing is made of what is wrong with it."""
+    """A mapping in environment.json, or {}: nothing is judged by that file, so nothing is made of what is wrong with
+    it."""
     return part[key] if isinstance(part.get(key), dict) else {}
 
 
@@ -181,7 +197,8 @@ def settings(sheet, run):
     rows = []
     for key, value in flat(run.settings).items():
         own = key in defaults and defaults[key] != value
-        ours, usual, theirs = (code(run_folder.format_typed(values[key])) if key in values else "" for values in ({key: value}, defaults, paper))
+        ours, usual, theirs = (code(run_folder.format_typed(values[key])) if key in values else ""
+                               for values in ({key: value}, defaults, paper))
         rows.append([code(key), f"**{ours}**" if own else ours, usual if own else "", theirs])
     sheet.table(sheet.say("settings_table", run=code(run.name)), ["setting", "ours", "default", "of_paper"], rows)
 
@@ -195,17 +212,23 @@ def data(sheet, run):
         used = dict.fromkeys(protocol for row in test.metrics if (protocol := split(row, test.metrics)[1]))
         protocols |= used
         items = {line["item"]: line["status"] for line in test.items}
-        there = {key: value for key, value in flat(test.settings).items() if "train" in run.settings or not key.startswith("train.")}
-        other = [code(f"{key}={run_folder.format_typed(value)}") for key, value in there.items() if ours.get(key) != value]
+        there = {key: value for key, value in flat(test.settings).items() if "train" in run.settings
+                 or not key.startswith("train.")}
+        other = [code(f"{key}={run_folder.format_typed(value)}") for key, value in there.items() if ours.get(key)
+                 != value]
         rows.append([code(test.name), code(material(test)) or "–", code(weights(run, test)) or "–", str(len(items)),
-                     str(sum(status != "ok" for status in items.values())), sheet.join(map(code, used)), sheet.join(other)])
+                     str(sum(status != "ok" for status in items.values())), sheet.join(map(code, used)),
+                     sheet.join(other)])
     if rows:
-        sheet.table(sheet.say("data_table"), ["set", "root", "weights", "count", "failed", "protocols", "other_settings"], rows)
-    known = [f"- {code(name)}{sheet.say('colon')}{getattr(PROTOCOLS[name], sheet.language)}" for name in protocols if name in PROTOCOLS]
+        sheet.table(sheet.say("data_table"), ["set", "root", "weights", "count", "failed", "protocols",
+                                              "other_settings"], rows)
+    known = [f"- {code(name)}{sheet.say('colon')}{getattr(PROTOCOLS[name], sheet.language)}" for name in protocols
+             if name in PROTOCOLS]
     if known:
         sheet.add(*known)
     for test in run.tests:
-        failed = {line["item"]: code(line["item"]) + sheet.say("brackets", text=prose(without_paths(line.get("reason") or "")))
+        failed = {line["item"]: code(line["item"]) + sheet.say("brackets",
+                                                               text=prose(without_paths(line.get("reason") or "")))
                   for line in test.items if line["status"] != "ok"}
         if failed:
             more = [sheet.say("more", count=len(failed) - 10)] if len(failed) > 10 else []
@@ -227,7 +250,8 @@ def material(test):
         end = next((place for place, word in enumerate(after) if word.startswith("--") or WORD.match(word)), len(after))
         return " ".join(["--input", *after[:end]])
     roots = mapping(test.environment, "paths")
-    return next((f"{key}={without_paths(roots[key])}" for key in ("test.root", "data.test.root", "data.root") if isinstance(roots.get(key), str)), "")
+    return next((f"{key}={without_paths(roots[key])}" for key in ("test.root", "data.test.root", "data.root")
+                 if isinstance(roots.get(key), str)), "")
 
 
 def training(sheet, run):
@@ -243,13 +267,15 @@ def training(sheet, run):
     rows = []
     for (stage, name), points in curves.items():
         best = best_of(name, points)
-        rows.append([code(stage), code(name), *(f"{point[0]:.6g} ({point[1]})" if point else "–" for point in (points[0], points[-1], best))])
+        rows.append([code(stage), code(name), *(f"{point[0]:.6g} ({point[1]})" if point else "–"
+                                                for point in (points[0], points[-1], best))])
     sheet.table(sheet.say("curve_table"), ["stage", "quantity", "first", "last", "best"], rows)
     sheet.add(sheet.say("curve_said"))
 
 
 def best_of(name, points):
-    """The first best of (value, step) points: by the metric's direction for val_..., else the smallest; None where no direction is known."""
+    """The first best of (value, step) points: by the metric's direction for val_..., else the smallest; None where no
+    direction is known."""
     direction = metric_of(name.removeprefix("val_")).direction if name.startswith("val_") else "lower"
     if direction == "two-sided":
         return None
@@ -271,7 +297,8 @@ def results(sheet, run):
     others = [entry for entry in published(sheet.about) if entry["set"] not in tested]
     if others:
         rows = [[prose(entry.get("method")), code(entry["set"]), code(entry.get("row") or ""),
-                 sheet.join(f"{code(name)} {prose(value)}" for name, value in entry["metrics"].items()), credit(sheet, entry)] for entry in others]
+                 sheet.join(f"{code(name)} {prose(value)}" for name, value in entry["metrics"].items()),
+                 credit(sheet, entry)] for entry in others]
         sheet.table(say("published_table"), ["method", "set", "protocol", "metrics", "from"], rows)
     if not published(sheet.about):
         sheet.add(say("no_published"))
@@ -285,7 +312,8 @@ def credit(sheet, entry):
 def result_table(sheet, test):
     """Every row of a test, then what was published for this set."""
     theirs = [entry for entry in published(sheet.about) if entry["set"] == test.name]
-    names = list(dict.fromkeys(name for values in [*test.metrics.values(), *(entry["metrics"] for entry in theirs)] for name in measures(values)))
+    names = list(dict.fromkeys(name for values in [*test.metrics.values(), *(entry["metrics"] for entry in theirs)]
+                               for name in measures(values)))
     rows, left_out = [], []
     for row, values in test.metrics.items():
         method, protocol = split(row, test.metrics)
@@ -296,7 +324,8 @@ def result_table(sheet, test):
     for entry in theirs:
         protocol = split(str(entry.get("row") or ""), test.metrics)[1]
         cells = [number(name, value) if is_number(value := entry["metrics"].get(name)) else "–" for name in names]
-        rows.append([prose(entry.get("method")), code(protocol) or "–", prose(entry.get("count", "–")), *cells, credit(sheet, entry)])
+        rows.append([prose(entry.get("method")), code(protocol) or "–", prose(entry.get("count", "–")), *cells,
+                     credit(sheet, entry)])
     header = ["method", "protocol", "count", *(heading_of(name, code, " ") for name in names), "from"]
     sheet.table(sheet.say("results_table", set=code(test.name)), header, rows)
     if left_out:
@@ -310,7 +339,8 @@ def class_table(sheet, test):
     if by:
         names = measures(test.metrics[row])[:3]
         method, protocol = split(row, test.metrics)
-        rows = [[code(classing), code(name), str(values["count"]), *(number(metric, values.get(metric)) for metric in names)]
+        rows = [[code(classing), code(name), str(values["count"]),
+                 *(number(metric, values.get(metric)) for metric in names)]
                 for classing, classes in by.items() for name, values in classes.items()]
         title = sheet.say("classes_table", set=code(test.name), method=code(method), protocol=code(protocol) or "–")
         sheet.table(title, ["classing", "class", "count", *(heading_of(name, code, " ") for name in names)], rows)
@@ -341,8 +371,10 @@ def extension(sheet, run):
     rows, defaults = [], flat(sheet.defaults)
     for preset in sheet.presets:
         values = flat(run_folder.settings_of(run.case, preset))
-        changed = [code(f"{key}={run_folder.format_typed(value)}") for key, value in values.items() if defaults.get(key) != value]
-        rows.append([code(preset), sheet.join(changed), code(f"python cases/{run.case}/train.py preset={preset} --name {preset}"), ""])
+        changed = [code(f"{key}={run_folder.format_typed(value)}") for key, value in values.items()
+                   if defaults.get(key) != value]
+        rows.append([code(preset), sheet.join(changed), code(f"python cases/{run.case}/train.py preset={preset} --name "
+                                                             f"{preset}"), ""])
     if rows:
         sheet.table(sheet.say("presets_table"), ["preset", "changes", "command", "my_result"], rows)
     others = [name for name in run_folder.run_names(run.case) if name != run.name]
@@ -360,8 +392,10 @@ def ending(sheet, run):
     sheet.heading(2, "references")
     about = sheet.about
     links = about.get("links") if isinstance(about.get("links"), dict) else {}
-    sources = [cite(about) + "".join(f". {prose(name)}: {address(url)}" for name, url in links.items())] if cite(about) else []
+    sources = ([cite(about) + "".join(f". {prose(name)}: {address(url)}" for name, url in links.items())]
+               if cite(about) else [])
     sources += dict.fromkeys(prose(entry["source"]) for entry in published(about) if entry.get("source"))
-    sheet.add(*(f"{place}. {source}" for place, source in enumerate(sources, 1)) if sources else [sheet.say("no_reference")])
+    sheet.add(*(f"{place}. {source}" for place, source in enumerate(sources, 1)) if sources
+              else [sheet.say("no_reference")])
     sheet.add(sheet.say("more_references"))
     sheet.todo()

@@ -1,4 +1,5 @@
-"""What a run's numbers make one ask: rows of metrics.json read for people, and the questions of the skeleton's section 5 (common/report/skeleton.py)."""
+"""What a run's numbers make one ask: rows of metrics.json read for people, and the questions of the skeleton's section
+5 (common/report/skeleton.py)."""
 from common.experiment.results import is_number
 from common.metrics import metric_of
 from common.report import run_folder
@@ -9,14 +10,16 @@ from common.report.tables import NETWORK, finite, measures, number, split
 
 
 def main_row(test):
-    """The row of a test that is about the paper's method: the network's first, else the first; None where there is none."""
+    """The row of a test that is about the paper's method: the network's first, else the first; None where there is
+    none."""
     rows = list(test.metrics)
     return next((row for row in rows if split(row, rows)[0] == NETWORK), rows[0] if rows else None)
 
 
 def first_metric(values):
     """The first metric of a row that has a good side and a value; None where there is none."""
-    return next((name for name in measures(values) if metric_of(name).direction != "two-sided" and values[name] is not None), None)
+    return next((name for name in measures(values) if metric_of(name).direction != "two-sided"
+                 and values[name] is not None), None)
 
 
 def with_unit(say, name, value):
@@ -33,8 +36,10 @@ def from_worst(pairs, metric):
 # ---- questions ----
 
 def questions(sheet, run):
-    """The questions that this run's numbers raise, as Markdown. The test with the most rows, which has the baselines, is asked about in detail."""
-    say, tests = sheet.say, [test for test in sorted(run.tests, key=lambda test: -len(test.metrics)) if main_row(test) is not None]
+    """The questions that this run's numbers raise, as Markdown. The test with the most rows, which has the baselines,
+    is asked about in detail."""
+    say, tests = sheet.say, [test for test in sorted(run.tests, key=lambda test: -len(test.metrics))
+                             if main_row(test) is not None]
     asked = []
     for place, test in enumerate(tests):
         row = main_row(test)
@@ -78,7 +83,8 @@ def of_items(sheet, test, row, metric):
 
 
 def of_baseline(say, test, row, metric):
-    """The simple method that comes closest under the same protocol. Filters behind the network (network_...) are no methods of their own."""
+    """The simple method that comes closest under the same protocol. Filters behind the network (network_...) are no
+    methods of their own."""
     method, protocol = split(row, test.metrics)
     ours, near = test.metrics[row][metric], []
     for other, values in test.metrics.items():
@@ -89,8 +95,10 @@ def of_baseline(say, test, row, metric):
         return []
     _, name, theirs = min(near)
     ahead = from_worst([(ours, 0), (theirs, 1)], metric)[-1][1] == 1
-    return [say("q_ahead" if ahead else "q_baseline", set=code(test.name), method=code(name), network=code(method), metric=code(metric),
-                theirs=with_unit(say, metric, theirs), ours=with_unit(say, metric, ours), protocol=code(protocol) or "–",
+    return [say("q_ahead" if ahead else "q_baseline", set=code(test.name), method=code(name), network=code(method),
+                metric=code(metric),
+                theirs=with_unit(say, metric, theirs), ours=with_unit(say, metric, ours),
+                protocol=code(protocol) or "–",
                 count=test.metrics[row]["count"])]
 
 
@@ -98,10 +106,12 @@ def of_classes(say, test, row, metric):
     """The weakest class of each classing that has at least two."""
     asked = []
     for classing, classes in test.metrics[row].get("by", {}).items():
-        ranked = from_worst([(values[metric], name) for name, values in classes.items() if values.get(metric) is not None], metric)
+        ranked = from_worst([(values[metric], name) for name, values in classes.items()
+                             if values.get(metric) is not None], metric)
         if len(ranked) > 1:
             (low, worst), (high, best) = ranked[0], ranked[-1]
-            asked.append(say("q_class", set=code(test.name), classing=code(classing), metric=code(metric), worst=code(worst), best=code(best),
+            asked.append(say("q_class", set=code(test.name), classing=code(classing), metric=code(metric),
+                             worst=code(worst), best=code(best),
                              low=with_unit(say, metric, low), high=with_unit(say, metric, high),
                              worst_count=classes[worst]["count"], best_count=classes[best]["count"]))
     return asked
@@ -111,7 +121,8 @@ def of_protocols(say, test, row, metric):
     """The same method under several protocols."""
     method = split(row, test.metrics)[0]
     found = [(protocol, values[metric]) for other, values in test.metrics.items()
-             if (named := split(other, test.metrics))[0] == method and (protocol := named[1]) and values.get(metric) is not None]
+             if (named := split(other, test.metrics))[0] == method and (protocol := named[1])
+             and values.get(metric) is not None]
     if len(found) < 2:
         return []
     values = say("and").join(f"{code(protocol)} {with_unit(say, metric, value)}" for protocol, value in found)
@@ -129,8 +140,10 @@ def of_sets(sheet, run, tests):
     asked, say = [], sheet.say
     for (row, metric, _), members in groups.items():
         if len(members) > 1:
-            values = sheet.join(f"{code(test.name)} {with_unit(say, metric, test.metrics[row][metric])}" for test in members)
-            asked.append(say("q_sets", metric=code(metric), values=values, row=row_words(sheet, row, members[0].metrics)))
+            values = sheet.join(f"{code(test.name)} {with_unit(say, metric, test.metrics[row][metric])}"
+                                for test in members)
+            asked.append(say("q_sets", metric=code(metric), values=values,
+                             row=row_words(sheet, row, members[0].metrics)))
     return asked
 
 
@@ -142,7 +155,8 @@ def of_curve(say, run):
     stage = lines[-1]["stage"]
     name = next(name for name in lines[-1] if name.startswith("val_"))
     metric = name.removeprefix("val_")
-    ranked = from_worst([(line[name], -line["step"]) for line in lines if line["stage"] == stage and is_number(line.get(name))], metric)
+    ranked = from_worst([(line[name], -line["step"]) for line in lines if line["stage"] == stage
+                         and is_number(line.get(name))], metric)
     if not ranked or metric_of(metric).direction == "two-sided":
         return []
     value, step = ranked[-1]
@@ -164,7 +178,9 @@ def of_published(sheet, test):
         row = entry.get("row")
         metric = next((name for name in entry["metrics"] if test.metrics.get(row, {}).get(name) is not None), None)
         if entry["set"] == test.name and metric and is_number(entry["metrics"][metric]):
-            asked.append(say("q_published", method=code(entry.get("method") or row), set=code(test.name), metric=code(metric),
-                                   theirs=with_unit(say, metric, entry["metrics"][metric]), ours=with_unit(say, metric, test.metrics[row][metric]),
+            asked.append(say("q_published", method=code(entry.get("method") or row), set=code(test.name),
+                             metric=code(metric),
+                                   theirs=with_unit(say, metric, entry["metrics"][metric]),
+                             ours=with_unit(say, metric, test.metrics[row][metric]),
                                    row=row_words(sheet, row, test.metrics)))
     return asked

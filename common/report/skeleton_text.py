@@ -1,5 +1,5 @@
-"""The words of the skeleton (common/report/skeleton.py) in both languages, how text from files becomes Markdown that nothing in it can break, and the
-sheet on which it is written.
+"""The words of the skeleton (common/report/skeleton.py) in both languages, how text from files becomes Markdown that
+nothing in it can break, and the sheet on which it is written.
 """
 import os
 import re
@@ -27,8 +27,9 @@ TEXT = {
     "kind": ("Kind of report", "报告类型"),
     "kinds": ("☐ opening ☐ progress ☐ final", "☐ 开题 ☐ 进展 ☐ 期末"),
     "student": ("Name", "姓名"), "number": ("Student number", "学号"), "date": ("Date", "日期"),
-    "how": ("Tables, figures, settings and numbers come from the files of the run; every place marked “{todo}” is yours. "
-            "An opening report needs sections 1 and 2 and a plan, a progress report also section 3 and what has been run, a final report all of it.",
+    "how": ("Tables, figures, settings and numbers come from the files of the run; every place marked “{todo}” is "
+            "yours. An opening report needs sections 1 and 2 and a plan, a progress report also section 3 and what has "
+            "been run, a final report all of it.",
             "表格、插图、设置和数值都取自该运行的结果文件；凡标有“{todo}”之处由你自己撰写。"
             "开题报告写第 1、2 节和实验计划，进展报告再加上第 3 节和已完成的实验，期末报告写全部各节。"),
 
@@ -56,17 +57,21 @@ TEXT = {
         "写出损失函数，说明每一项的作用。如果没有训练过程，被优化或求解的是什么？",
         "对照结构图，说明各阶段输入与输出的尺寸，并手算验证其中一处（例如卷积后的边长、感受野或参数量）。",
         "画两张流程图：从数据文件到训练好的权重，以及从数据文件到评价指标。")),
-    "ask_model": ("The network of this run has the settings {settings}: where does each stand in your formulas, and what happens when it grows?",
+    "ask_model": ("The network of this run has the settings {settings}: where does each stand in your formulas, and "
+                  "what happens when it grows?",
                   "本次运行的网络设置为 {settings}：它们分别对应公式中的哪个量，取值变大时会怎样？"),
     "source": ("3 Source description", "3 源代码说明"),
-    "source_said": ("Files of {folder}, with the first line of each docstring as the source has it. Settings: {config}.",
+    "source_said": ("Files of {folder}, with the first line of each docstring as the source has it. Settings: "
+                    "{config}.",
                     "以下为 {folder} 中的文件，“文档字符串”一栏照录源代码中文档字符串的首行。各项设置见 {config}。"),
     "source_table": ("the case's files, functions and classes", "本案例的文件、函数与类"),
-    "file": ("file", "文件"), "name": ("name", "名称"), "docstring": ("docstring", "文档字符串"), "mine": ("in my words", "我的说明"),
+    "file": ("file", "文件"), "name": ("name", "名称"), "docstring": ("docstring", "文档字符串"),
+    "mine": ("in my words", "我的说明"),
     "module": ("(the file, {lines} lines)", "（整个文件，{lines} 行）"),
     "unreadable": ("(cannot be read as Python: {problem})", "（无法按 Python 解析：{problem}）"),
     "ask_source": ((
-        "Which functions does one training step (or one optimisation step) call, in which order? Which does one tested item?",
+        "Which functions does one training step (or one optimisation step) call, in which order? Which does one tested "
+        "item?",
         "Take the function that you find most important. Explain it line by line, with the shapes.",
         "What did you change in the source, and why?"), (
         "一个训练步（或优化步）依次调用了哪些函数？测试一个样本时又依次调用了哪些？",
@@ -83,26 +88,30 @@ TEXT = {
     "no_environment": ("The run has no environment.json: it is not known what it ran on.",
                        "该运行没有 environment.json，无从得知其运行环境。"),
     "settings": ("4.2 Settings", "4.2 设置"),
-    "settings_said": ("Bold: differs from the default in {config}. The last two columns are filled only where default or paper "
-                      "(`preset=paper`) differ from this run.",
+    "settings_said": ("Bold: differs from the default in {config}. The last two columns are filled only where default "
+                      "or paper (`preset=paper`) differ from this run.",
                       "粗体表示与 {config} 中的默认值不同；后两栏只在默认值或论文设置（`preset=paper`）与本次运行不同时填写。"),
-    "settings_said_plain": ("Bold: differs from the default in {config}. The case has no `preset=paper` to compare with.",
+    "settings_said_plain": ("Bold: differs from the default in {config}. The case has no `preset=paper` to compare "
+                            "with.",
                             "粗体表示与 {config} 中的默认值不同。本案例没有可供对照的 `preset=paper`。"),
     "settings_table": ("settings of the run {run}", "运行 {run} 的设置"),
-    "setting": ("setting", "设置项"), "ours": ("this run", "本次运行"), "default": ("default", "默认值"), "of_paper": ("paper", "论文"),
+    "setting": ("setting", "设置项"), "ours": ("this run", "本次运行"), "default": ("default", "默认值"),
+    "of_paper": ("paper", "论文"),
     "not_trained": ("This run has not trained, so `train.…` is left out: its weights stand in 4.3.",
                     "该运行没有训练过程，因此不列出 `train.…`；所用权重见 4.3。"),
     "no_settings": ("The run has no settings yet.", "该运行还没有设置记录。"),
     "data": ("4.3 Data set and protocol", "4.3 数据集与评测协议"),
     "data_table": ("test sets", "测试集"),
-    "set": ("set", "测试集"), "root": ("data", "数据"), "weights": ("weights", "权重"), "count": ("items", "样本数"), "failed": ("failed", "失败数"),
+    "set": ("set", "测试集"), "root": ("data", "数据"), "weights": ("weights", "权重"), "count": ("items", "样本数"),
+    "failed": ("failed", "失败数"),
     "protocols": ("protocols", "协议"),
     "other_settings": ("settings other than in 4.2", "与 4.2 不同的设置"),
     "failures": ("Failed in {set}: {items}", "{set} 中失败的样本：{items}"),
     "more": ("and {count} more", "另有 {count} 个"),
     "ask_data": ((
         "How many training and test items are there, of which size, and how are they kept apart?",
-        "Define each metric of the tables below with its formula. Is larger or smaller better, and what does it not see?",
+        "Define each metric of the tables below with its formula. Is larger or smaller better, and what does it not "
+        "see?",
         "What do the protocols allow, and which numbers may be compared with which?"), (
         "训练集与测试集各有多少样本，尺寸如何，怎样保证两者不重叠？",
         "写出下面各表中每个指标的定义和公式：越大越好还是越小越好？它反映不出什么？",
@@ -111,7 +120,8 @@ TEXT = {
     "curve_table": ("numbers of the training curve, at which step", "训练曲线的数值（括号内为步数）"),
     "stage": ("stage", "阶段"), "quantity": ("quantity", "量"),
     "first": ("first", "首值"), "last": ("last", "末值"), "best": ("best", "最佳"),
-    "curve_said": ("`val_…` is measured on held-out data, its best by the metric's direction; of all other quantities the smallest counts as best.",
+    "curve_said": ("`val_…` is measured on held-out data, its best by the metric's direction; of all other quantities "
+                   "the smallest counts as best.",
                    "`val_…` 在留出数据上测得，按指标方向取最佳；其余各量以最小值为最佳。"),
     "no_training": ("This run has no training log (release weights need none). Command: {command}",
                     "该运行没有训练日志（使用发布权重时不需要训练）。运行命令：{command}"),
@@ -120,7 +130,8 @@ TEXT = {
     "results_table": ("mean over the items of {set}", "{set} 上的均值"),
     "method": ("method", "方法"), "protocol": ("protocol", "协议"), "from": ("source", "来源"),
     "left_out": ("* left out of the mean, as not finite: {names}.", "* 非有限值，未计入均值：{names}。"),
-    "classes_table": ("{set} by classes of the items; method {method}, protocol {protocol}", "{set} 按样本类别统计；方法 {method}，协议 {protocol}"),
+    "classes_table": ("{set} by classes of the items; method {method}, protocol {protocol}", "{set} 按样本类别统计；方法 "
+                                                                                             "{method}，协议 {protocol}"),
     "classing": ("classing", "分类依据"), "class": ("class", "类别"),
     "published_table": ("published numbers on sets that this run was not tested on", "文献在本次运行未测试的数据集上公布的数值"),
     "metrics": ("metrics", "指标"),
@@ -134,40 +145,50 @@ TEXT = {
 
     # 5: questions made of the run's own numbers, then general ones
     "analysis": ("5 Analysis", "5 结果分析"),
-    "analysis_said": ("Answer in your own words, with numbers and figures from section 4.", "请用自己的话回答，并引用第 4 节中的数值和插图。"),
+    "analysis_said": ("Answer in your own words, with numbers and figures from section 4.", "请用自己的话回答，并引用第 4 "
+                                                                                            "节中的数值和插图。"),
     "q_items": ("On {set} ({row}), item {worst} is the worst by {metric} ({low}), and item {best} the best ({high}). "
                 "Look at the {what} of both: why?",
                 "在 {set} 上（{row}），按 {metric} 衡量，样本 {worst} 最差（{low}），样本 {best} 最好（{high}）。对照两者的{what}：为什么？"),
     "output": ("output", "输出"),
-    "with_target": ("input, the output and the target", "输入、输出与目标"), "without_target": ("input and the output", "输入与输出"),
-    "q_baseline": ("On {set}, {method} comes closest to {network} of all simple methods: {metric} {theirs} against {ours} ({protocol}, n = {count}). "
-                   "What does {network} do that {method} cannot, and which other metric or figure shows it?",
+    "with_target": ("input, the output and the target", "输入、输出与目标"),
+    "without_target": ("input and the output", "输入与输出"),
+    "q_baseline": ("On {set}, {method} comes closest to {network} of all simple methods: {metric} {theirs} against "
+                   "{ours} ({protocol}, n = {count}). What does {network} do that {method} cannot, and which other "
+                   "metric or figure shows it?",
                    "在 {set} 上，简单方法 {method} 与 {network} 最接近：前者的 {metric} 为 {theirs}，后者为 {ours}"
                    "（{protocol}，{count} 个样本）。"
                    "{network} 做到了哪些 {method} 做不到的事？哪个指标或哪幅插图能说明这一点？"),
-    "q_ahead": ("On {set}, the simple method {method} is as good as {network} or better: {metric} {theirs} against {ours} "
-                "({protocol}, n = {count}). Why? Is it really the better method, or does the metric miss something?",
+    "q_ahead": ("On {set}, the simple method {method} is as good as {network} or better: {metric} {theirs} against "
+                "{ours} ({protocol}, n = {count}). Why? Is it really the better method, or does the metric miss "
+                "something?",
                 "在 {set} 上，简单方法 {method} 不逊于 {network}：前者的 {metric} 为 {theirs}，后者为 {ours}（{protocol}，{count} 个样本）。"
                 "为什么？是它确实更好，还是这一指标忽略了什么？"),
-    "q_class": ("In the classes of {set} by {classing}, {worst} is the weakest ({metric} {low}, n = {worst_count}) and {best} the strongest "
-                "({high}, n = {best_count}). What makes the weak one hard, and are there enough items to say so?",
-                "{set} 按 {classing} 分类时，{worst} 最弱（{metric} 为 {low}，{worst_count} 个样本），{best} 最强（{high}，{best_count} 个样本）。"
-                "弱的一类难在哪里？样本数足以得出这一结论吗？"),
-    "q_protocols": ("{metric} of {network} on {set}: {values}. What does the difference between the protocols say about the kind of error?",
+    "q_class": ("In the classes of {set} by {classing}, {worst} is the weakest ({metric} {low}, n = {worst_count}) and "
+                "{best} the strongest ({high}, n = {best_count}). What makes the weak one hard, and are there enough "
+                "items to say so?",
+                "{set} 按 {classing} 分类时，{worst} 最弱（{metric} 为 {low}，{worst_count} 个样本），{best} 最强（{high}，{best_count} "
+                "个样本）。弱的一类难在哪里？样本数足以得出这一结论吗？"),
+    "q_protocols": ("{metric} of {network} on {set}: {values}. What does the difference between the protocols say "
+                    "about the kind of error?",
                     "在 {set} 上，{network} 的 {metric}：{values}。协议之间的差别说明误差主要是哪一类？"),
-    "q_sets": ("The same weights by {metric}: {values} ({row}). Why do the sets differ, and which one says more about new material?",
+    "q_sets": ("The same weights by {metric}: {values} ({row}). Why do the sets differ, and which one says more about "
+               "new material?",
                "同一组权重的 {metric}：{values}（{row}）。各测试集为什么不同？哪一个更能说明在新数据上的表现？"),
-    "q_curve": ("{name} was best at step {step} of {total} ({value}). Would longer training help? Do training and validation still move together?",
+    "q_curve": ("{name} was best at step {step} of {total} ({value}). Would longer training help? Do training and "
+                "validation still move together?",
                 "{name} 在第 {step} 步（共 {total} 步）达到最佳（{value}）。继续训练会更好吗？此时训练曲线与验证曲线是否仍然同步？"),
     "q_published": ("Published for {method} on {set}: {metric} {theirs}; this run has {ours} ({row}). "
                     "Which differences in settings or protocol explain it, and how would you check?",
                     "文献公布的 {method} 在 {set} 上的 {metric} 为 {theirs}，本次运行为 {ours}（{row}）。哪些设置或协议上的差别可以解释？怎样验证？"),
-    "q_paper": ("{count} setting(s) differ from the paper ({keys}). Which of them matters most? Change one and measure (ablation).",
+    "q_paper": ("{count} setting(s) differ from the paper ({keys}). Which of them matters most? Change one and measure "
+                "(ablation).",
                 "有 {count} 项设置与论文不同（{keys}）。其中哪一项影响最大？只改变一项并测量（消融实验）。"),
     "q_failed": ("On {set}, {count} item(s) failed (4.3). Why, and what should the program do with such material?",
                  "{set} 上有 {count} 个样本失败（见 4.3）。原因是什么？程序应当怎样处理这样的输入？"),
     "q_general": ((
-        "Show results from different environments (scenes, light, viewpoints, motions, styles: what the case varies) side by side and compare them.",
+        "Show results from different environments (scenes, light, viewpoints, motions, styles: what the case varies) "
+        "side by side and compare them.",
         "Show two failures with their reason. Which assumption of the method is violated in each?",
         "How large is a difference that means something? Repeat with another `seed` and say how far the numbers move.",
         "What does the method cost (time, memory), and is its gain over the simplest method worth it?"), (
@@ -179,7 +200,8 @@ TEXT = {
     # 6, 7
     "extension": ("6 Extension tasks", "6 拓展任务"),
     "extension_said": ("The tasks and their commands stand in {readme}.", "任务及其命令见 {readme}。"),
-    "presets_table": ("presets: ready-made experiments, what they change, and my result", "预设（preset）：现成的实验、所改动的设置与我的结果"),
+    "presets_table": ("presets: ready-made experiments, what they change, and my result",
+                      "预设（preset）：现成的实验、所改动的设置与我的结果"),
     "preset": ("preset", "预设"), "changes": ("changes", "改动"), "my_result": ("my result", "我的结果"),
     "other_runs": ("Other runs of this case to compare with: {runs}.", "可与之对比的其他运行：{runs}。"),
     "own_material": ("Own material tested in this run: {sets} (numbers in 4.5).", "本次运行测试过的自备数据：{sets}（数值见 4.5）。"),
@@ -213,7 +235,8 @@ def words(language):
 
 
 # ---- text from files as Markdown ----
-MARKS = re.compile(r"[\\|<*\[\]`]|(?<!\w)_|_(?!\w)|~(?=~)|&(?=[\w#])")               # what Markdown would take for more than a letter
+# what Markdown would take for more than a letter
+MARKS = re.compile(r"[\\|<*\[\]`]|(?<!\w)_|_(?!\w)|~(?=~)|&(?=[\w#])")
 PIPE = re.compile(r"(\\*)\|")
 
 
@@ -258,7 +281,8 @@ def one_more_backslash(match):
 
 
 class Sheet:
-    """Markdown in the making: paragraphs, numbered tables and figures, in one language. folder: where the file will lie."""
+    """Markdown in the making: paragraphs, numbered tables and figures, in one language. folder: where the file will
+    lie."""
 
     def __init__(self, run, language, folder):
         self.language, self.folder, self.lines, self.tables, self.unnumbered = language, folder, [], 0, 0

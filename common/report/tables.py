@@ -1,4 +1,5 @@
-"""The report's tables: a run's means beside the published ones, a table per test set and protocol, with direction, digits and count of everything."""
+"""The report's tables: a run's means beside the published ones, a table per test set and protocol, with direction,
+digits and count of everything."""
 import math
 
 from common.metrics import metric_of
@@ -19,16 +20,19 @@ def numbers(run, about):
     tests = run.tests if run else []
     if not tests and not published:
         return []
-    legend = Both("↑ higher is better, ↓ lower is better; no arrow: neither. n is the number of items in a mean. What is not marked as published was "
-                  "measured here.", "↑ 越高越好，↓ 越低越好，无箭头者无优劣之分；n 为参与平均的项数。未注明“已发表”的均为本机测得。")
+    legend = Both("↑ higher is better, ↓ lower is better; no arrow: neither. n is the number of items in a mean. What "
+                  "is not marked as published was measured here.", "↑ 越高越好，↓ 越低越好，无箭头者无优劣之分；n "
+                                                                   "为参与平均的项数。未注明“已发表”的均为本机测得。")
     blocks, used = [Heading(3, Both("Numbers", "测试结果")), Paragraph(legend, "muted")], []
     if run and not published:
-        text = Both("No published numbers can be compared with these: see the case's README.", "没有可与之比较的已发表数据，说明见该案例的 README。")
+        text = Both("No published numbers can be compared with these: see the case's README.", "没有可与之比较的已发表数据，说明见该案例的 "
+                                                                                               "README。")
         blocks.append(Paragraph(text, "muted"))
     for test in tests:
         blocks.append(Heading(4, Both(f"Test set {test.name}", f"测试集 {test.name}")))
         for protocol in protocols(test.metrics):
-            beside = [entry for entry in published if entry.get("set") == test.name and split(entry.get("row"), test.metrics)[1] == protocol]
+            beside = [entry for entry in published if entry.get("set") == test.name
+                      and split(entry.get("row"), test.metrics)[1] == protocol]
             used += beside
             blocks += protocol_blocks(test, protocol, beside)
         blocks += failures(test)
@@ -36,7 +40,8 @@ def numbers(run, about):
 
 
 def split(row, rows):
-    """(method, protocol) of a row's name among the names of all rows: `gt_free`, `sift` or `gamma/gt_free`; "" for no protocol."""
+    """(method, protocol) of a row's name among the names of all rows: `gt_free`, `sift` or `gamma/gt_free`; "" for no
+    protocol."""
     method, slash, protocol = str(row or "").rpartition("/")
     if slash:
         return method, protocol
@@ -73,7 +78,8 @@ def number_with_unit(name, value):
 
 
 def heading_of(name, said=str, gap="\u00a0"):
-    """A metric as the heading of a column: `psnr ↑ (dB)`, the arrow never alone on a line. said: how its name is written."""
+    """A metric as the heading of a column: `psnr ↑ (dB)`, the arrow never alone on a line. said: how its name is
+    written."""
     metric = metric_of(name)
     return f"{said(name)}{gap}{ARROWS[metric.direction]}".rstrip() + (f" ({metric.unit})" if metric.unit else "")
 
@@ -89,27 +95,33 @@ def protocol_name(protocol):
 
 def protocol_blocks(test, protocol, published):
     """The table of one protocol of one test set, the published rows among it, and the classes behind a click."""
-    rows = {split(row, test.metrics)[0]: values for row, values in test.metrics.items() if split(row, test.metrics)[1] == protocol}
+    rows = {split(row, test.metrics)[0]: values for row, values in test.metrics.items() if split(row, test.metrics)[1]
+            == protocol}
     names = list(dict.fromkeys(name for values in rows.values() for name in measures(values)))
-    names += list(dict.fromkeys(name for entry in published for name in entry.get("metrics") or {} if name not in names))
+    names += list(dict.fromkeys(name for entry in published for name in entry.get("metrics") or {}
+                                if name not in names))
     alone = lonely(rows, names)
     names = [name for name in names if name not in alone]
-    ours = [[method, str(values["count"]), *(number(name, values.get(name)) for name in names)] for method, values in rows.items()]
-    at = list(rows).index(NETWORK) + 1 if NETWORK in rows else 0                                  # published rows stand below the network's
+    ours = [[method, str(values["count"]), *(number(name, values.get(name)) for name in names)]
+            for method, values in rows.items()]
+    at = list(rows).index(NETWORK) + 1 if NETWORK in rows else 0  # published rows stand below the network's
     lines = ours[:at] + [published_line(entry, names) for entry in published] + ours[at:]
     counts = sorted({values["count"] for values in rows.values()})
     count = "–".join(str(value) for value in dict.fromkeys((counts[0], counts[-1])))
-    caption = join(code(test.name), *filter(None, [protocol_name(protocol)]), Both(f"{count} items", f"{count} 项"), between=" · ")
+    caption = join(code(test.name), *filter(None, [protocol_name(protocol)]), Both(f"{count} items", f"{count} 项"),
+                   between=" · ")
     header = [Both("method", "方法"), "n", *map(heading_of, names)]
     blocks = [Table(caption, header, lines, strong=(at - 1,) if at else ())]
     if alone:
-        values = {method: ", ".join(number_with_unit(name, values[name]) for name in alone if name in values) for method, values in rows.items()}
+        values = {method: ", ".join(number_with_unit(name, values[name]) for name in alone if name in values)
+                  for method, values in rows.items()}
         blocks += [Paragraph(f"{method}: {text}", "muted small") for method, text in values.items() if text]
     return blocks + remarks(rows, published) + classes(rows, names)
 
 
 def lonely(rows, names):
-    """Metrics of a single method of several, such as what is measured on the input: nothing stands beside them to be compared with."""
+    """Metrics of a single method of several, such as what is measured on the input: nothing stands beside them to be
+    compared with."""
     shared = {name: sum(name in values for values in rows.values()) for name in names}
     return [name for name in names if len(rows) > 1 and shared[name] == 1 and metric_of(name).direction == "two-sided"]
 
@@ -131,7 +143,8 @@ def marked_published(entry):
 def remarks(rows, published):
     """What must be known beside a table: notes on published rows, values that a mean leaves out."""
     noted = [entry for entry in published if entry.get("note")]
-    blocks = [Paragraph(join(both(entry.get("method", "–")), both(entry["note"]), between=": "), "muted small") for entry in noted]
+    blocks = [Paragraph(join(both(entry.get("method", "–")), both(entry["note"]), between=": "), "muted small")
+              for entry in noted]
     for method, values in rows.items():
         left_out = values.get("left_out")
         if isinstance(left_out, dict) and left_out:
@@ -147,11 +160,13 @@ def classes(rows, names):
     classings = list(dict.fromkeys(classing for values in rows.values() for classing in values.get("by", {})))
     tables = []
     for classing in classings:
-        labels = list(dict.fromkeys(label for values in rows.values() for label in values.get("by", {}).get(classing, {})))
+        labels = list(dict.fromkeys(label for values in rows.values()
+                                    for label in values.get("by", {}).get(classing, {})))
         found = [(label, method, values["by"][classing][label]) for label in labels for method, values in rows.items()
                  if label in values.get("by", {}).get(classing, {})]
         header = [classing, Both("method", "方法"), "n", *map(heading_of, names)]
-        lines = [[label, method, str(values["count"]), *(number(name, values.get(name)) for name in names)] for label, method, values in found]
+        lines = [[label, method, str(values["count"]), *(number(name, values.get(name)) for name in names)]
+                 for label, method, values in found]
         tables.append(Table("", header, lines))
     summary = Both(f"By class: {', '.join(classings)}", f"分类结果：{'、'.join(classings)}")
     return [Folded(summary, tables)] if tables else []

@@ -1,7 +1,8 @@
-"""From photographs whose homographies are known to one picture: a surface, exposure, seams, blending, the largest rectangle.
+"""From photographs whose homographies are known to one picture: a surface, exposure, seams, blending, the largest
+rectangle.
 
-Photographs are uint8 (h, w, 3) RGB. A homography here maps a photograph's pixels to the reference's, and its sign matters: w > 0 in front.
-OpenCV's detail module computes where it serves; everything else is explicit.
+Photographs are uint8 (h, w, 3) RGB. A homography here maps a photograph's pixels to the reference's, and its sign
+matters: w > 0 in front. OpenCV's detail module computes where it serves; everything else is explicit.
 """
 from typing import NamedTuple
 
@@ -19,21 +20,24 @@ EXPOSURES = {"none": cv2.detail.ExposureCompensator_NO, "gain": cv2.detail.Expos
 
 
 class Panorama(NamedTuple):
-    """image: (h, w, 3) uint8; mask: (h, w) uint8, 255 where the image is one; origin: the surface's point of pixel (0, 0)."""
+    """image: (h, w, 3) uint8; mask: (h, w) uint8, 255 where the image is one; origin: the surface's point of pixel (0,
+    0)."""
     image: np.ndarray
     mask: np.ndarray
     origin: tuple[int, int]
 
 
 class Piece(NamedTuple):
-    """One photograph on the canvas: warped (h, w, 3) uint8, mask (h, w) uint8, and the canvas point of its upper left pixel."""
+    """One photograph on the canvas: warped (h, w, 3) uint8, mask (h, w) uint8, and the canvas point of its upper left
+    pixel."""
     image: np.ndarray
     mask: np.ndarray
     corner: tuple[int, int]
 
 
 class Plane:
-    """The reference's own image plane: straight lines stay straight; stretches towards the sides, without bound at 180 degrees."""
+    """The reference's own image plane: straight lines stay straight; stretches towards the sides, without bound at 180
+    degrees."""
     name = "plane"
 
     def to_frame(self, x, y):
@@ -48,7 +52,8 @@ class Plane:
 
 
 class Cylinder:
-    """A cylinder round the camera, its axis upright: for wide panoramas of a turning camera. focal and middle in the reference's pixels."""
+    """A cylinder round the camera, its axis upright: for wide panoramas of a turning camera. focal and middle in the
+    reference's pixels."""
     name = "cylinder"
 
     def __init__(self, focal, middle):
@@ -75,13 +80,16 @@ def outline(size, steps=24):
 
 
 def box(surface, H, size):
-    """(left, top, right, bottom), whole numbers, of a picture of that size on the surface; None where it does not lie on it wholly."""
+    """(left, top, right, bottom), whole numbers, of a picture of that size on the surface; None where it does not lie
+    on it wholly."""
     x, y = outline(size)
     points = H @ np.stack([x, y, np.ones_like(x)])
     u, v, there = surface.to_surface(*points)
     if not there.all() or not np.isfinite([u, v]).all():
         return None
-    return int(np.floor(u.min() + 1e-6)), int(np.floor(v.min() + 1e-6)), int(np.ceil(u.max() - 1e-6)), int(np.ceil(v.max() - 1e-6))
+    return int(np.floor(u.min() + 1e-6)), int(np.floor(v.min() + 1e-6)), int(np.ceil(u.max()
+                                                                                     - 1e-6)), int(np.ceil(v.max()
+                                                                                                           - 1e-6))
 
 
 def area(boxes):
@@ -93,31 +101,36 @@ def area(boxes):
 
 
 def choose_surface(homographies, sizes, reference, projection="auto"):
-    """(surface, boxes): the plane while the canvas stays under 4 times the photographs together, else a cylinder. Raises Negative."""
+    """(surface, boxes): the plane while the canvas stays under 4 times the photographs together, else a cylinder.
+    Raises Negative."""
     allowed = min(LIMIT, OF_INPUTS * sum(width * height for width, height in sizes))
     plane = Plane()
     boxes = [box(plane, H, size) for H, size in zip(homographies, sizes)]
     if projection == "plane" or (projection == "auto" and area(boxes) <= allowed):
         if area(boxes) > allowed:
-            raise Negative(f"a flat canvas would have {area(boxes) / 1e6:.3g} million pixels, at most {allowed / 1e6:.3g} were expected: "
-                           "the photographs turn too far for a plane: use test.projection=cylinder, or fewer of them")
+            raise Negative(f"a flat canvas would have {area(boxes) / 1e6:.3g} million pixels, at most "
+                           f"{allowed / 1e6:.3g} were expected: the photographs turn too far for a plane: use "
+                           "test.projection=cylinder, or fewer of them")
         return plane, boxes
     middle = tuple((side - 1) / 2 for side in sizes[reference])
     surface = Cylinder(focal_length(homographies, sizes, reference), middle)
     boxes = [box(surface, H, size) for H, size in zip(homographies, sizes)]
     if area(boxes) > allowed:
-        raise Negative(f"the canvas would have {area(boxes) / 1e6:.3g} million pixels even on a cylinder, at most {allowed / 1e6:.3g} were "
-                       "expected: a homography is far off, or the photographs are too many: use fewer of them")
+        raise Negative(f"the canvas would have {area(boxes) / 1e6:.3g} million pixels even on a cylinder, at most "
+                       f"{allowed / 1e6:.3g} were expected: a homography is far off, or the photographs are too many: "
+                       "use fewer of them")
     return surface, boxes
 
 
 def focal_length(homographies, sizes, reference):
-    """The focal length in pixels with which these homographies are most nearly rotations of a camera, K^-1 H K; sought from .4 to 8 sides."""
+    """The focal length in pixels with which these homographies are most nearly rotations of a camera, K^-1 H K; sought
+    from .4 to 8 sides."""
     side = max(sizes[reference])
     tried = side * np.geomspace(0.4, 8, 120)
     costs = np.zeros(len(tried))
     for H, size in zip(homographies, sizes):
-        into, back = (np.array([[1, 0, (each[0] - 1) / 2], [0, 1, (each[1] - 1) / 2], [0, 0, 1]]) for each in (sizes[reference], size))
+        into, back = (np.array([[1, 0, (each[0] - 1) / 2], [0, 1, (each[1] - 1) / 2], [0, 0, 1]])
+                      for each in (sizes[reference], size))
         centred = np.linalg.inv(into) @ H @ back
         for place, focal in enumerate(tried):
             turn = np.diag([1 / focal, 1 / focal, 1]) @ centred @ np.diag([focal, focal, 1])
@@ -129,7 +142,8 @@ def focal_length(homographies, sizes, reference):
 # ---- the steps ----
 
 def warp_photo(photo, H, surface, bounds):
-    """The Piece of a photograph on the surface, bounds as box() gives them; computed in strips, so that the maps stay small."""
+    """The Piece of a photograph on the surface, bounds as box() gives them; computed in strips, so that the maps stay
+    small."""
     left, top, right, bottom = bounds
     height, width = photo.shape[:2]
     inverse = np.linalg.inv(H)
@@ -152,38 +166,45 @@ def smaller(pieces, scale):
     for piece in pieces:
         size = [max(1, round(side * scale)) for side in piece.mask.shape[::-1]]
         mask = cv2.resize(piece.mask, size, interpolation=cv2.INTER_AREA)
-        result.append(Piece(cv2.resize(piece.image, size, interpolation=cv2.INTER_AREA), np.where(mask > 250, 255, 0).astype(np.uint8),
+        result.append(Piece(cv2.resize(piece.image, size, interpolation=cv2.INTER_AREA),
+                            np.where(mask > 250, 255, 0).astype(np.uint8),
                             (round(piece.corner[0] * scale), round(piece.corner[1] * scale))))
     return result
 
 
 def compensate(pieces, small, kind="blocks"):
-    """Pieces whose brightness fits where they overlap (OpenCV's compensator, measured on the small ones). Replaces images in place."""
+    """Pieces whose brightness fits where they overlap (OpenCV's compensator, measured on the small ones). Replaces
+    images in place."""
     if kind == "none" or len(pieces) < 2:
         return
     compensator = cv2.detail.ExposureCompensator_createDefault(EXPOSURES[kind])
-    compensator.feed([piece.corner for piece in small], [piece.image for piece in small], [piece.mask for piece in small])
+    compensator.feed([piece.corner for piece in small], [piece.image for piece in small],
+                     [piece.mask for piece in small])
     for each in (pieces, small):
         for place, piece in enumerate(each):
             each[place] = piece._replace(image=compensator.apply(place, piece.corner, piece.image.copy(), piece.mask))
 
 
 def seams(small, kind="graphcut"):
-    """Masks of the small pieces cut along seams, so that each pixel comes from one photograph: moving people are cut round, not averaged."""
+    """Masks of the small pieces cut along seams, so that each pixel comes from one photograph: moving people are cut
+    round, not averaged."""
     if kind == "none" or len(small) < 2:
         return [piece.mask for piece in small]
-    finder = {"graphcut": lambda: cv2.detail.GraphCutSeamFinder("COST_COLOR_GRAD"), "dp": lambda: cv2.detail.DpSeamFinder("COLOR_GRAD"),
+    finder = {"graphcut": lambda: cv2.detail.GraphCutSeamFinder("COST_COLOR_GRAD"),
+              "dp": lambda: cv2.detail.DpSeamFinder("COLOR_GRAD"),
               "voronoi": lambda: cv2.detail.SeamFinder_createDefault(cv2.detail.SeamFinder_VORONOI_SEAM)}[kind]()
-    found = finder.find([piece.image.astype(np.float32) for piece in small], [piece.corner for piece in small], [piece.mask for piece in small])
+    found = finder.find([piece.image.astype(np.float32) for piece in small], [piece.corner for piece in small],
+                        [piece.mask for piece in small])
     return [mask.get() if hasattr(mask, "get") else np.asarray(mask) for mask in found]
 
 
 def blend(pieces, small, cut, kind="multiband"):
     """The Panorama of pieces. cut: masks of the small pieces from seams().
 
-    multiband, two bands: fine detail from the photograph whose side of the seam it is; what is coarse drifts into the neighbour's brightness
-    and colour across the seam (drifts). feather: the mean, weighted by the distance to each photograph's border. Computed in strips. OpenCV's
-    blenders were left: in whole numbers, each of MultiBandBlender's bands costs half a level where nothing was to be changed.
+    multiband, two bands: fine detail from the photograph whose side of the seam it is; what is coarse drifts into the
+    neighbour's brightness and colour across the seam (drifts). feather: the mean, weighted by the distance to each
+    photograph's border. Computed in strips. OpenCV's blenders were left: in whole numbers, each of MultiBandBlender's
+    bands costs half a level where nothing was to be changed.
     """
     left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
     right, bottom = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) for axis in (0, 1))
@@ -205,7 +226,8 @@ def blend(pieces, small, cut, kind="multiband"):
             if change is not None:
                 shown += enlarge_rows(change, piece.mask.shape, inside)
             trust = enlarge_rows(small_weight, piece.mask.shape, inside)
-            trust = (np.clip(8 * trust - 3.5, 0, 1) if kind == "multiband" else trust) + 1e-6          # a narrow ramp across the seam
+            # a narrow ramp across the seam
+            trust = (np.clip(8 * trust - 3.5, 0, 1) if kind == "multiband" else trust) + 1e-6
             trust = (trust * (piece.mask[inside] > 0))[..., None]
             total[part] += trust * shown
             weight[part] += trust
@@ -215,20 +237,24 @@ def blend(pieces, small, cut, kind="multiband"):
 
 
 def enlarge_rows(small, shape, rows):
-    """The given rows of a small map enlarged to shape (h, w), bilinear, half pixels right: without the whole of it in memory."""
+    """The given rows of a small map enlarged to shape (h, w), bilinear, half pixels right: without the whole of it in
+    memory."""
     y = ((np.arange(rows.start, rows.stop) + 0.5) * small.shape[0] / shape[0] - 0.5).astype(np.float32)
     x = ((np.arange(shape[1]) + 0.5) * small.shape[1] / shape[1] - 0.5).astype(np.float32)
-    return cv2.remap(small, np.tile(x, (len(y), 1)), np.repeat(y[:, None], len(x), 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(small, np.tile(x, (len(y), 1)), np.repeat(y[:, None], len(x), 1), cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)
 
 
 def drifts(small, cut, reach=0.04):
     """What to add to each small piece, (h, w, 3) float32, so that brightness and colour pass smoothly across the seams.
 
-    Near a seam photograph i moves towards j by (share of j) times the smoothed difference j - i, which is measured where both are: at the seam
-    both meet half way, and equal photographs change nothing. reach: width of the passage, of the small canvas's longer side.
+    Near a seam photograph i moves towards j by (share of j) times the smoothed difference j - i, which is measured
+    where both are: at the seam both meet half way, and equal photographs change nothing. reach: width of the passage,
+    of the small canvas's longer side.
     """
     left, top = (min(piece.corner[axis] for piece in small) for axis in (0, 1))
-    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in small) - low for axis, low in ((0, left), (1, top)))
+    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in small) - low
+                     for axis, low in ((0, left), (1, top)))
     sigma = max(2.0, reach * max(width, height))
     places = [np.s_[piece.corner[1] - top:piece.corner[1] - top + piece.mask.shape[0],
                     piece.corner[0] - left:piece.corner[0] - left + piece.mask.shape[1]] for piece in small]
@@ -239,7 +265,8 @@ def drifts(small, cut, reach=0.04):
         return canvas
     shares = [cv2.GaussianBlur(lay(mask / 255, place), (0, 0), sigma) for mask, place in zip(cut, places)]
     total = np.maximum(np.sum(shares, axis=0), 1e-6)
-    pictures, masks = zip(*((lay(piece.image, place), lay(piece.mask > 0, place)) for piece, place in zip(small, places)))
+    pictures, masks = zip(*((lay(piece.image, place), lay(piece.mask > 0, place))
+                            for piece, place in zip(small, places)))
     changes = [np.zeros((height, width, 3), np.float32) for _ in small]
     for i in range(len(small)):
         for j in range(i + 1, len(small)):
@@ -248,7 +275,7 @@ def drifts(small, cut, reach=0.04):
                 continue
             difference = pictures[j] - pictures[i]
             usual = np.median(difference[both > 0], axis=0)
-            both /= 1 + np.square((difference - usual) / MOVING).sum(axis=2)           # what moves says nothing of the light
+            both /= 1 + np.square((difference - usual) / MOVING).sum(axis=2)  # what moves says nothing of the light
             there = cv2.GaussianBlur(both, (0, 0), sigma)[..., None]
             difference = cv2.GaussianBlur(difference * both[..., None], (0, 0), sigma) / np.maximum(there, 1e-4)
             difference *= np.minimum(1, there / 0.02)
@@ -258,10 +285,12 @@ def drifts(small, cut, reach=0.04):
 
 
 def largest_rectangle(mask):
-    """(left, top, width, height) of the largest upright rectangle inside a mask (h, w) of any size: histogram stack on a small copy."""
+    """(left, top, width, height) of the largest upright rectangle inside a mask (h, w) of any size: histogram stack on
+    a small copy."""
     scale = min(1.0, 500 / max(mask.shape))
     size = [max(1, round(side * scale)) for side in mask.shape[::-1]]
-    small = cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=255) if scale < 1 else mask
+    small = (cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=255) if scale < 1
+             else mask)
     small = cv2.resize(small, size, interpolation=cv2.INTER_AREA) >= 255 if scale < 1 else mask >= 255
     heights, best = np.zeros(small.shape[1] + 1, int), (0, 0, 0, 0, 0)
     for bottom, row in enumerate(small):

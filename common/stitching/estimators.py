@@ -1,6 +1,8 @@
-"""Estimates for photographs of any size, whoever makes them, and a user's own photographs stitched by them; for view_free_stitch and udis.
+"""Estimates for photographs of any size, whoever makes them, and a user's own photographs stitched by them; for
+view_free_stitch and udis.
 
-An estimate is a function (a, b) -> Estimate (common/stitching/keypoints.py), pictures (h, w, 3) uint8: what common/stitching/stitch.py asks for.
+An estimate is a function (a, b) -> Estimate (common/stitching/keypoints.py), pictures (h, w, 3) uint8: what
+common/stitching/stitch.py asks for.
 """
 import sys
 from pathlib import Path
@@ -32,12 +34,15 @@ class Answer(NamedTuple):
 
 @torch.inference_mode()
 def network_estimate(model, a, b, device):
-    """The network's Estimate for pictures (h, w, 3) uint8 of any two sizes: both are squashed to 128 x 128, its answer is scaled back.
+    """The network's Estimate for pictures (h, w, 3) uint8 of any two sizes: both are squashed to 128 x 128, its answer
+    is scaled back.
 
     model(a, b) gives a Prediction (common/stitching/network.py).
     """
-    small = [picture if picture.shape[:2] == (SIDE, SIDE) else cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in (a, b)]
-    tensors = [torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(device).float() / 255 for picture in small]
+    small = [picture if picture.shape[:2] == (SIDE, SIDE)
+             else cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in (a, b)]
+    tensors = [torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(device).float() / 255
+               for picture in small]
     prediction = model(*tensors)
     H = homography_from_offsets(prediction.offsets.cpu(), (SIDE, SIDE))
     scale_a, scale_b = ((picture.shape[1] / SIDE, picture.shape[0] / SIDE) for picture in (a, b))
@@ -54,14 +59,16 @@ def by_keypoints(a, b, detect=detect):
 
 
 def refine_estimate(a, b, found):
-    """An Estimate moved to where the pictures agree best, whatever their exposure; without evidence it is not worth the time."""
+    """An Estimate moved to where the pictures agree best, whatever their exposure; without evidence it is not worth the
+    time."""
     if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
         return found
     return found._replace(H_ba=refine(a, b, found.H_ba, gain_bias=True).H_ba)
 
 
 def estimator(method, model, device):
-    """The estimate(a, b) that test.method names: network, sift, or auto (both; of what the pictures support, the one that fits better)."""
+    """The estimate(a, b) that test.method names: network, sift, or auto (both; of what the pictures support, the one
+    that fits better)."""
     detect_once = remember_keypoints()
 
     def by_sift(a, b):
@@ -80,13 +87,15 @@ def estimator(method, model, device):
 def on_canvas(pieces):
     """Pieces of a panorama (common/stitching/compose.py) as tensors on the smallest rectangle that holds all of them.
 
-    Returns ([pictures (1, 3, H, W) in [0, 1], zero outside], [masks (1, 1, H, W) bool], (left, top) of the rectangle). Negative above LIMIT pixels.
+    Returns ([pictures (1, 3, H, W) in [0, 1], zero outside], [masks (1, 1, H, W) bool], (left, top) of the rectangle).
+    Negative above LIMIT pixels.
     """
     left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
-    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) - low for axis, low in ((0, left), (1, top)))
+    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) - low
+                     for axis, low in ((0, left), (1, top)))
     if width * height > LIMIT:
-        raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most {LIMIT / 1e6:.0f} million were expected: "
-                       "use smaller ones")
+        raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most {LIMIT / 1e6:.0f} "
+                       "million were expected: use smaller ones")
     pictures, masks = [], []
     for piece in pieces:
         x, y = piece.corner[0] - left, piece.corner[1] - top
@@ -100,14 +109,17 @@ def on_canvas(pieces):
 
 
 def stitch_own(run, estimate, network_blend):
-    """A panorama of the photographs of --input, in --output (default: results/<case>/<run>/panorama), by the settings test.* of the run.
+    """A panorama of the photographs of --input, in --output (default: results/<case>/<run>/panorama), by the settings
+    test.* of the run.
 
     network_blend: what test.compose=network stands for, a blend of stitch.py.
     """
     paths, _ = picture_files(run.options.input)
     out, settings = Path(run.options.output or run.folder / "panorama"), run.config.test
-    if out.suffix.lower() in IMAGE_SUFFIXES or any(path.resolve() == (out / name).resolve() for path in paths for name in WRITTEN):
-        raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was expected: choose another")
+    if out.suffix.lower() in IMAGE_SUFFIXES or any(path.resolve() == (out / name).resolve() for path in paths
+                                                   for name in WRITTEN):
+        raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was "
+                        "expected: choose another")
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
                     network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
     layout = stitch(paths, estimate, made, out)

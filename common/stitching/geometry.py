@@ -1,10 +1,11 @@
 """Homographies: solving, applying, scaling, warping pictures by them, canvases, and when to refuse one. Torch alone.
 
-Convention, here and everywhere: pixel centres at integers, the centre of the top left pixel is (0, 0), x right, y down. size = (width,
-height). A point is (x, y); points are (N, K, 2). H_ba maps B's coordinates to A's, p_A ~ H_ba p_B: what cv2.warpPerspective(B, H_ba, ...)
-wants; (N, 3, 3) float64. The offsets of B are 8 numbers, x and y of the corners upper left, upper right, lower left, lower right:
-H_ba(c) - c for the corners c = (0, 0), (W, 0), (0, H), (W, H). So the far corner lies one pixel beyond the last centre; generator, truth and
-solver must all use it. A third homogeneous coordinate w <= 0 is a point behind the camera: never in a picture.
+Convention, here and everywhere: pixel centres at integers, the centre of the top left pixel is (0, 0), x right, y down.
+size = (width, height). A point is (x, y); points are (N, K, 2). H_ba maps B's coordinates to A's, p_A ~ H_ba p_B: what
+cv2.warpPerspective(B, H_ba, ...) wants; (N, 3, 3) float64. The offsets of B are 8 numbers, x and y of the corners upper
+left, upper right, lower left, lower right: H_ba(c) - c for the corners c = (0, 0), (W, 0), (0, H), (W, H). So the far
+corner lies one pixel beyond the last centre; generator, truth and solver must all use it. A third homogeneous
+coordinate w <= 0 is a point behind the camera: never in a picture.
 """
 import math
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from common.base.errors import UserError
 
 STRICT = 0.999                    # a warped mask at least this has all four bilinear neighbours inside
-NEAR_HORIZON = 0.1                # w of a point over w of the picture's centre, both seen from A; a proper picture has more than 0.5
+NEAR_HORIZON = 0.1  # w of a point over w of the picture's centre, both seen from A; a proper picture has more than 0.5
 
 
 def corners(size):
@@ -25,7 +26,8 @@ def corners(size):
 
 
 def transform(H, points):
-    """Points (N, K, 2) through H (N, 3, 3): (N, K, 2) and w (N, K), which keeps its sign; where it is not positive, the point is meaningless."""
+    """Points (N, K, 2) through H (N, 3, 3): (N, K, 2) and w (N, K), which keeps its sign; where it is not positive, the
+    point is meaningless."""
     x, y = points.to(H.dtype).unbind(dim=-1)
     u, v, w = (H[:, row, 0, None] * x + H[:, row, 1, None] * y + H[:, row, 2, None] for row in range(3))
     return torch.stack([u / w, v / w], dim=-1), w
@@ -34,8 +36,9 @@ def transform(H, points):
 def solve_homography(source, target):
     """Homographies that map four points onto four others (direct linear transform): target ~ H source.
 
-    source, target: (N, 4, 2), computed in float64. Returns (N, 3, 3) float64 with H[2, 2] = 1. Differentiable. ValueError when three of the
-    source's points are collinear. Target points that no homography reaches give values that are not finite (see refusal).
+    source, target: (N, 4, 2), computed in float64. Returns (N, 3, 3) float64 with H[2, 2] = 1. Differentiable.
+    ValueError when three of the source's points are collinear. Target points that no homography reaches give values
+    that are not finite (see refusal).
     """
     source, target = source.double(), target.double()
     if _collinear(source).any():
@@ -43,7 +46,7 @@ def solve_homography(source, target):
     into, (x, y) = _centre(source)
     onto, (u, v) = _centre(target)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
-    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)           # u (g x + h y + 1) = a x + b y + c
+    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)  # u (g x + h y + 1) = a x + b y + c
     rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
     solved, failed = torch.linalg.solve_ex(torch.cat([rows_u, rows_v], dim=1), torch.cat([u, v], dim=1))
     solved = torch.where(failed[:, None] == 0, solved, torch.nan)
@@ -63,7 +66,8 @@ def _collinear(points):
 
 
 def _centre(points):
-    """The similarity (N, 3, 3) that moves points to their centroid and mean distance 1, and the moved x, y (N, K) each."""
+    """The similarity (N, 3, 3) that moves points to their centroid and mean distance 1, and the moved x, y (N, K)
+    each."""
     centre = points.detach().mean(dim=1)
     scale = 1 / (points.detach() - centre[:, None]).norm(dim=-1).mean(dim=1).clamp(min=1e-9)
     matrix = torch.zeros(len(points), 3, 3, dtype=points.dtype, device=points.device)
@@ -86,10 +90,11 @@ def offsets_from_homography(H_ba, size):
 
 
 def rescale(H_ba, scale_a, scale_b):
-    """The same homography between scaled pictures. scale = (new width / old width, new height / old height) of each. (N, 3, 3) float64.
+    """The same homography between scaled pictures. scale = (new width / old width, new height / old height) of each.
+    (N, 3, 3) float64.
 
-    With the half pixel: a picture scaled by s has its pixel centres at s x + (s - 1) / 2. diag(s, s, 1) alone would be wrong by up to a
-    pixel and more at s = 2. Fits cv2.resize, Pillow, F.interpolate(align_corners=False).
+    With the half pixel: a picture scaled by s has its pixel centres at s x + (s - 1) / 2. diag(s, s, 1) alone would be
+    wrong by up to a pixel and more at s = 2. Fits cv2.resize, Pillow, F.interpolate(align_corners=False).
     """
     return _scaling(scale_a, H_ba) @ H_ba.double() @ torch.linalg.inv(_scaling(scale_b, H_ba))
 
@@ -100,12 +105,13 @@ def _scaling(scale, like):
 
 
 def warp(image_b, H_ba, size, origin=(0, 0)):
-    """Picture B as A sees it: pixel (i, j) of the result is the point (i, j) + origin of A's frame, sampled bilinearly through the inverse.
+    """Picture B as A sees it: pixel (i, j) of the result is the point (i, j) + origin of A's frame, sampled bilinearly
+    through the inverse.
 
-    image_b: (N, C, h, w); H_ba: (N, 3, 3) or (1, 3, 3); size: of the result. Returns (warped (N, C, H, W), zero outside B; mask (N, 1, H, W),
-    which is a picture of ones warped alike: strict is mask >= STRICT). The gradient reaches picture and H_ba (a spatial transformer). Points
-    at and behind the horizon are invalid and without gradient; so is everything when the centre of B is behind it. Samples are exact in
-    float64, and to width * 6e-8 pixels in float32.
+    image_b: (N, C, h, w); H_ba: (N, 3, 3) or (1, 3, 3); size: of the result. Returns (warped (N, C, H, W), zero outside
+    B; mask (N, 1, H, W), which is a picture of ones warped alike: strict is mask >= STRICT). The gradient reaches
+    picture and H_ba (a spatial transformer). Points at and behind the horizon are invalid and without gradient; so is
+    everything when the centre of B is behind it. Samples are exact in float64, and to width * 6e-8 pixels in float32.
     """
     height_b, width_b = image_b.shape[-2:]
     width, height = size
@@ -114,12 +120,13 @@ def warp(image_b, H_ba, size, origin=(0, 0)):
     centre = torch.tensor([[[(width_b - 1) / 2, (height_b - 1) / 2]]], dtype=torch.float64, device=image_b.device)
     H_ba = H_ba.double()
     H_ab = torch.linalg.inv_ex(H_ba)[0][:, :, :, None, None]
-    u, v, w = (H_ab[:, row, 0] * x + H_ab[:, row, 1] * y + H_ab[:, row, 2] for row in range(3))       # (N, H, W); w of A's point is 1 / w of B's
+    # (N, H, W); w of A's point is 1 / w of B's
+    u, v, w = (H_ab[:, row, 0] * x + H_ab[:, row, 1] * y + H_ab[:, row, 2] for row in range(3))
     w_centre = transform(H_ba, centre.expand(len(H_ba), 1, 2))[1][:, :, None]
     proper = (w * w_centre > NEAR_HORIZON) & (w_centre > 0)
     w = torch.where(proper, w, 1)
     u, v = torch.where(proper, u / w, -9.0 * width_b), torch.where(proper, v / w, -9.0 * height_b)
-    u, v = u.clamp(-9 * width_b, 9 * width_b), v.clamp(-9 * height_b, 9 * height_b)                   # far outside is far enough
+    u, v = u.clamp(-9 * width_b, 9 * width_b), v.clamp(-9 * height_b, 9 * height_b)  # far outside is far enough
     places = torch.stack([(2 * u + 1) / width_b - 1, (2 * v + 1) / height_b - 1], dim=-1).to(image_b.dtype)
     warped = F.grid_sample(image_b, places.expand(len(image_b), -1, -1, -1), align_corners=False)
     inside = (torch.minimum(u + 1, width_b - u).clamp(0, 1) * torch.minimum(v + 1, height_b - v).clamp(0, 1))[:, None]
@@ -127,35 +134,40 @@ def warp(image_b, H_ba, size, origin=(0, 0)):
 
 
 class Canvas(NamedTuple):
-    """Where a stitched picture lies in the reference's frame: pixel (0, 0) of the canvas is the point `origin`, in whole pixels."""
+    """Where a stitched picture lies in the reference's frame: pixel (0, 0) of the canvas is the point `origin`, in
+    whole pixels."""
     size: tuple[int, int]
     origin: tuple[int, int]
 
 
 def canvas(homographies, sizes, limit=64e6):
-    """The smallest Canvas that holds every picture. homographies: (N, 3, 3) into the reference's frame; sizes: of the N pictures.
+    """The smallest Canvas that holds every picture. homographies: (N, 3, 3) into the reference's frame; sizes: of the N
+    pictures.
 
-    Extremes are the pixel centres of the outermost pixels. UserError above `limit` pixels or where a picture reaches the horizon.
+    Extremes are the pixel centres of the outermost pixels. UserError above `limit` pixels or where a picture reaches
+    the horizon.
     """
     points = []
     for H, (width, height) in zip(homographies, sizes, strict=True):
         ends = torch.tensor([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], dtype=torch.float64)
         moved, w = transform(H[None].double().cpu(), ends[None])
         if not torch.isfinite(moved).all() or (w <= 0).any():
-            raise UserError("a picture of the panorama reaches the horizon: no flat canvas can hold it: use a cylinder, or fewer pictures")
+            raise UserError("a picture of the panorama reaches the horizon: no flat canvas can hold it: use a "
+                            "cylinder, or fewer pictures")
         points.append(moved[0])
     points = torch.cat(points)
     left, top = (math.floor(value + 1e-6) for value in points.amin(dim=0).tolist())
     right, bottom = (math.ceil(value - 1e-6) for value in points.amax(dim=0).tolist())
     size = (right - left + 1, bottom - top + 1)
     if size[0] * size[1] > limit:
-        raise UserError(f"the canvas would have {size[0]} x {size[1]} pixels: at most {limit / 1e6:.3g} million were expected: "
-                        "use smaller or fewer pictures, or a cylinder")
+        raise UserError(f"the canvas would have {size[0]} x {size[1]} pixels: at most {limit / 1e6:.3g} million were "
+                        "expected: use smaller or fewer pictures, or a cylinder")
     return Canvas(size, (left, top))
 
 
 def overlap(H_ba, size_a, size_b):
-    """The share of A's area that B covers, by geometry alone: in [0, 1]; 0 where B reaches the horizon. H_ba: (3, 3)."""
+    """The share of A's area that B covers, by geometry alone: in [0, 1]; 0 where B reaches the horizon. H_ba: (3,
+    3)."""
     quadrilateral = _outline(H_ba, size_b)
     return 0.0 if quadrilateral is None else _area(_clip(quadrilateral, size_a)) / (size_a[0] * size_a[1])
 
@@ -163,7 +175,8 @@ def overlap(H_ba, size_a, size_b):
 def _outline(H_ba, size_b):
     """The border of B in A's frame as a polygon [(x, y), ...], clockwise as seen; None where it reaches the horizon."""
     width, height = size_b
-    border = torch.tensor([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]], dtype=torch.float64)
+    border = torch.tensor([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]],
+                          dtype=torch.float64)
     points, w = transform(H_ba[None].double().cpu(), border[None])
     return [tuple(point) for point in points[0].tolist()] if torch.isfinite(points).all() and (w > 0).all() else None
 
@@ -192,10 +205,12 @@ def _area(polygon):
 
 
 def refusal(H_ba, size_a, size_b, area=10.0, sides=8.0, least=0.02):
-    """Why H_ba (3, 3) cannot be how B lies in A's frame, in words; None when nothing speaks against it. Geometry only, no pixels.
+    """Why H_ba (3, 3) cannot be how B lies in A's frame, in words; None when nothing speaks against it. Geometry only,
+    no pixels.
 
-    area: largest change of B's area (and smallest, its inverse). sides: largest stretch of a side of B's outline over the smallest. least: least
-    overlap, as a share of the smaller picture. Real wide pairs stretch far corners three times: tighter bounds refuse them.
+    area: largest change of B's area (and smallest, its inverse). sides: largest stretch of a side of B's outline over
+    the smallest. least: least overlap, as a share of the smaller picture. Real wide pairs stretch far corners three
+    times: tighter bounds refuse them.
     """
     if not torch.isfinite(H_ba).all():
         return "the homography is not finite"

@@ -1,4 +1,5 @@
-"""The classical way to a homography in readable steps: detect, match, fit (RANSAC). Pictures are uint8 (h, w, 3) RGB; OpenCV computes.
+"""The classical way to a homography in readable steps: detect, match, fit (RANSAC). Pictures are uint8 (h, w, 3) RGB;
+OpenCV computes.
 
     query = detect(b, SIFT); train = detect(a, SIFT)
     pairs = match(query, train, SIFT)                        # nearest descriptors that are clearly nearer than the second
@@ -29,7 +30,8 @@ SIFT = Features("sift", {}, 0.75, cv2.RANSAC, 5.0)
 SIFT_TUNED = Features("sift", {"contrastThreshold": 0.02}, 0.8, cv2.USAC_MAGSAC, 1.0)
 SIFT_TUNED_2X = SIFT_TUNED._replace(enlarge=2)
 ORB = Features("orb", {"nfeatures": 2000}, 0.8, cv2.RANSAC, 5.0)
-ORB_SMALL = Features("orb", {"nfeatures": 1000, "edgeThreshold": 15, "patchSize": 15, "fastThreshold": 5}, 0.8, cv2.RANSAC, 3.0)
+ORB_SMALL = Features("orb", {"nfeatures": 1000, "edgeThreshold": 15, "patchSize": 15, "fastThreshold": 5}, 0.8,
+                     cv2.RANSAC, 3.0)
 
 
 class Keypoints(NamedTuple):
@@ -39,13 +41,15 @@ class Keypoints(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a method says of a pair: H_ba (3, 3) float64 tensor or None, and its evidence. matches, inliers: None where it has no keypoints."""
+    """What a method says of a pair: H_ba (3, 3) float64 tensor or None, and its evidence. matches, inliers: None where
+    it has no keypoints."""
     H_ba: torch.Tensor | None
     matches: int | None = None
     inliers: int | None = None
     reason: str | None = None      # why there is no H_ba
     method: str = ""
-    points: np.ndarray | None = None          # (inliers, 4): x, y in A and x, y in B of the matches that agree, for whoever wants to see them
+    # (inliers, 4): x, y in A and x, y in B of the matches that agree, for whoever wants to see them
+    points: np.ndarray | None = None
 
 
 def detect(picture, features):
@@ -60,12 +64,14 @@ def detect(picture, features):
 
 
 def match(query, train, features):
-    """Index pairs (m, 2): of each query descriptor its nearest in train, where that is clearly nearer than the second nearest (ratio test)."""
+    """Index pairs (m, 2): of each query descriptor its nearest in train, where that is clearly nearer than the second
+    nearest (ratio test)."""
     if query.descriptors is None or train.descriptors is None or len(train.points) < 2:
         return np.zeros((0, 2), int)
     matcher = cv2.BFMatcher(cv2.NORM_L2 if features.kind == "sift" else cv2.NORM_HAMMING)
     nearest = matcher.knnMatch(query.descriptors, train.descriptors, k=2)
-    kept = [(first.queryIdx, first.trainIdx) for first, second in nearest if first.distance < features.ratio * second.distance]
+    kept = [(first.queryIdx, first.trainIdx) for first, second in nearest if first.distance < features.ratio
+            * second.distance]
     return np.array(kept, dtype=int).reshape(-1, 2)
 
 
@@ -74,12 +80,14 @@ def fit(points_b, points_a, features):
     if len(points_b) < NEEDED:
         return None, np.zeros(len(points_b), bool)
     cv2.setRNGSeed(0)
-    H, mask = cv2.findHomography(points_b, points_a, features.method, features.threshold, maxIters=2000, confidence=0.995)
+    H, mask = cv2.findHomography(points_b, points_a, features.method, features.threshold, maxIters=2000,
+                                 confidence=0.995)
     return (None, np.zeros(len(points_b), bool)) if H is None else (H, mask.ravel().astype(bool))
 
 
 def estimate(a, b, features, query="b", detect=detect):
-    """The Estimate of how B lies in A's frame. query: whose descriptors look for their nearest among the other's; it matters.
+    """The Estimate of how B lies in A's frame. query: whose descriptors look for their nearest among the other's; it
+    matters.
 
     detect: a function like detect(), for whoever keeps keypoints between calls (remembered).
     """
@@ -89,11 +97,13 @@ def estimate(a, b, features, query="b", detect=detect):
     H, inliers = fit(points_b, points_a, features)
     reason = "no homography fits the matches" if H is None else None
     agreeing = np.hstack([points_a[inliers], points_b[inliers]])
-    return Estimate(None if H is None else torch.from_numpy(H), len(pairs), int(inliers.sum()), reason, name(features), agreeing)
+    return Estimate(None if H is None else torch.from_numpy(H), len(pairs), int(inliers.sum()), reason, name(features),
+                    agreeing)
 
 
 def remember_keypoints():
-    """A detect() that finds the keypoints of each picture once; it keeps the pictures, so that none is taken for another."""
+    """A detect() that finds the keypoints of each picture once; it keeps the pictures, so that none is taken for
+    another."""
     known = {}
 
     def detect_once(picture, features):

@@ -1,6 +1,7 @@
 """Parts of networks that estimate homographies, and a small one made of them; for view_free_stitch and udis alike.
 
-Pictures are (N, 3, 128, 128) in [0, 1]; offsets and homographies as in common/stitching/geometry.py, of a picture of 128 pixels.
+Pictures are (N, 3, 128, 128) in [0, 1]; offsets and homographies as in common/stitching/geometry.py, of a picture of
+128 pixels.
 """
 from typing import NamedTuple
 
@@ -8,7 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.stitching.geometry import corners, homography_from_offsets, offsets_from_homography, rescale, transform, warp
+from common.stitching.geometry import (
+    corners,
+    homography_from_offsets,
+    offsets_from_homography,
+    rescale,
+    transform,
+    warp,
+)
 
 SIDE = 128
 COARSE, FINE = 8, 4             # pixels per place of the small network's maps
@@ -18,7 +26,8 @@ STRIDE = 2                     # its fine steps look at every other place of A, 
 class Features(nn.Module):
     """The papers' feature extractor: four blocks of two convolutions, a pooling layer between them. 628,032 parameters.
 
-    Returns the four blocks' maps of a gray picture (N, 1, 128, 128): 64 x 128 x 128, 64 x 64 x 64, 128 x 32 x 32, 128 x 16 x 16.
+    Returns the four blocks' maps of a gray picture (N, 1, 128, 128): 64 x 128 x 128, 64 x 64 x 64, 128 x 32 x 32, 128 x
+    16 x 16.
     """
 
     def __init__(self, widths=(64, 64, 128, 128)):
@@ -44,25 +53,29 @@ def unit_length(maps):
 
 
 def cost_volume(a, b, radius, stride=1):
-    """How alike a's vector at each place and b's at each displacement are: (N, (2 r + 1)^2, H, W), the mean over channels of the products.
+    """How alike a's vector at each place and b's at each displacement are: (N, (2 r + 1)^2, H, W), the mean over
+    channels of the products.
 
-    Channel (dy + r)(2 r + 1) + dx + r is the displacement (dx, dy); b is zero outside. stride: only every so many places of a, from the first.
-    One matrix product of all pairs of places and one gather; shifted slices only where the window is very small beside the map.
+    Channel (dy + r)(2 r + 1) + dx + r is the displacement (dx, dy); b is zero outside. stride: only every so many
+    places of a, from the first. One matrix product of all pairs of places and one gather; shifted slices only where the
+    window is very small beside the map.
     """
     n, channels, height, width = a.shape
     side, places = 2 * radius + 1, a[:, :, ::stride, ::stride]
     if 16 * side ** 2 < height * width:
         padded = F.pad(b, [radius] * 4)
-        slices = [(places * padded[:, :, dy:dy + height:stride, dx:dx + width:stride]).mean(dim=1) for dy in range(side) for dx in range(side)]
+        slices = [(places * padded[:, :, dy:dy + height:stride, dx:dx + width:stride]).mean(dim=1)
+                  for dy in range(side) for dx in range(side)]
         return torch.stack(slices, dim=1)
-    pairs = torch.bmm(b.flatten(2).mT, places.flatten(2) / channels)                      # (N, places in b, places in a)
+    pairs = torch.bmm(b.flatten(2).mT, places.flatten(2) / channels)  # (N, places in b, places in a)
     index, inside = _displace(height, width, radius, stride, a.device)
     volume = pairs.gather(1, index.expand(n, -1, -1)) * inside.to(pairs.dtype)
     return volume.view(n, side ** 2, *places.shape[2:])
 
 
 def _displace(height, width, radius, stride, device):
-    """Which place of b a displacement leads to from each place of a: (index (K, places), whether it is inside (K, places))."""
+    """Which place of b a displacement leads to from each place of a: (index (K, places), whether it is inside (K,
+    places))."""
     shift = torch.arange(-radius, radius + 1, device=device)
     rows = shift[:, None, None, None] + torch.arange(0, height, stride, device=device)[:, None]       # (dy, 1, H, 1)
     columns = shift[:, None, None] + torch.arange(0, width, stride, device=device)                    # (dx, 1, W)
@@ -72,10 +85,11 @@ def _displace(height, width, radius, stride, device):
 
 
 class UNet(nn.Module):
-    """The papers' U-Net: four levels of two convolutions, widths 1, 2, 4, 8 times `width`, transposed convolutions with ReLU upwards.
+    """The papers' U-Net: four levels of two convolutions, widths 1, 2, 4, 8 times `width`, transposed convolutions with
+    ReLU upwards.
 
-    Any size: sides are padded by reflection to multiples of 8 and cropped. No activation at the end. width 64: 7,702,467 parameters with 9
-    inputs, 7,700,739 with 6.
+    Any size: sides are padded by reflection to multiples of 8 and cropped. No activation at the end. width 64:
+    7,702,467 parameters with 9 inputs, 7,700,739 with 6.
     """
 
     def __init__(self, inputs, width=64, outputs=3):
@@ -106,7 +120,8 @@ class Residual(nn.Module):
     def __init__(self, width, dilation=1):
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False), nn.GroupNorm(8, width), nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False), nn.GroupNorm(8, width),
+            nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False), nn.GroupNorm(8, width))
 
     def forward(self, x):
@@ -115,12 +130,14 @@ class Residual(nn.Module):
 
 def halving(inputs, outputs, kernel=3):
     """A convolution of stride 2, group norm, ReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False), nn.GroupNorm(8, outputs),
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False),
+                         nn.GroupNorm(8, outputs),
                          nn.ReLU(inplace=True))
 
 
 class Fine(NamedTuple):
-    """One fine step: log probability of each displacement (N, K, 16, 16), whether B has any (N, 256), and H_ba (N, 3, 3) where it began."""
+    """One fine step: log probability of each displacement (N, K, 16, 16), whether B has any (N, 256), and H_ba (N, 3,
+    3) where it began."""
     log_probability: Tensor
     counts: Tensor
     start: Tensor
@@ -129,8 +146,8 @@ class Fine(NamedTuple):
 class Prediction(NamedTuple):
     """What a homography network says. offsets: (N, 8) float64, the last stage's; stages: of each stage.
 
-    For supervised losses, None from networks that have no such thing: log_a, log_b: log probabilities of a match of each place of A among
-    B's 256, or none at all (N, 256, 257), and of B's among A's; fine: a Fine per fine step.
+    For supervised losses, None from networks that have no such thing: log_a, log_b: log probabilities of a match of
+    each place of A among B's 256, or none at all (N, 256, 257), and of B's among A's; fine: a Fine per fine step.
     """
     offsets: Tensor
     stages: list
@@ -140,11 +157,14 @@ class Prediction(NamedTuple):
 
 
 class SmallHomography(nn.Module):
-    """Two pictures -> Prediction: match features of all places with all places, fit a homography, match again around it more finely.
+    """Two pictures -> Prediction: match features of all places with all places, fit a homography, match again around it
+    more finely.
 
-    Not the paper's regression: nothing is learnt by heart but what looks alike. Features at 1/8 and 1/4 of the size; softmax in both
-    directions over all pairs of places, with a place for "not in the other picture"; a robust weighted fit of the eight offsets; then `steps`
-    times: B's fine features warped by the estimate, matched in a window of +-4 places (16 pixels), fitted again. 1.2 million parameters.
+    Not the paper's regression: nothing is learnt by heart but what looks alike. Features at 1/8 and 1/4 of the size;
+    softmax in both directions over all pairs of places, with a place for "not in the other picture"; a robust weighted
+    fit of the eight offsets; then `steps`
+    times: B's fine features warped by the estimate, matched in a window of +-4 places (16 pixels), fitted again. 1.2
+    million parameters.
     """
 
     def __init__(self, width=32, steps=2, radius=4):
@@ -152,15 +172,17 @@ class SmallHomography(nn.Module):
         self.steps, self.radius = steps, radius
         self.stem = halving(1, width, 5)
         self.quarter = nn.Sequential(halving(width, 2 * width), Residual(2 * width))
-        self.eighth = nn.Sequential(halving(2 * width, 4 * width), Residual(4 * width), Residual(4 * width, 2), Residual(4 * width))
+        self.eighth = nn.Sequential(halving(2 * width, 4 * width), Residual(4 * width), Residual(4 * width, 2),
+                                    Residual(4 * width))
         self.coarse = nn.Conv2d(4 * width, 4 * width, 1)
         self.lateral, self.above = nn.Conv2d(2 * width, 2 * width, 1), nn.Conv2d(4 * width, 2 * width, 1)
         self.fine = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
-        self.sharpness = nn.Parameter(torch.tensor([10.0, 10.0]))       # softmax of sharpness times cosine: coarse, fine
+        self.sharpness = nn.Parameter(torch.tensor([10.0, 10.0]))  # softmax of sharpness times cosine: coarse, fine
         self.nowhere = nn.Parameter(torch.tensor(3.0))                  # the logit of "not in the other picture"
 
     def features(self, picture):
-        """Unit feature vectors (N, 4 w, 16, 16) and (N, 2 w, 32, 32) of pictures, whatever their brightness and contrast."""
+        """Unit feature vectors (N, 4 w, 16, 16) and (N, 2 w, 32, 32) of pictures, whatever their brightness and
+        contrast."""
         gray = picture.mean(dim=1, keepdim=True)
         deviation, mean = torch.std_mean(gray, dim=(2, 3), keepdim=True)
         quarter = self.quarter(self.stem((gray - mean) / (deviation + 0.02)))
@@ -173,7 +195,8 @@ class SmallHomography(nn.Module):
         with torch.autocast(a.device.type, enabled=False):
             H, log_a, log_b = self.match_everywhere(coarse_a, coarse_b)
             stages, fine = [offsets_from_homography(H, (SIDE, SIDE))], []
-            for _ in range(1 if self.training else self.steps):      # the steps share their weights: one is enough to learn from
+            # the steps share their weights: one is enough to learn from
+            for _ in range(1 if self.training else self.steps):
                 fine.append(self.match_around(fine_a, fine_b, H.detach()))
                 H = self.fit_fine(fine[-1])
                 stages.append(offsets_from_homography(H, (SIDE, SIDE)))
@@ -182,14 +205,14 @@ class SmallHomography(nn.Module):
     def match_everywhere(self, a, b):
         """(H_ba, log_a, log_b) from the coarse features."""
         n, _, height, width = a.shape
-        alike = self.sharpness[0] * torch.bmm(a.flatten(2).mT, b.flatten(2))                                     # (N, 256 of A, 256 of B)
+        alike = self.sharpness[0] * torch.bmm(a.flatten(2).mT, b.flatten(2))  # (N, 256 of A, 256 of B)
         nowhere = self.nowhere.expand(n, height * width, 1)
         log_a = torch.cat([alike, nowhere], dim=2).log_softmax(dim=2)
         log_b = torch.cat([alike.mT, nowhere], dim=2).log_softmax(dim=2)
         both = (log_a[:, :, :-1] + log_b[:, :, :-1].mT).exp()
         places = centres(height, width, COARSE, a.device)
         weight_a, weight_b = both.sum(dim=2), both.sum(dim=1)
-        found_a = both @ places / weight_a[..., None].clamp(min=1e-9)                                            # where A's places lie in B
+        found_a = both @ places / weight_a[..., None].clamp(min=1e-9)  # where A's places lie in B
         found_b = both.mT @ places / weight_b[..., None].clamp(min=1e-9)
         here = places.expand(n, -1, -1)
         points_b, points_a = torch.cat([found_a, here], dim=1), torch.cat([here, found_b], dim=1)
@@ -201,20 +224,20 @@ class SmallHomography(nn.Module):
         height, width = a.shape[-2:]
         share = (width / SIDE, height / SIDE)
         warped, mask = warp(b, rescale(H, share, share), (width, height))
-        cost = cost_volume(a, warped, self.radius, STRIDE) * (self.sharpness[1] * a.shape[1])                    # cosines
-        there = cost_volume(torch.ones_like(mask), (mask >= 0.5).to(cost), self.radius, STRIDE)                  # B has something there
+        cost = cost_volume(a, warped, self.radius, STRIDE) * (self.sharpness[1] * a.shape[1])  # cosines
+        there = cost_volume(torch.ones_like(mask), (mask >= 0.5).to(cost), self.radius, STRIDE)  # B has something there
         return Fine((cost + 30 * (there - 1)).log_softmax(dim=1), there.amax(dim=1).flatten(1), H)
 
     def fit_fine(self, fine):
         """H_ba (N, 3, 3) from the matches of a fine step."""
         height, width = fine.log_probability.shape[-2:]
-        probability = fine.log_probability.exp().flatten(2).mT                                                   # (N, 256, K)
+        probability = fine.log_probability.exp().flatten(2).mT  # (N, 256, K)
         shift = torch.arange(-self.radius, self.radius + 1, dtype=torch.float32, device=probability.device)
-        shifts = torch.stack([shift.repeat(len(shift)), shift.repeat_interleave(len(shift))], dim=1)             # (K, 2): x, y
-        around = (torch.cdist(shifts, shifts, p=torch.inf) < 1.5).float()                                        # the nine places round each
-        near = probability * around[probability.argmax(dim=2)]                                                   # far candidates would bend it
+        shifts = torch.stack([shift.repeat(len(shift)), shift.repeat_interleave(len(shift))], dim=1)  # (K, 2): x, y
+        around = (torch.cdist(shifts, shifts, p=torch.inf) < 1.5).float()  # the nine places round each
+        near = probability * around[probability.argmax(dim=2)]  # far candidates would bend it
         mass = near.sum(dim=2)
-        expected = FINE * (near @ shifts) / mass[..., None].clamp(min=1e-9)                                      # (N, 256, 2) pixels
+        expected = FINE * (near @ shifts) / mass[..., None].clamp(min=1e-9)  # (N, 256, 2) pixels
         places = fine_places(height, width, probability.device).expand(len(probability), -1, -1)
         points_b, _ = transform(torch.linalg.inv(fine.start), places.double() + expected)
         return fit(points_b, places, mass.square() * fine.counts, fine.start, (8.0, 4.0, 2.0, 2.0))
@@ -225,11 +248,11 @@ NEAR = 10.0                         # pixels from where the homography puts it
 
 
 def support(prediction):
-    """(matches, inliers, points) of the first pair of a batch: places of A with a sure partner in B, and those that the final homography agrees
-    with; points: (inliers, 4) array, x and y in A and in B.
+    """(matches, inliers, points) of the first pair of a batch: places of A with a sure partner in B, and those that the
+    final homography agrees with; points: (inliers, 4) array, x and y in A and in B.
 
-    As with keypoints, 8 inliers are evidence: 120 pairs of unrelated photographs had at most 1, real pairs 15 and more. (None, None,
-    None) for networks that do not match.
+    As with keypoints, 8 inliers are evidence: 120 pairs of unrelated photographs had at most 1, real pairs 15 and more.
+    (None, None, None) for networks that do not match.
     """
     if prediction.log_a is None:
         return None, None, None
@@ -253,12 +276,14 @@ def fine_places(height, width, device=None):
 
 
 def fit(points_b, points_a, weight, start, scales, prior=15.0, noise=0.5):
-    """H_ba (N, 3, 3) float64 that maps points_b onto points_a (N, K, 2) best, robustly: Gauss-Newton, one step per entry of `scales`.
+    """H_ba (N, 3, 3) float64 that maps points_b onto points_a (N, K, 2) best, robustly: Gauss-Newton, one step per
+    entry of `scales`.
 
-    weight: (N, K), how far to trust a pair. scales: pixels beyond which a pair counts little in that step. prior: standard deviation in
-    pixels of the offsets about their mean (the generator's perturbation has 14.4), against pairs of weight 1 whose error is `noise` pixels: it
-    steadies corners that nothing was matched near. On held-out photographs noise 4 gave an error of 3.9 pixels, 1 and less 2.1. Where start is
-    None, begins at the weighted mean shift. The gradient is the last step's: at the optimum that is the gradient of the solution.
+    weight: (N, K), how far to trust a pair. scales: pixels beyond which a pair counts little in that step. prior:
+    standard deviation in pixels of the offsets about their mean (the generator's perturbation has 14.4), against pairs
+    of weight 1 whose error is `noise` pixels: it steadies corners that nothing was matched near. On held-out
+    photographs noise 4 gave an error of 3.9 pixels, 1 and less 2.1. Where start is None, begins at the weighted mean
+    shift. The gradient is the last step's: at the optimum that is the gradient of the solution.
     """
     points_b, points_a, weight = points_b.double(), points_a.double(), weight.double()
     if start is None:
@@ -278,7 +303,7 @@ def _step(H, points_b, points_a, weight, scale, prior, noise):
     moved, w = transform(H, points_b)
     error = points_a - moved
     trust = (w > 0.1) * weight / (1 + error.detach().square().sum(dim=-1) / scale ** 2) ** 2 / noise ** 2
-    columns = increments(moved)                                                                                  # (N, K, 2, 8)
+    columns = increments(moved)  # (N, K, 2, 8)
     weighted = columns * trust[..., None, None]
     normal, right = torch.einsum("nkci,nkcj->nij", weighted, columns), torch.einsum("nkci,nkc->ni", weighted, error)
     source = corners((SIDE, SIDE)).to(H.device).expand(len(H), 4, 2)
@@ -290,14 +315,16 @@ def _step(H, points_b, points_a, weight, scale, prior, noise):
     right = right - torch.einsum("nkci,nkc->ni", bend, bent)
     change = torch.linalg.solve(normal, right)
     H = apply_increments(change, H)
-    return homography_from_offsets(offsets_from_homography(H, (SIDE, SIDE)).clamp(-1.5 * SIDE, 1.5 * SIDE), (SIDE, SIDE))
+    return homography_from_offsets(offsets_from_homography(H, (SIDE, SIDE)).clamp(-1.5 * SIDE, 1.5 * SIDE),
+                                   (SIDE, SIDE))
 
 
 MIDDLE = (SIDE - 1) / 2
 
 
 def increments(points):
-    """How the eight numbers of D move points (N, K, 2) under I + D, in coordinates centred and divided by 64: (N, K, 2, 8)."""
+    """How the eight numbers of D move points (N, K, 2) under I + D, in coordinates centred and divided by 64: (N, K, 2,
+    8)."""
     x, y = ((points - MIDDLE) / 64).unbind(dim=-1)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
     return 64 * torch.stack([torch.stack([x, y, one, zero, zero, zero, -x * x, -x * y], dim=-1),
@@ -306,7 +333,8 @@ def increments(points):
 
 def apply_increments(change, H):
     """(I + D) H, D from its eight numbers (N, 8)."""
-    centred = torch.tensor([[1 / 64, 0, -MIDDLE / 64], [0, 1 / 64, -MIDDLE / 64], [0, 0, 1]], dtype=H.dtype, device=H.device)
+    centred = torch.tensor([[1 / 64, 0, -MIDDLE / 64], [0, 1 / 64, -MIDDLE / 64], [0, 0, 1]], dtype=H.dtype,
+                           device=H.device)
     D = torch.cat([change, torch.zeros_like(change[:, :1])], dim=1).view(-1, 3, 3)
     D = D + torch.eye(3, dtype=H.dtype, device=H.device)
     H = torch.linalg.inv(centred) @ D @ centred @ H

@@ -1,6 +1,8 @@
-"""How well a warped picture fits the reference, and how well a stitched one hides its seam. Pictures (N, 3, H, W) in [0, 1], masks (N, 1, H, W).
+"""How well a warped picture fits the reference, and how well a stitched one hides its seam. Pictures (N, 3, H, W) in
+[0, 1], masks (N, 1, H, W).
 
-Warps are measured in float, as they come out of common.stitching.geometry.warp, on the strict mask. A pair without overlap has no number (nan).
+Warps are measured in float, as they come out of common.stitching.geometry.warp, on the strict mask. A pair without
+overlap has no number (nan).
 """
 import torch
 import torch.nn.functional as F
@@ -17,22 +19,25 @@ def psnr_overlap(a, warped, mask):
 
 
 def psnr_where(a, b, where):
-    """PSNR in dB over the pixels of a mask (N, 1, H, W) bool, all channels together: (N,) float64; nan for an empty mask."""
+    """PSNR in dB over the pixels of a mask (N, 1, H, W) bool, all channels together: (N,) float64; nan for an empty
+    mask."""
     squares = ((a.double() - b.double()).square() * where).sum(dim=(1, 2, 3)) / (a.shape[1] * where.sum(dim=(1, 2, 3)))
     return -10 * torch.log10(squares)
 
 
 def ssim_overlap(a, warped, mask):
-    """SSIM (Gaussian 11 x 11) of the strict overlap of both, mean over the window positions that lie in it and the channels: (N,) float64."""
+    """SSIM (Gaussian 11 x 11) of the strict overlap of both, mean over the window positions that lie in it and the
+    channels: (N,) float64."""
     strict = mask >= STRICT
     shown = strict.to(a.dtype)
     similarity = ssim_map((a * shown).double(), (warped * shown).double())               # (N, 3, H - 10, W - 10)
-    inside = -F.max_pool2d(-shown, WINDOW, stride=1)                                      # 1 where the whole window is in the overlap
+    inside = -F.max_pool2d(-shown, WINDOW, stride=1)  # 1 where the whole window is in the overlap
     return (similarity * inside).sum(dim=(1, 2, 3)) / (a.shape[1] * inside.sum(dim=(1, 2, 3)))
 
 
 def psnr_gain_bias(a, warped, mask):
-    """psnr_overlap after the gain and bias per channel that bring the warp closest to A: what misalignment alone costs. (N,) float64."""
+    """psnr_overlap after the gain and bias per channel that bring the warp closest to A: what misalignment alone costs.
+    (N,) float64."""
     strict = (mask >= STRICT).double()
     count = strict.sum(dim=(2, 3), keepdim=True)
     a, warped = a.double(), warped.double()
@@ -43,29 +48,35 @@ def psnr_gain_bias(a, warped, mask):
 
 
 def psnr_udis(a, warped, mask):
-    """PSNR as UDIS computes it: the soft mask times both, mean over the whole frame. Zeros outside count as perfect: see psnr_overlap."""
+    """PSNR as UDIS computes it: the soft mask times both, mean over the whole frame. Zeros outside count as perfect:
+    see psnr_overlap."""
     return -10 * torch.log10(((a.double() - warped.double()) * mask).square().mean(dim=(1, 2, 3)))
 
 
 def ssim_udis(a, warped, mask):
-    """SSIM as UDIS computes it (scikit-image's default: uniform 7 x 7, sample covariance) of mask * A and mask * warp, whole frame. (N,)."""
+    """SSIM as UDIS computes it (scikit-image's default: uniform 7 x 7, sample covariance) of mask * A and mask * warp,
+    whole frame. (N,)."""
     x, y = (picture.double() * mask for picture in (a, warped))
 
     def mean(z):
         return F.avg_pool2d(z, NATIVE, stride=1)
     mean_x, mean_y = mean(x), mean(y)
     sample = NATIVE ** 2 / (NATIVE ** 2 - 1)
-    var_x, var_y, both = sample * (mean(x * x) - mean_x ** 2), sample * (mean(y * y) - mean_y ** 2), sample * (mean(x * y) - mean_x * mean_y)
+    var_x, var_y, both = sample * (mean(x * x) - mean_x ** 2), sample * (mean(y * y)
+                                                                         - mean_y ** 2), sample * (mean(x * y) - mean_x
+                                                                                                   * mean_y)
     c1, c2 = 0.01 ** 2, 0.03 ** 2
-    similarity = (2 * mean_x * mean_y + c1) * (2 * both + c2) / ((mean_x ** 2 + mean_y ** 2 + c1) * (var_x + var_y + c2))
+    similarity = (2 * mean_x * mean_y + c1) * (2 * both + c2) / ((mean_x ** 2 + mean_y ** 2 + c1)
+                                                                 * (var_x + var_y + c2))
     return similarity.mean(dim=(1, 2, 3))
 
 
 def seam_step(picture, references, mask, other):
     """How wrong the step across a border is, in levels of 255: (N,) float64; nan where there is no border.
 
-    The border is mask's inside other (both (N, 1, H, W) bool): pairs of neighbours on its two sides, both in other. Mean over them of
-    |(difference of the pair in picture) - (in a reference)|, mean over the channels, for each pair the reference that suits it best.
+    The border is mask's inside other (both (N, 1, H, W) bool): pairs of neighbours on its two sides, both in other.
+    Mean over them of |(difference of the pair in picture) - (in a reference)|, mean over the channels, for each pair
+    the reference that suits it best.
     """
     wrong, count = 0, 0
     for axis in (2, 3):

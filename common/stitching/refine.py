@@ -1,4 +1,5 @@
-"""Refining a homography by the pictures themselves: Gauss-Newton on the squared difference in the overlap, over a pyramid.
+"""Refining a homography by the pictures themselves: Gauss-Newton on the squared difference in the overlap, over a
+pyramid.
 
 Pictures are uint8 or float (h, w, 3), 0..255. Nothing is learnt; one function serves every estimate, whoever made it.
 """
@@ -18,7 +19,8 @@ FLOOR = 800                        # pixels of overlap, of 128 x 128, under whic
 
 
 class Refined(NamedTuple):
-    """H_ba (3, 3) float64 tensor: refined, or the start where nothing was gained. Errors: mean squared levels over the strict overlap."""
+    """H_ba (3, 3) float64 tensor: refined, or the start where nothing was gained. Errors: mean squared levels over the
+    strict overlap."""
     H_ba: torch.Tensor
     error: float
     start_error: float
@@ -27,7 +29,8 @@ class Refined(NamedTuple):
 
 
 class Level(NamedTuple):
-    """One level of the pyramid: pictures as float32 (b with a fourth channel of ones), the size factor, and monomials of A's pixels."""
+    """One level of the pyramid: pictures as float32 (b with a fourth channel of ones), the size factor, and monomials
+    of A's pixels."""
     a: np.ndarray
     b: np.ndarray
     factor: float
@@ -35,16 +38,19 @@ class Level(NamedTuple):
 
 
 POWERS = [(i, degree - i) for degree in range(5) for i in range(degree, -1, -1)]
-INCREMENT = [({(1, 0): 1}, {}), ({(0, 1): 1}, {}), ({(0, 0): 1}, {}), ({}, {(1, 0): 1}), ({}, {(0, 1): 1}), ({}, {(0, 0): 1}),
-             ({(2, 0): -1}, {(1, 1): -1}), ({(1, 1): -1}, {(0, 2): -1})]           # how each number of D moves (x, y), as polynomials
+INCREMENT = [({(1, 0): 1}, {}), ({(0, 1): 1}, {}), ({(0, 0): 1}, {}), ({}, {(1, 0): 1}), ({}, {(0, 1): 1}),
+             ({}, {(0, 0): 1}),
+             # how each number of D moves (x, y), as polynomials
+             ({(2, 0): -1}, {(1, 1): -1}), ({(1, 1): -1}, {(0, 2): -1})]
 
 
 def refine(a, b, H_ba, gain_bias=False):
-    """Refined: H_ba (3, 3) moved to where B's warp differs least from A, unless it stops being a fair homography on the way.
+    """Refined: H_ba (3, 3) moved to where B's warp differs least from A, unless it stops being a fair homography on the
+    way.
 
-    gain_bias: compare after the best gain and bias per channel, for pictures of different exposure. A step counts only if the error
-    falls, refusal() has nothing against it and the overlap keeps 90 % of the start's; and at the end the result must be no worse than the
-    start on the pixels that both overlaps have. Otherwise the start comes back.
+    gain_bias: compare after the best gain and bias per channel, for pictures of different exposure. A step counts only
+    if the error falls, refusal() has nothing against it and the overlap keeps 90 % of the start's; and at the end the
+    result must be no worse than the start on the pixels that both overlaps have. Otherwise the start comes back.
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     size_a, size_b = (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])
@@ -85,7 +91,8 @@ def _adjust(warped, a, mask):
         return warped
     w, target = warped[mask], a[mask]
     mean_w, mean_a = w.mean(axis=0), target.mean(axis=0)
-    gain = np.clip(((w - mean_w) * (target - mean_a)).sum(axis=0) / np.maximum(((w - mean_w) ** 2).sum(axis=0), 1e-6), 1 / 3, 3)
+    gain = np.clip(((w - mean_w) * (target - mean_a)).sum(axis=0) / np.maximum(((w - mean_w) ** 2).sum(axis=0), 1e-6),
+                   1 / 3, 3)
     return ((warped - mean_w) * gain + mean_a).astype(np.float32)
 
 
@@ -97,7 +104,8 @@ def mean_square(difference, mask):
 def _level(a, b, factor):
     """A Level: both pictures smaller by `factor`."""
     if factor > 1:
-        a, b = (cv2.resize(picture, (round(picture.shape[1] / factor), round(picture.shape[0] / factor)), interpolation=cv2.INTER_AREA)
+        a, b = (cv2.resize(picture, (round(picture.shape[1] / factor), round(picture.shape[0] / factor)),
+                           interpolation=cv2.INTER_AREA)
                 for picture in (a, b))
     height, width = a.shape[:2]
     unit = max(height, width) / 2
@@ -141,28 +149,34 @@ def _descend(level, H_full, start_full, gain_bias):
 
 
 def _equations(level, difference, mask):
-    """Normal matrix (8, 8) and right side (8,) of an increment D in A's frame: B's warp is read at (I + D) p instead of p.
+    """Normal matrix (8, 8) and right side (8,) of an increment D in A's frame: B's warp is read at (I + D) p instead of
+    p.
 
-    Both are sums over pixels of products of gradients times polynomials of the place: so the sums of gradient products times monomials, 15 each,
-    hold all of it, and no (pixels, 8) matrix is ever built.
+    Both are sums over pixels of products of gradients times polynomials of the place: so the sums of gradient products
+    times monomials, 15 each, hold all of it, and no (pixels, 8) matrix is ever built.
     """
     warped = difference + level.a
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)[..., None]
-    dx, dy = (cv2.Sobel(warped, cv2.CV_32F, *order, ksize=1, scale=0.5).reshape(warped.shape) * inner for order in ((1, 0), (0, 1)))
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT,
+                      borderValue=0)[..., None]
+    dx, dy = (cv2.Sobel(warped, cv2.CV_32F, *order, ksize=1, scale=0.5).reshape(warped.shape) * inner
+              for order in ((1, 0), (0, 1)))
     products = np.stack([(first * second).sum(axis=2).ravel() for first, second in
                          ((dx, dx), (dx, dy), (dy, dy), (dx, difference), (dy, difference))])
     moments = {power: sums for power, sums in zip(POWERS, level.monomials @ products.T)}              # (15 of 5 sums)
 
     def total(first, second, which):
         return sum(f * s * moments[i + k, j + m][which] for (i, j), f in first.items() for (k, m), s in second.items())
-    normal = np.array([[total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2) for u, v in INCREMENT] for x, y in INCREMENT])
-    right = np.array([sum(f * moments[power][3] for power, f in x.items()) + sum(f * moments[power][4] for power, f in y.items())
+    normal = np.array([[total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2) for u, v in INCREMENT]
+                       for x, y in INCREMENT])
+    right = np.array([sum(f * moments[power][3] for power, f in x.items())
+                      + sum(f * moments[power][4] for power, f in y.items())
                       for x, y in INCREMENT])
     return normal, right
 
 
 def _move(change, level):
-    """The matrix by which H_ba is multiplied from the left when B's warp is to be read at (I + D) p: its inverse, in the level's pixels."""
+    """The matrix by which H_ba is multiplied from the left when B's warp is to be read at (I + D) p: its inverse, in
+    the level's pixels."""
     height, width = level.a.shape[:2]
     unit = max(height, width) / 2
     centred = np.array([[1 / unit, 0, -(width - 1) / 2 / unit], [0, 1 / unit, -(height - 1) / 2 / unit], [0, 0, 1]])
@@ -172,10 +186,11 @@ def _move(change, level):
 
 
 def score(a, b, H_ba, gain_bias=False):
-    """How badly B's warp fits A, for choosing among estimates: mean |gray difference| over the strict overlap / (deviation of A there + 8).
+    """How badly B's warp fits A, for choosing among estimates: mean |gray difference| over the strict overlap /
+    (deviation of A there + 8).
 
-    inf where refusal() objects or the overlap is under 800 of 128 x 128 pixels: a tiny overlap would always win. Small is good; a fair
-    homography has under .3, wrong ones mostly above .6.
+    inf where refusal() objects or the overlap is under 800 of 128 x 128 pixels: a tiny overlap would always win. Small
+    is good; a fair homography has under .3, wrong ones mostly above .6.
     """
     a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
     H_ba = np.asarray(H_ba, np.float64)
@@ -188,16 +203,19 @@ def score(a, b, H_ba, gain_bias=False):
 
 
 def score_starts(a, b, starts, gain_bias=False):
-    """[(score, H_ba)] of every start (H_ba or None) after refine(), in their order; (inf, None) for None. min() of it is the best."""
+    """[(score, H_ba)] of every start (H_ba or None) after refine(), in their order; (inf, None) for None. min() of it
+    is the best."""
     refined = [None if H is None else refine(a, b, H, gain_bias).H_ba for H in starts]
     return [(np.inf, None) if H is None else (score(a, b, H, gain_bias), H) for H in refined]
 
 
 def best_fit(a, b, starts, gain_bias=False):
-    """The H_ba among the starts (each H_ba or None), after refine(), whose warp differs least from A; None where no start is fair.
+    """The H_ba among the starts (each H_ba or None), after refine(), whose warp differs least from A; None where no
+    start is fair.
 
-    Each is held against the best before it as refine() holds its result against its start: the error must be less on its own strict overlap and
-    on the pixels that both have, and the overlap no smaller than 90 %. So the first start is never made worse.
+    Each is held against the best before it as refine() holds its result against its start: the error must be less on
+    its own strict overlap and on the pixels that both have, and the overlap no smaller than 90 %. So the first start is
+    never made worse.
     """
     best = None
     for start in starts:
@@ -216,7 +234,8 @@ def best_fit(a, b, starts, gain_bias=False):
 
 
 def correlation(a, b, H_ba):
-    """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 for equal up to gain and bias, 0 for strangers."""
+    """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 for equal up to gain and
+    bias, 0 for strangers."""
     a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
     difference, mask = residual(a[..., None], b[..., None], np.asarray(H_ba, np.float64))
     x = a[mask].astype(np.float64)

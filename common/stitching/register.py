@@ -19,7 +19,8 @@ SAME = 0.5                         # pixels at the corners under which two pictu
 
 
 class PairFound(NamedTuple):
-    """What was found of photographs a and b (places, a < b): H_ba at full size, or None with the reason; the evidence beside it."""
+    """What was found of photographs a and b (places, a < b): H_ba at full size, or None with the reason; the evidence
+    beside it."""
     a: int
     b: int
     H_ba: torch.Tensor | None
@@ -33,7 +34,8 @@ class PairFound(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How photographs lie: reference (a place), homographies {place: H to the reference, w > 0 in front}, pairs, left_out {place: reason},
+    """How photographs lie: reference (a place), homographies {place: H to the reference, w > 0 in front}, pairs,
+    left_out {place: reason},
     same: places that show nothing which an earlier one does not show."""
     reference: int
     homographies: dict
@@ -51,14 +53,16 @@ def working(image):
 
 
 class Doubt(NamedTuple):
-    """What the pictures say of an Estimate: overlap, ncc (None where geometry alone refuses it), and reason, None where nothing objects."""
+    """What the pictures say of an Estimate: overlap, ncc (None where geometry alone refuses it), and reason, None where
+    nothing objects."""
     overlap: float | None
     ncc: float | None
     reason: str | None
 
 
 def doubt(a, b, found):
-    """The Doubt of an Estimate for two pictures: geometry first, then keypoints and correlation, each with the measured evidence."""
+    """The Doubt of an Estimate for two pictures: geometry first, then keypoints and correlation, each with the measured
+    evidence."""
     if found.H_ba is None:
         return Doubt(None, None, found.reason)
     reason = refusal(found.H_ba, a.shape[1::-1], b.shape[1::-1])
@@ -69,7 +73,8 @@ def doubt(a, b, found):
         return Doubt(share, ncc, f"{evidence(found)}at least {INLIERS} are needed")
     needed = CORRELATION_ALONE if found.inliers is None else CORRELATION
     if ncc < needed:
-        return Doubt(share, ncc, f"{evidence(found)}the pictures do not agree where they would overlap (correlation {ncc:.2f}, needed {needed})")
+        return Doubt(share, ncc, f"{evidence(found)}the pictures do not agree where they would overlap (correlation "
+                                 f"{ncc:.2f}, needed {needed})")
     return Doubt(share, ncc, None)
 
 
@@ -91,16 +96,19 @@ def find_pairs(images, estimate, order="auto"):
         H = None
         if reason is None:
             H = rescale(found.H_ba[None], *([1 / value for value in scale] for scale in (scale_a, scale_b)))[0]
-            H = H / (H[2] @ torch.tensor([(images[b].shape[1] - 1) / 2, (images[b].shape[0] - 1) / 2, 1.0], dtype=H.dtype))
+            H = H / (H[2] @ torch.tensor([(images[b].shape[1] - 1) / 2, (images[b].shape[0] - 1) / 2, 1.0],
+                                         dtype=H.dtype))
         pairs.append(PairFound(a, b, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points))
     return pairs
 
 
 def register(images, estimate, order="auto", names=None):
-    """The Layout of photographs (h, w, 3) uint8: pair graph, maximum spanning tree, its middle as reference, all homographies refined jointly.
+    """The Layout of photographs (h, w, 3) uint8: pair graph, maximum spanning tree, its middle as reference, all
+    homographies refined jointly.
 
-    Photographs that share nothing with the largest group are left out, with the reason. Raises Negative, with the pair, the evidence and what to
-    do, when fewer than two hang together, when the rest forms a group of its own, or when neighbours of a given order do not overlap.
+    Photographs that share nothing with the largest group are left out, with the reason. Raises Negative, with the pair,
+    the evidence and what to do, when fewer than two hang together, when the rest forms a group of its own, or when
+    neighbours of a given order do not overlap.
     """
     names = names or [f"photo {place + 1}" for place in range(len(images))]
     pairs = find_pairs(images, estimate, order)
@@ -110,10 +118,13 @@ def register(images, estimate, order="auto", names=None):
         raise Negative(refusal_words(groups, pairs, names))
     tree = spanning_tree([pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]])
     reference = middle(tree, groups[0])
-    homographies = refine_jointly(chain_homographies(tree, reference), [pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]],
+    homographies = refine_jointly(chain_homographies(tree, reference),
+                                  [pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]],
                                   reference, [image.shape[1::-1] for image in images])
-    left_out = {group[0]: "shares nothing with the others: " + best_attempt(pairs, group[0], names) for group in groups[1:]}
-    same = tuple(sorted({pair.b for pair in pairs if pair.H_ba is not None and is_identity(pair.H_ba, images[pair.a], images[pair.b])}))
+    left_out = {group[0]: "shares nothing with the others: " + best_attempt(pairs, group[0], names)
+                for group in groups[1:]}
+    same = tuple(sorted({pair.b for pair in pairs if pair.H_ba is not None
+                         and is_identity(pair.H_ba, images[pair.a], images[pair.b])}))
     return Layout(reference, homographies, pairs, left_out, same)
 
 
@@ -180,9 +191,11 @@ def chain_homographies(tree, reference):
 
 
 def refine_jointly(homographies, pairs, reference, sizes, grid=5):
-    """The homographies moved so that all pairs agree best, not only the tree's (Levenberg-Marquardt): the chain's error is shared out.
+    """The homographies moved so that all pairs agree best, not only the tree's (Levenberg-Marquardt): the chain's error
+    is shared out.
 
-    Points on a grid over each pair's overlap, as that pair's H_ba puts them; differences in A's pixels, outliers weigh little.
+    Points on a grid over each pair's overlap, as that pair's H_ba puts them; differences in A's pixels, outliers weigh
+    little.
     """
     if len(pairs) < len(homographies):
         return homographies                                             # a tree: nothing to share out
@@ -202,7 +215,8 @@ def refine_jointly(homographies, pairs, reference, sizes, grid=5):
         for place, change in zip(free, numbers.reshape(-1, 8)):
             width, height = sizes[place]
             unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
-            result[place] = homographies[place] @ np.linalg.inv(unit) @ (np.eye(3) + np.append(change, 0).reshape(3, 3)) @ unit
+            result[place] = homographies[place] @ np.linalg.inv(unit) @ (np.eye(3)
+                                                                         + np.append(change, 0).reshape(3, 3)) @ unit
         return result
 
     def errors(numbers):
@@ -239,5 +253,6 @@ def refusal_words(groups, pairs, names):
     if len(groups) == len({pair.a for pair in pairs} | {pair.b for pair in pairs}):
         what = "no two photographs overlap"
     else:
-        what = "the photographs do not hang together: " + " | ".join(", ".join(names[place] for place in group) for group in groups)
+        what = ("the photographs do not hang together: "
+                + " | ".join(", ".join(names[place] for place in group) for group in groups))
     return f"{what}: {names[best.a]} and {names[best.b]} {shares(best)}: take them with a third in common, or leave out what does not belong"

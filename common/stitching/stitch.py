@@ -1,11 +1,12 @@
-"""A folder of photographs -> a panorama: which overlap, how they lie, one picture, and a reason where it cannot be done.
+"""A folder of photographs -> a panorama: which overlap, how they lie, one picture, and a reason where it cannot be
+done.
 
     layout = register(images, estimate, order="auto")           # who overlaps whom, homographies to a reference, who is left out
     panorama = compose(images, layout)                           # exposure, seams, blending
     stitch(paths, estimate, settings, out)                       # all of it with files
 
-`estimate(a, b) -> Estimate` (common/stitching/keypoints.py) is handed in: a network, keypoints, a choice among them; nothing here knows which. It sees
-pictures of at most 800 pixels; the result is composed at full size.
+`estimate(a, b) -> Estimate` (common/stitching/keypoints.py) is handed in: a network, keypoints, a choice among them;
+nothing here knows which. It sees pictures of at most 800 pixels; the result is composed at full size.
 """
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,16 @@ import numpy as np
 
 from common.base.errors import Negative, UserError, join_some
 from common.data.images import read_pixels
-from common.stitching.compose import SEAM_PIXELS, blend, choose_surface, compensate, largest_rectangle, seams, smaller, warp_photo
+from common.stitching.compose import (
+    SEAM_PIXELS,
+    blend,
+    choose_surface,
+    compensate,
+    largest_rectangle,
+    seams,
+    smaller,
+    warp_photo,
+)
 from common.stitching.register import register
 from common.stitching.written import write_debug, write_picture, write_report
 
@@ -39,7 +49,8 @@ class Settings(NamedTuple):
 # ---- one picture ----
 
 def compose(images, layout, settings=Settings()):
-    """The Panorama of a Layout: warp onto a surface, compensate the exposure, seek seams, blend. Returns (Panorama, surface)."""
+    """The Panorama of a Layout: warp onto a surface, compensate the exposure, seek seams, blend. Returns (Panorama,
+    surface)."""
     places = list(layout.homographies)
     sizes = [images[place].shape[1::-1] for place in places]
     homographies = [layout.homographies[place] for place in places]
@@ -56,7 +67,8 @@ def compose(images, layout, settings=Settings()):
 def stitch(paths, estimate, settings=Settings(), out=None):
     """Stitch files into out/: panorama.png, panorama_full.png, homographies.json, debug/. Returns the Layout.
 
-    An unreadable file is left out with its reason. Raises Negative when there is nothing to stitch, and writes nothing then.
+    An unreadable file is left out with its reason. Raises Negative when there is nothing to stitch, and writes nothing
+    then.
     """
     out, images, kept, status = Path(out), [], [], {}
     for path in paths:
@@ -69,7 +81,8 @@ def stitch(paths, estimate, settings=Settings(), out=None):
         raise UserError(join_some(status.values()))
     if len(images) < 2:
         more = f"; {join_some(status.values())}" if status else ""
-        raise Negative(f"one photograph is no panorama: {kept[0]}: at least two that overlap were expected: give more{more}")
+        raise Negative(f"one photograph is no panorama: {kept[0]}: at least two that overlap were expected: give "
+                       f"more{more}")
     names = [path.name for path in kept]
     layout = register(images, estimate, settings.order, names)
     result, surface = compose(images, layout, settings)

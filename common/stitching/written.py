@@ -28,24 +28,30 @@ def write_report(path, paths, images, layout, result, surface, unreadable):
     """homographies.json: everything that was found, in pixel centres of the full-size photographs."""
     reference = layout.reference
     photos = [{"file": file.name, "size": list(images[place].shape[1::-1]),
-               "H_to_reference": matrix_rows(layout.homographies[place] / layout.homographies[place][2, 2]) if place in layout.homographies else None,
-               "status": "stitched" if place in layout.homographies else "left out", "reason": layout.left_out.get(place)}
+               "H_to_reference": matrix_rows(layout.homographies[place] / layout.homographies[place][2, 2])
+               if place in layout.homographies else None,
+               "status": "stitched" if place in layout.homographies else "left out",
+               "reason": layout.left_out.get(place)}
               for place, file in enumerate(paths)]
     photos += [{"file": Path(file).name, "size": None, "H_to_reference": None, "status": "unreadable", "reason": reason}
                for file, reason in unreadable.items()]
-    pairs = [{"a": paths[pair.a].name, "b": paths[pair.b].name, "H_ba": None if pair.H_ba is None else matrix_rows(pair.H_ba / pair.H_ba[2, 2]),
+    pairs = [{"a": paths[pair.a].name, "b": paths[pair.b].name,
+              "H_ba": None if pair.H_ba is None else matrix_rows(pair.H_ba / pair.H_ba[2, 2]),
               "method": pair.method, "matches": pair.matches, "inliers": pair.inliers,
-              "overlap": None if pair.overlap is None else round(pair.overlap, 4), "ncc": None if pair.ncc is None else round(pair.ncc, 4),
+              "overlap": None if pair.overlap is None else round(pair.overlap, 4),
+              "ncc": None if pair.ncc is None else round(pair.ncc, 4),
               "reason": pair.reason} for pair in layout.pairs]
     canvas = {"origin": list(result.origin), "size": list(result.mask.shape[::-1]), "projection": surface.name}
     if surface.name == "cylinder":
         canvas["focal"] = round(surface.focal, 3)
-    text = json.dumps({"reference": paths[reference].name, "canvas": canvas, "photos": photos, "pairs": pairs}, indent=1, ensure_ascii=False)
+    text = json.dumps({"reference": paths[reference].name, "canvas": canvas, "photos": photos, "pairs": pairs},
+                      indent=1, ensure_ascii=False)
     write_whole(path, (text + "\n").encode())
 
 
 def write_debug(folder, images, layout, names):
-    """Per accepted pair, at working size: A and B with lines between matches that agree; A, B as A sees it, the mask, the difference (gray: 0)."""
+    """Per accepted pair, at working size: A and B with lines between matches that agree; A, B as A sees it, the mask,
+    the difference (gray: 0)."""
     for pair in layout.pairs:
         if pair.H_ba is None:
             continue
@@ -54,10 +60,12 @@ def write_debug(folder, images, layout, names):
         difference, mask = residual(a.astype(np.float32), b.astype(np.float32), H)
         seen = np.where(mask[..., None], np.clip(a + difference, 0, 255), 0).astype(np.uint8)
         change = np.where(mask[..., None], np.clip(128 + difference / 2, 0, 255), 128).astype(np.uint8)
-        rows = np.vstack([np.hstack([a, seen]), np.hstack([np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2), change])])
+        rows = np.vstack([np.hstack([a, seen]), np.hstack([np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2),
+                                                           change])])
         stem = f"{pair.a + 1:02d}_{pair.b + 1:02d}_{Path(names[pair.a]).stem}_{Path(names[pair.b]).stem}"
         for name, pixels in (("warp", rows), ("matches", with_lines(a, b, pair.points))):
-            write_image(folder / f"{stem}_{name}.jpg", torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 255)
+            write_image(folder / f"{stem}_{name}.jpg", torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0,
+                                                                                                              1).float() / 255)
 
 
 def with_lines(a, b, points, most=150):

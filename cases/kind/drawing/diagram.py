@@ -7,9 +7,10 @@ from matplotlib.patches import FancyBboxPatch
 from common.experiment import figures
 
 SIZE = (400, 600)                                              # of LOL's pictures: the shapes in the boxes
-TITLES = {"decomposition": "decomposition: S to R, I", "adjustment": "adjustment: I, ratio to A", "restoration": "restoration: R, I to P"}
+TITLES = {"decomposition": "decomposition: S to R, I", "adjustment": "adjustment: I, ratio to A",
+          "restoration": "restoration: R, I to P"}
 COLOUR = {"decomposition": 0, "restoration": 2, "adjustment": 4}
-COLUMNS, BESIDE = 23, 13                                       # boxes in a row; where the adjustment begins, beside the decomposition
+COLUMNS, BESIDE = 23, 13  # boxes in a row; where the adjustment begins, beside the decomposition
 ARROW = {"arrowstyle": "-|>", "lw": 0.6, "color": "#555555", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 5}
 
 
@@ -22,10 +23,12 @@ def layers_of(model):
 
 
 def draw(folder, model):
-    """Draw the networks into a FigureFolder: decomposition and adjustment in the upper row, restoration in the lower."""
+    """Draw the networks into a FigureFolder: decomposition and adjustment in the upper row, restoration in the
+    lower."""
     parts = layers_of(model)
     tall = "restoration" in parts
-    figure, axes = figures.new_figure(height=5.2 if tall else 2.2, rows=2 if tall else 1, height_ratios=[3.4, 5] if tall else [1])
+    figure, axes = figures.new_figure(height=5.2 if tall else 2.2, rows=2 if tall else 1,
+                                      height_ratios=[3.4, 5] if tall else [1])
     for axis, levels in zip(axes[:, 0], (3, 5)):
         axis.axis("off")
         axis.set_xlim(-0.6, COLUMNS - 0.4)
@@ -34,12 +37,14 @@ def draw(folder, model):
         draw_network(axes[int(part == "restoration"), 0], part, layers, BESIDE if part == "adjustment" else 0)
     rows = [[layer["name"], layer["kind"], by(layer["inputs"]), by(layer["outputs"]), layer["parameters"]]
             for layers in parts.values() for layer in layers]
-    folder.save(figure, "B2.1_networks", ["layer", "kind", "inputs", "outputs", "parameters"], rows, total=sum(row[-1] for row in rows))
+    folder.save(figure, "B2.1_networks", ["layer", "kind", "inputs", "outputs", "parameters"], rows,
+                total=sum(row[-1] for row in rows))
 
 
 def draw_network(axis, part, layers, first):
     """One network, left to right in the order of its run; dashed: what is joined to a later layer."""
-    axis.text(first - 0.45, 0.8, f"{TITLES[part]}, {sum(layer['parameters'] for layer in layers):,} parameters", fontsize=7.5, va="center")
+    axis.text(first - 0.45, 0.8, f"{TITLES[part]}, {sum(layer['parameters'] for layer in layers):,} parameters",
+              fontsize=7.5, va="center")
     centre = [(first + place, -round(math.log2(SIZE[0] / layer["outputs"][1]))) for place, layer in enumerate(layers)]
     for (x, y), layer in zip(centre, layers):
         raised = layer["kind"].startswith("convtranspose")
@@ -50,20 +55,24 @@ def draw_network(axis, part, layers, first):
         text = f"{name}\n{layer['kind'].split()[-1]}{' up' if raised else ''}\n{layer['outputs'][0]} maps\n{by(layer['outputs'][1:])}"
         axis.text(x, y, text, ha="center", va="center", fontsize=4.6, linespacing=1.15)
     for ((x, y), (u, v)), layer in zip(zip(centre, centre[1:]), layers[1:]):
-        if not layer["name"].endswith(("l_conv1_2", "l_conv1_4")):       # the illumination's branch begins again at the first layer
+        # the illumination's branch begins again at the first layer
+        if not layer["name"].endswith(("l_conv1_2", "l_conv1_4")):
             axis.annotate("", (u - 0.43, v), (x + 0.43, y), arrowprops=ARROW)
     for source, target in skips(part, layers):
         (x, y), (u, v) = centre[source], centre[target]
         axis.annotate("", (u, v + 0.33), (x, y + 0.33), arrowprops=ARROW | {
-            "ls": "--", "color": figures.COLOURS[1], "connectionstyle": f"arc3,rad={-0.5 / max(2, target - source):.3f}"})
+            "ls": "--", "color": figures.COLOURS[1],
+            "connectionstyle": f"arc3,rad={-0.5 / max(2, target - source):.3f}"})
 
 
 def skips(part, layers):
     """(from, to) places of the maps that are joined with upsampled ones, and of the illumination's branch."""
     place = {layer["name"].split(".")[1]: number for number, layer in enumerate(layers)}
-    pairs = {"decomposition": [("g_conv2_1", "g_conv8_1"), ("g_conv1_1", "g_conv9_1"), ("g_conv1_1", "l_conv1_2"), ("l_conv1_2", "l_conv1_4"),
+    pairs = {"decomposition": [("g_conv2_1", "g_conv8_1"), ("g_conv1_1", "g_conv9_1"), ("g_conv1_1", "l_conv1_2"),
+                               ("l_conv1_2", "l_conv1_4"),
                                ("g_conv9_1", "l_conv1_4")],
-             "restoration": [(f"de_conv{10 - level}_2", f"de_conv{level}_1") for level in (6, 7, 8, 9)], "adjustment": []}[part]
+             "restoration": [(f"de_conv{10 - level}_2", f"de_conv{level}_1") for level in (6, 7, 8, 9)],
+             "adjustment": []}[part]
     return [(place[a], place[b]) for a, b in pairs]
 
 

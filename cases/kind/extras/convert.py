@@ -1,8 +1,10 @@
-"""Official KinD weights as a weights file of this project: python -m cases.kind.extras.convert FILE [FILE ...] -o out.pt
+"""Official KinD weights as a weights file of this project: python -m cases.kind.extras.convert FILE [FILE ...] -o
+out.pt
 
-A file is an .npz of arrays by variable name, or the `.data-00000-of-00001` file of a TensorFlow 1 checkpoint, whose network is told by its
-length. TensorFlow is not needed: such a file is the float32 values of all variables, little-endian, one after the other in the byte
-order of their names. The authors give the weights without a licence: for your own use.
+A file is an .npz of arrays by variable name, or the `.data-00000-of-00001` file of a TensorFlow 1 checkpoint, whose
+network is told by its length. TensorFlow is not needed: such a file is the float32 values of all variables,
+little-endian, one after the other in the byte order of their names. The authors give the weights without a licence: for
+your own use.
 """
 import argparse
 import sys
@@ -21,7 +23,8 @@ SCOPES = {"DecomNet": ("decomposition", DecomNet), "Restoration_net": ("restorat
 
 
 def variables(scope):
-    """{variable name: (key of KinD's state_dict, shape in TensorFlow)} of one network, in the order of the checkpoint file."""
+    """{variable name: (key of KinD's state_dict, shape in TensorFlow)} of one network, in the order of the checkpoint
+    file."""
     part, network = SCOPES[scope]
     found = {}
     for key, tensor in network().state_dict().items():
@@ -34,8 +37,8 @@ def variables(scope):
 def from_tensorflow(arrays):
     """Arrays by variable name as {key of KinD: float32 tensor}, for the networks whose variables are there.
 
-    Kernels of convolutions [kh, kw, in, out] and of transposed ones [kh, kw, out, in] both become torch's by the permutation (3, 2, 0, 1).
-    Raises UserError that names every missing, unknown or misshapen variable.
+    Kernels of convolutions [kh, kw, in, out] and of transposed ones [kh, kw, out, in] both become torch's by the
+    permutation (3, 2, 0, 1). Raises UserError that names every missing, unknown or misshapen variable.
     """
     begun = [scope for scope in SCOPES if any(name.split("/")[0] == scope for name in arrays)]
     known = {name: value for scope in begun for name, value in variables(scope).items()}
@@ -44,8 +47,9 @@ def from_tensorflow(arrays):
     problems += [f"{name} has the shape {list(arrays[name].shape)}, expected {list(shape)}"
                  for name, (_, shape) in known.items() if name in arrays and tuple(arrays[name].shape) != shape]
     if problems or not known:
-        raise UserError(f"these are no weights of KinD: {join_some(problems) or 'there is no variable at all'}: expected all variables of "
-                        f"{', '.join(SCOPES)}, or of some of them: give the authors' files, or .npz files made from them")
+        raise UserError(f"these are no weights of KinD: {join_some(problems) or 'there is no variable at all'}: "
+                        f"expected all variables of {', '.join(SCOPES)}, or of some of them: give the authors' files, "
+                        "or .npz files made from them")
     state = {}
     for name, (key, shape) in known.items():
         value = torch.from_numpy(np.array(arrays[name], dtype=np.float32))
@@ -57,15 +61,16 @@ def read_arrays(path):
     """{variable name: array} of an .npz file or of a TensorFlow checkpoint's data file."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no such file: {path}: an .npz or a checkpoint's .data-00000-of-00001 was expected: check the path")
+        raise UserError(f"no such file: {path}: an .npz or a checkpoint's .data-00000-of-00001 was expected: check the "
+                        "path")
     head = path.read_bytes()[:512]
     if head.startswith(b"PK"):
         try:
             with np.load(path, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         except Exception as error:                            # NumPy raises nearly everything on foreign files
-            raise UserError(f"damaged, or not made by NumPy ({error}): {path}: an .npz of float arrays by variable name was expected: "
-                            "get it again") from error
+            raise UserError(f"damaged, or not made by NumPy ({error}): {path}: an .npz of float arrays by variable "
+                            "name was expected: get it again") from error
     if wrong := impostor(head):
         raise UserError(f"{wrong[0]}: {path}: an .npz or a checkpoint's data file was expected: {wrong[1]}")
     return raw_arrays(path)
@@ -77,8 +82,8 @@ def raw_arrays(path):
     lengths = {4 * sum(int(np.prod(shape)) for _, shape in variables(scope).values()): scope for scope in SCOPES}
     if size not in lengths:
         raise UserError(f"{path} has {size:,} bytes: a checkpoint's data file of KinD has "
-                        f"{', '.join(f'{length:,} ({scope})' for length, scope in lengths.items())}: get it again, or name the right file "
-                        "(.data-00000-of-00001, not .index or .meta)")
+                        f"{', '.join(f'{length:,} ({scope})' for length, scope in lengths.items())}: get it again, or "
+                        "name the right file (.data-00000-of-00001, not .index or .meta)")
     values, arrays, begin = np.fromfile(path, "<f4"), {}, 0
     for name, (_, shape) in variables(lengths[size]).items():
         end = begin + int(np.prod(shape))
@@ -93,27 +98,32 @@ def convert(paths):
         found = read_arrays(path)
         twice = sorted(set(found) & set(arrays))
         if twice:
-            raise UserError(f"{path} has variables that an earlier file had: {join_some(twice, 3)}: one file per network was expected: leave one out")
+            raise UserError(f"{path} has variables that an earlier file had: {join_some(twice, 3)}: one file per "
+                            "network was expected: leave one out")
         arrays |= found
     state = from_tensorflow(arrays)
-    missing = [part for part, _ in SCOPES.values() if part != "restoration" and not any(key.startswith(part) for key in state)]
+    missing = [part for part, _ in SCOPES.values() if part != "restoration"
+               and not any(key.startswith(part) for key in state)]
     if missing:
-        raise UserError(f"{', '.join(map(str, paths))}: nothing for {' and '.join(missing)}: every network but the restoration was expected: "
-                        "name its file, too")
+        raise UserError(f"{', '.join(map(str, paths))}: nothing for {' and '.join(missing)}: every network but the "
+                        "restoration was expected: name its file, too")
     restoration = "unet" if any(key.startswith("restoration") for key in state) else "none"
-    automatic = {key: value for key, value in KinD(restoration="none").state_dict().items() if key.startswith("automatic.")}
+    automatic = {key: value for key, value in KinD(restoration="none").state_dict().items()
+                 if key.startswith("automatic.")}
     return {"restoration": restoration, "channels": 32, "stretch": "minmax"}, state | automatic
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m cases.kind.extras.convert", description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", metavar="FILE", help="an .npz, or a TensorFlow 1 checkpoint's .data-00000-of-00001")
+    parser = argparse.ArgumentParser(prog="python -m cases.kind.extras.convert", description=__doc__.split("\n\n")[0])
+    parser.add_argument("files", nargs="+", metavar="FILE", help="an .npz, or a TensorFlow 1 checkpoint's "
+                                                                 ".data-00000-of-00001")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the weights file to write (.pt)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)
     settings, state = convert(options.files)
     checkpoints.save(options.output, {"case": "kind", "model": settings, "weights": state})
-    print(f"{options.output}: {sum(value.numel() for value in state.values()):,} values, restoration: {settings['restoration']}")
+    print(f"{options.output}: {sum(value.numel() for value in state.values()):,} values, restoration: "
+          f"{settings['restoration']}")
     if settings["restoration"] == "none":
         print("without a restoration: say model.restoration=none to test.py")
 

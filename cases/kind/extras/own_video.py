@@ -1,4 +1,5 @@
-"""Videos frame by frame, without flicker: stretch bounds and light ratio are held steady within a shot, and so is the brightness."""
+"""Videos frame by frame, without flicker: stretch bounds and light ratio are held steady within a shot, and so is the
+brightness."""
 import cv2
 import numpy as np
 import torch
@@ -11,11 +12,12 @@ from common.data.video import SUFFIXES, frames_of, open_film, writing  # noqa: F
 from common.lowlight.evaluation import tensor
 
 KEPT = 0.95                                                     # share of the running average that stays at each frame
-CUT = 0.3                                                       # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
+CUT = 0.3  # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
 
 
 class Steady:
-    """Running averages of what would flicker: stretch bounds and ln ratio; begun anew at every cut. Its answers do not jump more than the input.
+    """Running averages of what would flicker: stretch bounds and ln ratio; begun anew at every cut. Its answers do not
+    jump more than the input.
 
     brighten(frame) maps uint8 (h, w, 3) to the same. shots: how many were seen.
     """
@@ -26,7 +28,9 @@ class Steady:
 
     def brighten(self, frame):
         thumbnail = cv2.resize(frame, (32, 18), interpolation=cv2.INTER_AREA).astype(np.float64)
-        if self.thumbnail is None or np.abs(thumbnail - self.thumbnail).sum() > CUT * max(1.0, (thumbnail + self.thumbnail).sum()):
+        if self.thumbnail is None or np.abs(thumbnail - self.thumbnail).sum() > CUT * max(1.0,
+                                                                                          (thumbnail
+                                                                                           + self.thumbnail).sum()):
             self.bounds = self.log_ratio = self.level_in = self.level_out = None
             self.shots += 1
         self.thumbnail = thumbnail
@@ -34,13 +38,16 @@ class Steady:
         self.bounds = average(self.bounds, enhance.whole_bounds(picture[None], self.settings.hot_pixels))
         maps = enhance.decompose(self.model, picture, self.settings.tile, bounds=self.bounds)
         self.log_ratio = average(self.log_ratio, np.log(self.settings.ratio or enhance.guess(self.model, maps)))
-        output = enhance.restore(self.model, maps, self.settings.tile) * enhance.adjust(self.model, maps, float(np.exp(self.log_ratio)), self.settings.tile)
+        output = enhance.restore(self.model, maps, self.settings.tile) * enhance.adjust(self.model, maps,
+                                                                                        float(np.exp(self.log_ratio)),
+                                                                                        self.settings.tile)
         if self.settings.fusion:
             output = enhance.fuse(output, maps)
         return self.limit(frame, output[0])
 
     def limit(self, frame, output):
-        """The 8-bit answer, scaled where its mean level would jump, relative to the frame before, by more than the input's."""
+        """The 8-bit answer, scaled where its mean level would jump, relative to the frame before, by more than the
+        input's."""
         level_in, bright = frame.mean(), to_bytes(output)
         if self.level_in and self.level_out:
             allowed = abs(level_in / self.level_in - 1)
@@ -62,7 +69,8 @@ def average(before, now):
 
 @torch.inference_mode()
 def enhance_video(run, model, path):
-    """Brighten a video file into --output, else into results/; sound is not carried over. The file appears when it is whole."""
+    """Brighten a video file into --output, else into results/; sound is not carried over. The file appears when it is
+    whole."""
     film = open_film(path)
     target = run.output_path(path, path.stem) or run.folder / "video" / path.name
     steady, levels = Steady(model, run.config.test), []
@@ -73,6 +81,6 @@ def enhance_video(run, model, path):
             levels.append((frame.mean(), bright.mean()))
         if not levels:
             raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
-    run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {np.mean(levels, axis=0)[0]:.1f} to {np.mean(levels, axis=0)[1]:.1f}; "
-            f"no sound; {target}")
+    run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {np.mean(levels, axis=0)[0]:.1f} to "
+            f"{np.mean(levels, axis=0)[1]:.1f}; no sound; {target}")
     return levels

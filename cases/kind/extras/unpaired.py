@@ -1,4 +1,5 @@
-"""Pictures from elsewhere: the data sets without references that papers show, what can be said of them, and contact sheets."""
+"""Pictures from elsewhere: the data sets without references that papers show, what can be said of them, and contact
+sheets."""
 import re
 from pathlib import Path
 
@@ -18,14 +19,16 @@ CELL, MARGIN, NAME = 300, 6, 18                                 # pixels of a co
 
 
 def cross_dataset(run, model, weights):
-    """Every data set below test.unpaired: entropy, NIQE where its file is given, LOE and others, by set; sets that are not there are named."""
+    """Every data set below test.unpaired: entropy, NIQE where its file is given, LOE and others, by set; sets that are
+    not there are named."""
     root = Path(run.config.test.unpaired)
     groups = find_sets(root)
     parameters = niqe_parameters(run)
     numbers = NO_REFERENCE + (["niqe"] if parameters else [])
     pictures = {f"{name}/{path.stem}": path for name, paths in groups.items() for path in paths}
     data = [[item, path.stat().st_size] for item, path in pictures.items()]
-    results = run.results("cross-dataset", weights, data, rows=ROWS, classings=["dataset"], metrics=numbers + INPUT + ["light_ratio"])
+    results = run.results("cross-dataset", weights, data, rows=ROWS, classings=["dataset"],
+                          metrics=numbers + INPUT + ["light_ratio"])
     for item, path in watch(list(pictures.items()), "brightening"):
         if results.has(item):
             continue
@@ -50,7 +53,8 @@ def cross_dataset(run, model, weights):
 
 
 def find_sets(root):
-    """{set: pictures} below a folder: one folder per set, or files called `SET_...` side by side; other names form sets of their own."""
+    """{set: pictures} below a folder: one folder per set, or files called `SET_...` side by side; other names form sets
+    of their own."""
     if not root.is_dir():
         return {}
     groups = {}
@@ -73,7 +77,8 @@ def tell(run, results, content, groups, numbers):
                 cells = [f"{values[number]:.6f}" if values.get(number) is not None else "" for number in numbers]
                 lines.append([name, row, values["count"], *cells, "ok"])
         if name not in groups:
-            lines.append([name, "", 0, *[""] * len(numbers), f"not run: put its pictures into the folder {name} below test.unpaired"])
+            lines.append([name, "", 0, *[""] * len(numbers), f"not run: put its pictures into the folder {name} below "
+                                                             "test.unpaired"])
     header = ["dataset", "row", "count", *numbers, "status"]
     write_csv(results.final / "table.csv", header, lines)
     results.enter()
@@ -81,11 +86,11 @@ def tell(run, results, content, groups, numbers):
     for line in lines:
         cells = [f"{float(cell):.2f}" if place > 2 and cell else str(cell) for place, cell in enumerate(line[:-1])]
         run.say("  ".join(f"{cell:>11s}" for cell in cells) + ("" if line[-1] == "ok" else f"  {line[-1]}"))
-    run.say("gt_free; LOE: nearest pixels at 50 along the short side, mean number of pixels whose order changed (common/metrics/pictures.py); "
-            f"results: {results.final}")
+    run.say("gt_free; LOE: nearest pixels at 50 along the short side, mean number of pixels whose order changed "
+            f"(common/metrics/pictures.py); results: {results.final}")
 
 
-# ---- contact sheets -----------------------------------------------------------------------------------------------------------------
+# ---- contact sheets --------------------------------------------------------------------------------------------------
 
 def contact_sheet(run, results, inputs, files=None, row="network"):
     """contact_sheet.png in the results' folder: every picture before and after, side by side, two pairs to a line."""
@@ -108,7 +113,8 @@ def contact_sheet(run, results, inputs, files=None, row="network"):
 
 
 def cell(before, after, name):
-    """One pair of a contact sheet: both pictures in squares of CELL pixels, their name below; uint8 (CELL + NAME + margins, 2 CELL + margins, 3)."""
+    """One pair of a contact sheet: both pictures in squares of CELL pixels, their name below; uint8 (CELL + NAME +
+    margins, 2 CELL + margins, 3)."""
     canvas = np.full((CELL + NAME + MARGIN, 2 * (CELL + MARGIN) + MARGIN, 3), 255, np.uint8)
     for place, picture in enumerate((before, after)):
         scale = CELL / max(picture.shape[:2])
@@ -117,5 +123,6 @@ def cell(before, after, name):
         top, left = MARGIN + (CELL - height) // 2, MARGIN + place * (CELL + MARGIN) + (CELL - width) // 2
         canvas[top:top + height, left:left + width] = small[:canvas.shape[0] - top]
     shown = name if name.isascii() else name.encode("ascii", "replace").decode()       # OpenCV's letters are ASCII
-    cv2.putText(canvas, shown[:60], (MARGIN, CELL + MARGIN + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
+    cv2.putText(canvas, shown[:60], (MARGIN, CELL + MARGIN + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1,
+                cv2.LINE_AA)
     return canvas

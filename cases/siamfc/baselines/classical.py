@@ -1,7 +1,8 @@
 """What came before: a tracker of points (KLT), a tracker by a learnt filter (MOSSE), and the box that never moves.
 
-Each is a class with init(image, box) and update(image) -> box; pictures RGB uint8 (h, w, 3), boxes (x, y, w, h), 1-based. MOSSE's response map is
-the direct ancestor of SiamFC's: a correlation whose peak is the target, only that the filter is learnt from the first frame alone.
+Each is a class with init(image, box) and update(image) -> box; pictures RGB uint8 (h, w, 3), boxes (x, y, w, h),
+1-based. MOSSE's response map is the direct ancestor of SiamFC's: a correlation whose peak is the target, only that the
+filter is learnt from the first frame alone.
 """
 import cv2
 import numpy as np
@@ -18,11 +19,13 @@ class Static:
 
 
 class KLT:
-    """Corners inside the box, followed from frame to frame by Lucas and Kanade's method, kept where following them back returns (Kalal 2010).
+    """Corners inside the box, followed from frame to frame by Lucas and Kanade's method, kept where following them back
+    returns (Kalal 2010).
 
-    The box moves by the median displacement of its points and grows by the median ratio of their distances. New corners are sought when few are left.
+    The box moves by the median displacement of its points and grows by the median ratio of their distances. New corners
+    are sought when few are left.
     """
-    POINTS, FEW, RETURNS = 60, 12, 1.0                        # corners wanted, renewed below, largest error of the way back in pixels
+    POINTS, FEW, RETURNS = 60, 12, 1.0  # corners wanted, renewed below, largest error of the way back in pixels
 
     def init(self, image, box):
         self.box = np.array(box, dtype=np.float64)
@@ -73,8 +76,9 @@ class KLT:
 class MOSSE:
     """Minimum output sum of squared error filter (Bolme et al. 2010): H = sum G F* / sum F F*, in the Fourier domain.
 
-    G is a Gaussian on the target, F the preprocessed window; eight small warps of the first window start the sums, every good frame is added at
-    the rate .125. A peak-to-sidelobe ratio below 5.7 is a failure: the box stays and nothing is learnt. The box keeps its size.
+    G is a Gaussian on the target, F the preprocessed window; eight small warps of the first window start the sums,
+    every good frame is added at the rate .125. A peak-to-sidelobe ratio below 5.7 is a failure: the box stays and
+    nothing is learnt. The box keeps its size.
     """
     RATE, FAILURE, WARPS = 0.125, 5.7, 8
 
@@ -89,7 +93,8 @@ class MOSSE:
         rng = np.random.default_rng(0)
         patch = self.patch(image)
         for warp in [np.eye(2, 3), *(self.small_warp(rng) for _ in range(self.WARPS))]:
-            self.learn(cv2.warpAffine(patch, warp, tuple(int(size) for size in self.side[::-1]), borderMode=cv2.BORDER_REFLECT), 1.0, 1.0)
+            self.learn(cv2.warpAffine(patch, warp, tuple(int(size) for size in self.side[::-1]),
+                                      borderMode=cv2.BORDER_REFLECT), 1.0, 1.0)
 
     def update(self, image):
         spectrum = np.fft.fft2(self.prepare(self.patch(image)))
@@ -107,7 +112,8 @@ class MOSSE:
         self.lower = kept * self.lower + rate * (spectrum * spectrum.conj()).real
 
     def patch(self, image):
-        """The gray window around the centre, float32 (h, w), between the pixels where the centre is; borders repeated."""
+        """The gray window around the centre, float32 (h, w), between the pixels where the centre is; borders
+        repeated."""
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         size, middle = (tuple(float(value) for value in pair[::-1]) for pair in (self.side, self.centre))
         return cv2.getRectSubPix(gray, tuple(int(value) for value in size), middle).astype(np.float32)

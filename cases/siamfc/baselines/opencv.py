@@ -1,7 +1,8 @@
 """OpenCV's trackers, each sequence in a process of its own: python -m cases.siamfc.baselines.opencv < request.json
 
-MIL draws random samples whose stream goes on from one tracker to the next and cannot be seeded; a process of its own makes it repeatable. Request:
-{"tracker": name, "frames": [paths], "box": [x, y, w, h]}, 1-based; the answer on stdout is {"boxes": [...], "seconds": s}.
+MIL draws random samples whose stream goes on from one tracker to the next and cannot be seeded; a process of its own
+makes it repeatable. Request: {"tracker": name, "frames": [paths], "box": [x, y, w, h]}, 1-based; the answer on stdout
+is {"boxes": [...], "seconds": s}.
 """
 import json
 import subprocess
@@ -34,10 +35,11 @@ def missing(name):
 
 
 def track(name, frames, box):
-    """(boxes (N, 4), seconds) of one sequence. Boxes go to OpenCV as whole numbers, 0-based; where it loses the target the last box stays."""
+    """(boxes (N, 4), seconds) of one sequence. Boxes go to OpenCV as whole numbers, 0-based; where it loses the target
+    the last box stays."""
     tracker, boxes, spent = maker(name)(), [list(map(float, box))], 0.0
     for place, path in enumerate(frames):
-        frame = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)          # imread cannot open every name on Windows
+        frame = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)  # imread cannot open every name on Windows
         if frame is None:
             raise OSError(f"cannot be decoded: {path}")
         began = time.perf_counter()
@@ -53,8 +55,10 @@ def track(name, frames, box):
 
 def track_apart(name, frames, box):
     """track() in a fresh process: (boxes float64 (N, 4), seconds)."""
-    request = json.dumps({"tracker": name, "frames": [str(path) for path in frames], "box": [float(value) for value in box]})
-    done = subprocess.run([sys.executable, "-m", "cases.siamfc.baselines.opencv"], input=request, cwd=ROOT, capture_output=True, text=True)
+    request = json.dumps({"tracker": name, "frames": [str(path) for path in frames],
+                          "box": [float(value) for value in box]})
+    done = subprocess.run([sys.executable, "-m", "cases.siamfc.baselines.opencv"], input=request, cwd=ROOT,
+                          capture_output=True, text=True)
     if done.returncode:
         raise OSError(f"OpenCV's {name} failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     answer = json.loads(done.stdout)

@@ -1,6 +1,7 @@
 """Every tracker that a test compares, under one name each: a function of a Sequence that gives (boxes (N, 4), seconds).
 
-siamfc, and with other settings original and rotation; static and untrained are the floors; klt and mosse the ancestors; the others are OpenCV's.
+siamfc, and with other settings original and rotation; static and untrained are the floors; klt and mosse the ancestors;
+the others are OpenCV's.
 """
 import time
 
@@ -20,7 +21,8 @@ ANCESTORS = {"klt": KLT, "mosse": MOSSE, "static": Static}
 
 
 def tracker_of(network, cfg, device, **changes):
-    """A SiamFCTracker with the settings of the section `tracker`, some of them changed. A changed flavour replaces all that is its own."""
+    """A SiamFCTracker with the settings of the section `tracker`, some of them changed. A changed flavour replaces all
+    that is its own."""
     settings = dict(cfg.tracker)
     if "flavour" in changes:
         settings |= dict.fromkeys(("scales", "box_centre", "crop", "resize", "peak", "bias", "limits"))
@@ -29,7 +31,8 @@ def tracker_of(network, cfg, device, **changes):
 
 
 def choose_trackers(run, network):
-    """{row: function of a Sequence} of the trackers that test.trackers names and this machine has; the others are said."""
+    """{row: function of a Sequence} of the trackers that test.trackers names and this machine has; the others are
+    said."""
     cfg, found = run.config, {}
     for name in cfg.test.trackers:
         if name in opencv.NAMES:
@@ -45,12 +48,14 @@ def choose_trackers(run, network):
         else:
             found[name] = following(lambda name=name: tracker_of(network, cfg, run.device, **VARIANTS[name]))
     if not found:
-        raise UserError(f"no tracker is left of test.trackers = {cfg.test.trackers}: expected one that this machine has: name siamfc, too")
+        raise UserError(f"no tracker is left of test.trackers = {cfg.test.trackers}: expected one that this machine "
+                        "has: name siamfc, too")
     return found
 
 
 def following(make):
-    """A function of a Sequence: a new tracker from make(), shown frame after frame. Reading the files is not in the time."""
+    """A function of a Sequence: a new tracker from make(), shown frame after frame. Reading the files is not in the
+    time."""
     def track(sequence):
         tracker, boxes, seconds = make(), [sequence.boxes[0]], 0.0
         for place, path in enumerate(sequence.frames):
@@ -71,14 +76,16 @@ def apart(name):
         try:
             return opencv.track_apart(name, sequence.frames, sequence.boxes[0])
         except OSError as problem:
-            raise UserError(f"{problem}: the sequence {sequence.name}: whole frames were expected: look at it, or leave {name} out") from None
+            raise UserError(f"{problem}: the sequence {sequence.name}: whole frames were expected: look at it, or "
+                            f"leave {name} out") from None
     return track
 
 
 @torch.no_grad()
 def build_untrained(backbone, seed):
-    """A SiamFC of the widths of `backbone` that has learnt nothing: He-normal kernels drawn by seed, the statistics of batch norm from 64 crops of
-    photographs. Correlating random features finds what stayed the same, so this is a floor to beat and no joke."""
+    """A SiamFC of the widths of `backbone` that has learnt nothing: He-normal kernels drawn by seed, the statistics of
+    batch norm from 64 crops of photographs. Correlating random features finds what stayed the same, so this is a floor
+    to beat and no joke."""
     kept = torch.get_rng_state()
     torch.manual_seed(seed)
     network = SiamFC([next(stage.children()).out_channels for stage in backbone.children()])

@@ -5,13 +5,15 @@ from PIL import Image
 
 from common.experiment.figures import COLOURS
 
-SHADES = {"truth": "#FFFFFF", "siamfc": COLOURS[1], "published": COLOURS[0], "mil": COLOURS[2], "klt": COLOURS[3], "mosse": COLOURS[4],
+SHADES = {"truth": "#FFFFFF", "siamfc": COLOURS[1], "published": COLOURS[0], "mil": COLOURS[2], "klt": COLOURS[3],
+          "mosse": COLOURS[4],
           "static": COLOURS[7], "untrained": COLOURS[5], "lost": "#E00000"}
 
 
 def colour(name):
     """RGB of a row's colour; of a number the palette's."""
-    text = SHADES.get(name) or COLOURS[name % len(COLOURS) if isinstance(name, int) else sum(map(ord, name)) % len(COLOURS)]
+    text = SHADES.get(name) or COLOURS[name % len(COLOURS) if isinstance(name, int) else sum(map(ord, name))
+                                       % len(COLOURS)]
     return tuple(int(text[place:place + 2], 16) for place in (1, 3, 5))
 
 
@@ -20,7 +22,8 @@ def outline(picture, box, name, width=None):
     if not np.isfinite(box).all():
         return
     x, y, w, h = box
-    corners = [tuple(int(np.clip(round(value), -10000, 10000)) for value in point) for point in ((x - 1, y - 1), (x + w - 2, y + h - 2))]
+    corners = [tuple(int(np.clip(round(value), -10000, 10000)) for value in point)
+               for point in ((x - 1, y - 1), (x + w - 2, y + h - 2))]
     width = width or max(1, round(max(picture.shape[:2]) / 250))
     cv2.rectangle(picture, *corners, (0, 0, 0), width + 2)
     cv2.rectangle(picture, *corners, colour(name), width)

@@ -1,4 +1,5 @@
-"""The figures of the course's chapter: the network at work, the data set, its folders and meta file, and the exercise with the response map."""
+"""The figures of the course's chapter: the network at work, the data set, its folders and meta file, and the exercise
+with the response map."""
 import numpy as np
 import torch
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -10,9 +11,11 @@ from common.data.images import read_pixels
 from common.experiment import figures
 
 MEANINGS = {
-    "url": "where the clip comes from", "begin": "its first second in that video", "end": "its last", "anno_fps": "boxes per second",
+    "url": "where the clip comes from", "begin": "its first second in that video", "end": "its last",
+    "anno_fps": "boxes per second",
     "object_class": "what is tracked (563 classes in all)", "motion_class": "what it does (87 classes in all)",
-    "major_class": "group of the object class", "root_class": "its kind", "motion_adverb": "how it moves", "resolution": "(width, height) in pixels",
+    "major_class": "group of the object class", "root_class": "its kind", "motion_adverb": "how it moves",
+    "resolution": "(width, height) in pixels",
 }
 
 
@@ -47,7 +50,8 @@ def draw_network(folder, network, tracker, sequence, shown=6):
         for place, channel in enumerate(strongest[::-1]):
             low, high = np.percentile(maps[channel], (1, 99))
             shade = np.clip((maps[channel] - low) / max(high - low, 1e-6), 0, 1)
-            put(canvas, (255 * shade).astype(np.uint8), (corner[0] + step * place, corner[1] + step * place / 2), side, None, "viridis")
+            put(canvas, (255 * shade).astype(np.uint8), (corner[0] + step * place, corner[1] + step * place / 2), side,
+                None, "viridis")
     canvas.text(4.0, 2.42, f"{by(kernel)}", fontsize=8)
     canvas.text(4.0, 0.1, f"{by(features)}", fontsize=8)
     box(canvas, (6.15, 2.05), "*", "cross-correlation")
@@ -56,7 +60,8 @@ def draw_network(folder, network, tracker, sequence, shown=6):
     arrow(canvas, (7.27, 2.05), (7.5, 2.05))
     put(canvas, response, (7.5, 1.35), 1.4, f"response: {response.shape[0]} x {response.shape[1]}", "inferno")
     folder.save(figure, "B5.1_network", ["row", "column", "response"],
-                [[row, column, f"{value:.6f}"] for (row, column), value in np.ndenumerate(response)], sequence=sequence.name,
+                [[row, column, f"{value:.6f}"] for (row, column), value in np.ndenumerate(response)],
+                sequence=sequence.name,
                 parameters=sum(parameter.numel() for parameter in network.parameters()), channels=len(kernel))
 
 
@@ -66,7 +71,8 @@ def by(maps):
 
 def put(canvas, picture, corner, side, title, colours=None):
     """A square picture on the canvas, lower left corner and side in its units."""
-    canvas.imshow(picture, extent=(corner[0], corner[0] + side, corner[1], corner[1] + side), cmap=colours, aspect="auto", zorder=2,
+    canvas.imshow(picture, extent=(corner[0], corner[0] + side, corner[1], corner[1] + side), cmap=colours,
+                  aspect="auto", zorder=2,
                   interpolation="nearest")
     if title:
         canvas.text(corner[0], corner[1] + side + 0.05, title, fontsize=8)
@@ -83,7 +89,8 @@ def box(canvas, corner, title, below):
 
 
 def arrow(canvas, start, end):
-    canvas.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "#555555", "lw": 0.9, "shrinkA": 0, "shrinkB": 0})
+    canvas.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "#555555", "lw": 0.9, "shrinkA": 0,
+                                                "shrinkB": 0})
 
 
 def draw_sequences(folder, sequences, rows=4, columns=5):
@@ -99,13 +106,15 @@ def draw_sequences(folder, sequences, rows=4, columns=5):
             table.append([sequence.name, frame + 1, *(f"{value:.4f}" for value in sequence.boxes[frame])])
         grid.append(line)
         names.append(sequence.name.replace("GOT-10k_", ""))
-    folder.save(figures.grid(grid, None, rows=names), "B5.2_sequences", ["sequence", "frame", "x", "y", "w", "h"], table, set=sequences.set_name)
+    folder.save(figures.grid(grid, None, rows=names), "B5.2_sequences", ["sequence", "frame", "x", "y", "w", "h"],
+                table, set=sequences.set_name)
 
 
 def draw_folders(folder, sequences, many=2):
     """B5.3: the tree of the real folder, shortened where it repeats itself."""
     top = sequences.root.parent if sequences.split else sequences.root
-    splits = [top / name for name in ("train", "val", "test") if (top / name).is_dir()] if sequences.split else [sequences.root]
+    splits = ([top / name for name in ("train", "val", "test") if (top / name).is_dir()] if sequences.split
+              else [sequences.root])
     lines = [(0, f"{top.resolve().name}/", "")]
     for split in splits:
         depth = 1 if sequences.split else 0
@@ -132,7 +141,8 @@ def draw_folders(folder, sequences, many=2):
     folder.save(figure, "B5.3_folders", ["depth", "name", "meaning"], lines, root=top.resolve().name)
 
 
-SAID = {"groundtruth.txt": "one box per frame: x, y, w, h, 1-based", "groundtruth_rect.txt": "one box per frame: x, y, w, h, 1-based",
+SAID = {"groundtruth.txt": "one box per frame: x, y, w, h, 1-based", "groundtruth_rect.txt": "one box per frame: x, y, "
+                                                                                             "w, h, 1-based",
         "absence.label": "1 where the target is absent", "cover.label": "visible share in eighths: 8 = all of it",
         "cut_by_image.label": "1 where the frame's border cuts it", "meta_info.ini": "class, motion, resolution",
         "attrs.txt": "attributes of the sequence"}
@@ -148,7 +158,8 @@ def tree(path, depth):
             frames.append(child.name)
         else:
             lines.append((depth, child.name, SAID.get(child.name, "")))
-    shown = [(depth, frames[0], "the frames, numbered from 1"), (depth, "...", ""), (depth, frames[-1], f"{len(frames)} in all")] if frames else []
+    shown = [(depth, frames[0], "the frames, numbered from 1"), (depth, "...", ""),
+             (depth, frames[-1], f"{len(frames)} in all")] if frames else []
     return shown + lines
 
 
@@ -171,12 +182,14 @@ def draw_meta_info(folder, sequences):
     for row, (line, key, _) in enumerate(pairs):
         axis.text(0.3, row, line[:60], fontsize=9, family="DejaVu Sans Mono", va="center")
         axis.text(5.6, row, MEANINGS.get(key, ""), fontsize=9, va="center", color="#444444")
-    folder.save(figure, "B5.4_meta_info", ["key", "value", "meaning"], [[key, value, MEANINGS.get(key, "")] for _, key, value in pairs],
+    folder.save(figure, "B5.4_meta_info", ["key", "value", "meaning"],
+                [[key, value, MEANINGS.get(key, "")] for _, key, value in pairs],
                 sequence=name)
 
 
 def draw_exercise(folder, tracker, sequence, cells=((8, 8), (3, 12))):
-    """The 17 x 17 map with its 13 positive cells, and the 127-pixel windows of two cells in the search region: cell (i, j) begins at 8 i, 8 j."""
+    """The 17 x 17 map with its 13 positive cells, and the 127-pixel windows of two cells in the search region: cell (i,
+    j) begins at 8 i, 8 j."""
     first = read_pixels(sequence.frames[0])
     tracker.init(first, sequence.boxes[0])
     region = tracker.resize(tracker.cut(first, tracker.search_side), SEARCH).copy()

@@ -1,4 +1,5 @@
-"""The figures of the results: strips of frames, success and precision, per sequence and attribute, response maps and confidence over time."""
+"""The figures of the results: strips of frames, success and precision, per sequence and attribute, response maps and
+confidence over time."""
 import cv2
 import numpy as np
 
@@ -32,7 +33,8 @@ def draw_strips(folder, sequences, boxes, order, columns=6, most=5):
         grid.append(line)
         captions.append(below)
         names.append(name.replace("GOT-10k_", ""))
-    folder.save(figures.grid(grid, None, captions, names), "strips", ["sequence", "frame", "iou"], table, set=sequences.set_name)
+    folder.save(figures.grid(grid, None, captions, names), "strips", ["sequence", "frame", "iou"], table,
+                set=sequences.set_name)
 
 
 def curves_of(sequences, boxes):
@@ -55,7 +57,8 @@ def draw_success(folder, sequences, boxes):
     curves = curves_of(sequences, boxes)
     figure, axes = figures.new_figure(height=3.6, columns=2)
     for row, (success, precision) in sorted(curves.items(), key=lambda item: -item[1][0].mean()):
-        axes[0, 0].plot(metrics.OVERLAPS, success, color=shade(row), label=f"{row} [{metrics.success_auc(success):.3f}]")
+        axes[0, 0].plot(metrics.OVERLAPS, success, color=shade(row), label=f"{row} "
+                                                                           f"[{metrics.success_auc(success):.3f}]")
     for row, (success, precision) in sorted(curves.items(), key=lambda item: -item[1][1][20]):
         axes[0, 1].plot(metrics.ERRORS, precision, color=shade(row), label=f"{row} [{precision[20]:.3f}]")
     axes[0, 0].set_xlabel("overlap threshold")
@@ -66,9 +69,12 @@ def draw_success(folder, sequences, boxes):
     for axis in axes[0]:
         axis.set_ylim(0, 1.02)
         axis.legend(frameon=False, fontsize=7)
-    rows = [[row, "success", f"{x:.2f}", f"{y:.6f}"] for row, (success, _) in curves.items() for x, y in zip(metrics.OVERLAPS, success)]
-    rows += [[row, "precision", str(x), f"{y:.6f}"] for row, (_, precision) in curves.items() for x, y in zip(metrics.ERRORS, precision)]
-    folder.save(figure, "success", ["row", "curve", "threshold", "share"], rows, set=sequences.set_name, count=len(next(iter(boxes.values()))))
+    rows = [[row, "success", f"{x:.2f}", f"{y:.6f}"] for row, (success, _) in curves.items()
+            for x, y in zip(metrics.OVERLAPS, success)]
+    rows += [[row, "precision", str(x), f"{y:.6f}"] for row, (_, precision) in curves.items()
+             for x, y in zip(metrics.ERRORS, precision)]
+    folder.save(figure, "success", ["row", "curve", "threshold", "share"], rows, set=sequences.set_name,
+                count=len(next(iter(boxes.values()))))
 
 
 def number(text):
@@ -80,9 +86,11 @@ def draw_items(folder, lines, sequences, most=24):
     rows = list(dict.fromkeys(line["row"] for line in lines))
     names = list(dict.fromkeys(line["item"] for line in lines))[:most]
     values = {(line["item"], line["row"]): number(line["ao"]) for line in lines}
-    figure = figures.bars([name.replace("GOT-10k_", "") for name in names], {row: [values[name, row] for name in names] for row in rows}, "AO",
+    figure = figures.bars([name.replace("GOT-10k_", "") for name in names],
+                          {row: [values[name, row] for name in names] for row in rows}, "AO",
                           rotation=30 if len(names) > 6 else 0, colours={row: shade(row) for row in rows})
-    folder.save(figure, "sequences", ["item", *rows], [[name, *("" if values[name, row] is None else f"{values[name, row]:.6f}" for row in rows)]
+    folder.save(figure, "sequences", ["item", *rows],
+                [[name, *("" if values[name, row] is None else f"{values[name, row]:.6f}" for row in rows)]
                                                        for name in names], set=sequences.set_name)
 
 
@@ -103,12 +111,14 @@ def draw_attributes(folder, lines, sequences):
         return
     figure = figures.bars(labels, {row: [line[2 + place] for line in table] for place, row in enumerate(rows)}, "AO",
                           colours={row: shade(row) for row in rows})
-    folder.save(figure, "attributes", ["attribute", "count", *rows], [[*line[:2], *(f"{value:.6f}" for value in line[2:])] for line in table],
+    folder.save(figure, "attributes", ["attribute", "count", *rows],
+                [[*line[:2], *(f"{value:.6f}" for value in line[2:])] for line in table],
                 set=sequences.set_name)
 
 
 def follow(tracker, sequence, wanted=(), most=160):
-    """Track a sequence: (overlaps, confidences, lost, {frame: (search region, response)}) with what was seen at the wanted frames."""
+    """Track a sequence: (overlaps, confidences, lost, {frame: (search region, response)}) with what was seen at the
+    wanted frames."""
     overlaps, confidences, lost, seen = [1.0], [1.0], [False], {}
     tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
     for place in range(1, min(most, len(sequence.boxes))):
@@ -142,7 +152,8 @@ def draw_responses(folder, tracker, sequence, columns=6):
             axis.set_yticks([])
             axis.grid(False)
     folder.save(figure, "responses", ["frame", "iou", "peak", "minimum"],
-                [[frame + 1, f"{overlaps[frame]:.6f}", f"{seen[frame][1].max():.6f}", f"{seen[frame][1].min():.6f}"] for frame in frames],
+                [[frame + 1, f"{overlaps[frame]:.6f}", f"{seen[frame][1].max():.6f}", f"{seen[frame][1].min():.6f}"]
+                 for frame in frames],
                 sequence=sequence.name)
 
 
@@ -158,7 +169,8 @@ def draw_confidence(folder, tracker, sequence):
     axis.set_xlabel("frame")
     axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     folder.save(figure, "confidence", ["frame", "iou", "confidence", "lost"],
-                [[place, f"{a:.6f}", f"{b:.6f}", int(c)] for place, a, b, c in zip(frames, overlaps, confidences, lost)], sequence=sequence.name)
+                [[place, f"{a:.6f}", f"{b:.6f}", int(c)] for place, a, b, c in zip(frames, overlaps, confidences,
+                                                                                   lost)], sequence=sequence.name)
 
 
 def draw_pairs(folder, samples):

@@ -1,8 +1,8 @@
 """How sure may the tracker be? python -m cases.siamfc.extras.calibrate [--weights W] [key=value ...]
 
-Tracks synthetic sequences of photographs kept out of training (data.root), each of which ends with a cut to another scene; fits the logistic curve
-P(IoU > .5) to (ln of peak / first peak, peak-to-sidelobe ratio); prints its ROC area, the threshold of best F1, and the line for tracker.confidence.
-Neither OTB nor VOT nor GOT-10k is looked at.
+Tracks synthetic sequences of photographs kept out of training (data.root), each of which ends with a cut to another
+scene; fits the logistic curve P(IoU > .5) to (ln of peak / first peak, peak-to-sidelobe ratio); prints its ROC area,
+the threshold of best F1, and the line for tracker.confidence. Neither OTB nor VOT nor GOT-10k is looked at.
 """
 import argparse
 import sys
@@ -20,7 +20,8 @@ from common.metrics import box_iou
 
 
 def evidence(network, clips, strangers):
-    """(features (N, 2), right (N,) bool) over all frames from the third on; the last frames of each clip are those of a stranger."""
+    """(features (N, 2), right (N,) bool) over all frames from the third on; the last frames of each clip are those of a
+    stranger."""
     tracker, features, right = SiamFCTracker(network), [], []
     for clip, stranger in zip(watch(clips, "tracking"), strangers):
         tracker.init(clip.frames[0], clip.boxes[0])
@@ -69,7 +70,8 @@ def best_threshold(probability, right):
 
 def main(argv=None):
     options, words = settings.split_words(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.calibrate", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.calibrate",
+                                     description=__doc__.split("\n\n")[0])
     parser.add_argument("--weights", default="release")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args(options)
@@ -85,8 +87,8 @@ def main(argv=None):
     lost = probability[others] < below
     hit = (lost & ~right[others]).sum()
     area = roc_area(probability[others], right[others])
-    print(f"{len(right)} frames, {right.mean():.3f} of them right; on the clips not fitted: ROC area {area:.3f}, F1 of lost "
-          f"{2 * hit / max(1, lost.sum() + (~right[others]).sum()):.3f} (fitted ones {score:.3f})")
+    print(f"{len(right)} frames, {right.mean():.3f} of them right; on the clips not fitted: ROC area {area:.3f}, F1 of "
+          f"lost {2 * hit / max(1, lost.sum() + (~right[others]).sum()):.3f} (fitted ones {score:.3f})")
     values = [*weights, below, min(0.95, below + 0.15)]
     print(f"confidence: [{', '.join(f'{value:.3f}' for value in values)}]")
 

@@ -1,7 +1,9 @@
-"""Sequences of OTB or VOT as a folder in GOT-10k's layout: python -m cases.siamfc.extras.convert SOURCE TARGET [--layout otb|vot]
+"""Sequences of OTB or VOT as a folder in GOT-10k's layout: python -m cases.siamfc.extras.convert SOURCE TARGET
+[--layout otb|vot]
 
-Frames are numbered anew from 00000001.jpg: JPEG files are linked or copied as they are, others are written as JPEG. Boxes get 4 decimals; rows that
-are no box (not a number, or all zero) become absent; cut_by_image says which boxes leave the frame; cover is 8 (visible) everywhere.
+Frames are numbered anew from 00000001.jpg: JPEG files are linked or copied as they are, others are written as JPEG.
+Boxes get 4 decimals; rows that are no box (not a number, or all zero) become absent; cut_by_image says which boxes
+leave the frame; cover is 8 (visible) everywhere.
 """
 import argparse
 import os
@@ -53,7 +55,8 @@ def convert_sequence(folder, name, target):
         cut = (x < 1) | (y < 1) | (x + w > width + 1) | (y + h > height + 1)
     boxes[nothing] = 0
     kind = sequence.attributes.get("object_class", "unknown")
-    write_labels(target, boxes, np.full(len(boxes), 8), nothing, cut & ~nothing, (width, height), kind, f"(from {folder.layout}: {name})")
+    write_labels(target, boxes, np.full(len(boxes), 8), nothing, cut & ~nothing, (width, height), kind,
+                 f"(from {folder.layout}: {name})")
 
 
 def copy_frame(frame, target):
@@ -68,7 +71,7 @@ def copy_frame(frame, target):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.convert", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.convert", description=__doc__.split("\n\n")[0])
     parser.add_argument("source")
     parser.add_argument("target")
     parser.add_argument("--layout", default="auto", choices=["auto", "otb", "vot", "got10k"])

@@ -1,7 +1,8 @@
 """SiamFC as two ONNX graphs: python -m cases.siamfc.extras.export [--weights W] [-o FOLDER]      (pip install onnxruntime to have them checked)
 
-template.onnx: exemplar (1, 3, 127, 127) -> kernel (1, C, 6, 6). search.onnx: regions (n, 3, 255, 255) and kernel -> response (n, 1, 17, 17),
-times 1e-3. Pictures are RGB float32 from 0 to 255. Batch norm is folded. Both are compared with torch where onnxruntime is installed.
+template.onnx: exemplar (1, 3, 127, 127) -> kernel (1, C, 6, 6). search.onnx: regions (n, 3, 255, 255) and kernel ->
+response (n, 1, 17, 17), times 1e-3. Pictures are RGB float32 from 0 to 255. Batch norm is folded. Both are compared
+with torch where onnxruntime is installed.
 """
 import argparse
 import sys
@@ -32,7 +33,8 @@ class Search(nn.Module):
 
 
 def export(network, folder):
-    """Write both graphs; returns their paths. Raises UserError where torch's exporter needs a package that is missing."""
+    """Write both graphs; returns their paths. Raises UserError where torch's exporter needs a package that is
+    missing."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     features = fold(network.backbone).to(memory_format=torch.contiguous_format)
@@ -41,24 +43,29 @@ def export(network, folder):
     kernel = features(z)
     paths = folder / "template.onnx", folder / "search.onnx"
     try:
-        torch.onnx.export(features, (z,), str(paths[0]), opset_version=OPSET, dynamo=False, input_names=["exemplar"], output_names=["kernel"])
-        torch.onnx.export(search, (x, kernel), str(paths[1]), opset_version=OPSET, dynamo=False, input_names=["regions", "kernel"],
+        torch.onnx.export(features, (z,), str(paths[0]), opset_version=OPSET, dynamo=False, input_names=["exemplar"],
+                          output_names=["kernel"])
+        torch.onnx.export(search, (x, kernel), str(paths[1]), opset_version=OPSET, dynamo=False,
+                          input_names=["regions", "kernel"],
                           output_names=["response"], dynamic_axes={"regions": {0: "n"}, "response": {0: "n"}})
     except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
         if "onnx" not in str(error):
             raise
-        raise UserError(f"torch cannot export here: {error}: the extra `export` was expected: pip install -e '.[export]'") from None
+        raise UserError(f"torch cannot export here: {error}: the extra `export` was expected: pip install -e "
+                        "'.[export]'") from None
     return paths
 
 
 def largest_difference(network, paths, count=3, seed=0):
-    """Between torch and onnxruntime on random pictures: the largest difference of the responses; None where onnxruntime is not installed."""
+    """Between torch and onnxruntime on random pictures: the largest difference of the responses; None where onnxruntime
+    is not installed."""
     try:
         import onnxruntime
     except ImportError:
         return None
     rng = np.random.default_rng(seed)
-    z, x = (rng.integers(0, 256, (number, 3, side, side)).astype(np.float32) for number, side in ((1, EXEMPLAR), (count, SEARCH)))
+    z, x = (rng.integers(0, 256, (number, 3, side, side)).astype(np.float32)
+            for number, side in ((1, EXEMPLAR), (count, SEARCH)))
     template, search = (onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]) for path in paths)
     kernel = template.run(None, {"exemplar": z})[0]
     response = search.run(None, {"regions": x, "kernel": kernel})[0]
@@ -68,7 +75,7 @@ def largest_difference(network, paths, count=3, seed=0):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.export", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.export", description=__doc__.split("\n\n")[0])
     parser.add_argument("--weights", default="release")
     parser.add_argument("-o", "--output", default="onnx")
     options = parser.parse_args(argv)
@@ -80,7 +87,8 @@ def main(argv=None):
     if difference is None:
         print("not compared with torch: onnxruntime is not installed (pip install onnxruntime)")
     elif difference > TOLERANCE:
-        raise Negative(f"the graphs differ from torch by {difference:.1e} in the response: at most {TOLERANCE:g} was expected")
+        raise Negative(f"the graphs differ from torch by {difference:.1e} in the response: at most {TOLERANCE:g} was "
+                       "expected")
     else:
         print(f"equal to torch: largest difference of the response {difference:.1e}")
 

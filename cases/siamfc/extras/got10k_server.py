@@ -9,7 +9,8 @@ from common.experiment.results import write_json, write_text
 
 
 def submission(run, network, weights, folder):
-    """Track all sequences and write what the server of GOT-10k takes: NAME/NAME_001.txt and NAME/NAME_time.txt in one zip."""
+    """Track all sequences and write what the server of GOT-10k takes: NAME/NAME_001.txt and NAME/NAME_time.txt in one
+    zip."""
     track = following(lambda: tracker_of(network, run.config, run.device))
     target = run.folder / "submission"
     settings = {"weights": weights.digest, "settings": run.resolved.judged_settings()}
@@ -24,7 +25,8 @@ def submission(run, network, weights, folder):
         sequence = folder[name]
         boxes, seconds = track(sequence)
         each = seconds / len(boxes)
-        write_text(target / name / f"{name}_001.txt", "".join(",".join(f"{value:.3f}" for value in box) + "\n" for box in boxes))
+        write_text(target / name / f"{name}_001.txt",
+                   "".join(",".join(f"{value:.3f}" for value in box) + "\n" for box in boxes))
         write_text(target / name / f"{name}_time.txt", "".join(f"{each:.8f}\n" for _ in boxes))
     path = run.folder / "SiamFC.zip"
     part = part_of(path)
@@ -34,4 +36,5 @@ def submission(run, network, weights, folder):
                 archive.write(file, f"{name}/{file.name}")
     part.replace(path)
     run.record("submission", paths=run.machine(), weights=str(weights.path))
-    run.say(f"GOT-10k keeps the labels of `test` to itself, so there are no numbers here: upload {path} at http://got-10k.aitestunion.com/submit_instructions")
+    run.say(f"GOT-10k keeps the labels of `test` to itself, so there are no numbers here: upload {path} at "
+            "http://got-10k.aitestunion.com/submit_instructions")

@@ -31,7 +31,8 @@ def draw_classical(folder, pairs, item):
         cv2.circle(dots, (round(x), round(y)), 2, (213, 94, 0), 1, cv2.LINE_AA)
     shown = max(1, len(found) // 120)
     for (x, y), (u, v), good in list(zip(points_a, points_b, inliers))[::shown]:
-        cv2.line(beside, (round(x), round(y)), (round(u) + a.shape[1], round(v)), (0, 158, 115) if good else (213, 94, 0), 1, cv2.LINE_AA)
+        cv2.line(beside, (round(x), round(y)), (round(u) + a.shape[1], round(v)),
+                 (0, 158, 115) if good else (213, 94, 0), 1, cv2.LINE_AA)
     grid = [[dots, beside], [to_bytes(warps.b[0]), to_bytes(blended.picture[0])]]
     captions = [["1 detect: SIFT", "2 match, 3 RANSAC (green: kept)"], ["4 warp image 2", "5 blend: feathering"]]
     rows = [["points in image 1", len(query.points)], ["points in image 2", len(train.points)], ["matches", len(found)],
@@ -41,9 +42,11 @@ def draw_classical(folder, pairs, item):
 
 
 def draw_opencv(folder, pairs):
-    """Who manages which pair: SIFT, ORB, OpenCV's Stitcher in both modes; median seconds in the figure alone (they differ by machine)."""
+    """Who manages which pair: SIFT, ORB, OpenCV's Stitcher in both modes; median seconds in the figure alone (they
+    differ by machine)."""
     places = np.linspace(0, len(pairs) - 1, min(COMPARED, len(pairs))).astype(int)
-    methods = {"SIFT": lambda a, b: by_keypoints(a, b, SIFT).H_ba is not None, "ORB": lambda a, b: by_keypoints(a, b, ORB).H_ba is not None,
+    methods = {"SIFT": lambda a, b: by_keypoints(a, b, SIFT).H_ba is not None, "ORB": lambda a,
+               b: by_keypoints(a, b, ORB).H_ba is not None,
                "Stitcher,\npanorama": lambda a, b: stitcher(a, b, cv2.Stitcher_PANORAMA),
                "Stitcher,\nscans": lambda a, b: stitcher(a, b, cv2.Stitcher_SCANS)}
     done, seconds = np.zeros((len(places), len(methods)), int), np.zeros((len(places), len(methods)))
@@ -55,14 +58,16 @@ def draw_opencv(folder, pairs):
             seconds[y, x] = time.perf_counter() - began
     figure, axes = figures.new_figure(6.0, 0.32 * len(places) + 1.0)
     axis = axes[0, 0]
-    axis.imshow(done, cmap=ListedColormap([figures.COLOURS[1], figures.COLOURS[2]]), vmin=0, vmax=1, aspect="auto", alpha=0.6)
+    axis.imshow(done, cmap=ListedColormap([figures.COLOURS[1], figures.COLOURS[2]]), vmin=0, vmax=1, aspect="auto",
+                alpha=0.6)
     for (y, x), value in np.ndenumerate(seconds):
         axis.text(x, y, f"{'done' if done[y, x] else 'fails'}, {value:.2f} s", ha="center", va="center", fontsize=8)
     axis.set_xticks(range(len(methods)), methods)
     axis.set_yticks(range(len(places)), [pairs.names[place] for place in places])
     axis.grid(False)
     rows = [[pairs.names[place], *map(int, done[y])] for y, place in enumerate(places)]
-    folder.save(figure, "opencv", ["item", *(name.replace("\n", " ") for name in methods)], rows, count=len(places), set=pairs.set_name)
+    folder.save(figure, "opencv", ["item", *(name.replace("\n", " ") for name in methods)], rows, count=len(places),
+                set=pairs.set_name)
 
 
 def stitcher(a, b, mode):

@@ -1,6 +1,8 @@
-"""The figures of the course's chapter, which need no run: the network, what its layers keep, its first filters, weights, networks compared.
+"""The figures of the course's chapter, which need no run: the network, what its layers keep, its first filters,
+weights, networks compared.
 
-The pictures in them are painted here, small and in few steps (the settings `figures`), by the painter of train.py with the loss in its relative form.
+The pictures in them are painted here, small and in few steps (the settings `figures`), by the painter of train.py with
+the loss in its relative form.
 """
 import numpy as np
 import torch
@@ -17,12 +19,13 @@ from common.experiment.settings import Settings
 from common.features import vgg, vgg_files
 
 WEIGHTS = [0.01, 0.1, 1.0, 10.0]                         # of the content term, in the weight grid
-ANGLES, WAVES, PHASES = range(0, 180, 15), (2.5, 3.5, 5.0), (0, 90)      # a Gabor bank for 3 x 3 pixels: degrees, pixels, degrees
+# a Gabor bank for 3 x 3 pixels: degrees, pixels, degrees
+ANGLES, WAVES, PHASES = range(0, 180, 15), (2.5, 3.5, 5.0), (0, 90)
 FAINT = 0.1                                             # amplitude of the noise that reconstructed contents start from
 SHOWN = (0, 45, 90, 135)                                # degrees whose answers are shown
 
 
-# ---- painting -----------------------------------------------------------------------------------------------------------------------
+# ---- painting --------------------------------------------------------------------------------------------------------
 
 class FaintPainter(Painter):
     """A Painter whose noise is faint: what a deep layer does not see stays gray instead of hiding what it sees."""
@@ -34,16 +37,19 @@ class FaintPainter(Painter):
 def illustration(cfg, source, work, device="cpu", *, loss, start):
     """(picture uint8 (h, w, 3), {term: value before the last step, weighted}): a small picture by L-BFGS at one scale.
 
-    source: common.features.vgg's, the network; loss: changes to the section `loss`; start: content, noise or faint (noise).
+    source: common.features.vgg's, the network; loss: changes to the section `loss`; start: content, noise or faint
+    (noise).
     """
     plain = {"form": "relative", "style_weights": [], "tv": 0.0}
-    train = {"steps": cfg.figures.steps, "optimizer": "lbfgs", "lr": 1.0, "scales": 1, "average": 0.0, "colour": "style", "tile": "none",
+    train = {"steps": cfg.figures.steps, "optimizer": "lbfgs", "lr": 1.0, "scales": 1, "average": 0.0,
+             "colour": "style", "tile": "none",
              "start": "content" if start == "content" else "noise"}
     settings = Settings(cfg | {"loss": Settings(cfg.loss | plain | loss), "train": Settings(cfg.train | train),
                                "data": Settings(cfg.data | {"size": cfg.figures.size})})
     taps = list(dict.fromkeys([*settings.loss.style_taps, *settings.loss.content_taps]))
     trunk = vgg.build(source, taps, cfg.network.pooling).to(device, memory_format=torch.channels_last)
-    painter = (FaintPainter if start == "faint" else Painter)(settings, trunk, settings.loss, work, *prepare(settings, device))
+    painter = (FaintPainter if start == "faint" else Painter)(settings, trunk, settings.loss, work,
+                                                              *prepare(settings, device))
     for step in range(1, settings.train.steps + 1):
         terms = painter.step(step)
     return to_bytes(painter.result()[0].cpu()), {name: term.item() for name, term in terms.items()}
@@ -70,7 +76,8 @@ def small(path, cfg):
 
 
 def middle(path, like):
-    """The middle of a picture, uint8, in the proportions of another of shape (h, w, ...), so that both fill equal places in a figure."""
+    """The middle of a picture, uint8, in the proportions of another of shape (h, w, ...), so that both fill equal
+    places in a figure."""
     pixels = read_on_white(path)
     height, width = pixels.shape[:2]
     size = min(height, round(width * like[0] / like[1])), min(width, round(height * like[1] / like[0]))
@@ -78,46 +85,55 @@ def middle(path, like):
     return pixels[top:top + size[0], left:left + size[1]]
 
 
-# ---- B6.1 and the layers ------------------------------------------------------------------------------------------------------------
+# ---- B6.1 and the layers ---------------------------------------------------------------------------------------------
 
 def draw_network(folder, loss):
-    """B6.1: VGG19's layers, from the module itself at full width without weights, with the taps of the section `loss` marked."""
+    """B6.1: VGG19's layers, from the module itself at full width without weights, with the taps of the section `loss`
+    marked."""
     with torch.device("meta"):                              # shapes alone: nothing is computed
         trunk = vgg.Trunk("vgg19", vgg_files.layers("vgg19"))
         x, shapes = torch.empty(1, 3, 224, 224), {}
-        layers = figures.trace(trunk, lambda: shapes.update({name: tuple(each.shape[1:]) for name, each in trunk(x).items()}))
+        layers = figures.trace(trunk, lambda: shapes.update({name: tuple(each.shape[1:])
+                                                             for name, each in trunk(x).items()}))
     convolutions, boxes, rows, total = iter(layers), [("x", "3 x 224 x 224", None)], [], 0
     for place, name in enumerate(trunk.names[:-1]):         # without pool5, behind which only the classifier would come
         if name.startswith("relu"):
             continue
         layer = next(convolutions) if name.startswith("conv") else {"kind": "max 2x2", "parameters": 0}
         total += layer["parameters"]
-        uses = [use for use, taps in (("style", loss.style_taps), ("content", loss.content_taps)) if {name, name.replace("conv", "relu")} & set(taps)]
+        uses = [use for use, taps in (("style", loss.style_taps), ("content", loss.content_taps))
+                if {name, name.replace("conv", "relu")} & set(taps)]
         sees = trunk.stride(name) + 2 * trunk.reach(name)
         mark = "".join(f" {use[0].upper()}" for use in uses)
         title = f"{name}{mark}\nsees {sees} px" if name.startswith("conv") else f"{name}\nmax 2 x 2"
-        colour = {"": 7 if name.startswith("pool") else None, "style": 0, "content": 1, "style+content": 3}["+".join(uses)]
+        colour = {"": 7 if name.startswith("pool") else None, "style": 0, "content": 1,
+                  "style+content": 3}["+".join(uses)]
         boxes.append((title, " x ".join(map(str, shapes[name])), colour))
-        rows.append([name, place, layer["kind"], "x".join(map(str, shapes[name])), layer["parameters"], total, trunk.stride(name), sees,
+        rows.append([name, place, layer["kind"], "x".join(map(str, shapes[name])), layer["parameters"], total,
+                     trunk.stride(name), sees,
                      "+".join(uses)])
     folder.save(figures.flow(boxes, per_row=7, box=(1.0, 0.72)), "B6.1_network",
-                ["layer", "index", "kind", "outputs", "parameters", "parameters_to_here", "stride", "sees_pixels", "tap"], rows, total=total)
+                ["layer", "index", "kind", "outputs", "parameters", "parameters_to_here", "stride", "sees_pixels",
+                 "tap"], rows, total=total)
 
 
 def draw_layers(folder, cfg, source, work, device):
-    """What each layer keeps of a content, and of a style with all layers before it (Gatys et al. 2016, figure 1): from noise, one term alone; from
-    faint noise for the content, whose deep layers would leave the rest as it is."""
+    """What each layer keeps of a content, and of a style with all layers before it (Gatys et al. 2016, figure 1): from
+    noise, one term alone; from faint noise for the content, whose deep layers would leave the rest as it is."""
     taps, _ = usual_taps(source)
     content = small(work.content, cfg)
     grid, under, rows = [[content], [middle(work.styles[0], content.shape)]], [["content"], ["style"]], []
     for number, tap in enumerate(taps):
-        for line, term, loss in ((0, "content", {"content": 1.0, "style": 0.0, "content_taps": [tap], "style_taps": taps[:1]}),
-                                 (1, "style", {"content": 0.0, "style": 1.0, "content_taps": taps[:1], "style_taps": taps[:number + 1]})):
+        for line, term, loss in ((0, "content", {"content": 1.0, "style": 0.0, "content_taps": [tap],
+                                                 "style_taps": taps[:1]}),
+                                 (1, "style", {"content": 0.0, "style": 1.0, "content_taps": taps[:1],
+                                               "style_taps": taps[:number + 1]})):
             picture, terms = illustration(cfg, source, work, device, loss=loss, start="noise" if line else "faint")
             grid[line].append(picture)
             under[line].append(f"{'to ' if line and number else ''}{tap}: {percentage(terms[term])} left")
             rows.append([term, tap if line == 0 else "+".join(taps[:number + 1]), format_number(terms[term])])
-    folder.save(figures.grid(grid, None, under), "layers", ["term", "taps", "left"], rows, network=source.name, steps=cfg.figures.steps)
+    folder.save(figures.grid(grid, None, under), "layers", ["term", "taps", "left"], rows, network=source.name,
+                steps=cfg.figures.steps)
 
 
 def percentage(share):
@@ -130,10 +146,11 @@ def short(tap):
     return tap.removeprefix("relu")
 
 
-# ---- conv1_1 beside a Gabor bank ----------------------------------------------------------------------------------------------------
+# ---- conv1_1 beside a Gabor bank -------------------------------------------------------------------------------------
 
 def gabor(angle, wave, phase, side):
-    """A Gabor filter, side x side, without mean, of norm 1. angle: of its stripes' normal to the right, degrees; wave: pixels."""
+    """A Gabor filter, side x side, without mean, of norm 1. angle: of its stripes' normal to the right, degrees; wave:
+    pixels."""
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     along = x * np.cos(np.radians(angle)) + y * np.sin(np.radians(angle))
     pattern = np.exp(-(x * x + y * y) / (2 * (side / 4) ** 2)) * np.cos(2 * np.pi * along / wave + np.radians(phase))
@@ -149,7 +166,8 @@ def matches(patterns, bank):
 
 
 def draw_filters(folder, cfg, source, work):
-    """conv1_1's filters, each beside the hand-made filter that it resembles most, and what both answer to a photograph."""
+    """conv1_1's filters, each beside the hand-made filter that it resembles most, and what both answer to a
+    photograph."""
     weights = source.state["features.0.weight"].numpy()                              # (n, 3, 3, 3)
     settings = [(angle, wave, phase) for angle in ANGLES for wave in WAVES for phase in PHASES]
     bank = np.stack([gabor(*setting, 3) for setting in settings])
@@ -163,14 +181,17 @@ def draw_filters(folder, cfg, source, work):
     under = [[f"conv1_1 of {source.name}"], ["a Gabor bank"]]
     for angle in SHOWN:
         columns = [place for place, setting in enumerate(settings) if setting[0] == angle]
-        chosen = np.unravel_index(np.where(colour[:, None] < 0.5, found[:, columns], 0).argmax(), (len(gray), len(columns)))
+        chosen = np.unravel_index(np.where(colour[:, None] < 0.5, found[:, columns], 0).argmax(),
+                                  (len(gray), len(columns)))
         pair = gray[chosen[0]], bank[columns[chosen[1]]]
         grid[0].append(answer(photo, pair[0]))
         grid[1].append(answer(photo, pair[1]))
         under[0].append(f"filter {chosen[0]} answers")
         under[1].append(f"{angle} degrees, match {found[chosen[0], columns[chosen[1]]]:.2f}")
-    rows = [[number, *settings[best[number]], format_number(found[number, best[number]]), format_number(colour[number])] for number in range(len(gray))]
-    folder.save(figures.grid(grid, None, under), "filters", ["filter", "angle", "wavelength", "phase", "match", "colour_share"], rows,
+    rows = [[number, *settings[best[number]], format_number(found[number, best[number]]),
+             format_number(colour[number])] for number in range(len(gray))]
+    folder.save(figures.grid(grid, None, under), "filters",
+                ["filter", "angle", "wavelength", "phase", "match", "colour_share"], rows,
                 network=source.name, match=np.median(found.max(axis=1)), chance=chance)
 
 
@@ -209,7 +230,7 @@ def answer(photo, pattern):
     return np.clip(response / max(np.percentile(response, 99), 1e-9), 0, 1)
 
 
-# ---- weights and networks -----------------------------------------------------------------------------------------------------------
+# ---- weights and networks --------------------------------------------------------------------------------------------
 
 def draw_weights(folder, cfg, source, work, device):
     """Content weights across, style from two layers above and from all below (Gatys et al. 2015, figure 3)."""
@@ -218,14 +239,18 @@ def draw_weights(folder, cfg, source, work, device):
     grid, under, rows, sets = [], [], [], [taps[:2], taps]
     for used in sets:
         line = [illustration(cfg, source, work, device, start="content",
-                             loss={"content": weight, "style": 1.0, "content_taps": [content_tap], "style_taps": used})[0] for weight in WEIGHTS]
+                             loss={"content": weight, "style": 1.0, "content_taps": [content_tap],
+                                   "style_taps": used})[0] for weight in WEIGHTS]
         values = [evaluate.measure([one], work, as_tensor(picture))[one.name] for picture in line]
         grid.append(line)
         under.append([f"D {value['style_distance']:.2f}, content {value['content_distance']:.3f}" for value in values])
-        rows += [["+".join(used), weight, format_number(value["style_distance"]), format_number(value["content_distance"])]
+        rows += [["+".join(used), weight, format_number(value["style_distance"]),
+                  format_number(value["content_distance"])]
                  for weight, value in zip(WEIGHTS, values)]
-    columns, sides = [f"content = {weight:g}" for weight in WEIGHTS], [f"style of\n{short(used[0])} to {short(used[-1])}" for used in sets]
-    folder.save(figures.grid(grid, columns, under, sides), "weights", ["style_taps", "content_weight", "style_distance", "content_distance"], rows,
+    columns, sides = [f"content = {weight:g}" for weight in WEIGHTS], [f"style of\n{short(used[0])} to "
+                                                                       f"{short(used[-1])}" for used in sets]
+    folder.save(figures.grid(grid, columns, under, sides), "weights",
+                ["style_taps", "content_weight", "style_distance", "content_distance"], rows,
                 network=source.name, tap=content_tap, size=cfg.figures.size)
 
 
@@ -235,29 +260,35 @@ def as_tensor(picture):
 
 
 def choose_networks(cfg, source):
-    """[Source]: VGG16 and VGG19 where their weights are on this machine, the run's network, others at hand, the settings' figures.networks."""
+    """[Source]: VGG16 and VGG19 where their weights are on this machine, the run's network, others at hand, the
+    settings' figures.networks."""
     there = [vgg_files.read(name) for name in ("vgg16", "vgg19") if vgg_files.at_hand(name)] + [source]
-    there += [vgg_files.read(name) for name in ("squeezenet", "small") if vgg_files.at_hand(name)] + [vgg_files.read(path) for path in cfg.figures.networks]
+    there += ([vgg_files.read(name) for name in ("squeezenet", "small") if vgg_files.at_hand(name)]
+              + [vgg_files.read(path) for path in cfg.figures.networks])
     return list({each.digest: each for each in there}.values())
 
 
 def at_random(source, seed=0):
-    """The Source with weights drawn by chance (He's), and no biases: what the training of a network contributes is what this one lacks."""
+    """The Source with weights drawn by chance (He's), and no biases: what the training of a network contributes is what
+    this one lacks."""
     draw = torch.Generator().manual_seed(seed)
-    state = {name: torch.randn(value.shape, generator=draw) * (2 / value[0].numel()) ** 0.5 if value.dim() == 4 else torch.zeros_like(value)
+    state = {name: torch.randn(value.shape, generator=draw) * (2 / value[0].numel()) ** 0.5 if value.dim() == 4
+             else torch.zeros_like(value)
              for name, value in source.state.items()}
     return source._replace(name="random", state=state, digest="")
 
 
 def draw_networks(folder, cfg, sources, work, device):
-    """The same content and style by several networks, each at its usual taps, and by one of random weights; D by two of them under each."""
+    """The same content and style by several networks, each at its usual taps, and by one of random weights; D by two of
+    them under each."""
     judges = [evaluate.Judge(source, cfg.test.content_tap, device) for source in sources[:2]]
     content = small(work.content, cfg)
     grid, under, rows, drawn = [content], [""], [], ["content"]
     names = [*(source.name for source in sources), f"{sources[0].name}, random weights"]
     for name, source in zip(names, [*sources, at_random(sources[0])]):
         style_taps, content_tap = usual_taps(source)
-        loss = {"content": cfg.loss.content if cfg.loss.form == "relative" else 0.1, "style": 1.0, "content_taps": [content_tap],
+        loss = {"content": cfg.loss.content if cfg.loss.form == "relative" else 0.1, "style": 1.0,
+                "content_taps": [content_tap],
                 "style_taps": style_taps}
         try:
             picture, _ = illustration(cfg, source, work, device, loss=loss, start="content")
@@ -267,9 +298,12 @@ def draw_networks(folder, cfg, sources, work, device):
         grid.append(picture)
         drawn.append(name.replace(", ", "\n"))
         under.append("\n".join(f"D by {each.name}: {values[each.name]['style_distance']:.2f}" for each in judges))
-        rows += [[name, each.name, format_number(values[each.name]["style_distance"]), format_number(values[each.name]["style_distance_untouched"]),
+        rows += [[name, each.name, format_number(values[each.name]["style_distance"]),
+                  format_number(values[each.name]["style_distance_untouched"]),
                   format_number(values[each.name]["content_distance"])] for each in judges]
     names = "; ".join(dict.fromkeys(row[0] for row in rows))
-    folder.save(figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]]), "networks",
-                ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows, names=names,
+    folder.save(figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]]),
+                "networks",
+                ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows,
+                names=names,
                 judges=", ".join(each.name for each in judges), size=cfg.figures.size)

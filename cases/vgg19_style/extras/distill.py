@@ -1,8 +1,10 @@
-"""The feature network `small`: a VGG19 a quarter as wide or narrower, trained so that VGG19's channels can be read off its own.
+"""The feature network `small`: a VGG19 a quarter as wide or narrower, trained so that VGG19's channels can be read off
+its own.
 
-Distillation (Wang et al., CVPR 2020, pursue the same end another way): behind relu1_1 ... relu5_1 a 1x1 map estimates VGG19's channels there,
-and both, trunk and maps, are trained until the estimates agree with the teachers on photographs. Style and content losses then use the
-trunk's own few channels; the maps stay in the file, to be checked again.
+Distillation (Wang et al., CVPR 2020, pursue the same end another way): behind relu1_1 ... relu5_1 a 1x1 map estimates
+VGG19's channels there, and both, trunk and maps, are trained until the estimates agree with the teachers on
+photographs. Style and content losses then use the trunk's own few channels; the maps stay in the file, to be checked
+again.
 """
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,20 +32,24 @@ CALIBRATION = 48                   # crops whose statistics scale the first weig
 
 
 def distill(run, cfg):
-    """Train `small` with the teachers cfg.train.teachers on the photographs cfg.data.photos; best.pt is what agrees best on the held-out ones."""
+    """Train `small` with the teachers cfg.train.teachers on the photographs cfg.data.photos; best.pt is what agrees
+    best on the held-out ones."""
     training, held = photographs(cfg.data.photos)
     crops = Crops(training, cfg.train.crop, cfg.seed)
     teachers = run.prepare(Teachers(cfg.train.teachers, padding="reflect"), start=False)
-    sample = torch.stack([crops[0, index * len(crops) // CALIBRATION % len(crops)].picture for index in range(CALIBRATION)])
+    sample = torch.stack([crops[0, index * len(crops) // CALIBRATION % len(crops)].picture
+                          for index in range(CALIBRATION)])
     teachers.calibrate(sample.split(8))
     network = Small()
     network.start(sample[::3], teachers)
-    run.config = Settings(cfg | {"model": Settings(network.arguments)})         # what the weights files say: tag and padding belong in them
+    # what the weights files say: tag and padding belong in them
+    run.config = Settings(cfg | {"model": Settings(network.arguments)})
     model = run.prepare(network)
     average = moving_average(bare(model), cfg.train.average)
     optimizer = torch.optim.Adam(rates(model, cfg.train.lr), betas=(0.9, 0.99))
     schedule = warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
-    validation = [middle(path) for path in held[::max(1, len(held) // cfg.train.validate_pictures)][:cfg.train.validate_pictures]]
+    validation = [middle(path) for path in held[::max(1, len(held)
+                                                      // cfg.train.validate_pictures)][:cfg.train.validate_pictures]]
 
     for batch in run.steps(crops, steps=cfg.train.steps, batch=cfg.train.batch_size,
                            model=model, optimizer=optimizer, schedule=schedule, average=average):
@@ -51,7 +57,8 @@ def distill(run, cfg):
             with torch.no_grad():
                 targets = teachers(batch.picture)
             strengths, estimates = model(batch.picture)
-        run.descend(optimizer, cfg.train.clip, **distances(estimates, targets), even=EVEN * ((strengths.float() - 1) ** 2).mean())
+        run.descend(optimizer, cfg.train.clip, **distances(estimates, targets),
+                    even=EVEN * ((strengths.float() - 1) ** 2).mean())
         schedule.step()
         average.update_parameters(bare(model))
         if run.due(cfg.train.validate_every):
@@ -59,20 +66,24 @@ def distill(run, cfg):
 
 
 def rates(model, lr):
-    """A parameter group for each tensor. Adam moves each value by about its rate, and the values here differ a thousandfold between conv1_1,
-    which sees differences of pixels, and the maps: so the rate is lr times the tensor's size (a root mean square), and of biases lr itself."""
-    return [{"params": [parameter], "lr": lr * parameter.detach().square().mean().sqrt().item() if parameter.dim() > 1 else lr}
+    """A parameter group for each tensor. Adam moves each value by about its rate, and the values here differ a
+    thousandfold between conv1_1, which sees differences of pixels, and the maps: so the rate is lr times the tensor's
+    size (a root mean square), and of biases lr itself."""
+    return [{"params": [parameter], "lr": lr * parameter.detach().square().mean().sqrt().item() if parameter.dim() > 1
+             else lr}
             for parameter in model.parameters()]
 
 
 def distances(estimates, targets):
-    """{tap: mean squared distance between estimates and targets (..., C)}, targets with channels of variance 1: 1 - R^2, roughly."""
+    """{tap: mean squared distance between estimates and targets (..., C)}, targets with channels of variance 1: 1 -
+    R^2, roughly."""
     return {tap: F.mse_loss(estimates[tap].float(), target.float()) for tap, target in targets.items()}
 
 
 @torch.inference_mode()
 def validate(model, teachers, pictures, run):
-    """The sum of the distances, which chooses the weights, and the agreement at each tap (see agreement()), on held-out pictures."""
+    """The sum of the distances, which chooses the weights, and the agreement at each tap (see agreement()), on held-out
+    pictures."""
     model.eval()
     pictures = [picture[None].to(run.device) for picture in pictures]
     loss = np.mean([sum(distances(model(picture)[1], teachers(picture)).values()).item() for picture in pictures])
@@ -83,16 +94,19 @@ def validate(model, teachers, pictures, run):
 
 @torch.inference_mode()
 def agreement(model, teachers, pictures):
-    """{tap: median over VGG19's channels of the correlation between estimate and teacher, the positions of all pictures pooled}.
+    """{tap: median over VGG19's channels of the correlation between estimate and teacher, the positions of all pictures
+    pooled}.
 
-    pictures: (1, 3, h, w) each, RGB in [0, 1]. Channels that never move in the teacher have no correlation and are left out.
+    pictures: (1, 3, h, w) each, RGB in [0, 1]. Channels that never move in the teacher have no correlation and are left
+    out.
     """
     sums = {}
     for picture in pictures:
         estimates = model(picture)[1]
         for tap, target in teachers(picture).items():
             x, y = (values.double().flatten(0, 2) for values in (estimates[tap], target))
-            moments = torch.stack([torch.ones_like(x[0]) * len(x), x.sum(0), y.sum(0), (x * x).sum(0), (y * y).sum(0), (x * y).sum(0)])
+            moments = torch.stack([torch.ones_like(x[0]) * len(x), x.sum(0), y.sum(0), (x * x).sum(0), (y * y).sum(0),
+                                   (x * y).sum(0)])
             sums[tap] = sums.get(tap, 0) + moments
     medians = {}
     for tap, (count, x, y, xx, yy, xy) in sums.items():
@@ -103,20 +117,23 @@ def agreement(model, teachers, pictures):
     return medians
 
 
-# ---- networks -----------------------------------------------------------------------------------------------------------------------
+# ---- networks --------------------------------------------------------------------------------------------------------
 
 class Small(vgg.Trunk):
     """A narrow VGG19 to relu5_1 (810,128 parameters) with maps to VGG19's channels behind the TAPS (154,048).
 
-    forward: x (N, 3, h, w) RGB in [0, 1] -> (strengths (all channels of all layers,): mean over batch and positions behind the ReLU;
-    estimates {tap: (N, h', w', C)}: VGG19's channels, channels last, each in units of its standard deviation over photographs).
+    forward: x (N, 3, h, w) RGB in [0, 1] -> (strengths (all channels of all layers,): mean over batch and positions
+    behind the ReLU; estimates {tap: (N, h', w', C)}: VGG19's channels, channels last, each in units of its standard
+    deviation over photographs).
     """
 
     def __init__(self, widths=WIDTHS, tag="rgb01", padding="reflect"):
         layers = vgg_files.layers("vgg19")
-        super().__init__("vgg19", [name for name in layers[:layers.index("relu5_1") + 1] if name.startswith("relu")], widths, "max", padding, tag)
+        super().__init__("vgg19", [name for name in layers[:layers.index("relu5_1") + 1] if name.startswith("relu")],
+                         widths, "max", padding, tag)
         self.arguments = {"widths": list(widths), "tag": tag, "padding": padding}
-        self.aux = nn.ModuleDict({tap: nn.Linear(width, channels) for width, (tap, channels) in zip(widths, TAPS.items(), strict=True)})
+        self.aux = nn.ModuleDict({tap: nn.Linear(width, channels)
+                                  for width, (tap, channels) in zip(widths, TAPS.items(), strict=True)})
 
     def forward(self, x):
         features = super().forward(x)
@@ -125,9 +142,10 @@ class Small(vgg.Trunk):
 
     @torch.no_grad()
     def start(self, x, teachers):
-        """First weights, drawn anew. Filters are orthogonal and scaled one by one so that on the pictures x (N, 3, h, w) each channel has mean 0,
-        and mean 1 behind its ReLU (Mishkin and Matas 2016 do the like with a layer's variance): thirteen layers without normalisation are hard
-        to train otherwise. The maps are the least squares fit to the teachers from there."""
+        """First weights, drawn anew. Filters are orthogonal and scaled one by one so that on the pictures x (N, 3, h,
+        w) each channel has mean 0, and mean 1 behind its ReLU (Mishkin and Matas 2016 do the like with a layer's
+        variance): thirteen layers without normalisation are hard to train otherwise. The maps are the least squares fit
+        to the teachers from there."""
         targets, x = teachers(x.to(next(teachers.parameters()).device)), (x - self.mean) / self.std
         for place, name in enumerate(self.names):
             if name.startswith("conv"):
@@ -140,7 +158,8 @@ class Small(vgg.Trunk):
 
 
 def even_out(layer, x):
-    """layer(x) after giving the convolution new orthogonal weights, with which each channel has mean 0, and 1 behind a ReLU."""
+    """layer(x) after giving the convolution new orthogonal weights, with which each channel has mean 0, and 1 behind a
+    ReLU."""
     nn.init.orthogonal_(layer.weight)
     nn.init.zeros_(layer.bias)
     raw = layer(x)
@@ -155,14 +174,17 @@ def fit_map(features, target, damping=1e-3):
     """The (C, c) map of least squares from features (N, c, h, w) to target (N, h, w, C)."""
     x, y = features.permute(0, 2, 3, 1).flatten(0, 2), target.flatten(0, 2)
     products = x.T @ x / len(x)
-    return torch.linalg.solve(products + damping * products.diagonal().mean() * torch.eye(len(products)), x.T @ y / len(x)).T
+    return torch.linalg.solve(products + damping * products.diagonal().mean() * torch.eye(len(products)),
+                              x.T @ y / len(x)).T
 
 
 class Teachers(nn.Module):
-    """What the estimates shall be: x (N, 3, h, w) RGB in [0, 1] -> {tap: (N, h', w', C)}, each channel divided by its scale.
+    """What the estimates shall be: x (N, 3, h, w) RGB in [0, 1] -> {tap: (N, h', w', C)}, each channel divided by its
+    scale.
 
-    paths: weights files of VGG19, or of narrow students with maps of their own; each tap comes from the first file that has it. padding: instead
-    of the files' own: with reflection a teacher has no frame of zeros that `small`, which reflects, could not follow.
+    paths: weights files of VGG19, or of narrow students with maps of their own; each tap comes from the first file that
+    has it. padding: instead of the files' own: with reflection a teacher has no frame of zeros that `small`, which
+    reflects, could not follow.
     """
 
     def __init__(self, paths, padding=None):
@@ -174,22 +196,27 @@ class Teachers(nn.Module):
             taps = [tap for tap in wanted if serves(source, tap)]
             if taps:
                 self.trunks.append(vgg.build(source._replace(padding=padding or source.padding), taps))
-                self.maps |= {tap: (source.state[f"aux.{tap}.weight"], source.state[f"aux.{tap}.bias"]) for tap in taps if has_map(source, tap)}
+                self.maps |= {tap: (source.state[f"aux.{tap}.weight"], source.state[f"aux.{tap}.bias"]) for tap in taps
+                              if has_map(source, tap)}
             wanted = [tap for tap in wanted if tap not in taps]
         if wanted:
-            raise UserError(f"no teacher for {', '.join(wanted)}: train.teachers={', '.join(map(str, paths)) or '[]'}: expected files that reach to "
-                            "relu5_1 among them: VGG19's weights, or a narrow student's with maps to VGG19's channels")
-        self.scales = nn.ParameterDict({tap: torch.ones(channels) for tap, channels in TAPS.items()}).requires_grad_(False)
+            raise UserError(f"no teacher for {', '.join(wanted)}: train.teachers={', '.join(map(str, paths)) or '[]'}: "
+                            "expected files that reach to relu5_1 among them: VGG19's weights, or a narrow student's "
+                            "with maps to VGG19's channels")
+        self.scales = nn.ParameterDict({tap: torch.ones(channels)
+                                        for tap, channels in TAPS.items()}).requires_grad_(False)
 
     def forward(self, x):
         features = {tap: feature for trunk in self.trunks for tap, feature in trunk(x).items()}
-        values = {tap: estimate(feature, *(part.to(feature.device) for part in self.maps[tap])) if tap in self.maps else feature.permute(0, 2, 3, 1)
+        values = {tap: estimate(feature, *(part.to(feature.device) for part in self.maps[tap])) if tap in self.maps
+                  else feature.permute(0, 2, 3, 1)
                   for tap, feature in features.items()}
         return {tap: value / self.scales[tap] for tap, value in values.items()}
 
     @torch.no_grad()
     def calibrate(self, batches):
-        """Set the scales to the channels' standard deviations over these pictures; channels that hardly move count less."""
+        """Set the scales to the channels' standard deviations over these pictures; channels that hardly move count
+        less."""
         device = next(self.parameters()).device
         found = [self(batch.to(device)) for batch in batches]
         for tap, scale in self.scales.items():
@@ -203,10 +230,12 @@ def has_map(source, tap):
 
 
 def serves(source, tap):
-    """Whether a weights file (vgg.Source) knows VGG19's channels at a tap: it is a VGG19 of full width itself, or has a map to them."""
+    """Whether a weights file (vgg.Source) knows VGG19's channels at a tap: it is a VGG19 of full width itself, or has a
+    map to them."""
     if source.layout != "vgg19" or tap not in vgg.tap_names(source):
         return False
-    return has_map(source, tap) or len(source.state[f"features.{vgg_files.layers('vgg19').index(tap) - 1}.bias"]) == TAPS[tap]
+    return has_map(source,
+                   tap) or len(source.state[f"features.{vgg_files.layers('vgg19').index(tap) - 1}.bias"]) == TAPS[tap]
 
 
 def estimate(features, weight, bias):
@@ -214,7 +243,7 @@ def estimate(features, weight, bias):
     return F.relu(F.linear(features.permute(0, 2, 3, 1), weight.to(features.dtype), bias.to(features.dtype)))
 
 
-# ---- photographs --------------------------------------------------------------------------------------------------------------------
+# ---- photographs -----------------------------------------------------------------------------------------------------
 
 def photographs(root):
     """(training, held out) pictures of a folder; all of them for both where there are fewer than ten."""
@@ -226,10 +255,12 @@ def photographs(root):
 
 
 def middle(path, longest=256):
-    """A photograph (3, h, w) in [0, 1]: the middle of it, at most `longest` pixels wide and high, in multiples of 16. Raises UserError under 32."""
+    """A photograph (3, h, w) in [0, 1]: the middle of it, at most `longest` pixels wide and high, in multiples of 16.
+    Raises UserError under 32."""
     pixels = read_pixels(path)
     if min(pixels.shape[:2]) < 32:
-        raise UserError(f"too small to train on: {path}: {by(pixels.shape)}: at least 32 pixels a side were expected: remove it from data.photos")
+        raise UserError(f"too small to train on: {path}: {by(pixels.shape)}: at least 32 pixels a side were expected: "
+                        "remove it from data.photos")
     height, width = (min(side, longest) // 16 * 16 for side in pixels.shape[:2])
     top, left = ((side - kept) // 2 for side, kept in zip(pixels.shape[:2], (height, width), strict=True))
     return to_tensor(pixels[top:top + height, left:left + width])
@@ -244,7 +275,8 @@ class Crop(NamedTuple):
 class Crops(Dataset):
     """Square parts of photographs: crops[epoch, index] -> Crop. Every draw comes from (seed, epoch, index).
 
-    Pictures that are being painted look like no photograph, so some crops are changed: channels permuted, contrast, noise.
+    Pictures that are being painted look like no photograph, so some crops are changed: channels permuted, contrast,
+    noise.
     """
 
     def __init__(self, paths, side, seed=0):
@@ -257,7 +289,8 @@ class Crops(Dataset):
         epoch, index = place
         rng = np.random.default_rng([self.seed, epoch, index])
         pixels = read_pixels(self.paths[index])
-        cut = min(*pixels.shape[:2], round(self.side * 2 ** rng.uniform(0, 1)))             # up to twice the side: strokes of every size
+        # up to twice the side: strokes of every size
+        cut = min(*pixels.shape[:2], round(self.side * 2 ** rng.uniform(0, 1)))
         top, left = (int(rng.integers(length - cut + 1)) for length in pixels.shape[:2])
         part = cv2.resize(pixels[top:top + cut, left:left + cut], (self.side, self.side), interpolation=cv2.INTER_AREA)
         part = part[:, ::-1] if rng.random() < 0.5 else part
@@ -269,7 +302,8 @@ class Crops(Dataset):
 
 
 def disturb(picture, rng):
-    """A picture (3, h, w) with its channels permuted, its contrast changed, and noise of a deviation up to 0.1, each with a chance of 1 in 4."""
+    """A picture (3, h, w) with its channels permuted, its contrast changed, and noise of a deviation up to 0.1, each
+    with a chance of 1 in 4."""
     if rng.random() < 0.25:
         picture = picture[rng.permutation(3)]
     if rng.random() < 0.25:

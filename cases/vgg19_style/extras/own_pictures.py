@@ -1,4 +1,5 @@
-"""One's own pictures and videos (--input): painted by optimisation, or in one pass by the network; written to --output, else below results/.
+"""One's own pictures and videos (--input): painted by optimisation, or in one pass by the network; written to --output,
+else below results/.
 
 Transparent pictures are put on white, and come out opaque; a 16-bit picture comes out in 16 bits where the format can.
 """
@@ -32,12 +33,14 @@ def optimise(run):
     run.say(f"network {trunk.name}: style {', '.join(loss.style_taps)}; content {', '.join(loss.content_taps)}")
 
     def paint(task):
-        painter = Painter(cfg, trunk, loss, task.work, *prepare(cfg, run.device, largest_size([task.work], cfg.data.size)))
+        painter = Painter(cfg, trunk, loss, task.work,
+                          *prepare(cfg, run.device, largest_size([task.work], cfg.data.size)))
         for step in watch(range(1, cfg.train.steps + 1), task.item):
             painter.step(step)
         return painter.result()[0].cpu()
     paths, items = picture_files(run.options.input)
-    groups = [(path, item, works(Settings(cfg.data | {"content": str(path)}), trunk.name)) for path, item in zip(paths, items)]
+    groups = [(path, item, works(Settings(cfg.data | {"content": str(path)}), trunk.name))
+              for path, item in zip(paths, items)]
     tasks = [Task(item if len(group) == 1 else f"{item}__{'+'.join(style.stem for style in work.styles)}", path, work)
              for path, item, group in groups for work in group]
     weights = checkpoints.Weights(Path(cfg.network.name), {}, {}, trunk.digest, f"the network {trunk.name}")
@@ -55,11 +58,13 @@ def in_one_pass(run, network, weights):
             item = f"{film.stem}__{label}" if many else film.stem
             target = run.output_path(film, item) or run.folder / "videos" / f"{item}{film.suffix}"
             said = stylise_video(run, network, film, target, mix)
-            run.say(f"{target}: {said['frames']} frames, flicker {said['flicker']:.2f} levels (input {said['flicker_input']:.2f})")
+            run.say(f"{target}: {said['frames']} frames, flicker {said['flicker']:.2f} levels (input "
+                    f"{said['flicker_input']:.2f})")
     if not pictures:
         return None
     paths, items = picture_files(pictures)
-    tasks = [Task(f"{item}__{label}" if many else item, path, Work(label, path, [], [], [])) for path, item in zip(paths, items) for label in styles]
+    tasks = [Task(f"{item}__{label}" if many else item, path, Work(label, path, [], [], []))
+             for path, item in zip(paths, items) for label in styles]
 
     def paint(task):
         content8 = read_on_white(task.path)
@@ -75,14 +80,17 @@ def choose_style(run, network):
 
 
 def make(run, weights, tasks, paint):
-    """Paint all tasks, write the pictures, and judge those whose style pictures are known. Raises Negative at the end for what failed."""
+    """Paint all tasks, write the pictures, and judge those whose style pictures are known. Raises Negative at the end
+    for what failed."""
     all_judges = judges(run) if tasks[0].work.styles else []
     rows = [judge.name for judge in all_judges] or ["network"]
-    files = list(dict.fromkeys([*(task.path for task in tasks), *(style for task in tasks for style in task.work.styles)]))
+    files = list(dict.fromkeys([*(task.path for task in tasks),
+                                *(style for task in tasks for style in task.work.styles)]))
     results = run.own_results(weights, files, rows=rows, metrics=METRICS)
     targets = [run.output_path(task.path, task.item) for task in tasks]
     if None not in targets and len(set(targets)) < len(targets):
-        raise UserError(f"--output {run.options.output} is one file for {len(tasks)} pictures: a folder was expected: name one, or one style")
+        raise UserError(f"--output {run.options.output} is one file for {len(tasks)} pictures: a folder was expected: "
+                        "name one, or one style")
     for task, target in zip(tasks, targets):
         if results.has(task.item) and not target:
             continue
@@ -96,8 +104,11 @@ def make(run, weights, tasks, paint):
         except UserError as problem:
             results.fail(task.item, problem)
             continue
-        results.add(task.item, {row: (values, None if target or row != rows[0] else kept) for row, values in lines.items()})
+        results.add(task.item, {row: (values, None if target or row != rows[0] else kept)
+                                for row, values in lines.items()})
     results.finish([task.item for task in tasks])
-    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path), inputs={task.item: str(task.path) for task in tasks})
-    run.say(f"{len(tasks) - len(results.failures())} picture(s) painted: {run.options.output or results.final / 'images' / rows[0]}")
+    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path),
+               inputs={task.item: str(task.path) for task in tasks})
+    run.say(f"{len(tasks) - len(results.failures())} picture(s) painted: "
+            f"{run.options.output or results.final / 'images' / rows[0]}")
     return results.expect_no_failures()

@@ -2,8 +2,9 @@
 
     python -m cases.vgg19_style.fast.convert candy.model -o candy.pt          (test.py's --weights reads candy.model itself as well)
 
-A file is a .pth or .model of torch, old form (before 1.6) or new, or an .npz of the same names. They paint pictures of 0..255, ours of [0, 1]:
-the first convolution is multiplied by 255, the last one divided by it, which changes nothing but rounding.
+A file is a .pth or .model of torch, old form (before 1.6) or new, or an .npz of the same names. They paint pictures of
+0..255, ours of [0, 1]: the first convolution is multiplied by 255, the last one divided by it, which changes nothing
+but rounding.
 """
 import argparse
 import sys
@@ -18,7 +19,8 @@ from common.experiment import checkpoints
 from common.features.vgg_files import read_npz
 
 EXPECTED = "a network of pytorch/examples' fast_neural_style (.pth, .model or .npz with conv1.conv2d.weight and so on) was expected"
-UNUSED = ("running_mean", "running_var", "num_batches_tracked")        # what instance norm kept before torch 0.4, and never used
+# what instance norm kept before torch 0.4, and never used
+UNUSED = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def names():
@@ -38,12 +40,14 @@ def names():
 
 
 def translate(state, path):
-    """(arguments of FastNetwork, its state_dict) of a foreign one. Raises UserError that names every missing, unknown or misshapen entry."""
+    """(arguments of FastNetwork, its state_dict) of a foreign one. Raises UserError that names every missing, unknown
+    or misshapen entry."""
     state = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
     state = {name: tensor for name, tensor in state.items() if name.split(".")[-1] not in UNUSED}
     first = state.get("conv1.conv2d.weight")
     if not torch.is_tensor(first) or first.dim() != 4 or not len(first):
-        raise UserError(f"no network that paints: {path}: it has {join_some(state, 3) or 'no entries'}: {EXPECTED}: give another file")
+        raise UserError(f"no network that paints: {path}: it has {join_some(state, 3) or 'no entries'}: {EXPECTED}: "
+                        "give another file")
     arguments = {"width": len(first), "styles": [Path(path).stem]}
     ours, found, problems, known = FastNetwork(**arguments).state_dict(), {}, [], set()
     for theirs, (module, norm) in names().items():
@@ -62,14 +66,16 @@ def translate(state, path):
                 found[key] = tensor.float().reshape(ours[key].shape)
     problems += [f"{name} is unknown" for name in state if name not in known]
     if problems:
-        raise UserError(f"another network than pytorch/examples': {path}: {join_some(problems, 4)}: {EXPECTED}: give another file")
+        raise UserError(f"another network than pytorch/examples': {path}: {join_some(problems, 4)}: {EXPECTED}: give "
+                        "another file")
     found["down.0.convolution.weight"] = found["down.0.convolution.weight"] * 255
     found["last.weight"], found["last.bias"] = found["last.weight"] / 255, found["last.bias"] / 255
     return arguments, found
 
 
 def read(path):
-    """The checkpoints.Weights in a file, ours or foreign, or None where it is ours. Raises UserError for every way it can be broken."""
+    """The checkpoints.Weights in a file, ours or foreign, or None where it is ours. Raises UserError for every way it
+    can be broken."""
     path = Path(path)
     if path.is_file() and (wrong := impostor(path.open("rb").read(512))):
         raise UserError(f"{wrong[0]}: {path}: {EXPECTED}: {wrong[1]}")
@@ -92,18 +98,22 @@ def convert(path, target):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m cases.vgg19_style.fast.convert", description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a .pth, .model or .npz of pytorch/examples' fast_neural_style")
+    parser = argparse.ArgumentParser(prog="python -m cases.vgg19_style.fast.convert",
+                                     description=__doc__.split("\n\n")[0])
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a .pth, .model or .npz of pytorch/examples' "
+                                                                 "fast_neural_style")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the file to write (.pt), or a folder")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)
     output = Path(options.output)
     if len(options.files) > 1 and output.suffix == ".pt":
-        raise UserError(f"--output {output} is one file for {len(options.files)} networks: a folder was expected: name a folder")
+        raise UserError(f"--output {output} is one file for {len(options.files)} networks: a folder was expected: name "
+                        "a folder")
     for path in map(Path, options.files):
         target = output if output.suffix == ".pt" else output / f"{path.stem}.pt"
         weights = convert(path, target)
-        print(f"{target}: {sum(value.numel() for value in weights.state.values()):,} values, width {weights.model['width']}")
+        print(f"{target}: {sum(value.numel() for value in weights.state.values()):,} values, width "
+              f"{weights.model['width']}")
 
 
 if __name__ == "__main__":

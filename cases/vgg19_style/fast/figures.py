@@ -12,7 +12,8 @@ from common.data.images import to_bytes
 from common.experiment import figures
 from common.experiment.figures import format_number
 
-PANELS = [("loss", ["loss", "style", "content", "tv"]), ("on held-out photographs", ["val_loss", "val_style", "val_content"])]
+PANELS = [("loss", ["loss", "style", "content", "tv"]),
+          ("on held-out photographs", ["val_loss", "val_style", "val_content"])]
 CONTENTS, STYLES = 4, 7                                 # at most so many in the grid
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)                    # of the first style, in the strip from style to style
 
@@ -39,10 +40,14 @@ def draw_network(folder, network):
         part, kind = layer["name"].split(".")[0], layer["kind"].replace("convolution", "conv")
         what = {"up": f"x2, {kind}", "residual": f"+ 2 {kind}"}.get(part, kind)
         if not layer["name"].endswith("second.convolution"):                            # a residual block is one box
-            boxes.append((f"{part}\n{what}", " x ".join(map(str, layer["outputs"])), {"down": 0, "residual": 2, "up": 4, "last": 1}[part]))
-    own = sum(parameter[0].numel() for name, parameter in network.named_parameters() if name.endswith(("gamma", "beta")))
-    folder.save(figures.flow(boxes, per_row=6, box=(1.0, 0.72)), "network_fast", ["layer", "kind", "inputs", "outputs", "parameters"],
-                [[layer["name"], layer["kind"], *("x".join(map(str, layer[key])) for key in ("inputs", "outputs")), layer["parameters"]]
+            boxes.append((f"{part}\n{what}", " x ".join(map(str, layer["outputs"])),
+                          {"down": 0, "residual": 2, "up": 4, "last": 1}[part]))
+    own = sum(parameter[0].numel() for name, parameter in network.named_parameters()
+              if name.endswith(("gamma", "beta")))
+    folder.save(figures.flow(boxes, per_row=6, box=(1.0, 0.72)), "network_fast",
+                ["layer", "kind", "inputs", "outputs", "parameters"],
+                [[layer["name"], layer["kind"], *("x".join(map(str, layer[key])) for key in ("inputs", "outputs")),
+                  layer["parameters"]]
                  for layer in layers],
                 total=sum(parameter.numel() for parameter in network.parameters()), styles=count, own=own)
 
@@ -54,7 +59,8 @@ def paint(network, content8, size, mix, device):
 
 
 def draw_grid(folder, run, network, judge, said):
-    """Every content in every style of the network; what is left of the style distance under each whose style's picture is there.
+    """Every content in every style of the network; what is left of the style distance under each whose style's picture
+    is there.
 
     said: from a judge's name, or nothing, to what the caption adds.
     """
@@ -64,7 +70,8 @@ def draw_grid(folder, run, network, judge, said):
     grid, under, rows = [], [], []
     if any(name in files for name in styles):
         shape = read_on_white(next(iter(contents.values()))).shape
-        grid, under = [[None, *(chapter.middle(files[name], shape) if name in files else None for name in styles)]], [["", *styles]]
+        grid, under = [[None, *(chapter.middle(files[name], shape) if name in files else None
+                                for name in styles)]], [["", *styles]]
     for stem, path in list(contents.items())[:CONTENTS]:
         content8 = read_on_white(path)
         grid.append([content8])
@@ -78,7 +85,8 @@ def draw_grid(folder, run, network, judge, said):
             grid[-1].append(picture)
             under[-1].append(name if left is None else f"{100 * left:.0f} %")
             rows.append([stem, name, format_number(left), *(f"{mean:.6f}" for mean in picture.mean(axis=(0, 1)))])
-    folder.save(figures.grid(grid, None, under), "fast_grid", ["content", "style", "style_left", "red", "green", "blue"], rows,
+    folder.save(figures.grid(grid, None, under), "fast_grid",
+                ["content", "style", "style_left", "red", "green", "blue"], rows,
                 **said(judge.name if any(row[2] for row in rows) else ""))
 
 
@@ -98,4 +106,5 @@ def draw_mixing(folder, run, network):
             rows.append([stem, first, second, f"{share:.2f}", *(f"{mean:.6f}" for mean in line[-1].mean(axis=(0, 1)))])
         grid.append(line)
         under.append([first, *(f"{share:g} : {1 - share:g}" for share in SHARES[1:-1]), second])
-    folder.save(figures.grid(grid, None, under), "mixing", ["content", "first", "second", "share_of_first", "red", "green", "blue"], rows)
+    folder.save(figures.grid(grid, None, under), "mixing",
+                ["content", "first", "second", "share_of_first", "red", "green", "blue"], rows)

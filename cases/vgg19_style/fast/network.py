@@ -8,16 +8,17 @@ import torch.nn.functional as F
 from torch import nn
 
 BLOCKS = 5                              # residual blocks
-BAND = 2**26                            # values, of a convolution's input or output, above which it is computed in bands of rows (without gradients)
+# values, of a convolution's input or output, above which it is computed in bands of rows (without gradients)
+BAND = 2**26
 
 
 class FastNetwork(nn.Module):
     """Paints a picture in a style: x (N, 3, H, W) RGB in [0, 1] -> (N, 3, H, W) RGB, not clamped.
 
-    width: feature maps of the first layer; the paper has 32. styles: their names in order; with more than one each has its own gamma and
-    beta in every normalisation, and forward wants to be told which. H, W at least 5; any size: sides are extended by reflection to the next
-    multiple of 4, and the result is cropped.
-    Parameters for one style: 108,771 (width 8), 424,899 (16), 1,679,235 (32); each further style 1,600 at width 16.
+    width: feature maps of the first layer; the paper has 32. styles: their names in order; with more than one each has
+    its own gamma and beta in every normalisation, and forward wants to be told which. H, W at least 5; any size: sides
+    are extended by reflection to the next multiple of 4, and the result is cropped. Parameters for one style: 108,771
+    (width 8), 424,899 (16), 1,679,235 (32); each further style 1,600 at width 16.
     """
     smallest = 5
 
@@ -28,12 +29,14 @@ class FastNetwork(nn.Module):
         self.down = nn.ModuleList([Layer(3, width, 9, count), Layer(width, 2 * width, 3, count, stride=2),
                                    Layer(2 * width, 4 * width, 3, count, stride=2)])
         self.residual = nn.ModuleList(Residual(4 * width, count) for _ in range(BLOCKS))
-        self.up = nn.ModuleList([Layer(4 * width, 2 * width, 3, count, enlarge=2), Layer(2 * width, width, 3, count, enlarge=2)])
+        self.up = nn.ModuleList([Layer(4 * width, 2 * width, 3, count, enlarge=2),
+                                 Layer(2 * width, width, 3, count, enlarge=2)])
         self.last = Convolution(width, 3, 9)
         nn.init.constant_(self.last.bias, 0.5)                          # the first pictures are gray, not black
 
     def forward(self, x, weights=None):
-        """weights: (N, S) or (S,), how much of each style, sums to 1: gammas and betas are mixed. None: the one style."""
+        """weights: (N, S) or (S,), how much of each style, sums to 1: gammas and betas are mixed. None: the one
+        style."""
         height, width = x.shape[-2:]
         if min(height, width) < self.smallest:
             raise ValueError(f"pictures of at least {self.smallest} pixels a side were expected, got {width}x{height}")
@@ -41,7 +44,8 @@ class FastNetwork(nn.Module):
         return self.paint(x, weights)[..., :height, :width]
 
     def paint(self, x, weights=None):
-        """forward() without the extension: a side that is no multiple of 4 comes out as the next one, as in the published networks."""
+        """forward() without the extension: a side that is no multiple of 4 comes out as the next one, as in the
+        published networks."""
         mix = self.mix(weights, len(x), x)                              # (N, S)
         for layer in self.down:
             x = F.relu(layer(x, mix), inplace=True)                     # (N, 4 width, H/4, W/4) in the end
@@ -66,7 +70,8 @@ class FastNetwork(nn.Module):
 class Convolution(nn.Conv2d):
     """A convolution with odd kernel and reflection: (N, C, H, W) -> (N, C', ceil(enlarge H / stride), ...).
 
-    enlarge: nearest neighbours, so many times, before it (in place of the paper's transposed convolution, which leaves a checkerboard).
+    enlarge: nearest neighbours, so many times, before it (in place of the paper's transposed convolution, which leaves
+    a checkerboard).
     """
 
     def __init__(self, channels, outputs, kernel, stride=1, enlarge=1):
@@ -87,7 +92,8 @@ class Convolution(nn.Conv2d):
     def rows(self, x, top, bottom):
         """Rows top to bottom of the output."""
         reach, stride, height = self.kernel_size[0] // 2, self.stride[0], self.enlarge * x.shape[2]
-        first, last = top * stride - reach, (bottom - 1) * stride + reach              # rows of the enlarged input; some lie outside
+        # rows of the enlarged input; some lie outside
+        first, last = top * stride - reach, (bottom - 1) * stride + reach
         above, below = max(0, -first), max(0, last - height + 1)
         begin, end = max(0, first), min(height, last + 1)
         if self.enlarge > 1:
@@ -100,15 +106,17 @@ class Convolution(nn.Conv2d):
 
 
 class InstanceNorm(torch.autograd.Function):
-    """(x - mu) / sigma * gamma + beta with mu, sigma of each picture and channel: x (N, C, H, W), gamma and beta (N, C).
+    """(x - mu) / sigma * gamma + beta with mu, sigma of each picture and channel: x (N, C, H, W), gamma and beta (N,
+    C).
 
-    By hand because autograd's own chain of operations takes three times as long on a CPU, which was a third of the time of a training.
+    By hand because autograd's own chain of operations takes three times as long on a CPU, which was a third of the time
+    of a training.
     """
 
     @staticmethod
     def forward(ctx, x, gamma, beta, eps):
         centred = x - x.mean(dim=(2, 3), keepdim=True)
-        inverse = torch.rsqrt(mean_square(centred) + eps)                              # 1 / sigma, biased, as the published networks have it
+        inverse = torch.rsqrt(mean_square(centred) + eps)  # 1 / sigma, biased, as the published networks have it
         ctx.save_for_backward(centred, inverse, gamma)
         return scale_and_shift(centred, gamma * inverse, beta)
 
@@ -126,7 +134,8 @@ class InstanceNorm(torch.autograd.Function):
 def mean_square(x):
     """Mean of x^2 over the picture, (N, C), without a copy of a large x."""
     rows = max(1, BAND // (4 * x[:, :, :1].numel()))
-    return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / (x.shape[2] * x.shape[3])
+    return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / (x.shape[2]
+                                                                                                       * x.shape[3])
 
 
 def scale_and_shift(x, factor, shift):
@@ -135,17 +144,19 @@ def scale_and_shift(x, factor, shift):
 
 
 class ConditionalNorm(nn.Module):
-    """z = gamma_s (x - mu) / sigma + beta_s: mu and sigma of each picture and channel, gamma and beta of each style s (Dumoulin et al. 2017)."""
+    """z = gamma_s (x - mu) / sigma + beta_s: mu and sigma of each picture and channel, gamma and beta of each style s
+    (Dumoulin et al. 2017)."""
 
     def __init__(self, channels, styles, eps=1e-5):
         super().__init__()
-        self.gamma, self.beta, self.eps = nn.Parameter(torch.ones(styles, channels)), nn.Parameter(torch.zeros(styles, channels)), eps
+        self.gamma, self.beta, self.eps = nn.Parameter(torch.ones(styles, channels)), nn.Parameter(torch.zeros(styles,
+                                                                                                               channels)), eps
 
     def forward(self, x, mix):
         gamma, beta = mix @ self.gamma, mix @ self.beta                                # (N, C)
         if torch.is_grad_enabled():
             return InstanceNorm.apply(x, gamma, beta, self.eps)
-        x -= x.mean(dim=(2, 3), keepdim=True)                                          # in place: of a large picture one copy is enough
+        x -= x.mean(dim=(2, 3), keepdim=True)  # in place: of a large picture one copy is enough
         x *= (gamma * torch.rsqrt(mean_square(x) + self.eps))[..., None, None]
         return x.add_(beta[..., None, None])
 

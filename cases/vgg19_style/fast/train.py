@@ -1,7 +1,7 @@
 """Training the networks that paint in one pass (model.py), and painting with them.
 
-The loss is that of the pictures that are optimised, in the relative form: each style's term is divided by the size of its own Grams, so that
-dark and flat styles weigh as much as others (Dumoulin et al. 2017 leave them unbalanced).
+The loss is that of the pictures that are optimised, in the relative form: each style's term is divided by the size of
+its own Grams, so that dark and flat styles weigh as much as others (Dumoulin et al. 2017 leave them unbalanced).
 """
 from pathlib import Path
 from typing import NamedTuple
@@ -35,11 +35,12 @@ def train_fast(run, cfg):
     """A FastNetwork for the styles of data.styles, else data.style, trained on the photographs of data.photos."""
     files = style_files(cfg.data)
     names = style_names(files, cfg.model.styles)
-    run.config = Settings(cfg | {"model": Settings(width=cfg.model.width, styles=names)})       # what the weights file says
+    run.config = Settings(cfg | {"model": Settings(width=cfg.model.width, styles=names)})  # what the weights file says
     photos, held = photographs(cfg.data.photos)
     crops = Crops(photos, cfg.data.size, cfg.train.crop, files, cfg.seed)
     perception = Perception(cfg, files, run.device)
-    run.say(f"feature network {perception.trunk.name} (content {perception.trunk.digest[:12]}); styles: {', '.join(names)}")
+    run.say(f"feature network {perception.trunk.name} (content {perception.trunk.digest[:12]}); styles: "
+            f"{', '.join(names)}")
 
     model = run.prepare(FastNetwork(**run.config.model))
     average = moving_average(bare(model), cfg.train.average)
@@ -50,7 +51,7 @@ def train_fast(run, cfg):
                            model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             painted = model(batch.photo, F.one_hot(batch.style, len(files)).float())
-        if run.step <= cfg.train.copying:                               # from noise, the way to a picture of nothing but strokes is shorter
+        if run.step <= cfg.train.copying:  # from noise, the way to a picture of nothing but strokes is shorter
             terms = {"copy": (painted.float() - batch.photo).abs().mean()}
         else:
             terms = {name: term.mean() for name, term in perception(painted.float(), batch.photo, batch.style).items()}
@@ -62,7 +63,8 @@ def train_fast(run, cfg):
 
 
 def parameter_groups(model, lr):
-    """Gammas and betas learn faster than filters: they are all that tells styles apart, and Adam moves each by about its rate per step."""
+    """Gammas and betas learn faster than filters: they are all that tells styles apart, and Adam moves each by about
+    its rate per step."""
     style = [parameter for name, parameter in model.named_parameters() if name.endswith(("gamma", "beta"))]
     rest = [parameter for name, parameter in model.named_parameters() if not name.endswith(("gamma", "beta"))]
     return [{"params": rest, "lr": lr}, {"params": style, "lr": STYLE_RATE * lr}]
@@ -74,9 +76,11 @@ class Perception:
     def __init__(self, cfg, files, device):
         self.trunk, self.loss = feature_network(cfg, device)
         if self.loss.form != "relative":
-            raise UserError(f"loss.form={self.loss.form} in mode=fast: networks are trained on the relative form alone: leave it out")
+            raise UserError(f"loss.form={self.loss.form} in mode=fast: networks are trained on the relative form "
+                            "alone: leave it out")
         taps, given = self.loss.style_taps, self.loss.style_weights
-        self.shares = dict(zip(taps, [weight / sum(given) for weight in given] if sum(given) else [1 / len(taps)] * len(taps)))
+        self.shares = dict(zip(taps, [weight / sum(given) for weight in given] if sum(given) else [1 / len(taps)]
+                               * len(taps)))
         pictures = [style_picture(file, cfg.data).to(device) for file in files]
         self.check("crops", cfg.train.crop)
         self.check("styles", min(min(picture.shape[2:]) for picture in pictures))
@@ -86,19 +90,22 @@ class Perception:
         """Raise UserError where a side is too small at the smallest level."""
         least = self.trunk.smallest * 2 ** (self.loss.levels - 1)
         if smaller < least:
-            raise UserError(f"{what} of {smaller} pixels are too small for {self.loss.levels} levels on {self.trunk.name}: at least {least} were "
-                            "expected: raise train.crop or data.size, or lower loss.levels")
+            raise UserError(f"{what} of {smaller} pixels are too small for {self.loss.levels} levels on "
+                            f"{self.trunk.name}: at least {least} were expected: raise train.crop or data.size, or "
+                            "lower loss.levels")
 
     @torch.no_grad()
     def grams(self, pictures):
         targets = []
         for level in range(self.loss.levels):
             found = [self.trunk(F.avg_pool2d(picture, 2 ** level)) for picture in pictures]
-            targets.append({tap: torch.cat([losses.gram(features[tap]) for features in found]) for tap in self.loss.style_taps})
+            targets.append({tap: torch.cat([losses.gram(features[tap]) for features in found])
+                            for tap in self.loss.style_taps})
         return targets
 
     def __call__(self, painted, photo, style):
-        """{style, content, tv: (N,)} of painted pictures (N, 3, H, W), the photographs behind them, and the numbers of their styles (N,)."""
+        """{style, content, tv: (N,)} of painted pictures (N, 3, H, W), the photographs behind them, and the numbers of
+        their styles (N,)."""
         style_terms = []
         for level, grams in enumerate(self.targets):
             features = self.features(F.avg_pool2d(painted, 2 ** level) if level else painted)
@@ -116,17 +123,17 @@ class Perception:
 
 
 def local_style(features, targets, shares, windows):
-    """losses.relative_style with Grams of up to windows x windows parts of the picture, each compared with the whole style: (N,), the mean over
-    them and the mean, weighted by shares, over the taps.
+    """losses.relative_style with Grams of up to windows x windows parts of the picture, each compared with the whole
+    style: (N,), the mean over them and the mean, weighted by shares, over the taps.
 
-    A Gram of the whole picture does not say where its strokes are: a network soon learns to paint all of them, too strong, where the
-    photograph has texture, and to leave the sky blank. Parts have at least SMALLEST positions a side.
+    A Gram of the whole picture does not say where its strokes are: a network soon learns to paint all of them, too
+    strong, where the photograph has texture, and to leave the sky blank. Parts have at least SMALLEST positions a side.
     """
     terms = []
     for tap, target in targets.items():
         grid = features[tap]
         count = max(1, min(windows, min(grid.shape[2:]) // SMALLEST))
-        height, width = (side // count for side in grid.shape[2:])      # what is over at the right and below is left out
+        height, width = (side // count for side in grid.shape[2:])  # what is over at the right and below is left out
         parts = grid[..., :count * height, :count * width].unflatten(3, (count, width)).unflatten(2, (count, height))
         parts = parts.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)           # (N count^2, C, height, width)
         distances = losses.relative_style({tap: parts}, {tap: target.repeat_interleave(count ** 2, dim=0)})
@@ -150,11 +157,11 @@ def validate(model, perception, held, cfg):
     return {"loss": sum(sums.values())} | sums
 
 
-# ---- painting -----------------------------------------------------------------------------------------------------------------------
+# ---- painting --------------------------------------------------------------------------------------------------------
 
 def load(run):
-    """(network, Weights): what --weights names, a file of this project or a foreign one (convert.py); else best or last of the run, else the
-    release. The network is on the run's device, in evaluation mode."""
+    """(network, Weights): what --weights names, a file of this project or a foreign one (convert.py); else best or last
+    of the run, else the release. The network is on the run's device, in evaluation mode."""
     wanted = run.options.weights
     foreign = convert.read(wanted) if wanted and Path(wanted).is_file() else None
     own = any((run.checkpoints / f"{name}.pt").is_file() for name in ("best", "last"))
@@ -164,8 +171,8 @@ def load(run):
 
 
 def choose_styles(network, text):
-    """{label: weights (S,)} of test.style: null, every style by itself; one name; or several with weights, which are made to sum to 1:
-    `starry_night=.7,the_scream=.3`, labelled starry_night-0.7+the_scream-0.3."""
+    """{label: weights (S,)} of test.style: null, every style by itself; one name; or several with weights, which are
+    made to sum to 1: `starry_night=.7,the_scream=.3`, labelled starry_night-0.7+the_scream-0.3."""
     names = network.styles or ["style"]
     if text is None:
         return {name: row for name, row in zip(names, torch.eye(len(names)))}
@@ -177,8 +184,9 @@ def choose_styles(network, text):
         except ValueError:
             value = -1.0
         if name not in shares or not 0 <= value < float("inf"):
-            raise UserError(f"test.style={text}: {part.strip()!r} is no style of this network, or no weight: expected names among "
-                            f"{', '.join(names)}, each alone or with a weight of at least 0 (name=0.7): mend it")
+            raise UserError(f"test.style={text}: {part.strip()!r} is no style of this network, or no weight: expected "
+                            f"names among {', '.join(names)}, each alone or with a weight of at least 0 (name=0.7): "
+                            "mend it")
         shares[name] += value
     total = sum(shares.values())
     if not total:
@@ -190,20 +198,22 @@ def choose_styles(network, text):
 
 @torch.inference_mode()
 def stylise(network, picture, weights):
-    """A picture (3, H, W) in [0, 1] painted by a FastNetwork: (3, H, W), clamped to [0, 1], on the CPU. weights: (S,), see choose_styles().
+    """A picture (3, H, W) in [0, 1] painted by a FastNetwork: (3, H, W), clamped to [0, 1], on the CPU. weights: (S,),
+    see choose_styles().
 
-    Instance norm sees the whole picture, so tiles would differ in contrast; instead every convolution of a large picture is computed in bands
-    of rows (model.py), with the same result: what is held is one layer's input and output, some 200 bytes a pixel at width 16.
+    Instance norm sees the whole picture, so tiles would differ in contrast; instead every convolution of a large
+    picture is computed in bands of rows (model.py), with the same result: what is held is one layer's input and output,
+    some 200 bytes a pixel at width 16.
     """
     if min(picture.shape[1:]) < network.smallest:
-        raise UserError(f"the picture is too small: {picture.shape[2]}x{picture.shape[1]}: at least {network.smallest} pixels a side were expected: "
-                        "enlarge it")
+        raise UserError(f"the picture is too small: {picture.shape[2]}x{picture.shape[1]}: at least {network.smallest} "
+                        "pixels a side were expected: enlarge it")
     device = network.last.weight.device
     picture = picture[None].to(device).contiguous(memory_format=torch.channels_last)
     return network(picture, weights.to(device))[0].clamp_(0, 1).cpu()
 
 
-# ---- data ---------------------------------------------------------------------------------------------------------------------------
+# ---- data ------------------------------------------------------------------------------------------------------------
 
 def style_files(data):
     """The pictures whose styles are learnt: data.styles, else data.style, a file or all in a folder."""
@@ -211,18 +221,22 @@ def style_files(data):
 
 
 def style_names(files, given):
-    """The styles' names: those of model.styles, else the files' stems. Raises UserError unless each style has one of its own."""
+    """The styles' names: those of model.styles, else the files' stems. Raises UserError unless each style has one of
+    its own."""
     names = list(given) or [file.stem for file in files]
     if len(names) != len(files):
-        raise UserError(f"model.styles has {len(names)} names, there are {len(files)} styles: one for each was expected: leave model.styles out")
+        raise UserError(f"model.styles has {len(names)} names, there are {len(files)} styles: one for each was "
+                        "expected: leave model.styles out")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"styles with the same name: {join_some(twice)}: a network's styles are called by their files' names: rename one")
+        raise UserError(f"styles with the same name: {join_some(twice)}: a network's styles are called by their files' "
+                        "names: rename one")
     return names
 
 
 def style_picture(file, data):
-    """A style (1, 3, h, w) at the size at which its strokes are painted: data.style_scale times the photographs' long side."""
+    """A style (1, 3, h, w) at the size at which its strokes are painted: data.style_scale times the photographs' long
+    side."""
     pixels = read_on_white(file)
     return resize(pixels, fit_size(pixels.shape, data.size and round(data.size * data.style_scale)))
 
@@ -252,7 +266,8 @@ class Sample(NamedTuple):
 class Crops(Dataset):
     """Crops of photographs that were brought to one long side, with a style each: crops[epoch, index] -> Sample.
 
-    Nothing but (seed, epoch, index) decides place, mirroring and style. Photographs with a side below the crop are enlarged to it.
+    Nothing but (seed, epoch, index) decides place, mirroring and style. Photographs with a side below the crop are
+    enlarged to it.
     """
 
     def __init__(self, photos, size, crop, styles, seed):
@@ -281,5 +296,6 @@ class Crops(Dataset):
         pixels = self.read(index) if self.store is None else self.store.get(index, lambda _: self.read(index), None)
         rng = np.random.default_rng([self.seed, epoch, index])
         top, left = random_window(rng, pixels.shape[:2], self.crop, self.photos[index])
-        photo = Orientation.draw(rng, flips=True, turns=False).turn(to_tensor(pixels[top:top + self.crop, left:left + self.crop]))
+        photo = Orientation.draw(rng, flips=True, turns=False).turn(to_tensor(pixels[top:top + self.crop,
+                                                                                     left:left + self.crop]))
         return Sample(photo.contiguous(), int(rng.integers(len(self.styles))), self.photos[index].name)

@@ -1,8 +1,9 @@
 """Videos painted frame by frame, with a remedy against flicker and a number for it.
 
-A network paints every frame anew, and small changes of the input move whole strokes. So each result is blended with the one before, carried
-along by optical flow, wherever flow and frames agree; what is newly seen, or follows a cut, is painted fresh.
-Flicker is mean |out_t - warp(out_t-1)| where the input agrees, in levels of 0..255; the input's own is given beside it.
+A network paints every frame anew, and small changes of the input move whole strokes. So each result is blended with the
+one before, carried along by optical flow, wherever flow and frames agree; what is newly seen, or follows a cut, is
+painted fresh. Flicker is mean |out_t - warp(out_t-1)| where the input agrees, in levels of 0..255; the input's own is
+given beside it.
 """
 import cv2
 import numpy as np
@@ -19,7 +20,8 @@ RETURNS = 1.0                  # pixels by which flow there and back may miss
 
 
 class Steady:
-    """Results that follow the scene: smooth(frame, painted) -> painted, blended with what came before. All uint8 (h, w, 3).
+    """Results that follow the scene: smooth(frame, painted) -> painted, blended with what came before. All uint8 (h, w,
+    3).
 
     flicker: {"painted", "steady", "input"}: see the head of this file; nan before two frames that agree somewhere.
     """
@@ -42,7 +44,8 @@ class Steady:
             moved = warp(old_steady, back)
             steady = np.clip(painted + trust * (moved.astype(np.float32) - painted) + 0.5, 0, 255).astype(np.uint8)
             self.pixels += int(agrees.sum())
-            for name, now, then in (("input", frame, carried), ("painted", painted, warp(old_painted, back)), ("steady", steady, moved)):
+            for name, now, then in (("input", frame, carried), ("painted", painted, warp(old_painted, back)),
+                                    ("steady", steady, moved)):
                 self.sums[name] += float(gap(now, then)[agrees].sum())
         self.before = frame, gray, painted, steady
         return steady
@@ -55,7 +58,8 @@ class Steady:
 def warp(picture, flow):
     """picture(x + flow(x)): uint8 (h, w, 3) and float32 (h, w, 2) in pixels; outside, the border's pixels."""
     rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
-    return cv2.remap(picture, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(picture, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)
 
 
 def gap(a, b):
@@ -73,13 +77,15 @@ def returns(forth, back):
 
 
 def stylise_video(run, network, path, target, weights, kept=KEPT):
-    """Paint a video file into `target` (.webm, .mp4 or .avi), which appears when it is whole. weights: (S,) of the network's styles.
+    """Paint a video file into `target` (.webm, .mp4 or .avi), which appears when it is whole. weights: (S,) of the
+    network's styles.
 
-    kept: see KEPT; 0 leaves every frame as it was painted. Returns {frames, flicker, flicker_painted, flicker_input}: of what was written,
-    of the frames before blending, of the input. Raises UserError for files that are no video.
+    kept: see KEPT; 0 leaves every frame as it was painted. Returns {frames, flicker, flicker_painted, flicker_input}:
+    of what was written, of the frames before blending, of the input. Raises UserError for files that are no video.
     """
     if target.suffix.lower() not in CODECS:
-        raise UserError(f"this kind of video cannot be written: {target}: {', '.join(CODECS)} were expected: choose another --output")
+        raise UserError(f"this kind of video cannot be written: {target}: {', '.join(CODECS)} were expected: choose "
+                        "another --output")
     film, steady, count = open_film(path), Steady(kept), 0
     size = tuple(side - side % 2 for side in film.size)                             # codecs want even sides
     with writing(target, film.rate, size) as write:
@@ -90,6 +96,7 @@ def stylise_video(run, network, path, target, weights, kept=KEPT):
         if not count:
             raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
     flicker = steady.flicker
-    run.say(f"{count} frames, flicker {flicker['painted']:.2f} levels as painted, {flicker['steady']:.2f} as written, input "
-            f"{flicker['input']:.2f}; no sound; {target}")
-    return {"frames": count, "flicker": flicker["steady"], "flicker_painted": flicker["painted"], "flicker_input": flicker["input"]}
+    run.say(f"{count} frames, flicker {flicker['painted']:.2f} levels as painted, {flicker['steady']:.2f} as written, "
+            f"input {flicker['input']:.2f}; no sound; {target}")
+    return {"frames": count, "flicker": flicker["steady"], "flicker_painted": flicker["painted"],
+            "flicker_input": flicker["input"]}

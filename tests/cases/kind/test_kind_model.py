@@ -1,4 +1,5 @@
-"""KinD's networks and losses against the authors' own graph (golden/kind.npz), their weights' converter, sizes and tiles."""
+"""KinD's networks and losses against the authors' own graph (golden/kind.npz), their weights' converter, sizes and
+tiles."""
 import hashlib
 import json
 import math
@@ -34,7 +35,8 @@ def official():
     folder = SHARED / "weights/kind"
     if not folder.exists():
         pytest.skip("weights/kind is not beside this repository (../shared/weights/kind)")
-    arrays = convert.read_arrays(folder / "decomposition.npz") | convert.read_arrays(folder / "adjustment.npz") | rule_weights(folder)
+    arrays = (convert.read_arrays(folder / "decomposition.npz") | convert.read_arrays(folder / "adjustment.npz")
+              | rule_weights(folder))
     model = KinD()
     model.load_state_dict(convert.from_tensorflow(arrays), strict=False)
     return model.eval()
@@ -66,10 +68,11 @@ def difference(found, expected):
     return (found.detach() - picture(expected, found.dtype)).abs().max().item()
 
 
-# ---- networks -----------------------------------------------------------------------------------------------------------------------
+# ---- networks --------------------------------------------------------------------------------------------------------
 
 def test_counts():
-    counts = [sum(parameter.numel() for parameter in network().parameters()) for network in (DecomNet, RestorationNet, AdjustNet, KinD)]
+    counts = [sum(parameter.numel() for parameter in network().parameters())
+              for network in (DecomNet, RestorationNet, AdjustNet, KinD)]
     assert counts == [235_876, 7_760_739, 19_393, 8_016_008]
     layers = {name: sum(p.numel() for p in layer.parameters()) for name, layer in RestorationNet().named_children()}
     assert layers["de_conv1_1"] == 1184 and layers["de_conv5_2"] == 2_359_808 and layers["up_6"] == 524_288 and layers["de_conv10"] == 867
@@ -135,7 +138,8 @@ def test_every_layer_has_the_official_statistics(golden, official, size):
         value = value[:, :, :int(height), :int(width)].double()     # transposed convolutions are cut to their skip
         assert value.shape[1:] == (channels, height, width), key
         statistics = torch.stack([value.mean(), value.std(correction=0), value.abs().max()])
-        assert torch.allclose(statistics, torch.tensor([mean, std, largest], dtype=torch.float64), rtol=1e-4, atol=2e-6), key
+        assert torch.allclose(statistics, torch.tensor([mean, std, largest], dtype=torch.float64), rtol=1e-4,
+                              atol=2e-6), key
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 17), (31, 33)])
@@ -148,7 +152,9 @@ def test_any_size_works(size):
 
 def test_a_batch_is_its_pictures():
     torch.manual_seed(0)
-    model, low, ratio = KinD().eval(), torch.rand(2, 3, 24, 20) * torch.tensor([1.0, 0.3])[:, None, None, None], torch.tensor([2.0, 5.0])
+    model, low, ratio = KinD().eval(), torch.rand(2, 3, 24, 20) * torch.tensor([1.0, 0.3])[:, None, None,
+                                                                                           None], torch.tensor([2.0,
+                                                                                                                5.0])
     with torch.inference_mode():
         together = model(low, ratio)
         for place in range(2):
@@ -161,7 +167,8 @@ def test_the_stretch_by_hand_and_with_given_bounds():
     low = torch.tensor([0.2, 0.4, 0.6]).reshape(1, 3, 1, 1)
     assert torch.allclose(stretch(low).flatten(), torch.tensor([0.0, 0.5, 1.0]))
     assert torch.allclose(stretch(low, torch.tensor([[0.0, 0.8]])).flatten(), torch.tensor([0.25, 0.5, 0.75]))
-    assert torch.allclose(stretch(torch.full((1, 3, 2, 2), 0.3)), torch.zeros(1, 3, 2, 2)), "a flat picture is divided by 0.001, not by 0"
+    assert torch.allclose(stretch(torch.full((1, 3, 2, 2), 0.3)),
+                          torch.zeros(1, 3, 2, 2)), "a flat picture is divided by 0.001, not by 0"
     assert torch.equal(KinD(restoration="none", stretch="none").stretch(low), low)
 
 
@@ -188,7 +195,7 @@ def test_joined_convolutions_are_those_of_the_concatenation():
         assert torch.allclose(layer.to(memory_format=torch.channels_last)(a, b), expected, atol=1e-6)
 
 
-# ---- losses -------------------------------------------------------------------------------------------------------------------------
+# ---- losses ----------------------------------------------------------------------------------------------------------
 
 def test_gradient_maps_are_the_official_ones(golden):
     for kind in ("batch", "single"):
@@ -217,19 +224,23 @@ def test_gradient_norms_differ_as_they_should():
 
 def stages_of(golden, dtype):
     """{stage: unweighted terms} of the stored arrays, {stage: its arrays}."""
-    part = {name: picture(golden[f"in/patch/{name}"], dtype).requires_grad_() for name in ("R_low", "I_low", "R_high", "I_high")}
+    part = {name: picture(golden[f"in/patch/{name}"], dtype).requires_grad_()
+            for name in ("R_low", "I_low", "R_high", "I_high")}
     low, high = (stretch(picture(golden[f"in/patch/{side}_u8"]) / 255).to(dtype) for side in ("low", "high"))
     target = picture(golden["in/patch/R_target"], dtype)
     prediction = picture(golden["in/adjust/pred"], dtype).requires_grad_()
     aim = picture(golden["in/adjust/target"], dtype)
 
     def terms(norm):
-        return {"decom": losses.decomposition((part["R_low"], part["I_low"]), (part["R_high"], part["I_high"]), low, high, norm),
-                "restore": losses.restoration(part["R_low"], target, norm), "adjust": losses.adjustment(prediction, aim, norm)}
+        return {"decom": losses.decomposition((part["R_low"], part["I_low"]), (part["R_high"], part["I_high"]), low,
+                                              high, norm),
+                "restore": losses.restoration(part["R_low"], target, norm),
+                "adjust": losses.adjustment(prediction, aim, norm)}
     return terms, part | {"pred": prediction}
 
 
-OFFICIAL = {"recon_low": 1, "recon_high": 1, "equal_R": 0.01, "mutual": 0.2, "smooth_low": 0.15, "smooth_high": 0.15, "mse": 1, "grad": 1, "ssim": 1}
+OFFICIAL = {"recon_low": 1, "recon_high": 1, "equal_R": 0.01, "mutual": 0.2, "smooth_low": 0.15, "smooth_high": 0.15,
+            "mse": 1, "grad": 1, "ssim": 1}
 
 
 def test_the_settings_have_the_official_weights():
@@ -237,7 +248,8 @@ def test_the_settings_have_the_official_weights():
     for preset in ([], ["preset=paper"]):
         cfg = settings.resolve("kind", preset).config
         if preset:
-            assert {name: cfg.loss.decompose[name] for name in ("recon_low", "recon_high", "equal_R", "mutual", "smooth_low", "smooth_high")} == \
+            assert {name: cfg.loss.decompose[name] for name in ("recon_low", "recon_high", "equal_R", "mutual",
+                                                                "smooth_low", "smooth_high")} == \
                 {name: OFFICIAL[name] for name in list(OFFICIAL)[:6]}
         assert cfg.loss.gradient_norm == "batch" and cfg.loss.target_power == 1.2
 
@@ -255,7 +267,8 @@ def test_losses_are_the_official_ones(golden, dtype, tolerance):
         for name, value in (values | {"total": sum(losses.weigh(values, OFFICIAL).values())}).items():
             if f"loss_none/{stage}/{name}" in golden:
                 checked += 1
-                assert value.item() == pytest.approx(float(golden[f"loss_none/{stage}/{name}"]), abs=tolerance), (stage, name)
+                assert value.item() == pytest.approx(float(golden[f"loss_none/{stage}/{name}"]), abs=tolerance), (stage,
+                                                                                                                  name)
     assert checked == 8
     target = losses.restoration_target(picture(golden["in/patch/R_high"], dtype))
     assert difference(target, golden["in/patch/R_target"]) <= 1e-6
@@ -288,7 +301,8 @@ def network_terms(golden, model, stage, dtype):
     if stage == "restore":
         return losses.restoration(model.restoration(part["R_low"], part["I_low"]), part["R_target"])
     ratio = picture(golden["in/adjust/ratio_map"], dtype)[:, 0, 0, 0]
-    return losses.adjustment(model.adjustment(picture(golden["in/adjust/I"], dtype), ratio), picture(golden["in/adjust/target"], dtype))
+    return losses.adjustment(model.adjustment(picture(golden["in/adjust/I"], dtype), ratio),
+                             picture(golden["in/adjust/target"], dtype))
 
 
 NETWORKS = {"decom": "decomposition", "restore": "restoration", "adjust": "adjustment"}
@@ -331,7 +345,7 @@ def copied(model):
     return again
 
 
-# ---- the converter ------------------------------------------------------------------------------------------------------------------
+# ---- the converter ---------------------------------------------------------------------------------------------------
 
 def test_both_kinds_of_files_give_the_same_weights(shared, tmp_path):
     folder = shared("weights/kind")
@@ -341,19 +355,23 @@ def test_both_kinds_of_files_give_the_same_weights(shared, tmp_path):
     assert named.keys() == raw.keys() and len(named) == 26
     assert all(torch.equal(named[key], raw[key]) for key in named)
     rules = rule_weights(folder)
-    (tmp_path / "model.ckpt.data-00000-of-00001").write_bytes(b"".join(values.astype("<f4").tobytes() for values in rules.values()))
+    (tmp_path / "model.ckpt.data-00000-of-00001").write_bytes(b"".join(values.astype("<f4").tobytes()
+                                                                       for values in rules.values()))
     restored = convert.from_tensorflow(convert.read_arrays(tmp_path / "model.ckpt.data-00000-of-00001"))
-    assert all(torch.equal(value, restored[key]) for key, value in convert.from_tensorflow(rules).items()) and len(restored) == 42
+    assert all(torch.equal(value, restored[key])
+               for key, value in convert.from_tensorflow(rules).items()) and len(restored) == 42
 
 
 def test_convert_writes_a_weights_file(shared, tmp_path):
     folder = shared("weights/kind")
-    convert.main([str(folder / "decomposition.npz"), str(folder / "adjustment.npz"), "-o", str(tmp_path / "official.pt")])
+    convert.main([str(folder / "decomposition.npz"), str(folder / "adjustment.npz"), "-o",
+                  str(tmp_path / "official.pt")])
     weights = checkpoints.find("kind", "x", str(tmp_path / "official.pt"))
     model = checkpoints.build(KinD, weights)
     assert model.restoration is None and weights.model["restoration"] == "none"
     np.savez(tmp_path / "restoration.npz", **rule_weights(folder))
-    convert.main([*(str(path) for path in (folder / "decomposition.npz", tmp_path / "restoration.npz", folder / "adjustment.npz")),
+    convert.main([*(str(path) for path in (folder / "decomposition.npz", tmp_path / "restoration.npz",
+                                           folder / "adjustment.npz")),
                   "-o", str(tmp_path / "all.pt")])
     assert checkpoints.build(KinD, checkpoints.find("kind", "x", str(tmp_path / "all.pt"))).restoration is not None
 
@@ -365,7 +383,9 @@ def test_wrong_variables_are_named(shared):
         convert.from_tensorflow(missing)
     with pytest.raises(UserError, match="DecomNet/g_conv11/weights belongs to none"):
         convert.from_tensorflow(arrays | {"DecomNet/g_conv11/weights": np.zeros((1, 1, 3, 3))})
-    with pytest.raises(UserError, match=r"DecomNet/g_conv10/weights has the shape \[3, 3, 32, 3\], expected \[1, 1, 32, 3\]"):
+    with pytest.raises(UserError, match=r"DecomNet/g_conv10/weights has the shape \[3, 3, 32, 3\], expected \[1, 1, "
+                                        r"32, "
+                                        r"3\]"):
         convert.from_tensorflow(arrays | {"DecomNet/g_conv10/weights": np.zeros((3, 3, 32, 3))})
     with pytest.raises(UserError, match="no variable at all"):
         convert.from_tensorflow({})
@@ -377,7 +397,8 @@ def test_files_that_are_no_weights(shared, tmp_path):
     (tmp_path / "cut").write_bytes(raw.read_bytes()[:-4])
     (tmp_path / "page.npz").write_text("<!DOCTYPE html><html>quota exceeded</html>")
     (tmp_path / "half.npz").write_bytes((folder / "decomposition.npz").read_bytes()[:5000])
-    for name, expected in (("cut", "77,568 bytes"), ("page.npz", "web page"), ("half.npz", "damaged"), ("nothing", "no such file")):
+    for name, expected in (("cut", "77,568 bytes"), ("page.npz", "web page"), ("half.npz", "damaged"),
+                           ("nothing", "no such file")):
         with pytest.raises(UserError, match=expected):
             convert.read_arrays(tmp_path / name)
     with pytest.raises(UserError, match="nothing for decomposition"):

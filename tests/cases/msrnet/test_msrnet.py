@@ -1,4 +1,5 @@
-"""MSR-net as a case: splits, darkened photographs, losses, floors, the benchmark on LOL, one's own pictures, and the user's mistakes."""
+"""MSR-net as a case: splits, darkened photographs, losses, floors, the benchmark on LOL, one's own pictures, and the
+user's mistakes."""
 import csv
 import json
 import os
@@ -39,7 +40,7 @@ def settings(*words):
     return resolve("msrnet", list(words)).config
 
 
-# ---- data ---------------------------------------------------------------------------------------------------------------------------
+# ---- data ------------------------------------------------------------------------------------------------------------
 
 def test_scenes_are_the_published_groups(shared):
     with open(shared("data/LOL") / "scenes.csv", encoding="utf-8", newline="") as file:
@@ -48,7 +49,8 @@ def test_scenes_are_the_published_groups(shared):
     for line in lines:
         groups.setdefault(line["scene"], set()).add(int(line["name"].removesuffix(".png")))
     assert sorted(map(sorted, groups.values())) == sorted(map(sorted, lol.scenes()))
-    assert {line["name"] for line in lines if line["split"] == "eval15"} == {f"{number}.png" for number in lol.EVALUATION}
+    assert {line["name"] for line in lines if line["split"] == "eval15"} == {f"{number}.png"
+                                                                             for number in lol.EVALUATION}
     assert sum(lol.shares_scene_with_evaluation(line["name"]) for line in lines if line["split"] == "our485") == 24
     assert [n for n in lol.EVALUATION if not lol.shares_scene_with_evaluation(f"{n}.png")] == [179]
 
@@ -73,18 +75,21 @@ def test_training_and_validation_are_apart(tmp_path):
     training, validation = data.training_sets(settings(f"data.root={lol_like(tmp_path, 12)}", "data.patch=24"))
     assert not set(training.names) & set(validation.names) and len(training) + len(validation) == 12
     pair = training[3, 0]
-    assert pair.low.shape == (3, 24, 24) and pair.thumbnail.shape == (3, 32, 32) and validation[0, 0].low.shape == (3, 40, 48)
+    assert pair.low.shape == (3, 24, 24) and pair.thumbnail.shape == (3, 32,
+                                                                      32) and validation[0, 0].low.shape == (3, 40, 48)
 
 
 def test_exposure_jitter_changes_the_dark_side_only_and_by_place(tmp_path):
     cfg = settings(f"data.root={lol_like(tmp_path, 12)}", "data.patch=24", "data.jitter=0.3")
-    jittered, plain = data.training_sets(cfg)[0], data.training_sets(settings(f"data.root={tmp_path}", "data.patch=24"))[0]
+    jittered, plain = data.training_sets(cfg)[0], data.training_sets(settings(f"data.root={tmp_path}",
+                                                                              "data.patch=24"))[0]
     gains = set()
     for epoch in range(4):
         a, b = jittered[epoch, 1], plain[epoch, 1]
         assert torch.equal(a.high, b.high) and torch.equal(a.low, jittered[epoch, 1].low)
         gains.add(round((a.low.mean() / b.low.mean()).item(), 3))
-        assert (a.thumbnail.mean() / b.thumbnail.mean()).item() == pytest.approx((a.low.mean() / b.low.mean()).item(), rel=1e-3)
+        assert (a.thumbnail.mean() / b.thumbnail.mean()).item() == pytest.approx((a.low.mean() / b.low.mean()).item(),
+                                                                                 rel=1e-3)
     assert len(gains) == 4
 
 
@@ -99,7 +104,7 @@ def test_synthetic_pairs_from_a_plain_folder(tmp_path):
     assert len(training) + len(validation) == 3 and validation[0, 0].low.shape == (3, 50, 60)
 
 
-# ---- losses and floors --------------------------------------------------------------------------------------------------------------
+# ---- losses and floors -----------------------------------------------------------------------------------------------
 
 def test_the_papers_loss_by_hand():
     output, target = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
@@ -139,7 +144,7 @@ def test_floors_on_lol_equal_the_golden_numbers(shared):
                 assert values[metric] == pytest.approx(expected[flavour], abs=1e-6), (name, key, metric)
 
 
-# ---- the benchmark ------------------------------------------------------------------------------------------------------------------
+# ---- the benchmark ---------------------------------------------------------------------------------------------------
 
 def metrics_of(folders, name, set_name="eval15"):
     return json.loads((folders / "results/msrnet" / name / "test" / set_name / "metrics.json").read_text())
@@ -152,19 +157,22 @@ def test_release_on_lol(shared, folders):
     found = metrics_of(folders, "check")
     assert found["gt_free"]["psnr"] >= 17.9 and found["gt_free"]["ssim"] >= 0.68 and found["gt_free"]["count"] == 15
     assert {"gt_free", "gt_mean", "gamma/gt_free", "tone_curve_bilateral/gt_mean"} <= found.keys()
-    expected = {"identity": (7.773, 0.1952), "gamma": (13.280, 0.5935), "equalise": (15.560, 0.3864), "msr": (12.565, 0.4702)}
+    expected = {"identity": (7.773, 0.1952), "gamma": (13.280, 0.5935), "equalise": (15.560, 0.3864),
+                "msr": (12.565, 0.4702)}
     for name, (psnr, ssim) in expected.items():
         values = found[f"{name}/gt_free"]
         assert values["psnr"] == pytest.approx(psnr, abs=2e-3) and values["ssim"] == pytest.approx(ssim, abs=2e-4), name
     assert found["gamma/gt_mean"]["psnr"] == pytest.approx(22.934, abs=2e-3)
-    curve = found["tone_curve/gt_free"]                      # the specification's curve is smoothed a little differently
+    curve = found["tone_curve/gt_free"]  # the specification's curve is smoothed a little differently
     assert curve["psnr"] == pytest.approx(17.722, abs=0.02) and curve["ssim"] == pytest.approx(0.6503, abs=1e-3)
     with open(folders / "results/msrnet/check/test/eval15/items.csv", encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     assert {line["by_scene"] for line in lines if line["item"] == "179"} == {"new"}
     line = next(line for line in lines if line["item"] == "22" and line["row"] == "gt_free")
     written = read_image(folders / "results/msrnet/check/test/eval15" / line["image"])
-    assert fidelity(to_bytes(written), read_pixels(root / line["reference"]))["psnr"] == pytest.approx(float(line["psnr"]), abs=1e-6)
+    assert fidelity(to_bytes(written), read_pixels(root
+                                                   / line["reference"]))["psnr"] == pytest.approx(float(line["psnr"]),
+                                                                                                  abs=1e-6)
 
 
 def test_release_denoise_on_lol(shared, folders):
@@ -187,7 +195,7 @@ def test_a_broken_picture_fails_alone_and_is_tried_again(folders):
     assert metrics_of(folders, "x")["gt_free"]["count"] == 3
 
 
-# ---- one's own pictures -------------------------------------------------------------------------------------------------------------
+# ---- one's own pictures ----------------------------------------------------------------------------------------------
 
 def own(*words):
     return test.main(["--name", "own", "--weights", "release", *map(str, words)])
@@ -241,7 +249,8 @@ def test_bad_pictures_do_not_stop_the_good_ones(folders):
     (source / "cut.png").write_bytes((source / "good.png").read_bytes()[:200])
     with pytest.raises(Negative) as problem:
         own("--input", source)
-    assert all(name in str(problem.value) for name in ("empty", "text", "cut")) and "3 picture(s) failed" in str(problem.value)
+    assert all(name in str(problem.value) for name in ("empty", "text",
+                                                       "cut")) and "3 picture(s) failed" in str(problem.value)
     with open(folders / "results/msrnet/own/test/in/items.csv", encoding="utf-8", newline="") as file:
         status = {line["item"]: line["status"] for line in csv.DictReader(file)}
     assert status == {"good": "ok", "empty": "failed", "text": "failed", "cut": "failed"}
@@ -253,19 +262,20 @@ def test_bad_pictures_do_not_stop_the_good_ones(folders):
 def test_a_phone_picture_in_under_three_gigabytes(tmp_path):
     """4000 x 3000 through the whole of test.py, as its own process; the tiles' edges are nowhere to be seen."""
     generator = np.random.default_rng(0)
-    small = cv2.resize(generator.integers(0, 50, (30, 40, 3), dtype=np.uint8), (4000, 3000), interpolation=cv2.INTER_CUBIC)
+    small = cv2.resize(generator.integers(0, 50, (30, 40, 3), dtype=np.uint8), (4000, 3000),
+                       interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(tmp_path / "big.png"), small)
-    code = ("import sys; from common.base import paths; from pathlib import Path; paths.RESULTS = Path(sys.argv[1]);"
-            "from cases.msrnet.test import main; from common.experiment.device import peak_memory_mb;"
-            "main(['--weights', 'release', '--name', 'big', '--input', sys.argv[1] + '/big.png', '--output', sys.argv[1] + '/out.png']);"
-            "print(peak_memory_mb())")
+    code = ("import sys; from common.base import paths; from pathlib import Path; paths.RESULTS = "
+            "Path(sys.argv[1]);from cases.msrnet.test import main; from common.experiment.device import "
+            "peak_memory_mb;main(['--weights', 'release', '--name', 'big', '--input', sys.argv[1] + '/big.png', "
+            "'--output', sys.argv[1] + '/out.png']);print(peak_memory_mb())")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=paths.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 3000
     assert read_pixels(tmp_path / "out.png").shape == (3000, 4000, 3)
 
 
-# ---- mistakes -----------------------------------------------------------------------------------------------------------------------
+# ---- mistakes --------------------------------------------------------------------------------------------------------
 
 def mistake(*words, expected):
     with pytest.raises(UserError) as problem:
@@ -292,7 +302,8 @@ def test_weights_of_another_architecture(folders, monkeypatch):
 
 
 def test_one_flipped_byte_in_a_release_file(folders, monkeypatch):
-    shutil.copytree(RELEASE, folders / "checkpoints/msrnet", ignore=lambda *_: [p.name for p in RELEASE.iterdir() if p.is_dir()])
+    shutil.copytree(RELEASE, folders / "checkpoints/msrnet",
+                    ignore=lambda *_: [p.name for p in RELEASE.iterdir() if p.is_dir()])
     shutil.copy(paths.CHECKPOINTS / "SHA256SUMS", folders / "checkpoints")
     monkeypatch.setattr(paths, "CHECKPOINTS", folders / "checkpoints")
     path = folders / "checkpoints/msrnet/release.pt"
@@ -309,29 +320,37 @@ def test_release_files_are_small_and_listed():
         checkpoints.check_release(path)
 
 
-# ---- training -----------------------------------------------------------------------------------------------------------------------
+# ---- training --------------------------------------------------------------------------------------------------------
 
 def test_two_processes_equal_one(tmp_path):
-    """The loss is a mean of per-picture terms: two processes with half a batch each give the same curve to float rounding."""
+    """The loss is a mean of per-picture terms: two processes with half a batch each give the same curve to float
+    rounding."""
     for folder in ("cases", "common", "configs"):
         shutil.copytree(paths.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(build("LOL"), tmp_path / "datasets/sample/LOL")
-    words = ["--demo", "--device", "cpu", "train.steps=8", "train.log_every=1", "train.validate_every=8", "train.average=0"]
+    words = ["--demo", "--device", "cpu", "train.steps=8", "train.log_every=1", "train.validate_every=8",
+             "train.average=0"]
     script = str(tmp_path / "cases/msrnet/train.py")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
-    for name, command in (("one", [script]), ("two", ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script])):
-        done = subprocess.run([sys.executable, *command, *words, "--name", name], env=environment, capture_output=True, text=True)
+    for name, command in (("one", [script]), ("two",
+                                              ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone",
+                                               script])):
+        done = subprocess.run([sys.executable, *command, *words, "--name", name], env=environment, capture_output=True,
+                              text=True)
         assert done.returncode == 0, done.stderr[-2000:]
-    logs = [[json.loads(line) for line in (tmp_path / f"results/msrnet/{name}/train/log.jsonl").read_text().splitlines()]
+    logs = [[json.loads(line) for line in (tmp_path
+                                           / f"results/msrnet/{name}/train/log.jsonl").read_text().splitlines()]
             for name in ("one", "two")]
     for one, two in zip(*logs, strict=True):
         assert one.keys() == two.keys()
         assert one.pop("stage") == two.pop("stage")
         for key, value in one.items():
             assert two[key] == pytest.approx(value, rel=2e-4), (key, one, two)
-    states = [checkpoints.load(tmp_path / "checkpoints/msrnet" / name / "last.pt")["weights"] for name in ("one", "two")]
+    states = [checkpoints.load(tmp_path / "checkpoints/msrnet" / name / "last.pt")["weights"]
+              for name in ("one", "two")]
     for name in states[0]:
         assert torch.allclose(states[0][name], states[1][name], atol=2e-4), name
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script, *words,
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script,
+                           *words,
                            "train.batch_size=3", "--name", "odd"], env=environment, capture_output=True, text=True)
     assert done.returncode != 0 and done.stderr.count("error: a batch of 3") == 1

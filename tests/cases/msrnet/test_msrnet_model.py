@@ -41,7 +41,8 @@ def test_golden_stages(shared, dtype, tolerance):
     model.to(dtype)
     x = torch.tensor(file["x"]).to(dtype)
     stages = model.stages(x)
-    found = {"M": stages.logs, "X1": stages.x1, "H_1": stages.cascade[0], "H_10": stages.cascade[9], "H_11": stages.illumination,
+    found = {"M": stages.logs, "X1": stages.x1, "H_1": stages.cascade[0], "H_10": stages.cascade[9],
+             "H_11": stages.illumination,
              "X2": stages.x2, "Y": stages.y}
     for name, value in found.items():
         assert np.abs(value.detach().numpy() - file[name]).max() <= tolerance, name
@@ -49,7 +50,8 @@ def test_golden_stages(shared, dtype, tolerance):
 
 
 def test_counts_of_the_specified_table():
-    count = {name: sum(parameter.numel() for parameter in seeded(**arguments).parameters()) for name, arguments in VARIANTS.items()}
+    count = {name: sum(parameter.numel() for parameter in seeded(**arguments).parameters())
+             for name, arguments in VARIANTS.items()}
     assert count["paper"] == count["dilated"] == 86_386
     assert count["three fused"] == 85_226
     assert count["denoise"] == 161_786

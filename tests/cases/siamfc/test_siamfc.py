@@ -1,4 +1,5 @@
-"""SiamFC against golden values of the popular port and of the authors' MATLAB code (../shared), and its network's properties."""
+"""SiamFC against golden values of the popular port and of the authors' MATLAB code (../shared), and its network's
+properties."""
 import json
 
 import numpy as np
@@ -23,12 +24,14 @@ def published(shared):
     return checkpoints.build(SiamFC, chosen)
 
 
-# ---- the network ----------------------------------------------------------------------------------------------------------------------
+# ---- the network -----------------------------------------------------------------------------------------------------
 
 def test_sizes_and_parameters():
     network = SiamFC().eval()
     assert sum(parameter.numel() for parameter in network.parameters()) == 2_336_320
-    assert [sum(p.numel() for p in stage.parameters()) for stage in network.backbone.children()] == [35_136, 307_968, 885_888, 664_704, 442_624]
+    assert [sum(p.numel() for p in stage.parameters()) for stage in network.backbone.children()] == [35_136, 307_968,
+                                                                                                     885_888, 664_704,
+                                                                                                     442_624]
     with torch.no_grad():
         z, x = torch.rand(2, 3, 127, 127) * 255, torch.rand(2, 3, 255, 255) * 255
         assert network.backbone(z).shape == (2, 256, 6, 6) and network.backbone(x).shape == (2, 256, 22, 22)
@@ -78,12 +81,13 @@ def test_bias_moves_no_peak():
         assert torch.allclose(plain(z, x) - 2, biased(z, x), atol=1e-5)
 
 
-# ---- weights of others ----------------------------------------------------------------------------------------------------------------
+# ---- weights of others -----------------------------------------------------------------------------------------------
 
 def test_published_weights_load_strictly(shared):
     state = torch.load(shared(PUBLISHED), weights_only=True)
     arguments, ours = weights.from_port(state)
-    assert arguments == {"widths": [96, 256, 384, 384, 256], "bias": False} and len(ours) == 30 and set(ours) == set(state)
+    assert arguments == {"widths": [96, 256, 384, 384, 256],
+                         "bias": False} and len(ours) == 30 and set(ours) == set(state)
     with pytest.raises(UserError, match="conv3.0.bias is missing"):
         weights.from_port({key: value for key, value in state.items() if key != "backbone.conv3.0.bias"})
     with pytest.raises(UserError, match="backbone.extra is unknown"):
@@ -92,8 +96,10 @@ def test_published_weights_load_strictly(shared):
         weights.from_port({"fc.weight": torch.zeros(3, 3)})
 
 
-@pytest.mark.parametrize("rename", [lambda key: "module." + key, lambda key: key.removeprefix("backbone."), lambda key: numbered(key, "features"),
-                                    lambda key: "module." + numbered(key, "feature")], ids=["module", "bare", "features", "module.feature"])
+@pytest.mark.parametrize("rename", [lambda key: "module." + key, lambda key: key.removeprefix("backbone."),
+                                    lambda key: numbered(key, "features"),
+                                    lambda key: "module." + numbered(key, "feature")],
+                         ids=["module", "bare", "features", "module.feature"])
 def test_layouts_of_forks(rename):
     state = SiamFC([8, 16, 16, 16, 8]).state_dict()
     arguments, ours = weights.from_port({rename(key): value for key, value in state.items()})
@@ -113,7 +119,7 @@ def test_scalar_bias_of_a_port():
     assert arguments["bias"] and ours["bias"].shape == () and ours["bias"] == -1.5
 
 
-# ---- golden values --------------------------------------------------------------------------------------------------------------------
+# ---- golden values ---------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def golden(shared):
@@ -128,9 +134,11 @@ def tracked(network, sequence, frames=None):
     return np.array(boxes)
 
 
-@pytest.mark.parametrize(("name", "frames"), [("Crossing", None), ("David", None), ("Dog", None), ("Girl", None), ("vot15_bag", 50)])
+@pytest.mark.parametrize(("name", "frames"), [("Crossing", None), ("David", None), ("Dog", None), ("Girl", None),
+                                              ("vot15_bag", 50)])
 def test_trajectories(published, golden, shared, name, frames):
-    """Whole trajectories to 1e-2 px (5e-7 measured); vot15_bag, which rounding makes chaotic at frame 59, to frame 50."""
+    """Whole trajectories to 1e-2 px (5e-7 measured); vot15_bag, which rounding makes chaotic at frame 59, to frame
+    50."""
     sequence = SequenceFolder(shared("data/OTB"), "otb")[name]
     expected = np.loadtxt(shared("golden/siamfc") / f"{name}.txt", delimiter=",")
     boxes = tracked(published, sequence, frames)
@@ -162,11 +170,14 @@ def test_first_updates(published, golden, shared, name):
 
 
 def test_features_of_the_original(published, shared):
-    """The 8-bit weights against the authors' MATLAB features of a whole frame: RMS .0144 at a signal RMS of .797; BGR by mistake: .333."""
+    """The 8-bit weights against the authors' MATLAB features of a whole frame: RMS .0144 at a signal RMS of .797; BGR
+    by mistake: .333."""
     expected = np.load(shared("golden/siamfc") / "matconvnet_bag1.npz")["features"]
     frame = read_pixels(SequenceFolder(shared("data/OTB"), "otb")["vot15_bag"].frames[0])
     with torch.no_grad():
-        right, swapped = (published.backbone(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float())[0].permute(1, 2, 0).numpy()
+        right, swapped = (published.backbone(torch.from_numpy(picture.copy()).permute(2, 0,
+                                                                                      1)[None].float())[0].permute(1, 2,
+                                                                                                                   0).numpy()
                           for picture in (frame, frame[..., ::-1]))
     assert right.shape == expected.shape == (35, 50, 256)
     assert np.sqrt(np.mean((right - expected) ** 2)) < 0.02

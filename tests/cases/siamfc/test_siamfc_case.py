@@ -1,4 +1,5 @@
-"""SiamFC as a case: tests beside other trackers, failed sequences, GOT-10k's zip, own videos, export, calibration, and the users' mistakes."""
+"""SiamFC as a case: tests beside other trackers, failed sequences, GOT-10k's zip, own videos, export, calibration, and
+the users' mistakes."""
 import csv
 import json
 import shutil
@@ -29,7 +30,8 @@ def small(tmp_path, monkeypatch):
     """(folder, --weights words): results/ of the test's own, a tiny untrained network as a weights file."""
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     network = trackers.build_untrained(SiamFC(WIDTHS).backbone, 0)
-    checkpoints.save(tmp_path / "small.pt", {"case": "siamfc", "model": {"widths": WIDTHS}, "weights": network.state_dict()})
+    checkpoints.save(tmp_path / "small.pt", {"case": "siamfc", "model": {"widths": WIDTHS},
+                                             "weights": network.state_dict()})
     return tmp_path, ["--weights", str(tmp_path / "small.pt"), "--device", "cpu", "--name", "t"]
 
 
@@ -54,7 +56,7 @@ def items(folder):
         return list(csv.DictReader(file))
 
 
-# ---- benchmark ------------------------------------------------------------------------------------------------------------------------
+# ---- benchmark -------------------------------------------------------------------------------------------------------
 
 def test_rows_metrics_boxes_and_pictures(small, sequences):
     place, given = small
@@ -75,13 +77,15 @@ def test_rows_metrics_boxes_and_pictures(small, sequences):
 
 
 def test_results_of_other_settings_are_not_reused(small, sequences):
-    """The toolkit skips whatever lies there; here other settings of the tracker measure anew, the same again does not."""
+    """The toolkit skips whatever lies there; here other settings of the tracker measure anew, the same again does
+    not."""
     place, given = small
     path = place / "results" / "siamfc" / "t" / "test" / "val" / "metrics.json"
     test.main([*given, *words(sequences, trackers="siamfc")])
     first, when = path.read_text(), (path.parent / "boxes" / "siamfc" / "GOT-10k_Val_000001.txt").stat().st_mtime_ns
     test.main([*given, *words(sequences, trackers="siamfc")])
-    assert path.read_text() == first and (path.parent / "boxes" / "siamfc" / "GOT-10k_Val_000001.txt").stat().st_mtime_ns == when
+    assert path.read_text() == first and (path.parent / "boxes" / "siamfc"
+                                          / "GOT-10k_Val_000001.txt").stat().st_mtime_ns == when
     test.main([*given, *words(sequences, "tracker.scales=1", trackers="siamfc")])
     assert path.read_text() != first
 
@@ -134,17 +138,20 @@ def test_the_servers_zip(small, sequences):
     assert not (place / "results" / "siamfc" / "t" / "test").exists()
 
 
-# ---- own video ------------------------------------------------------------------------------------------------------------------------
+# ---- own video -------------------------------------------------------------------------------------------------------
 
 def test_a_folder_of_frames_two_targets(small, sequences, tmp_path):
     _, given = small
     source = sequences / "val" / "GOT-10k_Val_000001"
     truth = SequenceFolder(sequences, "auto", "val")[0].boxes[0]
     box = ",".join(f"{value:g}" for value in truth)
-    test.main([*given, "--input", str(source), "--box", box, "--box=20,30,40,40", "--output", str(tmp_path / "out.webm")])
+    test.main([*given, "--input", str(source), "--box", box, "--box=20,30,40,40", "--output",
+               str(tmp_path / "out.webm")])
     with open(tmp_path / "out.boxes.csv", encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == 20 and {line["target"] for line in lines} == {"1", "2"} and float(lines[0]["x"]) == round(truth[0], 3)
+    assert len(lines) == 20 and {line["target"] for line in lines} == {"1",
+                                                                       "2"} and float(lines[0]["x"]) == round(truth[0],
+                                                                                                              3)
     assert all(0 <= float(line["confidence"]) <= 1 for line in lines)
     capture, count = cv2.VideoCapture(str(tmp_path / "out.webm")), 0
     while capture.read()[0]:
@@ -159,14 +166,19 @@ def test_a_video_file(small, sequences, tmp_path):
     for frame in frames:
         writer.write(frame)
     writer.release()
-    test.main([*given, "--input", str(tmp_path / "clip.mp4"), "--box", "100,80,50,50", "--output", str(tmp_path / "there")])
+    test.main([*given, "--input", str(tmp_path / "clip.mp4"), "--box", "100,80,50,50", "--output",
+               str(tmp_path / "there")])
     assert (tmp_path / "there" / "clip.webm").stat().st_size > 1000
     with pytest.raises(UserError, match="overwrite the input"):
-        test.main([*given, "--input", str(tmp_path / "clip.mp4"), "--box", "1,2,30,40", "--output", str(tmp_path / "clip.mp4")])
+        test.main([*given, "--input", str(tmp_path / "clip.mp4"), "--box", "1,2,30,40", "--output",
+                   str(tmp_path / "clip.mp4")])
 
 
-@pytest.mark.parametrize(("more", "expected"), [(["--box", "1,2,3"], "is no box"), (["--box", "a,b,c,d"], "is no box"), (["--box"], "is no box"),
-                                                (["--box", "900,20,30,30"], "touches the frame"), ([], "--box is needed")])
+@pytest.mark.parametrize(("more", "expected"),
+                         [(["--box", "1,2,3"], "is no box"), (["--box", "a,b,c,d"], "is no box"), (["--box"], "is no "
+                                                                                                              "box"),
+                                                (["--box", "900,20,30,30"], "touches the frame"), ([], "--box is "
+                                                                                                       "needed")])
 def test_boxes_that_are_none(small, sequences, monkeypatch, more, expected):
     _, given = small
     monkeypatch.delenv("DISPLAY", raising=False)
@@ -182,7 +194,8 @@ def test_sources_that_are_none(small, tmp_path):
     _, given = small
     (tmp_path / "page.mp4").write_text("<html>")
     (tmp_path / "empty").mkdir()
-    for source, expected in [("page.mp4", "cannot be decoded"), ("nothing.mp4", "no such file"), ("empty", "no pictures")]:
+    for source, expected in [("page.mp4", "cannot be decoded"), ("nothing.mp4", "no such file"), ("empty", "no "
+                                                                                                           "pictures")]:
         with pytest.raises(UserError, match=expected):
             test.main([*given, "--input", str(tmp_path / source), "--box", "1,2,30,40"])
     with pytest.raises(UserError, match="--box is for --input"):
@@ -190,7 +203,7 @@ def test_sources_that_are_none(small, tmp_path):
     assert own_video.split_boxes(["--name", "x", "--box=1,2,3,4"])[1] == ["--name", "x"]
 
 
-# ---- weights, export, calibration, training --------------------------------------------------------------------------------------------
+# ---- weights, export, calibration, training --------------------------------------------------------------------------
 
 def test_a_ports_file_is_read_by_test_py(small, sequences, tmp_path):
     place, given = small
@@ -198,7 +211,8 @@ def test_a_ports_file_is_read_by_test_py(small, sequences, tmp_path):
     torch.save({"module." + key: value for key, value in state.items()}, tmp_path / "port.pth")
     given = ["--weights", str(tmp_path / "port.pth"), *given[2:]]
     test.main([*given, *words(sequences, trackers="siamfc")])
-    assert json.loads((place / "results" / "siamfc" / "t" / "manifest.json").read_text())["weights"]["test/val"] == checkpoints.digest(state)
+    assert json.loads((place / "results" / "siamfc" / "t"
+                       / "manifest.json").read_text())["weights"]["test/val"] == checkpoints.digest(state)
 
 
 def test_onnx_graphs(tmp_path):
@@ -217,12 +231,14 @@ def test_calibration_finds_the_curve():
     assert np.allclose(calibrate.fit(features, right), [0.5, 2, -1], atol=0.2)
     assert calibrate.roc_area(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75
     assert calibrate.roc_area(np.ones(4), np.array([False, False, True, True])) == 0.5
-    limit, score = calibrate.best_threshold(np.array([0.1, 0.2, 0.8, 0.9] * 10), np.array([False, False, True, True] * 10))
+    limit, score = calibrate.best_threshold(np.array([0.1, 0.2, 0.8, 0.9] * 10),
+                                            np.array([False, False, True, True] * 10))
     assert 0.2 < limit <= 0.8 and score == 1
 
 
 def test_the_papers_rates():
-    """sgd: rate 2 for biases of convolutions and gains, no decay on these and on shifts, a thousandth of the rate in the end."""
+    """sgd: rate 2 for biases of convolutions and gains, no decay on these and on shifts, a thousandth of the rate in
+    the end."""
     settings = resolve("siamfc", ["preset=paper"]).config.train
     model = SiamFC(WIDTHS, bias=True)
     optimizer, schedule = optimisation(model, settings)

@@ -5,7 +5,18 @@ import torch
 from PIL import Image
 
 from cases.siamfc import augment, losses
-from cases.siamfc.data import HELD_OUT, Pairs, Stills, Videos, find_textured_window, got10k, near_pair, synthetic_clips, usable, vid
+from cases.siamfc.data import (
+    HELD_OUT,
+    Pairs,
+    Stills,
+    Videos,
+    find_textured_window,
+    got10k,
+    near_pair,
+    synthetic_clips,
+    usable,
+    vid,
+)
 from cases.siamfc.extras.convert import convert
 from cases.siamfc.sequences import SequenceFolder, polygon_box, read_boxes
 from common.base.errors import UserError
@@ -15,7 +26,8 @@ from common.data.samples import build, photograph
 
 @pytest.fixture(scope="module")
 def clip():
-    return synthetic(np.random.default_rng(0), photograph("rocket.jpg"), photograph("astronaut.png")[100:160, 200:250], 8, (160, 120))
+    return synthetic(np.random.default_rng(0), photograph("rocket.jpg"), photograph("astronaut.png")[100:160, 200:250],
+                     8, (160, 120))
 
 
 def otb(root, name, clip, separator=",", digits=4, end="\n", file="groundtruth_rect.txt", rows=None):
@@ -27,7 +39,7 @@ def otb(root, name, clip, separator=",", digits=4, end="\n", file="groundtruth_r
     (root / name / file).write_bytes((text + end).encode())
 
 
-# ---- reading --------------------------------------------------------------------------------------------------------------------------
+# ---- reading ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("separator", [",", "\t", " ", ", "])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -42,13 +54,16 @@ def test_mixed_separators_and_numbers(tmp_path):
 
 
 def test_otb_layout_and_its_exceptions(tmp_path, clip):
-    """A shortened David is read whole, a folder of 770 frames from frame 300 on; two targets have numbered names; an empty file is no target."""
+    """A shortened David is read whole, a folder of 770 frames from frame 300 on; two targets have numbered names; an
+    empty file is no target."""
     otb(tmp_path, "David", clip)
     otb(tmp_path, "Jogging", clip, file="groundtruth_rect.1.txt")
-    (tmp_path / "Jogging" / "groundtruth_rect.2.txt").write_bytes((tmp_path / "Jogging" / "groundtruth_rect.1.txt").read_bytes())
+    (tmp_path / "Jogging" / "groundtruth_rect.2.txt").write_bytes((tmp_path / "Jogging"
+                                                                   / "groundtruth_rect.1.txt").read_bytes())
     (tmp_path / "David" / "groundtruth_rect.9.txt").write_text("\n")
     folder = SequenceFolder(tmp_path)
-    assert folder.layout == "otb" and folder.names == ["David", "Jogging.1", "Jogging.2"] and len(folder["David"].frames) == 8
+    assert folder.layout == "otb" and folder.names == ["David", "Jogging.1",
+                                                       "Jogging.2"] and len(folder["David"].frames) == 8
     long = tmp_path / "long" / "David"
     (long / "img").mkdir(parents=True)
     for number in range(1, 771):
@@ -62,7 +77,8 @@ def test_got10k_layout():
     folder = SequenceFolder(build("GOT-10k"), "auto", "val")
     sequence = folder[0]
     assert folder.set_name == "val" and len(folder) == 3 and len(sequence.frames) == len(sequence.boxes) == 30
-    assert sequence.size == (320, 240) and sequence.cover.max() == 8 and sequence.attributes == {"object_class": "patch"}
+    assert sequence.size == (320,
+                             240) and sequence.cover.max() == 8 and sequence.attributes == {"object_class": "patch"}
 
 
 def test_the_test_split_has_one_box(tmp_path, clip):
@@ -75,7 +91,8 @@ def test_the_test_split_has_one_box(tmp_path, clip):
 
 
 def test_polygons():
-    """An upright rectangle gives itself plus one pixel a side (the toolkit's formula), a square on its corner half its bounding box's area."""
+    """An upright rectangle gives itself plus one pixel a side (the toolkit's formula), a square on its corner half its
+    bounding box's area."""
     x, y, w, h = polygon_box([10, 20, 40, 20, 40, 60, 10, 60])
     assert (w, h) == (31, 41) and (x + w / 2, y + h / 2) == (25, 40)
     _, _, w, h = polygon_box([10, 0, 20, 10, 10, 20, 0, 10])
@@ -87,7 +104,7 @@ def test_polygon_of_the_golden_sequence(shared):
     assert np.abs(SequenceFolder(shared("data/OTB"))["vot15_bag"].boxes[0] - expected).max() < 1e-5
 
 
-# ---- mistakes -------------------------------------------------------------------------------------------------------------------------
+# ---- mistakes --------------------------------------------------------------------------------------------------------
 
 def test_mistakes_in_files(tmp_path, clip):
     otb(tmp_path, "Good", clip)
@@ -100,7 +117,8 @@ def test_mistakes_in_files(tmp_path, clip):
         SequenceFolder(tmp_path / "empty")
 
 
-@pytest.mark.parametrize(("rows", "expected"), [([[1, 2, 3, 4]] * 9, "8 frames"), ([[1, 2, np.nan, 4]] * 8, "not a number"),
+@pytest.mark.parametrize(("rows", "expected"), [([[1, 2, 3, 4]] * 9, "8 frames"), ([[1, 2, np.nan, 4]] * 8, "not a "
+                                                                                                            "number"),
                                                 ([[1, 2, 3]] * 8, "line 1")])
 def test_mistakes_in_boxes(tmp_path, clip, rows, expected):
     otb(tmp_path, "Bad", clip, rows=rows)
@@ -119,10 +137,11 @@ def test_labels_of_another_length(tmp_path, clip):
         SequenceFolder(tmp_path)["A"]
 
 
-# ---- converter ------------------------------------------------------------------------------------------------------------------------
+# ---- converter -------------------------------------------------------------------------------------------------------
 
 def test_convert_and_back(tmp_path, clip):
-    """OTB and VOT become GOT-10k: frames byte for byte, boxes to 4 decimals, rows that are nothing are absent, boxes that leave the frame cut."""
+    """OTB and VOT become GOT-10k: frames byte for byte, boxes to 4 decimals, rows that are nothing are absent, boxes
+    that leave the frame cut."""
     rows = clip.boxes.copy()
     rows[3], rows[5] = np.nan, [-4.25, 10, 30, 20]
     otb(tmp_path / "otb", "Some", clip, rows=rows, digits=5)
@@ -130,7 +149,8 @@ def test_convert_and_back(tmp_path, clip):
     folder = SequenceFolder(tmp_path / "got")
     assert folder.layout == "got10k" and folder.names == ["Some"]
     sequence = folder["Some"]
-    assert [path.name for path in sequence.frames[:2]] == ["00000001.jpg", "00000002.jpg"] and sequence.size == (160, 120)
+    assert [path.name for path in sequence.frames[:2]] == ["00000001.jpg", "00000002.jpg"] and sequence.size == (160,
+                                                                                                                 120)
     assert sequence.frames[4].read_bytes() == (tmp_path / "otb" / "Some" / "img" / "00005.jpg").read_bytes()
     assert sequence.absent.tolist() == [False, False, False, True] + [False] * 4 and (sequence.cover == 8).all()
     kept = np.arange(8) != 3
@@ -153,7 +173,7 @@ def test_convert_reencodes_only_what_is_not_jpeg(tmp_path, clip):
     assert sequence.frames[0].suffix == ".jpg" and np.allclose(sequence.boxes[:, 2:], clip.boxes[:, 2:] + 1, atol=1e-4)
 
 
-# ---- pairs ----------------------------------------------------------------------------------------------------------------------------
+# ---- pairs -----------------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
@@ -162,14 +182,16 @@ def photographs(tmp_path_factory):
     for number in range(22):
         picture = photograph(["astronaut.png", "coffee.png", "chelsea.png"][number % 3])
         Image.fromarray(picture[number:number + 240, number:number + 300]).save(folder / f"{number:03d}.png")
-        lines += [f"{number:03d}.png,60,50,80,90,cat", f"{number:03d}.png,5,5,10,10,mouse", f"{number:03d}.png,100,40,60,60,cup"]
+        lines += [f"{number:03d}.png,60,50,80,90,cat", f"{number:03d}.png,5,5,10,10,mouse",
+                  f"{number:03d}.png,100,40,60,60,cup"]
     (folder / "boxes.csv").write_text("\n".join(lines) + "\n")
     return folder
 
 
 def test_stills(photographs):
     source, held = Stills(photographs), Stills(photographs, held=True)
-    assert len(held.files) == 3 and not set(source.files) & set(held.files) and len(source.files) == 22 - len(range(0, 22, HELD_OUT))
+    assert len(held.files) == 3 and not set(source.files) & set(held.files) and len(source.files) == 22 - len(range(0,
+                                                                                                                    22, HELD_OUT))
     assert source.count == 2 * 19                               # the mouse of 10 pixels is too small
     assert source.targets[0][1].tolist() == [61, 51, 80, 90]    # 1-based
     pairs = Pairs(source, "strong", 0)
@@ -212,7 +234,8 @@ def test_videos(clip):
 
 
 def test_rules_for_frames():
-    boxes = np.array([[1, 1, 40, 40], [1, 1, 19, 40], [1, 1, 170, 40], [1, 1, 30, 125], [1, 1, 100, 21], [1, 1, np.nan, 30], [1, 1, 40, 40]], float)
+    boxes = np.array([[1, 1, 40, 40], [1, 1, 19, 40], [1, 1, 170, 40], [1, 1, 30, 125], [1, 1, 100, 21],
+                      [1, 1, np.nan, 30], [1, 1, 40, 40]], float)
     assert usable(boxes, None, (320, 240)).tolist() == [0, 6]
     assert usable(boxes, np.array([8, 8, 8, 8, 8, 8, 2]), (320, 240)).tolist() == [0]
 
@@ -251,7 +274,7 @@ def test_validation_clips_are_the_same_every_time(photographs):
     assert all(np.array_equal(a.frames[4], b.frames[4]) and np.array_equal(a.boxes, b.boxes) for a, b in zip(one, two))
 
 
-# ---- synthetic sequences --------------------------------------------------------------------------------------------------------------
+# ---- synthetic sequences ---------------------------------------------------------------------------------------------
 
 def test_synthetic_boxes_are_where_the_patch_is():
     """A white patch on black: the bounding box of what is bright is the box, to a pixel of the soft edge."""
@@ -260,7 +283,8 @@ def test_synthetic_boxes_are_where_the_patch_is():
     for frame, (x, y, w, h), cut in zip(clip.frames, clip.boxes, clip.cut):
         if not cut:
             rows, columns = np.nonzero(frame[..., 0] > 10)
-            assert np.abs([columns.min() + 1 - x, rows.min() + 1 - y, columns.max() + 2 - x - w, rows.max() + 2 - y - h]).max() < 2.5
+            assert np.abs([columns.min() + 1 - x, rows.min() + 1 - y, columns.max() + 2 - x - w,
+                           rows.max() + 2 - y - h]).max() < 2.5
     assert (clip.cover[~clip.cut] == 8).all()
 
 
@@ -270,7 +294,7 @@ def test_the_occluder_is_in_the_labels():
     assert clip.cover.min() < 8 and (clip.cover[:9] == 8).all() and clip.cover.min() >= 1
 
 
-# ---- losses ---------------------------------------------------------------------------------------------------------------------------
+# ---- losses ----------------------------------------------------------------------------------------------------------
 
 def test_thirteen_positive_cells():
     """Radius 16 px at stride 8: 13 cells, for Euclidean and city-block distance alike, on maps of 15 and 17."""
@@ -309,5 +333,7 @@ def test_joint_terms():
 
 def test_gradients():
     torch.manual_seed(0)
-    responses, offset = torch.randn(3, 3, 7, 7, dtype=torch.float64, requires_grad=True), torch.rand(3, 2, dtype=torch.float64) * 20
-    assert torch.autograd.gradcheck(lambda value: sum(losses.terms(value, offset, "joint").values()), responses, atol=1e-4)
+    responses, offset = torch.randn(3, 3, 7, 7, dtype=torch.float64,
+                                    requires_grad=True), torch.rand(3, 2, dtype=torch.float64) * 20
+    assert torch.autograd.gradcheck(lambda value: sum(losses.terms(value, offset, "joint").values()), responses,
+                                    atol=1e-4)

@@ -7,7 +7,8 @@ from common import metrics
 
 def random_boxes(rng, count):
     """Boxes near each other, some of them equal, apart, or leaving a frame of 200 x 150."""
-    truth = np.column_stack([rng.uniform(-30, 190, count), rng.uniform(-30, 140, count), rng.uniform(1, 80, (count, 2))])
+    truth = np.column_stack([rng.uniform(-30, 190, count), rng.uniform(-30, 140, count),
+                             rng.uniform(1, 80, (count, 2))])
     boxes = truth + rng.normal(0, 12, truth.shape)
     boxes[:, 2:] = np.maximum(boxes[:, 2:], 0.5)
     boxes[::7] = truth[::7]
@@ -26,12 +27,14 @@ def test_overlap_and_error_equal_the_toolkit(boxes):
     kept = a.copy(), b.copy()
     assert np.abs(metrics.box_iou(a, b) - toolkit.rect_iou(a, b)).max() < 1e-12
     assert np.abs(metrics.centre_error(a, b) - toolkit.center_error(a, b)).max() < 1e-12
-    assert np.abs(metrics.box_iou(a, b, (200, 150)) - toolkit.rect_iou(a.copy(), b.copy(), bound=(200, 150))).max() < 1e-12
-    assert np.array_equal(a, kept[0]) and np.array_equal(b, kept[1])          # the toolkit clips in place, ours does not
+    assert np.abs(metrics.box_iou(a, b, (200, 150))
+                  - toolkit.rect_iou(a.copy(), b.copy(), bound=(200, 150))).max() < 1e-12
+    assert np.array_equal(a, kept[0]) and np.array_equal(b, kept[1])  # the toolkit clips in place, ours does not
 
 
 def test_scores_equal_the_toolkits_experiments(boxes):
-    """OTB's curves and GOT-10k's AO and SR as the experiments compute them (made without their constructors, which download)."""
+    """OTB's curves and GOT-10k's AO and SR as the experiments compute them (made without their constructors, which
+    download)."""
     pytest.importorskip("matplotlib").use("Agg")
     experiments = pytest.importorskip("got10k.experiments")
     a, b = boxes
@@ -56,13 +59,16 @@ def test_by_hand():
     truth = np.array([[1, 1, 10, 10], [1, 1, 10, 10], [1, 1, 10, 10], [1, 1, 10, 10]], float)
     boxes = np.array([[99, 99, 1, 1], [1, 1, 10, 10], [6, 1, 10, 10], [50, 1, 10, 10]], float)
     result = metrics.tracking(boxes, truth)                                   # IoU 1 (given), 1, 1/3, 0
-    assert np.isclose(result["ao"], (1 + 1 / 3) / 3) and np.isclose(result["sr50"], 1 / 3) and np.isclose(result["precision"], 0.75)
-    assert np.isclose(result["auc"], np.mean([np.mean(np.array([1, 1, 1 / 3, 0]) > limit) for limit in np.linspace(0, 1, 21)]))
+    assert np.isclose(result["ao"], (1 + 1 / 3) / 3) and np.isclose(result["sr50"],
+                                                                    1 / 3) and np.isclose(result["precision"], 0.75)
+    assert np.isclose(result["auc"], np.mean([np.mean(np.array([1, 1, 1 / 3, 0]) > limit)
+                                              for limit in np.linspace(0, 1, 21)]))
     assert metrics.success_curve([1.0])[-1] == 0 and metrics.success_curve([0.0])[0] == 0      # both ends are strict
 
 
 def test_absent_and_missing_boxes():
-    """Rows without truth count nowhere; a tracker's nan is no overlap; nothing left is nan; the arguments stay as they are."""
+    """Rows without truth count nowhere; a tracker's nan is no overlap; nothing left is nan; the arguments stay as they
+    are."""
     truth = np.array([[1, 1, 10, 10], [1, 1, 10, 10], [np.nan] * 4, [1, 1, 10, 10]])
     boxes = np.array([[1, 1, 10, 10], [1, 1, 10, 10], [1, 1, 10, 10], [np.nan] * 4])
     kept = boxes.copy()

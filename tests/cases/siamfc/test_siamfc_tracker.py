@@ -1,4 +1,5 @@
-"""The tracker without golden files: properties of both flavours, the users' mistakes, other trackers, the toolkit's protocol."""
+"""The tracker without golden files: properties of both flavours, the users' mistakes, other trackers, the toolkit's
+protocol."""
 import cv2
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def follow(tracker, clip):
     return np.array([clip.boxes[0], *(tracker.update(frame) for frame in clip.frames[1:])])
 
 
-# ---- crops ----------------------------------------------------------------------------------------------------------------------------
+# ---- crops -----------------------------------------------------------------------------------------------------------
 
 def test_padding_the_cut_out_is_padding_the_frame():
     """The port pads the whole frame with the mean colour; the same pixels come out, also far outside."""
@@ -55,13 +56,16 @@ def test_padding_the_cut_out_is_padding_the_frame():
 def test_turned_crops_turn():
     """Angle 0 is a plain crop; a quarter turn is the crop turned; a full turn gives it back."""
     picture = photograph("astronaut.png")[:200, :200]
-    straight, quarter, back = (crops.cut_rotated(picture, (100, 90), 63, angle, 63, (0, 0, 0)) for angle in (0, np.pi / 2, 2 * np.pi))
+    straight, quarter, back = (crops.cut_rotated(picture, (100, 90), 63, angle, 63, (0, 0, 0))
+                               for angle in (0, np.pi / 2, 2 * np.pi))
     assert np.array_equal(straight, picture[69:132, 59:122]) and np.array_equal(straight, back)
-    assert np.abs(quarter.astype(int) - np.rot90(straight, -1)).mean() < 1 or np.abs(quarter.astype(int) - np.rot90(straight, 1)).mean() < 1
+    assert np.abs(quarter.astype(int) - np.rot90(straight, -1)).mean() < 1 or np.abs(quarter.astype(int)
+                                                                                     - np.rot90(straight, 1)).mean() < 1
 
 
 def test_the_pyramid_of_the_original():
-    """One side alone is one cut, from which the whole is cut again: by the authors' rule one pixel up and to the left, here as in z."""
+    """One side alone is one cut, from which the whole is cut again: by the authors' rule one pixel up and to the left,
+    here as in z."""
     picture, centre = photograph("astronaut.png"), (200.0, 210.0)
     alone = crops.cut_once(picture, centre, [120], 255, (0, 0, 0), crops.bicubic)
     region = crops.bicubic(crops.cut_matlab(picture, centre, 120, (0, 0, 0)), 255)
@@ -71,7 +75,7 @@ def test_the_pyramid_of_the_original():
     assert np.abs(three[1].astype(int) - alone[0]).mean() < 4          # two interpolations and a rounding apart
 
 
-# ---- flavours -------------------------------------------------------------------------------------------------------------------------
+# ---- flavours --------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("flavour", ["popular", "original"])
 def test_a_box_survives_init(network, clip, flavour):
@@ -89,8 +93,10 @@ def test_centres_of_the_flavours(network, clip):
     assert popular.centre.tolist() == [20 + 19.5, 10 + 14.5] and original.centre.tolist() == [21 + 20, 11 + 15]
 
 
-@pytest.mark.parametrize("changes", [{}, {"flavour": "original"}, {"scales": 5}, {"scales": 1}, {"flavour": "original", "scales": 5},
-                                     {"subpixel": True}, {"rotation": 22.5}, {"crop": "once"}, {"resize": "bicubic"}, {"box_centre": "edge"},
+@pytest.mark.parametrize("changes", [{}, {"flavour": "original"}, {"scales": 5}, {"scales": 1},
+                                     {"flavour": "original", "scales": 5},
+                                     {"subpixel": True}, {"rotation": 22.5}, {"crop": "once"}, {"resize": "bicubic"},
+                                     {"box_centre": "edge"},
                                      {"peak": "on"},
                                      {"precision": "bf16"}], ids=str)
 def test_every_setting_tracks(network, clip, changes):
@@ -103,7 +109,8 @@ def test_every_setting_tracks(network, clip, changes):
 
 
 def test_standing_still_is_possible_only_on_the_grid(network):
-    """A frame shown again: the popular grid has no zero, so the box moves by half a fine cell at least; `on` and `subpixel` may stand still."""
+    """A frame shown again: the popular grid has no zero, so the box moves by half a fine cell at least; `on` and
+    `subpixel` may stand still."""
     frame = photograph("chelsea.png")
     moves = {}
     for name, changes in (("popular", {}), ("on", {"peak": "on"}), ("subpixel", {"subpixel": True})):
@@ -124,7 +131,8 @@ def test_the_original_saturates(network, clip):
         tracker.init(clip.frames[0], clip.boxes[0])
         for _ in range(200):
             tracker.move(found_at_the_middle(), 0.9, 0.0, clip.frames[0].shape)
-    assert np.isclose(original.search_side, 0.2 * original.first_side) and popular.search_side < 0.01 * popular.first_side
+    assert np.isclose(original.search_side,
+                      0.2 * original.first_side) and popular.search_side < 0.01 * popular.first_side
 
 
 def found_at_the_middle():
@@ -163,7 +171,8 @@ def seen(*peaks):
 
 
 def test_confidence_and_its_hysteresis(network, clip):
-    """A low peak and a second one as high lower it; once lost, more than the first threshold is needed to be found again."""
+    """A low peak and a second one as high lower it; once lost, more than the first threshold is needed to be found
+    again."""
     tracker = SiamFCTracker(network, confidence=Confidence(-6.0, 3.0, 1.2, 0.3, 0.7))
     tracker.init(clip.frames[0], clip.boxes[0])
     values = []
@@ -181,7 +190,7 @@ def test_confidence_and_its_hysteresis(network, clip):
     assert tracker.lost
 
 
-# ---- frames and mistakes --------------------------------------------------------------------------------------------------------------
+# ---- frames and mistakes ---------------------------------------------------------------------------------------------
 
 def test_pil_gray_and_changing_sizes(network, clip):
     one, two = SiamFCTracker(network), SiamFCTracker(network)
@@ -193,9 +202,13 @@ def test_pil_gray_and_changing_sizes(network, clip):
     assert np.isfinite(one.update(clip.frames[4][:100, :100])).all()
 
 
-@pytest.mark.parametrize(("box", "expected"), [([400, 20, 30, 30], "touches the frame"), ([-50, 20, 30, 30], "touches the frame"),
-                                               ([10, 20, 0, 30], "at least one pixel"), ([10, 20, 30, -3], "at least one pixel"),
-                                               ([10, np.nan, 30, 30], "finite"), ([10, 20, 30], "four"), ([np.inf, 2, 3, 4], "finite")])
+@pytest.mark.parametrize(("box", "expected"), [([400, 20, 30, 30], "touches the frame"), ([-50, 20, 30, 30], "touches "
+                                                                                                             "the "
+                                                                                                             "frame"),
+                                               ([10, 20, 0, 30], "at least one pixel"), ([10, 20, 30, -3], "at least "
+                                                                                                           "one pixel"),
+                                               ([10, np.nan, 30, 30], "finite"), ([10, 20, 30], "four"),
+                                               ([np.inf, 2, 3, 4], "finite")])
 def test_boxes_that_are_none(network, clip, box, expected):
     with pytest.raises(UserError, match=expected):
         SiamFCTracker(network).init(clip.frames[0], box)
@@ -208,13 +221,14 @@ def test_frames_that_are_none(network, clip):
             tracker.init(frame, clip.boxes[0])
 
 
-@pytest.mark.parametrize(("settings", "expected"), [({"flavour": "plain"}, "popular"), ({"scales": 4}, "one of 1, 3, 5"), ({"scale": 3}, "scale")])
+@pytest.mark.parametrize(("settings", "expected"), [({"flavour": "plain"}, "popular"), ({"scales": 4}, "one of 1, 3, "
+                                                                                                       "5"), ({"scale": 3}, "scale")])
 def test_settings_that_are_none(settings, expected):
     with pytest.raises(UserError, match=expected):
         settings_of(**settings)
 
 
-# ---- protocol and other trackers ------------------------------------------------------------------------------------------------------
+# ---- protocol and other trackers -------------------------------------------------------------------------------------
 
 def test_the_toolkits_experiment_runs_on_it(network, tmp_path):
     """got10k's own loop and report: its AO on sample sequences is the mean over frames that our metric gives."""
@@ -228,7 +242,8 @@ def test_the_toolkits_experiment_runs_on_it(network, tmp_path):
     report = experiment.report(["Ours"])["Ours"]
     folder, pooled, counted = SequenceFolder(root, "got10k", "val"), 0.0, 0
     for sequence in (folder[name] for name in folder.names):
-        boxes = np.loadtxt(tmp_path / "results/GOT-10k/Ours" / sequence.name / f"{sequence.name}_001.txt", delimiter=",")
+        boxes = np.loadtxt(tmp_path / "results/GOT-10k/Ours" / sequence.name / f"{sequence.name}_001.txt",
+                           delimiter=",")
         ours = tracking(boxes, sequence.boxes, sequence.size, sequence.cover > 0)
         theirs = report["seq_wise"][sequence.name]
         assert abs(ours["ao"] - theirs["ao"]) < 1e-12

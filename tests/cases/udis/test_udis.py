@@ -1,4 +1,5 @@
-"""The unsupervised stitching case: the paper's counts, the stitching domain, stage 2 in tiles, data, stages, rows, own photographs, mistakes."""
+"""The unsupervised stitching case: the paper's counts, the stitching domain, stage 2 in tiles, data, stages, rows, own
+photographs, mistakes."""
 import csv
 import json
 import shutil
@@ -22,7 +23,8 @@ from common.stitching.estimators import on_canvas
 from common.stitching.geometry import homography_from_offsets
 from common.stitching.pairs import make_pair, read_squashed
 
-FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2", "train.batch_size=2"]
+FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2",
+               "train.batch_size=2"]
 CPU = torch.device("cpu")
 
 
@@ -39,7 +41,8 @@ def folders(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def warps():
     """Warps of a pair of the sample photographs at its true homography."""
-    pair = make_pair(read_squashed(build("photos") / "01.png"), (45, -14), np.array([3, -8, 12, 5, -9, 4, 7, -2]), label=False)
+    pair = make_pair(read_squashed(build("photos") / "01.png"), (45, -14), np.array([3, -8, 12, 5, -9, 4, 7, -2]),
+                     label=False)
     return baselines.domain(pair.a, pair.b, torch.from_numpy(pair.H_ba))[0]
 
 
@@ -56,20 +59,23 @@ def untrained(folders, run_name):
     """Weights of a run that took no step."""
     torch.manual_seed(0)
     checkpoints.save(folders / f"checkpoints/udis/{run_name}/best.pt",
-                     {"case": "udis", "model": {"arch": "small", "form": "mask", "width": 16}, "weights": UDIS().state_dict(), "settings": {}})
+                     {"case": "udis", "model": {"arch": "small", "form": "mask", "width": 16},
+                      "weights": UDIS().state_dict(), "settings": {}})
 
 
-# ---- networks -----------------------------------------------------------------------------------------------------------------------
+# ---- networks --------------------------------------------------------------------------------------------------------
 
 def test_the_papers_architecture_is_built_and_runs(warps):
     model = UDIS("paper", "paper", 64).eval()
     count = {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in
              (("homography", model.homography), ("low", model.reconstruction.low), ("high", model.reconstruction.high))}
     assert count == {"homography": 188_778_072, "low": 7_700_739, "high": 634_755}
-    assert [sum(parameter.numel() for parameter in level.parameters()) for level in model.homography.levels] == [143_965_192, 35_405_320, 8_779_528]
+    assert [sum(parameter.numel() for parameter in level.parameters())
+            for level in model.homography.levels] == [143_965_192, 35_405_320, 8_779_528]
     with torch.inference_mode():
         prediction = model(torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128))
-    assert prediction.offsets.shape == (1, 8) and len(prediction.stages) == 3 and torch.equal(prediction.offsets, prediction.stages[-1])
+    assert prediction.offsets.shape == (1, 8) and len(prediction.stages) == 3 and torch.equal(prediction.offsets,
+                                                                                              prediction.stages[-1])
     with torch.inference_mode():
         painted = UDIS("small", "paper", 8).eval()(warps)
     assert painted.low.shape == (1, 3, 256, 256) and painted.high.shape == warps.a.shape and painted.share is None
@@ -78,7 +84,7 @@ def test_the_papers_architecture_is_built_and_runs(warps):
 
 def test_gradients_pass_through_the_warps_of_the_papers_levels():
     torch.manual_seed(0)
-    network = PaperHomography.__new__(PaperHomography)                                   # a narrow one: 189 million would take seconds
+    network = PaperHomography.__new__(PaperHomography)  # a narrow one: 189 million would take seconds
     torch.nn.Module.__init__(network)
     from cases.udis.model import Regression
     from common.stitching.network import Features
@@ -87,7 +93,7 @@ def test_gradients_pass_through_the_warps_of_the_papers_levels():
                                          zip(network.radii, ((1, 1, 1), (1, 1, 2), (1, 2, 2))))
     a, b = torch.rand(2, 1, 3, 128, 128).unbind()
     first = network(a, b).stages
-    (first[2] - first[1]).sum().backward()                                               # level 3's own answer depends on level 1 only by its warp
+    (first[2] - first[1]).sum().backward()  # level 3's own answer depends on level 1 only by its warp
     assert network.levels[0][-1].bias.grad.abs().sum() > 0
 
 
@@ -97,7 +103,7 @@ def test_the_small_network_and_both_stages_fit_into_20_megabytes():
     assert sum(parameter.numel() for parameter in model.homography.parameters()) == 1_119_523
 
 
-# ---- the stitching domain -----------------------------------------------------------------------------------------------------------
+# ---- the stitching domain --------------------------------------------------------------------------------------------
 
 def test_the_domain_copies_a_and_puts_markers_where_they_belong():
     rng = np.random.default_rng(0)
@@ -107,30 +113,35 @@ def test_the_domain_copies_a_and_puts_markers_where_they_belong():
         b[..., y - 1:y + 2, x - 1:x + 2] = 1
     H = homography_from_offsets(torch.tensor([[30.0, -12, 26, -9, 33, 6, 40, 3]]), (90, 50))
     warps, (left, top) = stitching_domain(a, b, H)
-    assert torch.equal(warps.a[..., -top:-top + 60, -left:-left + 80], a) and warps.mask_a.sum() == 60 * 80 and (left, top) == (0, -12)
+    assert torch.equal(warps.a[..., -top:-top + 60, -left:-left + 80],
+                       a) and warps.mask_a.sum() == 60 * 80 and (left, top) == (0, -12)
     for x, y in markers:
         seen_at = H[0] @ torch.tensor([x, y, 1.0], dtype=torch.float64)
         u, v = (seen_at[:2] / seen_at[2]).tolist()
         ys, xs = (warps.b[0, 0] > 0.5).nonzero(as_tuple=True)
         near = (xs - (u - left)).abs() + (ys - (v - top)).abs() < 5
         assert abs(xs[near].double().mean() - (u - left)) < 0.6 and abs(ys[near].double().mean() - (v - top)) < 0.6
-    assert warps.depth_a.max() == 29.5 and (warps.depth_b[warps.mask_b] > 0).all() and (warps.depth_b[~warps.mask_b] == 0).all()
+    assert warps.depth_a.max() == 29.5 and (warps.depth_b[warps.mask_b] > 0).all() and (warps.depth_b[~warps.mask_b]
+                                                                                        == 0).all()
 
 
 def test_the_identity_returns_the_input_bit_for_bit():
     a = torch.rand(1, 3, 128, 128)
     warps, origin = stitching_domain(a, a, torch.eye(3, dtype=torch.float64)[None])
     assert origin == (0, 0) and torch.equal(warps.a, a) and warps.mask_b.all()
-    assert torch.allclose(warps.b, a, atol=1e-6)                                         # the released sampler: 20 to 26 dB, last row empty
+    assert torch.allclose(warps.b, a, atol=1e-6)  # the released sampler: 20 to 26 dB, last row empty
 
 
 def test_the_released_codes_sampler_costs_decibels(shared):
-    """128/127 (section 2.3 of the specification): the released H of a UDIS-D pair, as it is and with the factor between its two samplers."""
+    """128/127 (section 2.3 of the specification): the released H of a UDIS-D pair, as it is and with the factor between
+    its two samplers."""
     folder = shared("data/stitch_pairs")
     a, b = (read_pixels(folder / f"udisd_train_000001_{side}.jpg") for side in (1, 2))
-    H = torch.tensor([[1.123156, -0.027373, -58.370159], [0.120114, 1.061142, -2.355859], [0.000242020, -0.0000294083, 1]], dtype=torch.float64)
+    H = torch.tensor([[1.123156, -0.027373, -58.370159], [0.120114, 1.061142, -2.355859],
+                      [0.000242020, -0.0000294083, 1]], dtype=torch.float64)
     factor = torch.diag(torch.tensor([127 / 128, 127 / 128, 1.0], dtype=torch.float64))
-    released, repaired = (quality.measure_alignment(estimators.Answer(each), a, b)["psnr_overlap"] for each in (H, factor @ H))
+    released, repaired = (quality.measure_alignment(estimators.Answer(each), a, b)["psnr_overlap"]
+                          for each in (H, factor @ H))
     assert released == pytest.approx(17.86, abs=0.02) and repaired == pytest.approx(22.88, abs=0.02)
 
 
@@ -144,26 +155,29 @@ def test_a_homography_of_128_pixels_aligns_at_full_size_as_well():
     small, large = (quality.measure_alignment(estimators.Answer(each), *pictures)["psnr_overlap"] for each, pictures in
                     ((H, (pair.a, pair.b)), (rescale(H[None], (4, 4), (4, 4))[0], big)))
     shifted = rescale(H[None], (4, 4), (4, 4))[0].clone()
-    shifted[:2, 2] += 1.5                                                                # what forgetting the half pixel costs
-    assert large > small - 2.5 and large > quality.measure_alignment(estimators.Answer(shifted), *big)["psnr_overlap"] + 0.5
+    shifted[:2, 2] += 1.5  # what forgetting the half pixel costs
+    assert large > small - 2.5 and large > quality.measure_alignment(estimators.Answer(shifted),
+                                                                     *big)["psnr_overlap"] + 0.5
 
 
-# ---- stage 2 ------------------------------------------------------------------------------------------------------------------------
+# ---- stage 2 ---------------------------------------------------------------------------------------------------------
 
 def test_the_mask_form_starts_on_the_line_of_equal_depth_and_copies_what_is_alone(warps):
     model = UDIS(width=8).eval()
     with torch.inference_mode():
         stitched = model(warps)
     deeper = warps.depth_a > warps.depth_b + 8, warps.depth_b > warps.depth_a + 8        # k = .6: sigmoid(2.4) = .917
-    assert (stitched.share[warps.overlap & deeper[0]] > 0.9).all() and (stitched.share[warps.overlap & deeper[1]] < 0.1).all()
+    assert (stitched.share[warps.overlap & deeper[0]] > 0.9).all() and (stitched.share[warps.overlap & deeper[1]]
+                                                                        < 0.1).all()
     network = decisive()
     with torch.inference_mode():
         stitched = network(warps)
     alone = (warps.mask_a ^ warps.mask_b).expand_as(warps.a)
     assert torch.equal(stitched.high[alone], (warps.a + warps.b)[alone])
     assert (stitched.share - model(warps).share).abs().max() > 0.1
-    at_border = warps.overlap & (warps.depth_b < 1) & (warps.depth_a > 30), warps.overlap & (warps.depth_a < 1) & (warps.depth_b > 30)
-    free = model(warps).share                                                            # whatever the network says: r is at most .95
+    at_border = warps.overlap & (warps.depth_b < 1) & (warps.depth_a > 30), warps.overlap & (warps.depth_a
+                                                                                             < 1) & (warps.depth_b > 30)
+    free = model(warps).share  # whatever the network says: r is at most .95
     assert at_border[0].any() and (free[at_border[0]] > 0.95).all() and (free[at_border[1]] < 0.05).all()
     small = warps.resize((256, 256))
     assert torch.allclose(network.ask(small), -network.ask(small.exchange()), atol=1e-4)
@@ -182,12 +196,14 @@ def test_the_papers_form_can_begin_as_a_copy(warps):
     assert (stitched.low - torch.maximum(small.a, small.b)).abs().mean() < 0.03
     stitched.high.mean().backward()
     assert all(parameter.grad is None or torch.isfinite(parameter.grad).all() for parameter in network.parameters())
-    assert network.high.last.weight.grad[:, 9:].abs().sum() > 0 and network.high.blocks[0][2].weight.grad.abs().sum() > 0
+    assert network.high.last.weight.grad[:,
+                                         9:].abs().sum() > 0 and network.high.blocks[0][2].weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("form", ["mask", "paper"])
 def test_tiles_are_exact(warps, form):
-    """Tiles with a border of 19 pixels, tiles left out where nothing is to be decided: the same as the whole canvas at once."""
+    """Tiles with a border of 19 pixels, tiles left out where nothing is to be decided: the same as the whole canvas at
+    once."""
     torch.manual_seed(1)
     model = UDIS("small", form, 8).eval()
     model.reconstruction = decisive() if form == "mask" else model.reconstruction
@@ -203,16 +219,19 @@ def test_quality_measures_say_what_they_should(warps):
     values = {row: quality.measure_joined(made, warps) for row, made in rows.items()}
     assert list(values) == baselines.JOINED
     assert values["seam"]["ghost"] < 0.3 * values["average"]["ghost"] and values["average"]["content_psnr"] == float("inf")
-    assert values["seam"]["ghost"] < values["reconstructed"]["ghost"] < values["feather"]["ghost"]        # untrained: a narrow feather
+    # untrained: a narrow feather
+    assert values["seam"]["ghost"] < values["reconstructed"]["ghost"] < values["feather"]["ghost"]
     assert values["feather"]["seam_error"] < values["average"]["seam_error"]
     noisy = rows["average"]._replace(picture=(rows["average"].picture + 0.1 * torch.randn(warps.a.shape)).clamp(0, 1))
     assert 18 < quality.measure_joined(noisy, warps)["content_psnr"] < 23
 
 
 def test_measures_of_the_released_network(shared):
-    """The definitions against what the golden folder lists: content 27.46 and 29.23 dB, seam 3.55 and 2.69, ghost 2.55."""
+    """The definitions against what the golden folder lists: content 27.46 and 29.23 dB, seam 3.55 and 2.69, ghost
+    2.55."""
     folder = shared("golden/udis")
-    picture = {name: torch.from_numpy(read_pixels(folder / f"test_000004_{name}.jpg").transpose(2, 0, 1).copy())[None].float() / 255
+    picture = {name: torch.from_numpy(read_pixels(folder / f"test_000004_{name}.jpg").transpose(2, 0,
+                                                                                                1).copy())[None].float() / 255
                for name in ("warp1", "warp2", "mask1", "mask2", "result")}
     mask_a, mask_b = (picture[name][:, :1] > 250 / 255 for name in ("mask1", "mask2"))
     warps = case_warps(picture["warp1"] * mask_a, picture["warp2"] * mask_b, mask_a, mask_b)
@@ -226,7 +245,7 @@ def case_warps(a, b, mask_a, mask_b):
     return Warps(a, b, mask_a, mask_b, mask_a.float(), mask_b.float())
 
 
-# ---- data ---------------------------------------------------------------------------------------------------------------------------
+# ---- data ------------------------------------------------------------------------------------------------------------
 
 def test_layouts_and_what_may_train(tmp_path, shared):
     root = build("UDIS-D")
@@ -243,7 +262,8 @@ def test_layouts_and_what_may_train(tmp_path, shared):
         read_photographed(tmp_path / "left", "testing")
     pairs = read_photographed(shared("data/stitch_pairs"), "training")
     held = [pairs.names[place] for place in range(38) if place not in trainable(pairs)]
-    assert held == ["lakeside", "spw_10", "spw_37", "dfw_desk", "rew_parksquare", "sculpture", "office", "railtracks", "boat"]
+    assert held == ["lakeside", "spw_10", "spw_37", "dfw_desk", "rew_parksquare", "sculpture", "office", "railtracks",
+                    "boat"]
     assert [class_of(pairs, place) for place in (2, 3, 4)] == ["trained", "unseen", "trained"]
 
 
@@ -251,10 +271,11 @@ def test_views_of_real_pairs_come_from_seed_epoch_and_index():
     pairs = read_photographed(build("UDIS-D"), "training")
     views = AlignmentPairs(pairs, [0, 5], seed=1)
     first, again, other = views[3, 1], AlignmentPairs(pairs, [0, 5], seed=1)[3, 1], views[4, 1]
-    assert torch.equal(first.a, again.a) and not torch.equal(first.a, other.a) and first.a.shape == (3, 128, 128) and first.name == "000006"
+    assert torch.equal(first.a, again.a) and not torch.equal(first.a, other.a) and first.a.shape == (3, 128,
+                                                                                                     128) and first.name == "000006"
 
 
-# ---- rows ---------------------------------------------------------------------------------------------------------------------------
+# ---- rows ------------------------------------------------------------------------------------------------------------
 
 def test_sift_and_orb_are_those_of_the_list(shared):
     """Rows sift and orb of five pairs: baselines.csv to .01 dB, with image 1's descriptors as the query."""
@@ -266,15 +287,18 @@ def test_sift_and_orb_are_those_of_the_list(shared):
         a, b = pairs.pair(pairs.names.index(name))
         for row, features, method in (("sift", keypoints.SIFT, "sift_ransac"), ("orb", keypoints.ORB, "orb_ransac")):
             values = quality.measure_alignment(baselines.by_keypoints(a, b, features), a, b)
-            for metric, column in (("psnr_overlap", "overlap_psnr"), ("psnr_udis", "udis_psnr"), ("psnr_udis128", "udis128_psnr")):
-                assert values[metric] == pytest.approx(float(listed[name, method][column]), abs=0.01), (name, row, metric)
+            for metric, column in (("psnr_overlap", "overlap_psnr"), ("psnr_udis", "udis_psnr"),
+                                   ("psnr_udis128", "udis128_psnr")):
+                assert values[metric] == pytest.approx(float(listed[name, method][column]), abs=0.01), (name, row,
+                                                                                                        metric)
             assert values["ssim_udis128"] == pytest.approx(float(listed[name, method]["udis128_ssim"]), abs=0.001)
 
 
 def test_refined_is_never_worse_than_any_start():
     a, b = read_photographed(build("UDIS-D"), "testing").pair(4)
     sift = baselines.by_keypoints(a, b, keypoints.SIFT)
-    before, alone, best = (quality.measure_alignment(answer, a, b) for answer in (sift, baselines.refine_starts(a, b, [sift]), baselines.refine_starts(
+    before, alone, best = (quality.measure_alignment(answer, a, b)
+                           for answer in (sift, baselines.refine_starts(a, b, [sift]), baselines.refine_starts(
         a, b, [sift, baselines.by_keypoints(a, b, keypoints.ORB), estimators.Answer(baselines.IDENTITY)])))
     assert best["psnr_overlap"] >= alone["psnr_overlap"] >= before["psnr_overlap"] and best["overlap_area"] >= 0.81 * before["overlap_area"]
     assert baselines.refine_starts(a, b, [estimators.Answer(None, "lost")]) == estimators.Answer(None, "lost")
@@ -285,22 +309,26 @@ def test_a_failure_stands_in_as_the_identity():
     values = quality.measure_alignment(estimators.Answer(None, "3 matches"), a, b, 12.5)
     assert values == {"failures": 1, "psnr_overlap_or_identity": 12.5, "reason": "3 matches"}
     far = torch.tensor([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
-    assert quality.measure_alignment(estimators.Answer(far), a, b, 12.5)["failures"] == 1             # a metric that no overlap makes infinite
+    # a metric that no overlap makes infinite
+    assert quality.measure_alignment(estimators.Answer(far), a, b, 12.5)["failures"] == 1
 
 
-# ---- stages, results ----------------------------------------------------------------------------------------------------------------
+# ---- stages, results -------------------------------------------------------------------------------------------------
 
 def test_three_stages_in_a_row_and_their_results(folders):
     train.main([*FIRST_STEPS, "--name", "pretrain"])
-    train.main([*FIRST_STEPS, "stage=align", "--name", "align", "--weights", str(folders / "checkpoints/udis/pretrain/best.pt")])
+    train.main([*FIRST_STEPS, "stage=align", "--name", "align", "--weights",
+                str(folders / "checkpoints/udis/pretrain/best.pt")])
     with pytest.raises(UserError, match="--weights"):
         train.main([*FIRST_STEPS, "stage=reconstruct", "--name", "bare"])
     first = folders / "checkpoints/udis/align/best.pt"
     train.main([*FIRST_STEPS, "stage=reconstruct", "--name", "whole", "--weights", str(first)])
-    before, after = (checkpoints.load(folders / f"checkpoints/udis/{name}/last.pt")["weights"] for name in ("align", "whole"))
+    before, after = (checkpoints.load(folders / f"checkpoints/udis/{name}/last.pt")["weights"]
+                     for name in ("align", "whole"))
     best = checkpoints.load(first)["weights"]
     same = {name for name in after if torch.allclose(best[name], after[name], rtol=1e-5)}
-    assert {name for name in after if name.startswith("homography")} <= same and "reconstruction.high.last.weight" not in same and before
+    assert {name for name in after
+            if name.startswith("homography")} <= same and "reconstruction.high.last.weight" not in same and before
     for side in ("input1", "input2"):
         (folders / "pairs/testing" / side).mkdir(parents=True)
         for name in ("000001.png", "000002.png"):
@@ -318,13 +346,15 @@ def test_three_stages_in_a_row_and_their_results(folders):
 
 def test_the_homography_of_the_other_stitching_case_is_a_start(folders, capsys):
     torch.manual_seed(5)
-    state = {f"homography.{name}": value for name, value in UDIS().homography.state_dict().items()} | {"revision.x": torch.zeros(1)}
+    state = ({f"homography.{name}": value for name, value in UDIS().homography.state_dict().items()}
+             | {"revision.x": torch.zeros(1)})
     path = folders / "release.pt"
     checkpoints.save(path, {"case": "view_free_stitch", "model": {"arch": "small", "width": 12}, "weights": state})
     train.main([*FIRST_STEPS, "train.lr=1e-12", "--name", "started", "--weights", str(path)])
     assert f"starting from {path}: homography" in capsys.readouterr().out
     after = checkpoints.load(folders / "checkpoints/udis/started/last.pt")["weights"]
-    assert all(torch.allclose(after[name], value, atol=1e-5) for name, value in state.items() if name.startswith("homography"))
+    assert all(torch.allclose(after[name], value, atol=1e-5) for name, value in state.items()
+               if name.startswith("homography"))
     with pytest.raises(UserError, match="another homography network"):
         train.main([*FIRST_STEPS, "model.arch=paper", "--name", "other", "--weights", str(path)])
 
@@ -351,7 +381,8 @@ def test_pieces_on_one_canvas():
     pictures, masks, corner = on_canvas(pieces)
     assert corner == (-10, -3) and pictures[0].shape == (1, 3, 27, 47) and masks[0].dtype == torch.bool
     assert masks[0].sum() == 20 * 25 and not masks[0][..., :5].any() and (pictures[0] * ~masks[0] == 0).all()
-    assert np.array_equal(to_bytes(pictures[0][0])[7:27, 5:30], image[0][:, 5:]) and np.array_equal(to_bytes(pictures[1][0])[:20, 17:], image[1])
+    assert np.array_equal(to_bytes(pictures[0][0])[7:27, 5:30],
+                          image[0][:, 5:]) and np.array_equal(to_bytes(pictures[1][0])[:20, 17:], image[1])
     with pytest.raises(Negative, match="64 million"):
         on_canvas([pieces[0], pieces[1]._replace(corner=(9000, 9000))])
 
@@ -363,11 +394,15 @@ def test_three_photographs_are_joined_pair_by_pair(folders, tmp_path):
     (tmp_path / "own").mkdir()
     for number, left in enumerate((0, 90, 180)):
         Image.fromarray(wide[:, left:left + 280]).save(tmp_path / "own" / f"{number}.png")
-    test.main(["--demo", "--name", "short", "test.method=sift", "test.exposure=none", "--input", str(tmp_path / "own"), "--output",
+    test.main(["--demo", "--name", "short", "test.method=sift", "test.exposure=none", "--input", str(tmp_path / "own"),
+               "--output",
                     str(tmp_path / "out")])
     joined = read_pixels(tmp_path / "out" / "panorama.png")
-    assert joined.shape[1] >= 450 and abs(joined[50:300, 100:400].astype(float) - wide[50:50 + 250, 100:400]).mean() < 12
+    assert joined.shape[1] >= 450 and abs(joined[50:300, 100:400].astype(float)
+                                          - wide[50:50 + 250, 100:400]).mean() < 12
     with pytest.raises(Negative, match="one photograph is no panorama"):
-        test.main(["--demo", "--name", "short", "--input", str(tmp_path / "own" / "0.png"), "--output", str(tmp_path / "out2")])
+        test.main(["--demo", "--name", "short", "--input", str(tmp_path / "own" / "0.png"), "--output",
+                   str(tmp_path / "out2")])
     with pytest.raises(UserError, match="no such file"):
-        test.main(["--demo", "--name", "short", "--input", str(tmp_path / "nothing"), "--output", str(tmp_path / "out2")])
+        test.main(["--demo", "--name", "short", "--input", str(tmp_path / "nothing"), "--output",
+                   str(tmp_path / "out2")])

@@ -1,4 +1,5 @@
-"""Alignment without labels: the paper's loss and its empty optimum, the guarded one, bad starts; seam masks, content, the cost of a cut."""
+"""Alignment without labels: the paper's loss and its empty optimum, the guarded one, bad starts; seam masks, content,
+the cost of a cut."""
 import pytest
 import torch
 
@@ -18,9 +19,12 @@ OURS = Settings(ablation="masked", level_ratio=0.5, both_ways=True, compensate=T
 
 @pytest.fixture(scope="module")
 def views():
-    """(A, B, true offsets) of three pairs of the sample photographs with large translations, B darker, as real pairs are never equal."""
-    made = [make_pair(read_squashed(build("photos") / f"{number:02d}.png"), shift, bend, label=False).tensors() for number, shift, bend in
-            ((1, (58, -14), [3, -8, 12, 5, -9, 4, 7, -2]), (2, (-49, 30), [-9, 4, 2, 0, 8, 11, -4, 6]), (10, (61, 20), [0, 5, -7, 9, 12, -3, 1, 8]))]
+    """(A, B, true offsets) of three pairs of the sample photographs with large translations, B darker, as real pairs
+    are never equal."""
+    made = [make_pair(read_squashed(build("photos") / f"{number:02d}.png"), shift, bend, label=False).tensors()
+            for number, shift, bend in
+            ((1, (58, -14), [3, -8, 12, 5, -9, 4, 7, -2]), (2, (-49, 30), [-9, 4, 2, 0, 8, 11, -4, 6]),
+             (10, (61, 20), [0, 5, -7, 9, 12, -3, 1, 8]))]
     a, b, offsets = (torch.stack([getattr(pair, name) for pair in made]) for name in ("a", "b", "offsets"))
     return a, 0.8 * b, offsets
 
@@ -50,16 +54,19 @@ def descended(start, views, settings, steps=60, rate=4.0):
     return offsets.detach()
 
 
-# ---- stage 1 ------------------------------------------------------------------------------------------------------------------------
+# ---- stage 1 ---------------------------------------------------------------------------------------------------------
 
 def test_the_papers_loss_is_best_without_overlap(views):
-    """Its degenerate optimum: pushed nearly out of the picture, B costs less than at its true place; and nothing at all without overlap."""
+    """Its degenerate optimum: pushed nearly out of the picture, B costs less than at its true place; and nothing at all
+    without overlap."""
     a, b, true = views
     for place in range(3):
         one = (a[place:place + 1], b[place:place + 1])
-        at_truth, far, away = (total(offsets, one, PAPER).item() for offsets in (true[place:place + 1], shifted(124.0, 1), shifted(140.0, 1)))
+        at_truth, far, away = (total(offsets, one, PAPER).item()
+                               for offsets in (true[place:place + 1], shifted(124.0, 1), shifted(140.0, 1)))
         assert far < at_truth and away == pytest.approx(0, abs=1e-9)
-        ours = [total(offsets, one, OURS).item() for offsets in (true[place:place + 1], shifted(90.0, 1), shifted(140.0, 1))]
+        ours = [total(offsets, one, OURS).item() for offsets in (true[place:place + 1], shifted(90.0, 1),
+                                                                 shifted(140.0, 1))]
         assert ours[0] < ours[1] < ours[2] and ours[2] > 3 * ours[0]
 
 
@@ -83,7 +90,8 @@ def test_no_overlap_costs_more_than_any_alignment():
 
 
 def test_five_hundred_steps_from_bad_starts_stay_finite(views):
-    """Folded, collinear, huge, infinite and missing offsets: no loss and no gradient that is not finite, and every step goes somewhere."""
+    """Folded, collinear, huge, infinite and missing offsets: no loss and no gradient that is not finite, and every step
+    goes somewhere."""
     generator = torch.Generator().manual_seed(3)
     a, b = (view[:, :, ::2, ::2].repeat(1, 1, 1, 1) for view in views[:2])
     a, b = (torch.nn.functional.interpolate(view, (128, 128)) for view in (a, b))
@@ -130,7 +138,8 @@ def test_level_weights_are_16_4_1():
 def test_brightness_is_no_misalignment_when_compensated(views):
     a = views[0]
     mask = torch.ones(3, 1, 128, 128)
-    assert losses.masked_loss(a, a + 0.1, mask).max() < 1e-5 and losses.masked_loss(a, a + 0.1, mask, compensate=False).min() > 0.19
+    assert losses.masked_loss(a, a + 0.1, mask).max() < 1e-5 and losses.masked_loss(a, a + 0.1, mask,
+                                                                                    compensate=False).min() > 0.19
 
 
 def test_colour_jitter_is_about_mid_grey():
@@ -141,7 +150,7 @@ def test_colour_jitter_is_about_mid_grey():
     assert factors.min() > 0.49 - 1e-3 and factors.max() < 1.69 + 1e-3 and factors.std() > 0.05
 
 
-# ---- stage 2 ------------------------------------------------------------------------------------------------------------------------
+# ---- stage 2 ---------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def halves():
@@ -156,9 +165,10 @@ def halves():
 
 def test_seam_masks_lie_along_the_others_border(halves):
     b1, b2 = losses.seam_masks(halves.mask_a, halves.mask_b)
-    assert b1[0, 0, 30].nonzero().flatten().tolist() == list(range(32, 39))               # 7 wide, round B's border between 35 and 36
+    # 7 wide, round B's border between 35 and 36
+    assert b1[0, 0, 30].nonzero().flatten().tolist() == list(range(32, 39))
     assert b2[0, 0, 30].nonzero().flatten().tolist() == list(range(56, 63))
-    assert b1[0, 0, 0].equal(b1[0, 0, 30]) and b1[0, 0, -1].equal(b1[0, 0, 30])           # no band along the canvas's own border
+    assert b1[0, 0, 0].equal(b1[0, 0, 30]) and b1[0, 0, -1].equal(b1[0, 0, 30])  # no band along the canvas's own border
     assert (b1 <= halves.mask_a.float()).all() and (b2 <= halves.mask_b.float()).all()
 
 
@@ -166,12 +176,12 @@ def test_islands_are_given_back(halves):
     share = torch.where(halves.overlap, (torch.arange(96.0) < 48).float().expand(1, 1, 64, 96), halves.mask_a.float())
     assert torch.equal(remove_islands(share, halves), share)
     dotted = share.clone()
-    dotted[..., 20:26, 50:56], dotted[..., 40:44, 39:43] = 1, 0                            # one of A's in B's part, one the other way round
+    dotted[..., 20:26, 50:56], dotted[..., 40:44, 39:43] = 1, 0  # one of A's in B's part, one the other way round
     found = remove_islands(dotted, halves)
-    assert torch.equal(found, share) and dotted[0, 0, 22, 52] == 1                         # and the argument stays what it was
-    dotted[..., 20:26, 40:56] = 1                                                          # no island: it hangs on A's part
+    assert torch.equal(found, share) and dotted[0, 0, 22, 52] == 1  # and the argument stays what it was
+    dotted[..., 20:26, 40:56] = 1  # no island: it hangs on A's part
     assert (remove_islands(dotted, halves)[..., 20:26, 50:56] == 1).all()
-    within = halves._replace(mask_a=torch.ones_like(halves.mask_a))                        # B shows nothing alone: it keeps what it won
+    within = halves._replace(mask_a=torch.ones_like(halves.mask_a))  # B shows nothing alone: it keeps what it won
     assert (remove_islands(share, within)[..., 48:] == 0).all()
 
 
@@ -193,17 +203,19 @@ def test_content_is_zero_for_copies_and_blind_outside(halves):
 
 
 def test_weight_of_the_content_term_follows_the_blur(shared):
-    """The rule gives 1e-6 for the original weights at conv3_3 (0 to 255), within the span that the specification measured."""
+    """The rule gives 1e-6 for the original weights at conv3_3 (0 to 255), within the span that the specification
+    measured."""
 
     trunk = vgg.load(shared("weights/vgg") / "vgg19_block1-3.npz", ["relu3_3"])
     assert 0.7e-6 < rule(lambda pictures: trunk(pictures)["relu3_3"], 224, torch.device("cpu")) < 1.5e-6
 
 
 def test_a_cut_costs_least_where_the_pictures_agree(halves):
-    """A seam through columns that agree costs nothing, one that does not its differences, one along the overlap's border still more."""
+    """A seam through columns that agree costs nothing, one that does not its differences, one along the overlap's
+    border still more."""
     settings = Settings(path_weight=1.0, length_cost=0.0, step_weight=1.0, seam_weight=1.0)
     b = halves.b.clone()
-    b[..., 48:] = (b[..., 48:] + 0.5) * halves.mask_b[..., 48:]                           # they differ right of column 48
+    b[..., 48:] = (b[..., 48:] + 0.5) * halves.mask_b[..., 48:]  # they differ right of column 48
     warps = halves._replace(b=b)
 
     def terms(edge, narrow, settings=settings):
@@ -213,10 +225,12 @@ def test_a_cut_costs_least_where_the_pictures_agree(halves):
         low = torch.nn.functional.interpolate(share, (256, 256))
         made = Settings(low=small.join(low), high=warps.join(share), share_low=low, share=share, narrow=narrow)
         found = losses.cut_terms(made, warps, settings)
-        return {name: value.item() * (64 * 24) ** 0.5 / 64 / 0.5 for name, value in found.items()}       # per pixel of the seam, in units of d
+        # per pixel of the seam, in units of d
+        return {name: value.item() * (64 * 24) ** 0.5 / 64 / 0.5 for name, value in found.items()}
     good, bad, border = (terms(edge, 2.0) for edge in (43, 53, 60))
     assert good["path_high"] < 1e-3 and good["step_high"] < 1e-3
     assert bad["path_high"] == pytest.approx(1, abs=0.05) and bad["step_high"] == pytest.approx(1 / 3, abs=0.2)
     assert terms(53, 1.0)["path_high"] == pytest.approx(1, abs=0.1)                       # whatever the width
-    assert terms(43, 2.0, Settings(settings | {"length_cost": 0.1}))["path_high"] == pytest.approx(0.2, abs=0.02)      # .1, in units of d = .5
+    # .1, in units of d = .5
+    assert terms(43, 2.0, Settings(settings | {"length_cost": 0.1}))["path_high"] == pytest.approx(0.2, abs=0.02)
     assert sum(border.values()) > 1.5 * sum(bad.values()) and border["seam_high"] > 2

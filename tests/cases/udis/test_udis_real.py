@@ -1,4 +1,5 @@
-"""The unsupervised stitching case on photographed pairs: the paper's degenerate optimum, starts of the refinement, the release weights."""
+"""The unsupervised stitching case on photographed pairs: the paper's degenerate optimum, starts of the refinement, the
+release weights."""
 import csv
 
 import cv2
@@ -20,7 +21,8 @@ from common.stitching.geometry import homography_from_offsets, rescale, warp
 CPU = torch.device("cpu")
 RELEASES = sorted((paths.ROOT / "checkpoints" / "udis").glob("release*.pt"))
 
-# section 4.2 of the specification: paper's loss and masked mean at SIFT's homography, the identity, shifts of 64 and of 110
+# section 4.2 of the specification: paper's loss and masked mean at SIFT's homography, the identity, shifts of 64 and of
+# 110
 DEGENERATE = {"udisd_train_000001": (0.0732, 0.0876, 0.3065, 0.3065, 0.1969, 0.3938, 0.0588, 0.4184),
               "spw_05": (0.0382, 0.0523, 0.2265, 0.2265, 0.1240, 0.2480, 0.0479, 0.3409),
               "dhw_carpark": (0.0639, 0.1418, 0.5277, 0.5277, 0.2643, 0.5287, 0.0622, 0.4423),
@@ -31,7 +33,8 @@ def homographies(folder, method):
     """{name: H_ba} of the list's method."""
     with open(folder / "baselines.csv", newline="") as file:
         lines = [line for line in csv.DictReader(file) if line["method"] == method]
-    return {line["name"]: torch.tensor([float(value) for value in line["H_2to1"].split()], dtype=torch.float64).view(3, 3) for line in lines}
+    return {line["name"]: torch.tensor([float(value) for value in line["H_2to1"].split()],
+                                       dtype=torch.float64).view(3, 3) for line in lines}
 
 
 def test_the_papers_loss_prefers_a_shift_of_110_to_the_truth_on_three_of_four_pairs(shared):
@@ -40,9 +43,11 @@ def test_the_papers_loss_prefers_a_shift_of_110_to_the_truth_on_three_of_four_pa
     beaten = 0
     for name, listed in DEGENERATE.items():
         pictures = pairs.pair(pairs.names.index(name))
-        a, b = (to_tensor(cv2.resize(picture, (128, 128), interpolation=cv2.INTER_LINEAR))[None] for picture in pictures)
+        a, b = (to_tensor(cv2.resize(picture, (128, 128), interpolation=cv2.INTER_LINEAR))[None]
+                for picture in pictures)
         H = rescale(true[name][None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in pictures))
-        places = [H, *(homography_from_offsets(torch.tensor([[-float(shift), 0.0] * 4]), (128, 128)) for shift in (0, 64, 110, 140))]
+        places = [H, *(homography_from_offsets(torch.tensor([[-float(shift), 0.0] * 4]), (128, 128))
+                       for shift in (0, 64, 110, 140))]
         seen = [warp(b, place, (128, 128)) for place in places]
         paper, ours = ([function(a, *each).item() for each in seen] for function in (losses.blanked_loss, plain_mean))
         assert [value for both in zip(paper[:4], ours[:4]) for value in both] == pytest.approx(listed, abs=6e-4), name
@@ -59,7 +64,8 @@ def plain_mean(a, warped, mask):
 
 def test_weights_without_block_5_serve_both_branches_and_the_log_says_so(shared):
     said = []
-    settings = Settings(perceptual="vgg19", network=str(shared("weights/vgg") / "vgg19_block1-3.npz"), content_weight=0.0, perceptual_side=64)
+    settings = Settings(perceptual="vgg19", network=str(shared("weights/vgg") / "vgg19_block1-3.npz"),
+                        content_weight=0.0, perceptual_side=64)
     features = perceptual(settings, CPU, said.append)
     assert "relu3_3 for both branches" in said[0] and features.weight_low == features.weight_high > 0
     picture = torch.rand(1, 3, 64, 64)
@@ -83,19 +89,21 @@ def test_where_the_refinement_starts(monkeypatch, start, wanted):
     assert list(rows) == baselines.ALIGNED and rows["network_refined"] == [answer["network"]]
 
 
-# ---- the release weights ------------------------------------------------------------------------------------------------------------
+# ---- the release weights ---------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("path", RELEASES, ids=lambda path: path.stem)
 def test_release_files_are_whole_small_and_listed(path):
     checkpoints.check_release(path)
     weights = checkpoints.find("udis", "x", path.stem)
-    assert path.stat().st_size < 20e6 and path.name in (paths.ROOT / "checkpoints" / "README.md").read_text(encoding="utf-8")
+    assert path.stat().st_size < 20e6 and path.name in (paths.ROOT / "checkpoints"
+                                                        / "README.md").read_text(encoding="utf-8")
     assert {name.split(".")[0] for name in weights.state} == {"homography", "reconstruction"}
 
 
 @pytest.fixture(scope="module")
 def railtracks():
-    """Warps of an unseen pair of large parallax at its refined homography, and the homographies' scores before and after."""
+    """Warps of an unseen pair of large parallax at its refined homography, and the homographies' scores before and
+    after."""
     folder = paths.ROOT.parent / "shared" / "data" / "stitch_pairs"
     if not folder.exists():
         pytest.skip("data/stitch_pairs is not beside this repository (../shared/data/stitch_pairs)")
@@ -103,7 +111,8 @@ def railtracks():
     a, b = pairs.pair(pairs.names.index("railtracks"))
     sift = baselines.by_keypoints(a, b, keypoints.SIFT)
     refined = baselines.refine_starts(a, b, [sift])
-    return baselines.domain(a, b, refined.H_ba)[0], [quality.measure_alignment(answer, a, b) for answer in (sift, refined)]
+    return baselines.domain(a, b, refined.H_ba)[0], [quality.measure_alignment(answer, a, b)
+                                                     for answer in (sift, refined)]
 
 
 def test_refinement_gains_on_a_real_pair_and_keeps_the_overlap(railtracks):
@@ -115,18 +124,22 @@ def measured(name, warps):
     """{row: numbers} of one release file, pictures as written."""
     model = checkpoints.build(UDIS, checkpoints.find("udis", "x", name))
     made = baselines.join_all(model, warps, CPU)
-    return {row: quality.measure_joined(each._replace(picture=to_tensor(to_bytes(each.picture[0]))[None]), warps) for row, each in made.items()}
+    return {row: quality.measure_joined(each._replace(picture=to_tensor(to_bytes(each.picture[0]))[None]), warps)
+            for row, each in made.items()}
 
 
-@pytest.mark.skipif("release" not in [path.stem for path in RELEASES], reason="checkpoints/udis/release.pt is not in this checkout")
+@pytest.mark.skipif("release" not in [path.stem for path in RELEASES], reason="checkpoints/udis/release.pt is not in "
+                                                                              "this checkout")
 def test_the_release_joins_large_parallax_without_ghosts_and_without_a_harder_step(railtracks):
     values = measured("release", railtracks[0])
     own = values["reconstructed"]
-    assert own["content_psnr"] == float("inf") and own["ghost"] < 0.2 * min(values["average"]["ghost"], values["feather"]["ghost"])
+    assert own["content_psnr"] == float("inf") and own["ghost"] < 0.2 * min(values["average"]["ghost"],
+                                                                            values["feather"]["ghost"])
     assert own["seam_step"] <= values["seam"]["seam_step"]
 
 
-@pytest.mark.skipif("release-repaint" not in [path.stem for path in RELEASES], reason="checkpoints/udis/release-repaint.pt is not in this checkout")
+@pytest.mark.skipif("release-repaint" not in [path.stem for path in RELEASES],
+                    reason="checkpoints/udis/release-repaint.pt is not in this checkout")
 def test_the_papers_form_keeps_content(railtracks):
     values = measured("release-repaint", railtracks[0])
     assert values["reconstructed"]["content_psnr"] > 27 and values["reconstructed"]["ghost"] < values["average"]["ghost"]

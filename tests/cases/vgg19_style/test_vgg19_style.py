@@ -21,12 +21,14 @@ from common.features import vgg, vgg_files
 SHARED = ROOT.parent / "shared"
 GOLDEN = SHARED / "golden" / "vgg19_style"
 needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason="../shared/golden is not here")
-NETWORKS = ["vgg19_block1-3", "vgg19_small16x", "seeded"]         # seeded: the whole of VGG19, with weights that follow from a rule
+# seeded: the whole of VGG19, with weights that follow from a rule
+NETWORKS = ["vgg19_block1-3", "vgg19_small16x", "seeded"]
 
 
 def loss_settings(**changed):
     """The section `loss` of the settings, with changes."""
-    return Settings({"form": "relative", "content_taps": ["relu4_1"], "style_taps": ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"],
+    return Settings({"form": "relative", "content_taps": ["relu4_1"],
+                     "style_taps": ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"],
                      "style_weights": [], "content": 0.1, "style": 1.0, "tv": 0.0} | changed)
 
 
@@ -46,7 +48,8 @@ def write_small_set(folder, size, style_size):
     for name, file in (("tissue", "ihc.png"), ("gravel", "gravel.png")):
         Image.fromarray(photograph(file)[:200, :260]).resize(style_size).save(folder / "style" / f"{name}.png")
     trunk = narrow_trunk(["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "reflect")
-    checkpoints.save(folder / "net.pt", {"case": "vgg19_style", "model": {"tag": "torchvision", "padding": "reflect"}, "weights": trunk.state_dict()})
+    checkpoints.save(folder / "net.pt", {"case": "vgg19_style", "model": {"tag": "torchvision", "padding": "reflect"},
+                                         "weights": trunk.state_dict()})
 
 
 def source_of(name):
@@ -61,7 +64,7 @@ def read(name):
     return read_image(GOLDEN / name)[None].double()
 
 
-# ---- formulas -----------------------------------------------------------------------------------------------------------------------
+# ---- formulas --------------------------------------------------------------------------------------------------------
 
 HAND_X = torch.tensor([[[[1.0, 0], [2, -1]], [[0, 1], [1, 3]]]], dtype=torch.float64)
 HAND_P = torch.tensor([[[[1.0, 1], [0, -1]], [[2, 1], [1, 0]]]], dtype=torch.float64)
@@ -69,7 +72,8 @@ HAND_S = torch.tensor([[[[0.0, 1], [1, 0]], [[1, 0], [1, 2]]]], dtype=torch.floa
 
 
 def test_b6_by_hand():
-    """The course's formula on a 2 x 2 picture with two channels: content 18/16, style 49/256, and both gradients (specification, section 2)."""
+    """The course's formula on a 2 x 2 picture with two channels: content 18/16, style 49/256, and both gradients
+    (specification, section 2)."""
     x = HAND_X.clone().requires_grad_()
     assert torch.equal(losses.gram(x, 1.0)[0], torch.tensor([[6.0, -1], [-1, 11]], dtype=torch.float64))
     target = losses.gram(HAND_S)
@@ -91,13 +95,15 @@ def test_relative_terms_are_one_where_nothing_is_met_and_nothing_at_the_target()
     features = {"a": torch.rand(2, 5, 6, 7, generator=draw), "b": torch.rand(2, 3, 3, 3, generator=draw)}
     targets = {tap: losses.gram(each) for tap, each in features.items()}
     nothing = {tap: torch.zeros_like(each) for tap, each in features.items()}
-    assert torch.allclose(losses.relative_style(nothing, targets), torch.ones(2)) and losses.relative_style(features, targets).max() == 0
+    assert torch.allclose(losses.relative_style(nothing, targets),
+                          torch.ones(2)) and losses.relative_style(features, targets).max() == 0
     assert torch.allclose(losses.relative_content(nothing, features, ["a", "b"]), torch.ones(2))
     assert losses.relative_content(features, features, ["a"]).max() == 0
 
 
 def test_gram_of_a_mask():
-    """A mask of ones changes nothing; a mask that shows half gives the Gram of that half; the channels' order in memory does not matter."""
+    """A mask of ones changes nothing; a mask that shows half gives the Gram of that half; the channels' order in memory
+    does not matter."""
     features = torch.rand(1, 4, 6, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     ones, half = torch.ones(1, 1, 6, 8, dtype=torch.float64), torch.zeros(1, 1, 6, 8, dtype=torch.float64)
     half[..., :4] = 1
@@ -114,7 +120,8 @@ def test_gram_of_a_mask():
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("style", ["style_48x32", "style_64x48"])
 def test_b6_and_gatys_equal_the_golden_values(network, style):
-    """Content, style per layer, the total and its gradient, for a style of equal and of another size; float64 against float64, stored rounded."""
+    """Content, style per layer, the total and its gradient, for a style of equal and of another size; float64 against
+    float64, stored rounded."""
     numbers, source = golden()[network], source_of(network)
     taps = [f"relu{tap}" for tap in numbers["style_layers"]]
     x0 = torch.from_numpy(np.load(GOLDEN / "x0_32x48.npy")).double()
@@ -122,7 +129,8 @@ def test_b6_and_gatys_equal_the_golden_values(network, style):
         expected = numbers[key]
         content_tap = f"relu{expected['content_layer']}"
         trunk = vgg.build(source, list(dict.fromkeys([*taps, content_tap]))).double()
-        settings = loss_settings(form=form, content_taps=[content_tap], style_taps=taps, content=alpha_beta[0], style=alpha_beta[1])
+        settings = loss_settings(form=form, content_taps=[content_tap], style_taps=taps, content=alpha_beta[0],
+                                 style=alpha_beta[1])
         objective = Objective(trunk, read("content_48x32.png"), [read(f"{style}.png")], settings)
         terms, slope = objective.gradient(x0)
         assert terms["content"].item() == pytest.approx(expected["content"], rel=1e-4)
@@ -140,21 +148,24 @@ def test_b6_and_gatys_equal_the_golden_values(network, style):
 def test_grams_and_variation_equal_the_golden_values(network):
     """F F^T, not normalised: trace, sum, norm and corner of each style layer; the total variation of x0."""
     numbers = golden()[network]
-    features = vgg.build(source_of(network), [f"relu{tap}" for tap in numbers["gram_raw"]]).double()(read("content_48x32.png"))
+    features = vgg.build(source_of(network), [f"relu{tap}"
+                                              for tap in numbers["gram_raw"]]).double()(read("content_48x32.png"))
     for tap, expected in numbers["gram_raw"].items():
         raw = losses.gram(features[f"relu{tap}"], 1.0)[0]
         found = {"trace": raw.trace(), "sum": raw.sum(), "fro": raw.norm()}
         assert all(value.item() == pytest.approx(expected[name], rel=1e-6) for name, value in found.items())
-        assert torch.allclose(raw[:3, :3], torch.tensor(expected["first3x3"], dtype=torch.float64), rtol=1e-6, atol=1e-6 * expected["fro"])
+        assert torch.allclose(raw[:3, :3], torch.tensor(expected["first3x3"], dtype=torch.float64), rtol=1e-6,
+                              atol=1e-6 * expected["fro"])
     x0 = torch.from_numpy(np.load(GOLDEN / "x0_32x48.npy")).double()
     assert losses.tv(x0).item() == pytest.approx(golden()["tv"]["l2_mean_each_summed"], rel=1e-6)
 
 
-# ---- tiles --------------------------------------------------------------------------------------------------------------------------
+# ---- tiles -----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("padding", "size"), [("zeros", (203, 121)), ("reflect", (208, 112))])
 def test_the_tiled_gradient_is_the_whole_one(padding, size):
-    """To 1e-10 in float64, for all forms, with masks and variation; sizes that are no multiple of 16 too, where a halo too small would show."""
+    """To 1e-10 in float64, for all forms, with masks and variation; sizes that are no multiple of 16 too, where a halo
+    too small would show."""
     taps = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     trunk = narrow_trunk(taps, padding, dtype=torch.float64)
     draw = torch.Generator().manual_seed(4)
@@ -172,7 +183,8 @@ def test_the_tiled_gradient_is_the_whole_one(padding, size):
 
 
 def test_a_halo_too_small_would_show():
-    """The test above can fail: with a reach that is 16 pixels short, the gradient at such a size is off by more than it allows."""
+    """The test above can fail: with a reach that is 16 pixels short, the gradient at such a size is off by more than it
+    allows."""
     trunk = narrow_trunk(["relu4_1", "relu5_1"], "reflect", dtype=torch.float64)
     draw = torch.Generator().manual_seed(4)
     content, x = (torch.rand(1, 3, 203, 121, generator=draw, dtype=torch.float64) for _ in range(2))

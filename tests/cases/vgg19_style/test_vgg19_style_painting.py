@@ -1,4 +1,5 @@
-"""vgg19_style's optimised pictures: colours, scales, resuming, masks, mistakes; on a narrow random network, which needs no file from elsewhere."""
+"""vgg19_style's optimised pictures: colours, scales, resuming, masks, mistakes; on a narrow random network, which needs
+no file from elsewhere."""
 import json
 
 import numpy as np
@@ -26,7 +27,8 @@ def place(tmp_path, monkeypatch):
 
 
 def words(place, *more):
-    usual = [f"network={place / 'net.pt'}", f"data.content={place / 'cat.png'}", f"data.style={place / 'style' / 'tissue.png'}", "data.size=96",
+    usual = [f"network={place / 'net.pt'}", f"data.content={place / 'cat.png'}",
+             f"data.style={place / 'style' / 'tissue.png'}", "data.size=96",
              "train.steps=12", "train.lr=0.005", "train.log_every=3", "train.save_every=5", "workers=0"]
     return [word for word in usual if word.split("=")[0] not in {other.split("=")[0] for other in more}] + list(more)
 
@@ -48,7 +50,7 @@ def painted(place, *more):
     return one.result(), losses
 
 
-# ---- the pieces ---------------------------------------------------------------------------------------------------------------------
+# ---- the pieces ------------------------------------------------------------------------------------------------------
 
 @needs_golden
 def test_colours_equal_the_golden_values():
@@ -65,27 +67,34 @@ def test_colours_equal_the_golden_values():
 
 def test_matched_styles_have_the_contents_colours():
     draw = torch.Generator().manual_seed(0)
-    content, style = (0.35 + 0.3 * torch.rand(1, 3, 40, 50, generator=draw, dtype=torch.float64) * scale for scale in (1.0, 0.6))
+    content, style = (0.35 + 0.3 * torch.rand(1, 3, 40, 50, generator=draw, dtype=torch.float64) * scale
+                      for scale in (1.0, 0.6))
     mean, covariance = colour.statistics(colour.match_cholesky(style, content))
     wanted_mean, wanted = colour.statistics(content)
     assert torch.allclose(mean, wanted_mean, atol=1e-3) and torch.allclose(covariance, wanted, atol=1e-3)
     gray = colour.match_luminance(style, content)
-    assert torch.equal(gray[:, 0], gray[:, 1]) and gray.mean().item() == pytest.approx(colour.luminance(content).mean().item(), abs=1e-3)
+    assert torch.equal(gray[:, 0],
+                       gray[:, 1]) and gray.mean().item() == pytest.approx(colour.luminance(content).mean().item(),
+                                                                           abs=1e-3)
     flat = torch.full_like(style, 0.5)
-    assert torch.isfinite(colour.match_cholesky(flat, content)).all() and torch.isfinite(colour.match_luminance(flat, content)).all()
+    assert torch.isfinite(colour.match_cholesky(flat, content)).all() and torch.isfinite(colour.match_luminance(flat,
+                                                                                                                content)).all()
 
 
 def test_scales():
     found = scales_of((384, 512), 5, 305)
-    assert [scale.size for scale in found] == [(96, 128), (136, 181), (192, 256), (272, 362), (384, 512)] and found[-1].last == 305
+    assert [scale.size for scale in found] == [(96, 128), (136, 181), (192, 256), (272, 362),
+                                               (384, 512)] and found[-1].last == 305
     steps = np.diff([0, *(scale.last for scale in found)])
     assert (np.diff(steps) < 0).all() and steps[0] > 100 and steps[-1] < 25
-    assert [scale.size for scale in scales_of((64, 96), 5, 10)] == [(64, 96)] and scales_of((64, 96), 5, 10)[0].last == 10
+    assert [scale.size for scale in scales_of((64, 96), 5, 10)] == [(64, 96)] and scales_of((64, 96), 5,
+                                                                                            10)[0].last == 10
     assert [scale.last for scale in scales_of((512, 512), 5, 2)][-1] == 2 and len(scales_of((512, 512), 5, 2)) <= 2
 
 
 def test_average_is_the_mean_that_it_says():
-    canvas, iterates = Canvas(), [torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(number)) for number in range(3)]
+    canvas, iterates = Canvas(), [torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(number))
+                                  for number in range(3)]
     canvas.begin(0, iterates[0])
     for iterate in iterates:
         canvas.z.data = iterate
@@ -97,13 +106,17 @@ def test_average_is_the_mean_that_it_says():
 def test_padding_reflects_right_and_below_alone():
     picture = torch.rand(1, 3, 37, 50)
     grown = data.pad(picture, 16)
-    assert grown.shape[2:] == (48, 64) and torch.equal(grown[..., :37, :50], picture) and torch.equal(grown[..., 37, :50], picture[..., 35, :])
+    assert grown.shape[2:] == (48, 64) and torch.equal(grown[..., :37, :50],
+                                                       picture) and torch.equal(grown[..., 37, :50],
+                                                                                picture[..., 35, :])
 
 
-# ---- painting -----------------------------------------------------------------------------------------------------------------------
+# ---- painting --------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("more", [[], ["train.optimizer=lbfgs", "train.lr=1.0", "train.start=noise"], ["preset=b6", "train.lr=0.03"],
-                                  ["train.colour=cholesky", "loss.tv=0.1"], ["network.pooling=avg", "train.scales=1", "precision=bf16"]])
+@pytest.mark.parametrize("more", [[], ["train.optimizer=lbfgs", "train.lr=1.0", "train.start=noise"],
+                                  ["preset=b6", "train.lr=0.03"],
+                                  ["train.colour=cholesky", "loss.tv=0.1"], ["network.pooling=avg", "train.scales=1",
+                                                                             "precision=bf16"]])
 def test_the_loss_falls_and_the_picture_has_its_size(place, more):
     picture, losses = painted(place, *more)
     assert picture.shape == (1, 3, 64, 96) and picture.min() >= 0 and picture.max() <= 1 and np.isfinite(losses).all()
@@ -134,17 +147,21 @@ def test_masks_say_where(place):
     slopes = {}
     for mask in ("left", "ones", None):
         masks = [f"data.masks=[{place / f'{mask}.png'}]"] if mask else []
-        one = painter(place, f"data.styles=[{place / 'style' / 'tissue.png'}]", "loss.style_taps=[relu1_1, relu2_1]", "loss.content=0.0",
+        one = painter(place, f"data.styles=[{place / 'style' / 'tissue.png'}]", "loss.style_taps=[relu1_1, relu2_1]",
+                      "loss.content=0.0",
                       "loss.tv=0.0", *masks)
         one.enter(0)
         slopes[mask] = one.objective.gradient(one.canvas.picture())[1]
     reach = one.trunk.reach("relu2_1") + 2
-    assert slopes["left"][..., 48 + reach:].abs().max() == 0 and slopes["left"][..., :48].abs().min(dim=1).values.mean() > 0
-    assert torch.allclose(slopes["ones"], slopes[None], rtol=1e-4, atol=1e-9) and slopes[None][..., 60:].abs().max() > 0
+    assert slopes["left"][..., 48 + reach:].abs().max() == 0 and slopes["left"][...,
+                                                                                :48].abs().min(dim=1).values.mean() > 0
+    assert torch.allclose(slopes["ones"], slopes[None], rtol=1e-4,
+                          atol=1e-5 * slopes[None].abs().max().item()) and slopes[None][..., 60:].abs().max() > 0
 
 
 def test_the_relative_form_does_not_depend_on_the_features_scale(place):
-    """The same network with features ten times as large: the same relative terms, and a style term of Gatys' form 10,000 times as large."""
+    """The same network with features ten times as large: the same relative terms, and a style term of Gatys' form
+    10,000 times as large."""
     content = checkpoints.load(place / "net.pt")
     for name, tensor in content["weights"].items():
         tensor.mul_(0.0 if name.endswith("bias") else 1.0)
@@ -158,10 +175,11 @@ def test_the_relative_form_does_not_depend_on_the_features_scale(place):
     assert first["gatys", 10] == pytest.approx(1e4 * first["gatys", 1], rel=1e-3)
 
 
-# ---- train.py and test.py -----------------------------------------------------------------------------------------------------------
+# ---- train.py and test.py --------------------------------------------------------------------------------------------
 
 def test_train_then_test(place, capsys):
-    """Every content in every style, one after the other; the log says which; a second run of the same words has nothing to do."""
+    """Every content in every style, one after the other; the log says which; a second run of the same words has nothing
+    to do."""
     arguments = words(place, "train.snapshots=[1]", "train.epoch=6", f"data.style={place / 'style'}")
     train.main(["--name", "x", *arguments])
     folder = place / "results" / "vgg19_style" / "x" / "train"
@@ -184,19 +202,22 @@ def test_train_then_test(place, capsys):
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_contents_of_other_sizes_follow_each_other(place, optimizer):
-    """One canvas and one optimiser serve all works of a run, whatever their sizes: the second is what it would have been alone."""
+    """One canvas and one optimiser serve all works of a run, whatever their sizes: the second is what it would have
+    been alone."""
     (place / "contents").mkdir()
     for name, size in (("a", (120, 80)), ("b", (80, 80))):
         Image.open(place / "cat.png").resize(size).save(place / "contents" / f"{name}.png")
     more = [f"train.optimizer={optimizer}", "train.steps=6", "train.scales=1"]
     train.main(["--name", "both", *words(place, f"data.content={place / 'contents'}", *more)])
     train.main(["--name", "one", *words(place, f"data.content={place / 'contents' / 'b.png'}", *more)])
-    both, one = (read_pixels(place / "results/vgg19_style" / name / "train/images/b__tissue__net.png") for name in ("both", "one"))
+    both, one = (read_pixels(place / "results/vgg19_style" / name / "train/images/b__tissue__net.png")
+                 for name in ("both", "one"))
     assert np.array_equal(both, one)
 
 
 def test_own_picture(place):
-    test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"), "--style", str(place / "style" / "gravel.png"),
+    test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"), "--style",
+               str(place / "style" / "gravel.png"),
                  "--output", str(place / "out.png"), "data.size=64", "train.steps=4", "test.judge=none"])
     assert read_pixels(place / "out.png").shape == (43, 64, 3)
 
@@ -208,16 +229,22 @@ def test_sixteen_bits_and_transparency(place):
     clear = np.zeros((48, 64, 4), np.uint8)
     Image.fromarray(clear).save(place / "clear.png")
     assert (data.read_on_white(place / "clear.png") == 255).all()
-    test.main(["--name", "own", *words(place)[:3], "--input", str(place / "deep.png"), "--output", str(place / "deep-out.png"), "data.size=64",
+    test.main(["--name", "own", *words(place)[:3], "--input", str(place / "deep.png"), "--output",
+               str(place / "deep-out.png"), "data.size=64",
                  "train.steps=3", "test.judge=none"])
     assert open_picture(place / "deep-out.png").bits == 16 and not open_picture(place / "deep-out.png").gray
 
 
 @pytest.mark.parametrize(("more", "expected"), [
-    (["data.size=40"], "at least 32"), (["data.style={}/nothing"], "no such folder"), (["loss.style_taps=[relu9_1]"], "relu9_1"),
-    (["network={}/missing.pth"], "no such network"), (["network={}/page.pth"], "web page"), (["network={}/cut.pth"], "cut short or damaged"),
-    (["data.weights=[1]"], "data.styles"), (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/black.png]"], "empty mask"),
-    (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/tall.png]"], "another shape"), (["train.tile=-4"], "a whole number"),
+    (["data.size=40"], "at least 32"), (["data.style={}/nothing"], "no such folder"),
+    (["loss.style_taps=[relu9_1]"], "relu9_1"),
+    (["network={}/missing.pth"], "no such network"), (["network={}/page.pth"], "web page"),
+    (["network={}/cut.pth"], "cut short or damaged"),
+    (["data.weights=[1]"], "data.styles"), (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/black.png]"],
+                                            "empty mask"),
+    (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/tall.png]"], "another shape"), (["train.tile=-4"], "a "
+                                                                                                                "whole "
+                                                                                                                "number"),
     (["loss.style_weights=[1, 2]"], "loss.style_weights")])
 def test_mistakes_have_one_message(place, more, expected):
     (place / "page.pth").write_text("<!DOCTYPE html><html>not found</html>")
@@ -236,6 +263,7 @@ def test_an_extreme_picture_is_refused_with_its_size(place):
 
 def test_one_file_for_many_styles_is_refused(place):
     with pytest.raises(UserError, match="a folder was expected"):
-        test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"), "--style", str(place / "style"), "--output",
+        test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"), "--style",
+                   str(place / "style"), "--output",
                      str(place / "out.png"), "data.size=64", "train.steps=2", "test.judge=none"])
     assert not (place / "out.png").exists()

@@ -1,4 +1,5 @@
-"""The distilled feature network: its first weights, its teachers, a short training, and what the release file must be able to do."""
+"""The distilled feature network: its first weights, its teachers, a short training, and what the release file must be
+able to do."""
 import json
 
 import numpy as np
@@ -16,7 +17,8 @@ from common.features import vgg, vgg_files
 
 BLOCKS, STUDENT = "weights/vgg/vgg19_block1-3.npz", "weights/vgg/vgg19_small16x.npz"
 REQUIRED = {"relu1_1": 0.95, "relu2_1": 0.85, "relu3_1": 0.78}             # median per-channel correlation with VGG19
-NAMES = {f"features.{place}.{part}" for place in (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28) for part in ("weight", "bias")} | {
+NAMES = {f"features.{place}.{part}" for place in (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
+         for part in ("weight", "bias")} | {
     f"aux.{tap}.{part}" for tap in TAPS for part in ("weight", "bias")}
 
 
@@ -38,7 +40,8 @@ def teacher(tmp_path):
     network = Small()
     for name, parameter in network.named_parameters():
         torch.nn.init.kaiming_normal_(parameter) if parameter.dim() > 1 else torch.nn.init.normal_(parameter, std=0.1)
-    checkpoints.save(tmp_path / "teacher.pt", {"case": "vgg19_style", "model": network.arguments, "weights": network.state_dict()})
+    checkpoints.save(tmp_path / "teacher.pt", {"case": "vgg19_style", "model": network.arguments,
+                                               "weights": network.state_dict()})
     return tmp_path / "teacher.pt"
 
 
@@ -47,7 +50,7 @@ def release():
     return checkpoints.load(vgg_files.SMALL)
 
 
-# ---- networks -----------------------------------------------------------------------------------------------------------------------
+# ---- networks --------------------------------------------------------------------------------------------------------
 
 def test_the_network_and_its_names():
     network = Small()
@@ -95,28 +98,34 @@ def test_agreement_is_the_median_of_pooled_correlations():
     expected = np.median([np.corrcoef(x[:, channel], y[:, channel])[0, 1] for channel in range(3)])
     pictures = [torch.zeros(1, 3, *size) for size in pairs]
     found = distill.agreement(lambda picture: (None, {"relu1_1": torch.from_numpy(pairs[tuple(picture.shape[2:])][0])}),
-                              lambda picture: {"relu1_1": torch.from_numpy(pairs[tuple(picture.shape[2:])][1])}, pictures)
+                              lambda picture: {"relu1_1": torch.from_numpy(pairs[tuple(picture.shape[2:])][1])},
+                              pictures)
     assert found == {"relu1_1": pytest.approx(expected, abs=1e-9)}
 
 
-# ---- teachers and crops -------------------------------------------------------------------------------------------------------------
+# ---- teachers and crops ----------------------------------------------------------------------------------------------
 
 def test_each_tap_comes_from_the_first_file_that_knows_it(shared):
-    """True VGG19 to relu3_1, the student's maps behind it; their statistics on the golden picture are the golden ones."""
+    """True VGG19 to relu3_1, the student's maps behind it; their statistics on the golden picture are the golden
+    ones."""
     teachers = Teachers([shared(BLOCKS), shared(STUDENT)])
     assert [trunk.taps for trunk in teachers.trunks] == [["relu1_1", "relu2_1", "relu3_1"], ["relu4_1", "relu5_1"]]
-    assert teachers.trunks[0].padding == "zeros" and Teachers([shared(BLOCKS), shared(STUDENT)], "reflect").trunks[0].padding == "reflect"
+    assert teachers.trunks[0].padding == "zeros" and Teachers([shared(BLOCKS), shared(STUDENT)],
+                                                              "reflect").trunks[0].padding == "reflect"
     x = read_image(shared("golden/vgg19_style") / "content_48x32.png")[None]
     golden = json.loads((shared("golden/vgg19_style") / "golden.json").read_text())
     with torch.no_grad():
         found = teachers(x)
     for tap in ("relu1_1", "relu2_1", "relu3_1"):
-        assert statistics(found[tap]) == pytest.approx(golden["vgg19_block1-3"]["content_taps_mean_std_max"][tap], rel=1e-4)
+        assert statistics(found[tap]) == pytest.approx(golden["vgg19_block1-3"]["content_taps_mean_std_max"][tap],
+                                                       rel=1e-4)
     student = vgg.load(str(shared(STUDENT)), ["relu4_1", "relu5_1"])
     for tap, features in student(x).items():
         weight, bias = teachers.maps[tap]
         estimates = torch.einsum("nchw,kc->nhwk", features, weight) + bias
-        assert statistics(estimates) == pytest.approx(golden["vgg19_small16x"]["content_taps_mean_std_max"]["aux" + tap[4:]], rel=1e-4)
+        assert statistics(estimates) == pytest.approx(golden["vgg19_small16x"]["content_taps_mean_std_max"]["aux"
+                                                                                                            + tap[4:]],
+                                                      rel=1e-4)
         assert torch.allclose(found[tap], estimates.relu(), rtol=1e-4, atol=1e-4)
 
 
@@ -163,18 +172,21 @@ def test_pictures_too_small_to_train_on_are_named(tmp_path):
         distill.photographs(tmp_path / "nothing")
 
 
-# ---- training -----------------------------------------------------------------------------------------------------------------------
+# ---- training --------------------------------------------------------------------------------------------------------
 
 def test_a_short_training_follows_its_teacher(tmp_path, monkeypatch, photos, teacher):
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(distill, "CALIBRATION", 12)
     training = run.Run("vgg19_style", "train", [
-        "preset=small", f"data.photos={photos}", f"train.teachers=[{teacher}]", "workers=0", "train.steps=24", "train.crop=48", "train.warmup=2",
-        "train.batch_size=2", "train.validate_every=8", "train.log_every=4", "train.validate_pictures=2", "train.average=0.5"])
+        "preset=small", f"data.photos={photos}", f"train.teachers=[{teacher}]", "workers=0", "train.steps=24",
+        "train.crop=48", "train.warmup=2",
+        "train.batch_size=2", "train.validate_every=8", "train.log_every=4", "train.validate_pictures=2",
+        "train.average=0.5"])
     distill.distill(training, training.config)
     training.finish()
-    lines = [json.loads(line) for line in (tmp_path / "results/vgg19_style/default/train/log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path
+                                           / "results/vgg19_style/default/train/log.jsonl").read_text().splitlines()]
     losses, validated = ([line[name] for line in lines if name in line] for name in ("loss", "val_loss"))
     assert all(np.isfinite(losses)) and losses[-1] < 0.9 * losses[0] and validated[-1] < validated[0]
     best = tmp_path / "checkpoints/vgg19_style/default/best.pt"
@@ -183,13 +195,15 @@ def test_a_short_training_follows_its_teacher(tmp_path, monkeypatch, photos, tea
     assert (trunk.tag, trunk.padding, trunk.widths) == ("rgb01", "reflect", WIDTHS)
 
 
-# ---- the release file ---------------------------------------------------------------------------------------------------------------
+# ---- the release file ------------------------------------------------------------------------------------------------
 
 def test_the_release_loads_as_small(release):
     assert vgg_files.SMALL.stat().st_size <= 2_000_000
-    assert set(release["weights"]) == NAMES and {value.dtype for value in release["weights"].values()} == {torch.float16}
+    assert set(release["weights"]) == NAMES and {value.dtype
+                                                 for value in release["weights"].values()} == {torch.float16}
     trunk = vgg.load("small", list(TAPS))
-    assert (trunk.name, trunk.tag, trunk.padding, trunk.widths, trunk.smallest) == ("small", "rgb01", "reflect", WIDTHS, 32)
+    assert (trunk.name, trunk.tag, trunk.padding, trunk.widths, trunk.smallest) == ("small", "rgb01", "reflect", WIDTHS,
+                                                                                    32)
     features = trunk(torch.rand(1, 3, 32, 64))
     assert list(features) == list(TAPS) and features["relu5_1"].shape == (1, 128, 2, 4)
 
@@ -203,20 +217,24 @@ def test_the_release_did_not_start_from_the_student(release, shared):
 
 
 def test_the_release_agrees_with_vgg19(release, shared):
-    """Median over VGG19's channels of the correlation over the positions of photographs that no training saw: ten of the forty."""
+    """Median over VGG19's channels of the correlation over the positions of photographs that no training saw: ten of
+    the forty."""
     network = checkpoints.build(Small, checkpoints.find("vgg19_style", "none", "release-small"))
     pictures = [read_image(path)[None] for path in list_images(shared("data/photos_val"))[::4]]
     found = distill.agreement(network, Teachers([shared(BLOCKS), shared(STUDENT)]), pictures)
     print({tap: round(value, 4) for tap, value in found.items()})
     assert all(found[tap] >= needed for tap, needed in REQUIRED.items())
-    assert found["relu4_1"] > 0.8 and found["relu5_1"] > 0.7                # against the student's maps, which themselves are estimates
+    # against the student's maps, which themselves are estimates
+    assert found["relu4_1"] > 0.8 and found["relu5_1"] > 0.7
 
 
 def test_no_channel_of_the_release_drowns_the_others(release, shared):
-    """Mean strengths on photographs: of the channels that ever answer (at relu5_1 29 of 128 never do) none is stronger than all others together."""
+    """Mean strengths on photographs: of the channels that ever answer (at relu5_1 29 of 128 never do) none is stronger
+    than all others together."""
     trunk = vgg.load("small", list(TAPS))
     pictures = [read_image(path)[None] for path in list_images(shared("data/photos_val"))[::8]]
     with torch.inference_mode():
         for tap, width in zip(TAPS, WIDTHS, strict=True):
             strengths = torch.stack([trunk(picture)[tap].mean((0, 2, 3)) for picture in pictures]).mean(0)
-            assert (strengths > 1e-3).sum() >= 0.75 * width and strengths.max() < 10 and strengths.max() < 0.5 * strengths.sum()
+            assert (strengths
+                    > 1e-3).sum() >= 0.75 * width and strengths.max() < 10 and strengths.max() < 0.5 * strengths.sum()

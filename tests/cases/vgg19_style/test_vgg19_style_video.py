@@ -22,7 +22,8 @@ def pan(count=8, size=(64, 96), step=2, seed=0):
     """Frames of a drawn scene that passes by, uint8 (h, w, 3)."""
     draw = np.random.default_rng(seed)
     scene = cv2.resize(draw.integers(0, 255, (12, 24, 3), dtype=np.uint8), (192, 96), interpolation=cv2.INTER_CUBIC)
-    return [np.ascontiguousarray(scene[8:8 + size[0], 8 + step * number:8 + step * number + size[1]]) for number in range(count)]
+    return [np.ascontiguousarray(scene[8:8 + size[0], 8 + step * number:8 + step * number + size[1]])
+            for number in range(count)]
 
 
 def test_blending_takes_flicker_away_and_leaves_a_steady_picture_alone():
@@ -61,7 +62,8 @@ def test_a_picture_carried_back_along_its_flow_is_itself():
 @pytest.mark.parametrize("suffix", [".webm", ".mp4"])
 def test_a_video_file_in_and_out(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
-    started, source, target = Run("vgg19_style", "test", ["mode=fast"]), tmp_path / "in.mp4", tmp_path / "out" / f"painted{suffix}"
+    started, source, target = Run("vgg19_style", "test",
+                                  ["mode=fast"]), tmp_path / "in.mp4", tmp_path / "out" / f"painted{suffix}"
     writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*"mp4v"), 12, (96, 64))
     for frame in pan():
         writer.write(frame[..., ::-1])

@@ -1,4 +1,5 @@
-"""The view-free stitching case: the paper's counts, one interface, structure stitch, losses, both stages, the benchmark's rules, mistakes."""
+"""The view-free stitching case: the paper's counts, one interface, structure stitch, losses, both stages, the
+benchmark's rules, mistakes."""
 import csv
 import json
 
@@ -8,7 +9,15 @@ import torch
 
 from cases.view_free_stitch import baselines, losses, test, train
 from cases.view_free_stitch.data import evaluation_pairs, photographs
-from cases.view_free_stitch.model import PaperHomography, PaperRevision, SmallRevision, ViewFreeStitch, Warps, disagreement, structure_stitch
+from cases.view_free_stitch.model import (
+    PaperHomography,
+    PaperRevision,
+    SmallRevision,
+    ViewFreeStitch,
+    Warps,
+    disagreement,
+    structure_stitch,
+)
 from common.base import paths
 from common.base.errors import Negative, UserError
 from common.data.samples import build
@@ -19,7 +28,8 @@ from common.stitching.network import Fine
 from common.stitching.pairs import RealPairs, make_pair, read_squashed
 
 IDENTITY = torch.eye(3, dtype=torch.float64)
-FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2", "train.batch_size=2"]
+FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2",
+               "train.batch_size=2"]
 
 
 @pytest.fixture
@@ -42,21 +52,24 @@ def tensors(pair):
     return tuple(tensor[None] for tensor in pair.tensors()[:3])
 
 
-# ---- networks -----------------------------------------------------------------------------------------------------------------------
+# ---- networks --------------------------------------------------------------------------------------------------------
 
 def test_the_papers_architecture_is_built_and_runs(pair):
     model = ViewFreeStitch("paper", 64).eval()
     count = {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in model.named_children()}
     assert count == {"homography": 144_593_224, "revision": 7_702_467}
-    convolutions = [sum(parameter.numel() for parameter in layer.parameters()) for layer in model.homography.convolutions[::2]]
+    convolutions = [sum(parameter.numel() for parameter in layer.parameters())
+                    for layer in model.homography.convolutions[::2]]
     assert convolutions == [5_018_624, 2_359_808, 2_359_808]
     with torch.inference_mode():
         a, b, _ = tensors(pair)
         prediction = model(a, b)
         stitched = model(a, b, prediction.offsets.clamp(-30, 30))
-    assert prediction.offsets.shape == (1, 8) and stitched.revised.shape == (1, 3, 304, 304) and stitched.H_ba.shape == (1, 3, 3)
+    assert prediction.offsets.shape == (1, 8) and stitched.revised.shape == (1, 3, 304,
+                                                                             304) and stitched.H_ba.shape == (1, 3, 3)
     assert 0 <= stitched.revised.min() and stitched.revised.max() <= 1
-    assert losses.homography_terms(prediction, torch.from_numpy(pair.offsets)[None], settings.Settings(loss="matching")).keys() == {"squares"}
+    assert losses.homography_terms(prediction, torch.from_numpy(pair.offsets)[None],
+                                   settings.Settings(loss="matching")).keys() == {"squares"}
 
 
 def test_the_small_architecture_has_the_same_interface_and_fits_into_14_megabytes(pair):
@@ -69,7 +82,7 @@ def test_the_small_architecture_has_the_same_interface_and_fits_into_14_megabyte
         prediction = model(a, b)
         stitched = model(a, b, torch.from_numpy(pair.offsets)[None])
     assert prediction.offsets.shape == (1, 8) and prediction.offsets.dtype == torch.float64
-    assert torch.allclose(stitched.revised, stitched.warps.average(), atol=1e-6)          # it starts as the plain average
+    assert torch.allclose(stitched.revised, stitched.warps.average(), atol=1e-6)  # it starts as the plain average
 
 
 def test_structure_stitch_is_the_mean_where_both_are_and_each_alone_elsewhere():
@@ -77,25 +90,29 @@ def test_structure_stitch_is_the_mean_where_both_are_and_each_alone_elsewhere():
     warps = structure_stitch(torch.full((1, 3, 128, 128), 0.2), torch.full((1, 3, 128, 128), 0.6), H)
     average, over = warps.average(), warps.a_over_b()
     assert average.shape == (1, 3, 304, 304)
-    values = [average[0, 0, 88 + 60, 88 + 60], average[0, 0, 88 + 5, 88 + 5], average[0, 0, 88 + 140, 88 + 140], average[0, 0, 5, 5]]
+    values = [average[0, 0, 88 + 60, 88 + 60], average[0, 0, 88 + 5, 88 + 5], average[0, 0, 88 + 140, 88 + 140],
+              average[0, 0, 5, 5]]
     assert torch.allclose(torch.stack(values), torch.tensor([0.4, 0.2, 0.6, 0.0]))
     assert over[0, 0, 148, 148].item() == pytest.approx(0.2) and over[0, 0, 228, 228].item() == pytest.approx(0.6)
-    black = structure_stitch(torch.zeros(1, 3, 128, 128), torch.ones(1, 3, 128, 128), H)  # black content is content, no hole
+    # black content is content, no hole
+    black = structure_stitch(torch.zeros(1, 3, 128, 128), torch.ones(1, 3, 128, 128), H)
     assert black.average()[0, 0, 148, 148].item() == pytest.approx(0.5)
 
 
 def test_small_revision_copies_what_only_one_picture_shows():
     torch.manual_seed(0)
     revision = SmallRevision(8).eval()
-    torch.nn.init.normal_(revision.network.last.weight[:1], std=0.5)                      # weights of the warps, no correction
+    torch.nn.init.normal_(revision.network.last.weight[:1], std=0.5)  # weights of the warps, no correction
     a, b = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
     mask_a, mask_b = torch.zeros(2, 1, 1, 64, 64, dtype=torch.bool)
     mask_a[..., :40], mask_b[..., 24:] = True, True
     warps = Warps(a * mask_a, b * mask_b, mask_a, mask_b)
     revised = revision(warps)
-    assert torch.allclose(revised[..., :24], a[..., :24], atol=1e-6) and torch.allclose(revised[..., 40:], b[..., 40:], atol=1e-6)
+    assert torch.allclose(revised[..., :24], a[..., :24], atol=1e-6) and torch.allclose(revised[..., 40:], b[..., 40:],
+                                                                                        atol=1e-6)
     between = revised[..., 24:40]
-    assert (between <= torch.maximum(a, b)[..., 24:40] + 1e-6).all() and (between >= torch.minimum(a, b)[..., 24:40] - 1e-6).all()
+    assert (between <= torch.maximum(a, b)[..., 24:40] + 1e-6).all() and (between >= torch.minimum(a, b)[..., 24:40]
+                                                                          - 1e-6).all()
 
 
 def test_revision_corrects_b_only_where_the_warps_agree():
@@ -108,7 +125,8 @@ def test_revision_corrects_b_only_where_the_warps_agree():
     together = Warps(a * mask_a, a * mask_b, mask_a, mask_b)
     apart = Warps(a * mask_a, a.flip(dims=(-2,)) * mask_b, mask_a, mask_b)
     strangers = Warps(a * mask_a, a * mask_b, mask_a & (torch.arange(64) < 24), mask_b)
-    assert disagreement(together).item() == 0 and disagreement(apart).item() == pytest.approx(1, abs=0.05) and disagreement(strangers).item() == 1
+    assert disagreement(together).item() == 0 and disagreement(apart).item() == pytest.approx(1,
+                                                                                              abs=0.05) and disagreement(strangers).item() == 1
     for warps in (together, apart, strangers):
         revised = revision(warps)
         assert torch.allclose(revised[..., :24], a[..., :24], atol=1e-6), "A is never touched"
@@ -116,21 +134,23 @@ def test_revision_corrects_b_only_where_the_warps_agree():
         assert moved > 0.05 if warps is together else moved < 1e-6
 
 
-# ---- losses -------------------------------------------------------------------------------------------------------------------------
+# ---- losses ----------------------------------------------------------------------------------------------------------
 
 def test_shares_are_bilinear():
     points = torch.tensor([[[3.5, 3.5], [7.5, 3.5], [124.0, 124.0], [-5.0, 3.5], [131.9, 3.5]]], dtype=torch.float64)
     indices, shares, inside = losses.spread(points, 16, 16, 8)
     assert torch.allclose(shares.sum(dim=-1), torch.ones(1, 5, dtype=torch.float64))
     assert inside.tolist() == [[True, True, True, False, False]]
-    found = [{index: share for index, share in zip(row, weights) if share > 0} for row, weights in zip(indices[0].tolist(), shares[0].tolist())]
+    found = [{index: share for index, share in zip(row, weights) if share > 0}
+             for row, weights in zip(indices[0].tolist(), shares[0].tolist())]
     assert found[0] == {0: 1.0} and found[1] == {0: 0.5, 1: 0.5}
     assert found[2] == {255: pytest.approx(1.0)}
 
 
 def test_coarse_matching_is_least_at_the_truth():
-    """Log probabilities that say what is true have a lower loss than those of any shifted pair, and than no match at all."""
-    true = torch.tensor([[16.0, 8] * 4])                                                  # B's places lie two right and one down in A
+    """Log probabilities that say what is true have a lower loss than those of any shifted pair, and than no match at
+    all."""
+    true = torch.tensor([[16.0, 8] * 4])  # B's places lie two right and one down in A
     H = homography_from_offsets(true, (128, 128))
 
     def certain(shift_x, shift_y):
@@ -154,7 +174,7 @@ def test_fine_matching_is_least_at_the_true_displacement():
         log = torch.full((1, 81, 16, 16), -9.0)
         log[:, channel] = -0.01
         return losses.fine_matching(Fine(log, torch.ones(1, 256), H_start), H).item()
-    right = 3 * 9 + 3                                                                     # B lies 4 px farther right and down: A finds it at (-1, -1)
+    right = 3 * 9 + 3  # B lies 4 px farther right and down: A finds it at (-1, -1)
     values = [loss(channel) for channel in range(81)]
     assert np.argmin(values) == right and values[right] == pytest.approx(0.01, abs=1e-3)
     nothing = Fine(torch.full((1, 81, 16, 16), -4.4), torch.zeros(1, 256), H_start)
@@ -176,10 +196,12 @@ def test_revision_losses_look_where_they_should():
     label, revised, mask = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
     revised[..., 0, :] = 1
     mask[..., 1:, :] = 1
-    assert losses.content(revised, label, mask).item() == 0 and losses.whole_canvas(revised, label).item() == pytest.approx(1 / 8)
+    assert losses.content(revised, label, mask).item() == 0 and losses.whole_canvas(revised,
+                                                                                    label).item() == pytest.approx(1
+                                                                                                                   / 8)
 
 
-# ---- stages, results ----------------------------------------------------------------------------------------------------------------
+# ---- stages, results -------------------------------------------------------------------------------------------------
 
 def test_revision_needs_and_keeps_a_homography_network(folders):
     with pytest.raises(UserError, match="--weights"):
@@ -187,11 +209,14 @@ def test_revision_needs_and_keeps_a_homography_network(folders):
     train.main([*FIRST_STEPS, "--name", "first"])
     first = folders / "checkpoints/view_free_stitch/first/best.pt"
     train.main([*FIRST_STEPS, "stage=revise", "--name", "second", "--weights", str(first)])
-    before, after = (checkpoints.load(folders / f"checkpoints/view_free_stitch/{name}/last.pt")["weights"] for name in ("first", "second"))
-    same = {name for name in before if torch.allclose(before[name], after[name], rtol=1e-5)}             # the moving average rounds
+    before, after = (checkpoints.load(folders / f"checkpoints/view_free_stitch/{name}/last.pt")["weights"]
+                     for name in ("first", "second"))
+    # the moving average rounds
+    same = {name for name in before if torch.allclose(before[name], after[name], rtol=1e-5)}
     assert {name for name in before if name.startswith("homography")} <= same
     assert "revision.network.last.weight" not in same and "revision.network.last.bias" not in same
-    log = [json.loads(line) for line in (folders / "results/view_free_stitch/second/train/log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (folders
+                                         / "results/view_free_stitch/second/train/log.jsonl").read_text().splitlines()]
     assert any("val_psnr_union" in line for line in log) and {line["stage"] for line in log} == {"revise"}
 
 
@@ -200,7 +225,8 @@ def test_rows_rules_and_classes_of_generated_pairs(folders):
     test.main(["--demo", "--name", "short", "data.test.count=6", "test.images=1"])
     folder = folders / "results/view_free_stitch/short/test/held_out"
     content = json.loads((folder / "metrics.json").read_text())
-    assert list(content)[:9] == ["identity", "sift", "sift_tuned", "sift_tuned_2x", "orb", "network", "network_refined", "auto_classical", "auto"]
+    assert list(content)[:9] == ["identity", "sift", "sift_tuned", "sift_tuned_2x", "orb", "network", "network_refined",
+                                 "auto_classical", "auto"]
     for row in baselines.ROWS:
         values = content[row]
         assert {"rmse_4pt", "rmse_4pt_median", "rmse_4pt_below_1px", "failures", "count", "by"} <= values.keys()
@@ -222,7 +248,9 @@ def test_a_failure_counts_100_and_says_why(pair):
     folded = torch.tensor([[1.0, 0, 0], [0, 1, 0], [-0.01, 0, 1]], dtype=torch.float64)
     assert test.measure_answer(estimators.Answer(folded), pair)["failures"] == 1
     far = torch.tensor([[1.0, 0, 500], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
-    assert test.measure_answer(estimators.Answer(far), pair) | {"reason": ""} == {"failures": 1, "reason": "", "rmse_4pt": 100.0, "rmse_4pt_below_1px": 0.0}
+    assert test.measure_answer(estimators.Answer(far), pair) | {"reason": ""} == {"failures": 1, "reason": "",
+                                                                                  "rmse_4pt": 100.0,
+                                                                                  "rmse_4pt_below_1px": 0.0}
     true = test.measure_answer(estimators.Answer(torch.from_numpy(pair.H_ba)), pair)
     assert true["rmse_4pt"] == pytest.approx(0, abs=1e-6) and true["failures"] == 0 and true["psnr_overlap"] > 28
 
@@ -243,7 +271,8 @@ def test_a_broken_photograph_fails_alone(folders, tmp_path):
     (photos / "a.png").write_bytes((build("photos") / "03.png").read_bytes())
     (photos / "b.png").write_text("no picture")
     with pytest.raises(Negative, match="1 pair"):
-        test.main(["--demo", "--name", "short", f"data.test.root={photos}", "data.test.held_out=false", "data.test.count=2"])
+        test.main(["--demo", "--name", "short", f"data.test.root={photos}", "data.test.held_out=false",
+                   "data.test.count=2"])
 
 
 def test_every_tenth_photograph_is_held_out():
@@ -260,7 +289,8 @@ def test_the_network_takes_pictures_of_any_two_sizes(pair):
     torch.manual_seed(0)
     model = ViewFreeStitch().eval()
     rng = np.random.default_rng(0)
-    found = estimators.network_estimate(model, rng.integers(0, 256, (90, 200, 3), dtype=np.uint8), pair.b, torch.device("cpu"))
+    found = estimators.network_estimate(model, rng.integers(0, 256, (90, 200, 3), dtype=np.uint8), pair.b,
+                                        torch.device("cpu"))
     assert found.H_ba.shape == (3, 3) and torch.isfinite(found.H_ba).all() and found.inliers <= found.matches
     assert isinstance(PaperRevision(8)(structure_stitch(*tensors(pair)[:2], IDENTITY[None])), torch.Tensor)
     assert PaperHomography().radius == 16

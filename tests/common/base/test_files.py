@@ -1,4 +1,5 @@
-"""common/base/files.py: a file is old or new and never half, foreign files are known by their first bytes, no archive leaves its folder."""
+"""common/base/files.py: a file is old or new and never half, foreign files are known by their first bytes, no archive
+leaves its folder."""
 import hashlib
 import io
 import os
@@ -21,7 +22,8 @@ CONTENT = {"a.txt": b"one", "deep/er/b.bin": bytes(range(256)) * 40, "deep/Ã¤ å›
 
 def tree(folder):
     """What lies below folder: {path: content}, hidden files included."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*"))
+            if path.is_file()}
 
 
 # --- whole writes
@@ -72,7 +74,8 @@ def test_a_file_where_a_folder_should_be(tmp_path):
 
 
 def test_killed_inside_a_write(tmp_path):
-    """The process dies with half of the new content on disk: the old one stays, the part is removed at the next start."""
+    """The process dies with half of the new content on disk: the old one stays, the part is removed at the next
+    start."""
     write_whole(tmp_path / "file", b"old")
     program = "import os, sys; from common.base.files import write_whole; os.fsync = lambda _: os._exit(9); write_whole(sys.argv[1], b'new')"
     assert subprocess.run([sys.executable, "-c", program, tmp_path / "file"], check=False).returncode == 9
@@ -137,12 +140,14 @@ def test_impostors_are_named(head, what, remedy):
 
 
 @pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
-                                  b"PK\x03\x04\x14\0", b"\xff\xd8\xff\xe0\0\x10JFIF", b"BM\x36\0\0\0", bytes(range(256))])
+                                  b"PK\x03\x04\x14\0", b"\xff\xd8\xff\xe0\0\x10JFIF", b"BM\x36\0\0\0",
+                                  bytes(range(256))])
 def test_binary_files_are_no_impostors(head):
     assert impostor(head) is None
 
 
-@pytest.mark.parametrize("error, line", [(ValueError("one"), "one"), (ValueError("one:\n- two"), "one"), (EOFError(), "EOFError")])
+@pytest.mark.parametrize("error, line", [(ValueError("one"), "one"), (ValueError("one:\n- two"), "one"),
+                                         (EOFError(), "EOFError")])
 def test_reasons_are_one_line(error, line):
     assert reason(error) == line
 
@@ -197,7 +202,8 @@ def test_unpack_into_an_empty_folder_only(tmp_path):
     archive = packed(tmp_path / "x.zip", CONTENT)
     (tmp_path / "out").mkdir()
     unpack(archive, tmp_path / "out")
-    with pytest.raises(UserError, match="will not unpack over what is there: .*out: a new or empty folder was expected: move it away"):
+    with pytest.raises(UserError, match="will not unpack over what is there: .*out: a new or empty folder was "
+                                        "expected: move it away"):
         unpack(archive, tmp_path / "out")
     assert tree(tmp_path / "out") == CONTENT
 
@@ -236,7 +242,8 @@ def test_a_name_given_twice_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["bomb.zip", "bomb.tar.gz"])
 def test_bombs_are_refused(tmp_path, name):
-    refused(packed(tmp_path / name, {str(place): bytes(10_000_000) for place in range(4)}), tmp_path / "out", "grow beyond")
+    refused(packed(tmp_path / name, {str(place): bytes(10_000_000) for place in range(4)}), tmp_path / "out", "grow "
+                                                                                                              "beyond")
 
 
 def test_limits_of_size_and_number(tmp_path, monkeypatch):
@@ -257,7 +264,8 @@ def test_truncated_archives(tmp_path, name, share):
     archive = packed(tmp_path / name, noise)
     end = archive.stat().st_size - (10_240 if name == "x.tar" else 0)           # a tar ends in zeros that nobody misses
     archive.write_bytes(archive.read_bytes()[:int(end * share)])
-    refused(archive, tmp_path / "out", "cannot unpack .*: a complete zip or tar file without a password was expected: download it again")
+    refused(archive, tmp_path / "out", "cannot unpack .*: a complete zip or tar file without a password was expected: "
+                                       "download it again")
 
 
 def test_a_zip_file_that_lies_about_a_size(tmp_path):
@@ -269,7 +277,7 @@ def test_a_zip_file_that_lies_about_a_size(tmp_path):
 def test_a_zip_file_with_a_password(tmp_path):
     archive = packed(tmp_path / "x.zip", {"name": b"secret"})
     data = bytearray(archive.read_bytes())
-    data[6] |= 1                                            # the flag in the member's header, and in the directory at the end
+    data[6] |= 1  # the flag in the member's header, and in the directory at the end
     data[data.index(b"PK\x01\x02") + 8] |= 1
     archive.write_bytes(data)
     refused(archive, tmp_path / "out", "without a password")
@@ -277,7 +285,8 @@ def test_a_zip_file_with_a_password(tmp_path):
 
 @pytest.mark.parametrize("data, match", [(b"", "an empty file"), (b"<!doctype html>", "a web page"),
                                          (b"version https://git-lfs", "Git LFS"),
-                                         (b"not an archive", "a text file"), (b"\x89PNG\r\n\x1a\n" * 99, "cannot unpack")])
+                                         (b"not an archive", "a text file"), (b"\x89PNG\r\n\x1a\n" * 99, "cannot "
+                                                                                                         "unpack")])
 def test_what_is_no_archive(tmp_path, data, match):
     (tmp_path / "x.zip").write_bytes(data)
     refused(tmp_path / "x.zip", tmp_path / "out", match)

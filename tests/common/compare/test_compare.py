@@ -1,4 +1,5 @@
-"""The grader's command: exit statuses, a class of a hundred, the mark sheet, the page; nothing that is handed in acts."""
+"""The grader's command: exit statuses, a class of a hundred, the mark sheet, the page; nothing that is handed in
+acts."""
 import csv
 import html.parser
 import io
@@ -46,7 +47,8 @@ def test_exit_statuses(runs, tmp_path, capsys):
     assert "seed: different" in out and "psnr" in out and "seed = 1 instead of 0" in out
     assert compare(reference, edited) == 1 and "test/val/items.csv" in capsys.readouterr().out
     assert compare(reference, tmp_path) == 2 and "no result" in capsys.readouterr().out
-    assert compare(reference, tmp_path, seed, "--tolerance", "psnr=9") == 1                # one of several unreadable is no mistake of the grader
+    # one of several unreadable is no mistake of the grader
+    assert compare(reference, tmp_path, seed, "--tolerance", "psnr=9") == 1
     assert compare(reference, pack(reference, tmp_path / "run.zip"), "--recompute", root) == 0
 
 
@@ -72,13 +74,15 @@ def test_the_graders_mistakes(runs, capsys, words, expected):
 def test_a_reference_that_cannot_be_used(runs, tmp_path, capsys):
     spoilt = copy(runs[1], "spoilt")
     (spoilt / "test/val/images/gt_free/1.png").write_bytes(b"")
-    for reference, reason in [(spoilt, "its own manifest"), (tmp_path / "none", "no such folder"), (runs[0], "no result")]:
+    for reference, reason in [(spoilt, "its own manifest"), (tmp_path / "none", "no such folder"), (runs[0], "no "
+                                                                                                             "result")]:
         assert compare(reference, runs[2]) == 2
         assert reason in capsys.readouterr().err
 
 
 def test_a_wrong_root_is_the_graders_mistake(runs, tmp_path, capsys):
-    """Not one student is accused because --recompute names the wrong folder; links inside the right one are the grader's own."""
+    """Not one student is accused because --recompute names the wrong folder; links inside the right one are the
+    grader's own."""
     assert compare(runs[1], runs[1], "--recompute", tmp_path) == 2 and "has no high/1.png" in capsys.readouterr().err
     os.symlink(runs[0] / "high", tmp_path / "high")
     assert compare(runs[1], runs[1], "--recompute", tmp_path) == 0
@@ -90,7 +94,8 @@ def test_a_pipe_for_a_reference(runs, tmp_path, capsys):
 
 
 def test_names_that_the_terminal_cannot_show(runs, tmp_path):
-    """A console without the letter, and control characters in a name: the marks are written all the same, nothing acts."""
+    """A console without the letter, and control characters in a name: the marks are written all the same, nothing
+    acts."""
     pack(runs[1], tmp_path / "\U0001F600.zip")
     pack(runs[2], tmp_path / "a;=1+1\x1b[2J.zip")
     words = [str(runs[1]), "--exact", "--each", str(tmp_path), "--csv", str(tmp_path / "marks.csv")]
@@ -104,7 +109,8 @@ def test_names_that_the_terminal_cannot_show(runs, tmp_path):
 
 @pytest.fixture(scope="module")
 def handed_in(runs, tmp_path_factory):
-    """A hundred submissions in one folder: honest ones, edited ones and hostile ones, with the verdict expected of each."""
+    """A hundred submissions in one folder: honest ones, edited ones and hostile ones, with the verdict expected of
+    each."""
     folder, expected = tmp_path_factory.mktemp("handed in"), {}
     root, reference, seed = runs
 
@@ -117,7 +123,8 @@ def handed_in(runs, tmp_path_factory):
     for number in range(30):
         hand_in(f"seed-{number:02d}", "same", seed)
     for number in range(10):
-        edit(hand_in(f"edited-{number}", "tampered", reference), "test/val/metrics.json", '"count": 3', f'"count": {number + 4}')
+        edit(hand_in(f"edited-{number}", "tampered", reference), "test/val/metrics.json", '"count": 3',
+             f'"count": {number + 4}')
     for number in range(5):
         forged = hand_in(f"forged-{number}", "tampered", reference)
         text = (forged / "test/val/items.csv").read_text().splitlines()
@@ -130,7 +137,8 @@ def handed_in(runs, tmp_path_factory):
     for number, name in enumerate(["../../evil.txt", "/evil.txt", "run/../../evil.txt"]):
         with zipfile.ZipFile(hand_in(f"leads-out-{number}.zip", "unreadable", reference), "a") as archive:
             archive.writestr(name, EVIL)
-    for name, content in {"page.zip": b"<html>login</html>", "empty.zip": b"", "rar.rar": b"Rar!\x1a\x07", "half.zip": b"PK\x03\x04half"}.items():
+    for name, content in {"page.zip": b"<html>login</html>", "empty.zip": b"", "rar.rar": b"Rar!\x1a\x07",
+                          "half.zip": b"PK\x03\x04half"}.items():
         (folder / name).write_bytes(content)
         expected[name] = "unreadable"
     (folder / "nothing").mkdir()
@@ -149,12 +157,14 @@ def handed_in(runs, tmp_path_factory):
 
 
 def test_a_class_of_a_hundred(runs, handed_in, tmp_path, capsys):
-    """Every verdict as expected, every refusal named, nothing written but what was asked for, no markup in the page that is not ours."""
+    """Every verdict as expected, every refusal named, nothing written but what was asked for, no markup in the page
+    that is not ours."""
     folder, expected = handed_in
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if not path.is_symlink()}
     outside = set(folder.parent.iterdir())
     sheet, page = tmp_path / "marks.csv", tmp_path / "marks.html"
-    assert compare(runs[1], "--each", folder, "--csv", sheet, "--html", page, "--tolerance", "psnr=1", "--tolerance", "ssim=.1",
+    assert compare(runs[1], "--each", folder, "--csv", sheet, "--html", page, "--tolerance", "psnr=1", "--tolerance",
+                   "ssim=.1",
                    "--tolerance", "ssim_gray=.1", "--processes", 2) == 1
     lines = list(csv.DictReader(io.StringIO(sheet.read_text(encoding="utf-8-sig"))))
     assert {line["submission"].removeprefix("'"): line["verdict"] for line in lines} == expected
@@ -162,7 +172,8 @@ def test_a_class_of_a_hundred(runs, handed_in, tmp_path, capsys):
     assert all(line["reasons"] for line in lines if line["verdict"] not in ("identical", "same"))
     assert not any(line["submission"].startswith(("=", "+", "-", "@")) for line in lines)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if not path.is_symlink()} == before
-    assert set(folder.parent.iterdir()) == outside and sorted(path.name for path in tmp_path.iterdir()) == ["marks.csv", "marks.html"]
+    assert set(folder.parent.iterdir()) == outside and sorted(path.name for path in tmp_path.iterdir()) == ["marks.csv",
+                                                                                                            "marks.html"]
     check_page(page.read_text(encoding="utf-8"), expected)
     assert f"{list(expected.values()).count('unreadable')} unreadable" in capsys.readouterr().out
 
@@ -187,7 +198,8 @@ class Elements(html.parser.HTMLParser):
         self.scripts += tag == "script"
         self.sections += tag == "section"
         self.handlers += [name for name, _ in attributes if name.startswith("on")]
-        self.outside += [value for name, value in attributes if name in ("src", "href") and not value.startswith(("data:image/", "#"))]
+        self.outside += [value for name, value in attributes if name in ("src", "href")
+                         and not value.startswith(("data:image/", "#"))]
 
 
 def test_a_page_of_one(runs, tmp_path):

@@ -34,8 +34,10 @@ def test_equal_bytes_are_identical(runs):
 
 
 def test_another_seed(runs):
-    """Within tolerance it is the same; exactly it differs, with metrics named; the seed is among the changed settings in any case."""
-    usual, exact = verdict_of(*runs[1:], tolerances={"psnr": 1, "ssim": 1, "ssim_gray": 1}), verdict_of(*runs[1:], exact=True)
+    """Within tolerance it is the same; exactly it differs, with metrics named; the seed is among the changed settings
+    in any case."""
+    usual, exact = verdict_of(*runs[1:], tolerances={"psnr": 1, "ssim": 1, "ssim_gray": 1}), verdict_of(*runs[1:],
+                                                                                                        exact=True)
     assert usual.verdict == "same" and exact.verdict == "different"
     assert any("psnr" in reason for reason in exact.reasons)
     for judgement in (usual, exact):
@@ -50,13 +52,17 @@ def test_better_and_worse(runs, tmp_path):
     assert verdict_of(runs[1], good).verdict == "better"
     judgement = verdict_of(runs[1], bad)
     assert judgement.verdict == "different" and "val, gt_free: psnr" in judgement.reasons[0]
-    assert any("training log" in note for note in judgement.notes) and any("training.csv" in note for note in judgement.notes)
+    assert any("training log" in note for note in judgement.notes) and any("training.csv" in note
+                                                                           for note in judgement.notes)
 
 
 @pytest.mark.parametrize(("metric", "mean", "got", "expected"), [
-    ("psnr", 20.0, 20.09, "within"), ("psnr", 20.0, 19.89, "worse"), ("psnr", 20.0, 20.11, "better"), ("niqe", 4.0, 4.2, "worse"),
-    ("niqe", 4.0, 3.8, "better"), ("entropy", 7.0, 7.1, "other"), ("entropy", 7.0, 6.9, "other"), ("count", 15, 16, "other"),
-    ("no_such_metric", 1.0, 1.001, "other"), ("psnr", None, 30.0, "other"), ("psnr", 30.0, None, "missing"), ("psnr", None, None, "equal")])
+    ("psnr", 20.0, 20.09, "within"), ("psnr", 20.0, 19.89, "worse"), ("psnr", 20.0, 20.11, "better"),
+    ("niqe", 4.0, 4.2, "worse"),
+    ("niqe", 4.0, 3.8, "better"), ("entropy", 7.0, 7.1, "other"), ("entropy", 7.0, 6.9, "other"),
+    ("count", 15, 16, "other"),
+    ("no_such_metric", 1.0, 1.001, "other"), ("psnr", None, 30.0, "other"), ("psnr", 30.0, None, "missing"),
+    ("psnr", None, None, "equal")])
 def test_direction_and_tolerance(metric, mean, got, expected):
     assert judge_mean(metric, mean, got, Options()) == expected
 
@@ -106,11 +112,13 @@ def test_a_forger_who_thought_of_everything(runs):
 def test_recompute_says_what_it_cannot_do(runs):
     judgement = verdict_of(runs[1], copy(runs[1], "honest"), recompute=runs[0])
     assert judgement.verdict == "identical" and "3 lines measured again" in judgement.notes
-    assert any("identity/gt_free (3)" in note for note in judgement.notes) and any("entropy" in note for note in judgement.notes)
+    assert any("identity/gt_free (3)" in note for note in judgement.notes) and any("entropy" in note
+                                                                                   for note in judgement.notes)
 
 
 def test_a_borrowed_reference(runs):
-    """Another picture named as the reference: said without data, refuted with them; a way out of the root is refused."""
+    """Another picture named as the reference: said without data, refuted with them; a way out of the root is
+    refused."""
     run = copy(runs[1], "borrowed")
     edit(run, "test/val/items.csv", "high/1.png", "high/2.png", forge=True)
     assert any("another reference" in reason for reason in verdict_of(runs[1], run, recompute=runs[0]).reasons)
@@ -123,7 +131,8 @@ def test_a_borrowed_reference(runs):
 
 
 def change_lines(run, change):
-    """Let change(line) alter every line of items.csv; metrics.json and the manifest follow: a forger who thinks of everything."""
+    """Let change(line) alter every line of items.csv; metrics.json and the manifest follow: a forger who thinks of
+    everything."""
     path = run / "test/val/items.csv"
     lines = list(csv.DictReader(io.StringIO(path.read_text())))
     for line in lines:
@@ -131,7 +140,8 @@ def change_lines(run, change):
     write_csv(path, list(lines[0]), [list(line.values()) for line in lines])
     given = Submission(run).sets["val"]
     done = [line for line in given.lines if line["status"] == "ok"]
-    metrics = {row: summary([line for line in done if line["row"] == row], given.measured, given.classings) for row in given.metrics}
+    metrics = {row: summary([line for line in done if line["row"] == row], given.measured, given.classings)
+               for row in given.metrics}
     write_json(run / "test/val/metrics.json", metrics)
     enter(run, "test/val/items.csv", "test/val/metrics.json")
     return run
@@ -146,7 +156,8 @@ def test_a_mean_over_fewer_items(runs, value):
     run = change_lines(copy(runs[1], "fewer"), change)
     for options in ({}, {"recompute": runs[0]}):
         judgement = verdict_of(runs[1], run, **options)
-        assert judgement.verdict in ("different", "tampered") and any("1 (gt_free): psnr" in reason for reason in judgement.reasons)
+        assert judgement.verdict in ("different", "tampered") and any("1 (gt_free): psnr" in reason
+                                                                      for reason in judgement.reasons)
 
 
 def test_means_from_nowhere(runs):
@@ -163,7 +174,8 @@ def test_means_from_nowhere(runs):
     run = change_lines(copy(runs[1], "classless"), lambda line: line.pop("by_light"))
     judgement = verdict_of(runs[1], run)
     assert judgement.verdict == "different" and any("by_light" in reason for reason in judgement.reasons)
-    edit(run, "test/val/metrics.json", '"count": 3', '"count": 3, "by": {"light": {"a": {"psnr": 60.0, "count": 3}}}', forge=True)
+    edit(run, "test/val/metrics.json", '"count": 3', '"count": 3, "by": {"light": {"a": {"psnr": 60.0, "count": 3}}}',
+         forge=True)
     assert verdict_of(runs[1], run).verdict == "tampered"
 
 
@@ -186,12 +198,15 @@ def drop(run, *names):
     return run
 
 
-@pytest.mark.parametrize("name", ["test/val/images/gt_free/2.png", "train/log.jsonl", "train/config.yaml", "test/val/config.yaml",
+@pytest.mark.parametrize("name", ["test/val/images/gt_free/2.png", "train/log.jsonl", "train/config.yaml",
+                                  "test/val/config.yaml",
                                   "test/val/items.csv"])
 def test_a_file_removed_together_with_its_line_in_the_manifest(runs, name):
     judgement = verdict_of(runs[1], drop(copy(runs[1], "dropped"), name))
     assert judgement.verdict in ("different", "tampered")
-    assert any(word in reason for reason in judgement.reasons for word in (name, "without picture", "columns of items.csv missing"))
+    assert any(word in reason for reason in judgement.reasons for word in (name, "without picture", "columns of "
+                                                                                                    "items.csv "
+                                                                                                    "missing"))
 
 
 def test_pictures_of_another_size(runs):
@@ -216,7 +231,8 @@ def test_names_as_an_apple_writes_them(tmp_path):
 def test_an_item_that_failed_in_the_reference_decides_nothing(runs, tmp_path):
     def fail(line):
         if line["item"] == "2":
-            line.update(status="failed", reason="too dark", image="", reference="", psnr="", ssim="", ssim_gray="", entropy="", by_light="")
+            line.update(status="failed", reason="too dark", image="", reference="", psnr="", ssim="", ssim_gray="",
+                        entropy="", by_light="")
     reference = copy(runs[1], "failed reference")
     change_lines(reference, fail)
     again = verdict_of(reference, copy(reference, "failed twin"))
@@ -236,7 +252,8 @@ def test_long_names_make_short_reasons(runs):
 
 
 def test_a_missing_file(runs):
-    for name, part in [("test/val/images/gt_free/2.png", "2.png"), ("test/val/items.csv", "items.csv"), ("test/val/metrics.json", "test set val"),
+    for name, part in [("test/val/images/gt_free/2.png", "2.png"), ("test/val/items.csv", "items.csv"),
+                       ("test/val/metrics.json", "test set val"),
                        ("train/log.jsonl", "train/log.jsonl"), ("manifest.json", "manifest.json")]:
         run = copy(runs[1], "missing")
         (run / name).unlink()
@@ -275,13 +292,15 @@ def test_a_failed_item(runs):
 
 
 def test_pictures_that_are_none(runs):
-    """A bomb or rubbish in the place of a picture, entered in the manifest: the picture is named, the rest is judged."""
+    """A bomb or rubbish in the place of a picture, entered in the manifest: the picture is named, the rest is
+    judged."""
     for data, said in [(b"not a picture", "2.png"), (bomb(), "too large")]:
         run = copy(runs[1], "bomb")
         (run / "test/val/images/gt_free/2.png").write_bytes(data)
         enter(run, "test/val/images/gt_free/2.png")
         judgement = verdict_of(runs[1], run)
-        assert judgement.verdict == "different" and any(said in reason for reason in judgement.reasons), judgement.reasons
+        assert judgement.verdict == "different" and any(said in reason
+                                                        for reason in judgement.reasons), judgement.reasons
         assert verdict_of(runs[1], run, recompute=runs[0]).verdict == "tampered"
 
 
@@ -291,7 +310,8 @@ def bomb():
     import zlib
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(data)) + kind + data
+                                           + struct.pack(">I", zlib.crc32(kind + data))
                                            for kind, data in chunks)
 
 

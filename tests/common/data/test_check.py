@@ -1,4 +1,5 @@
-"""Checking and fetching data sets: what is missing or broken is named, and a download is whole or not there. The server is our own."""
+"""Checking and fetching data sets: what is missing or broken is named, and a download is whole or not there. The server
+is our own."""
 import http.server
 import io
 import re
@@ -88,14 +89,16 @@ def test_missing_and_broken_files_are_named(lol, capsys):
     assert re.search(r"1 without a partner of the same name: \S*low\S91\.png", text)
     for name, reason in (("3.png", "it breaks off"), ("4.png", "an empty file"), ("5.png", "a web page")):
         assert re.search(rf"[\\/]{name} \({reason}", text), (name, text)
-    assert "3 unreadable" in text and "daooshee" in text and "our485/low/2.png" in text           # where from, and what it should be
+    # where from, and what it should be
+    assert "3 unreadable" in text and "daooshee" in text and "our485/low/2.png" in text
 
 
 def test_ten_are_named_and_the_rest_counted(lol, capsys):
     for number in range(14):
         replace(lol / "our485" / "low" / f"{number}.png", encoded(599, 400))
     status, text = look("LOL", lol, capsys)
-    assert status == 0 and "our485: 14 of another size than 600x400" in text and text.count(".png 599x400") == 10 and "and 4 more" in text
+    assert status == 0 and "our485: 14 of another size than 600x400" in text and text.count(".png "
+                                                                                            "599x400") == 10 and "and 4 more" in text
 
 
 def test_damage_inside_a_file_needs_decoding(lol, capsys):
@@ -198,18 +201,19 @@ def test_sample_data_is_known_as_such(tmp_path, monkeypatch, capsys):
 
 def test_command_line():
     def call(*words):
-        return subprocess.run([sys.executable, "-m", "common.data", *words], cwd=paths.ROOT, capture_output=True, text=True)
+        return subprocess.run([sys.executable, "-m", "common.data", *words], cwd=paths.ROOT, capture_output=True,
+                              text=True)
     done = call("check", "LOOL")
     assert done.returncode == 2 and re.fullmatch(r"error: unknown data set 'LOOL': .*LOL, GOT-10k.*\n", done.stderr)
     assert start(__main__.main, ["get"]) == 2 and start(__main__.main, ["check", "LOL", "no/such/folder"]) == 1
 
 
-# ---- get -------------------------------------------------------------------------------------------------------------------------------
+# ---- get -------------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server on this machine: server.files[path] = bytes; .ranges: whether it can resume; .cut: bytes after which the next answer breaks
-    off; .endless: no length said, and no end; .asked: the Range header of each request."""
+    """A server on this machine: server.files[path] = bytes; .ranges: whether it can resume; .cut: bytes after which the
+    next answer breaks off; .endless: no length said, and no end; .asked: the Range header of each request."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             here.asked.append(self.headers.get("Range"))
@@ -306,7 +310,8 @@ def test_servers_that_say_no(server, tmp_path):
 def offered(server, monkeypatch):
     """The data set `toy` of two archives."""
     archives = tuple(Archive(f"{server.url}/{name}.zip", name, name) for name in ("A", "B"))
-    monkeypatch.setitem(check.SETS, "toy", check.DataSet("a toy", "A B", "nowhere", lambda root, report: None, archives))
+    monkeypatch.setitem(check.SETS, "toy", check.DataSet("a toy", "A B", "nowhere", lambda root, report: None,
+                                                         archives))
     server.files |= {"/A.zip": packed(A__1="a", A__deep__2="b", other="c"), "/B.zip": packed(B__1="a")}
     return server
 
@@ -321,10 +326,12 @@ def test_get(offered, tmp_path, capsys):
 
 
 def test_get_one_folder(offered, tmp_path, monkeypatch):
-    monkeypatch.setitem(check.SETS, "toy", check.SETS["toy"]._replace(archives=(Archive(f"{offered.url}/A.zip", "A", ""),)))
+    monkeypatch.setitem(check.SETS, "toy", check.SETS["toy"]._replace(archives=(Archive(f"{offered.url}/A.zip", "A",
+                                                                                        ""),)))
     (tmp_path / "toy").mkdir()                                                      # empty: as good as not there
     __main__.get("toy", tmp_path / "toy")
-    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["toy", "toy/1", "toy/deep", "toy/deep/2"]
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["toy", "toy/1", "toy/deep",
+                                                                                             "toy/deep/2"]
 
 
 @pytest.mark.parametrize(("data", "expected"), [

@@ -1,4 +1,5 @@
-"""common/data/images.py: every kind of file gives the pixels that went in, every broken one a message, tiles the same as the whole."""
+"""common/data/images.py: every kind of file gives the pixels that went in, every broken one a message, tiles the same
+as the whole."""
 import struct
 import zlib
 
@@ -42,7 +43,8 @@ def deep_png(pixels, *chunks):
 # --- eight bits
 
 @pytest.mark.parametrize("size", [(5, 7), (7, 5), (1, 1), (33, 64)])
-@pytest.mark.parametrize("suffix, channels", [(".png", 1), (".png", 2), (".png", 3), (".png", 4), (".bmp", 1), (".bmp", 3), (".webp", 3),
+@pytest.mark.parametrize("suffix, channels", [(".png", 1), (".png", 2), (".png", 3), (".png", 4), (".bmp", 1),
+                                              (".bmp", 3), (".webp", 3),
                                               (".webp", 4), (".tif", 1), (".tif", 2), (".tif", 3), (".tiff", 4)])
 def test_lossless_formats(tmp_path, suffix, channels, size):
     pixels = drawn(*size, channels)
@@ -78,7 +80,8 @@ def test_few_bits_of_gray_span_black_to_white(tmp_path, depth):
     levels = np.arange(8) % 2 ** depth
     packed = np.packbits((levels[:, None] >> np.arange(depth)[::-1] & 1).astype(np.uint8)).tobytes()
     (tmp_path / "x.png").write_bytes(png(8, 1, depth, 0, [packed]))
-    check(tmp_path / "x.png", (levels * 255 // (2 ** depth - 1)).astype(np.uint8).reshape(1, 8, 1).repeat(3, 2), gray=True)
+    check(tmp_path / "x.png", (levels * 255 // (2 ** depth - 1)).astype(np.uint8).reshape(1, 8, 1).repeat(3, 2),
+          gray=True)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
@@ -102,7 +105,8 @@ def test_one_transparent_color(tmp_path):
     pixels = drawn(4, 5, 3)
     alpha = np.full((4, 5, 1), 255, np.uint8)
     alpha[2, 3] = 0
-    check(saved(tmp_path / "color.png", pixels, transparency=tuple(int(level) for level in pixels[2, 3])), pixels, alpha)
+    check(saved(tmp_path / "color.png", pixels, transparency=tuple(int(level) for level in pixels[2, 3])), pixels,
+          alpha)
     gray = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
     check(saved(tmp_path / "gray.png", gray, transparency=int(gray[2, 3, 0])), gray.repeat(3, 2), alpha, gray=True)
 
@@ -110,7 +114,9 @@ def test_one_transparent_color(tmp_path):
 @pytest.mark.parametrize("suffix", [".tif", ".jpg"])
 def test_cmyk(tmp_path, suffix):
     inks = np.zeros((32, 64, 4), np.uint8)
-    inks[:16, :32], inks[:16, 32:], inks[16:, :32], inks[16:, 32:] = (255, 0, 0, 0), (0, 200, 40, 0), (10, 20, 30, 100), (0, 0, 0, 255)
+    inks[:16, :32], inks[:16, 32:], inks[16:, :32], inks[16:, 32:] = (255, 0, 0, 0), (0, 200, 40, 0), (10, 20, 30,
+                                                                                                       100), (0, 0, 0,
+                                                                                                              255)
     Image.fromarray(inks, "CMYK").save(tmp_path / f"x{suffix}", **({"quality": 100} if suffix == ".jpg" else {}))
     light = (255 - inks.astype(float)) / 255                # paper white, what each ink lets through
     picture = open_picture(tmp_path / f"x{suffix}")
@@ -121,7 +127,8 @@ def test_cmyk(tmp_path, suffix):
 def test_the_first_picture_of_several(tmp_path):
     first, second = (Image.fromarray(drawn(5, 6, 3)) for _ in range(2))
     for name in ("x.png", "x.tif", "x.webp"):
-        first.save(tmp_path / name, save_all=True, append_images=[second], **({"lossless": True} if name == "x.webp" else {}))
+        first.save(tmp_path / name, save_all=True, append_images=[second],
+                   **({"lossless": True} if name == "x.webp" else {}))
         assert np.array_equal(read_pixels(tmp_path / name), np.array(first)), name
 
 
@@ -158,9 +165,11 @@ def test_one_transparent_color_of_sixteen_bits(tmp_path, channels):
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_deep_tiff(tmp_path, channels, options):
     pixels = drawn(20, 19, channels, dtype=np.uint16)
-    kind = {"photometric": "rgb" if channels > 1 else "minisblack", "extrasamples": ["unassalpha"] if channels == 4 else []}
+    kind = {"photometric": "rgb" if channels > 1 else "minisblack",
+            "extrasamples": ["unassalpha"] if channels == 4 else []}
     tifffile.imwrite(tmp_path / "x.tif", pixels.squeeze(), **kind, **options)
-    check(tmp_path / "x.tif", pixels[..., :3].repeat(3 if channels == 1 else 1, 2), pixels[..., 3:] if channels == 4 else None,
+    check(tmp_path / "x.tif", pixels[..., :3].repeat(3 if channels == 1 else 1, 2),
+          pixels[..., 3:] if channels == 4 else None,
           gray=channels == 1, bits=16)
 
 
@@ -168,7 +177,8 @@ def test_deep_tiff(tmp_path, channels, options):
 def test_tiff_whose_zero_is_white(tmp_path, dtype):
     pixels = drawn(5, 7, dtype=dtype)
     tifffile.imwrite(tmp_path / "x.tif", pixels, photometric="miniswhite")
-    check(tmp_path / "x.tif", (np.iinfo(dtype).max - pixels)[..., None].repeat(3, 2), gray=True, bits=8 * pixels.itemsize)
+    check(tmp_path / "x.tif", (np.iinfo(dtype).max - pixels)[..., None].repeat(3, 2), gray=True,
+          bits=8 * pixels.itemsize)
 
 
 def test_sixteen_bits_that_only_pillow_reads_keep_eight(tmp_path):
@@ -179,7 +189,8 @@ def test_sixteen_bits_that_only_pillow_reads_keep_eight(tmp_path):
     tifffile.imwrite(tmp_path / "alpha.tif", half, photometric="rgb", extrasamples=["assocalpha"])
     light = 1 - (pixels >> 8) / 255
     assert open_picture(tmp_path / "cmyk.tif").bits == 8
-    assert np.abs(read_image(tmp_path / "cmyk.tif").numpy() - (light[..., :3] * light[..., 3:]).transpose(2, 0, 1)).max() < 1.01 / 255
+    assert np.abs(read_image(tmp_path / "cmyk.tif").numpy()
+                  - (light[..., :3] * light[..., 3:]).transpose(2, 0, 1)).max() < 1.01 / 255
     check(tmp_path / "alpha.tif", np.full((5, 7, 3), (127, 63, 0), np.uint8), np.full((5, 7, 1), 128, np.uint8))
 
 
@@ -193,7 +204,7 @@ def test_bytes_of_every_sixteen_bit_level(tmp_path):
 
 # --- orientation
 
-TURNED = {                              # EXIF number: how what is upright as `a` lies in the file; its first row, first column are …
+TURNED = {  # EXIF number: how what is upright as `a` lies in the file; its first row, first column are …
     1: lambda a: a,                                         # top, left
     2: np.fliplr,                                           # top, right
     3: lambda a: np.rot90(a, 2),                            # bottom, right
@@ -216,7 +227,8 @@ def exif(orientation):
 def test_orientation(tmp_path, suffix, orientation):
     blocks = np.kron(drawn(2, 3, 1), np.ones((16, 16, 3), np.uint8))           # flat blocks: JPEG keeps them
     options = {"quality": 100} if suffix == ".jpg" else {"lossless": True} if suffix == ".webp" else {}
-    path = saved(tmp_path / f"x{suffix}", np.ascontiguousarray(TURNED[orientation](blocks)), exif=exif(orientation), **options)
+    path = saved(tmp_path / f"x{suffix}", np.ascontiguousarray(TURNED[orientation](blocks)), exif=exif(orientation),
+                 **options)
     for pixels in (read_pixels(path), to_bytes(read_image(path))):
         assert pixels.shape == blocks.shape and abs(pixels.astype(int) - blocks).max() <= (2 if suffix == ".jpg" else 0)
 
@@ -237,7 +249,8 @@ def test_the_hand_turned_table_is_right():
     """Against EXIF's own words: where the first row and the first column of the file belong."""
     upright = np.array([[1, 2, 3], [4, 5, 6]])
     edges = {"top": [1, 2, 3], "bottom": [4, 5, 6], "left": [1, 4], "right": [3, 6]}
-    words = ["top left", "top right", "bottom right", "bottom left", "left top", "right top", "right bottom", "left bottom"]
+    words = ["top left", "top right", "bottom right", "bottom left", "left top", "right top", "right bottom", "left "
+                                                                                                              "bottom"]
     for orientation, (row, column) in enumerate((pair.split() for pair in words), 1):
         lying = TURNED[orientation](upright)
         assert sorted(lying[0]) == edges[row] and sorted(lying[:, 0]) == edges[column]
@@ -261,7 +274,8 @@ def wrong(path, *parts):
     (bytes(3000), "nothing but zero bytes: ", "copy or download it again"),
     (b"This is my holiday picture.\n", "a text file: ", "give the right file"),
     (b"<!DOCTYPE html>\n<title>Sign in</title>", "a web page, not the file itself: ", "download it again in a browser"),
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a Git LFS pointer, not the file itself: ", "git lfs pull"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a Git LFS pointer, not the file itself: ",
+     "git lfs pull"),
     (b"GIF89a\x01\0\x01\0\0\0\0;", "a format that is not read here, or a damaged beginning: ", "convert it"),
     (bytes(range(256)) * 9, "a format that is not read here, or a damaged beginning: ", "convert it"),
     (b"\x89PNG\r\n\x1a\n", "a format that is not read here, or a damaged beginning: ", "convert it"),
@@ -306,7 +320,7 @@ def test_kinds_that_would_be_read_wrongly_are_refused(tmp_path, pixels, options)
 @pytest.mark.parametrize("depth", [8, 16])
 def test_too_large_is_known_before_decoding(tmp_path, depth):
     path = tmp_path / "x.png"
-    path.write_bytes(png(20_000, 10_000, depth, 2, []))                # 600 MB if believed; Pillow's own bound is 179 million
+    path.write_bytes(png(20_000, 10_000, depth, 2, []))  # 600 MB if believed; Pillow's own bound is 179 million
     wrong(path, "the picture is too large (20000 x 10000 pixels, 200.0 million): ", str(path),
           "at most 178 million were expected: scale it down")
 
@@ -333,7 +347,8 @@ def good_files(tmp_path_factory):
 def test_damaged_bytes_give_a_picture_or_a_message(good_files, data):
     path = data.draw(some.sampled_from(good_files))
     content = bytearray(path.read_bytes())
-    for place, value in data.draw(some.lists(some.tuples(some.integers(0, len(content) - 1), some.integers(0, 255)), max_size=5)):
+    for place, value in data.draw(some.lists(some.tuples(some.integers(0, len(content) - 1), some.integers(0, 255)),
+                                             max_size=5)):
         content[place] = value
     broken = path.with_name(f"broken{path.suffix}")
     broken.write_bytes(content[:data.draw(some.integers(0, len(content)))])

@@ -13,12 +13,22 @@ from torch.nn import functional as F
 
 from common.base.errors import UserError
 from common.data import images
-from common.data.images import Picture, list_images, map_tiles, open_picture, read_image, read_pixels, to_bytes, write_image
+from common.data.images import (
+    Picture,
+    list_images,
+    map_tiles,
+    open_picture,
+    read_image,
+    read_pixels,
+    to_bytes,
+    write_image,
+)
 
 # --- writing
 
 def test_bytes_are_rounded_half_up_and_clamped():
-    values = torch.tensor([-torch.inf, -1.0, -0.001, 0.0, 0.49 / 255, 0.5 / 255, 1.5 / 255, 2.5 / 255, 0.999, 1.0, 1.001, 7.0, torch.inf])
+    values = torch.tensor([-torch.inf, -1.0, -0.001, 0.0, 0.49 / 255, 0.5 / 255, 1.5 / 255, 2.5 / 255, 0.999, 1.0,
+                           1.001, 7.0, torch.inf])
     assert to_bytes(values.reshape(1, 1, -1)).ravel().tolist() == [0, 0, 0, 0, 0, 1, 2, 3, 255, 255, 255, 255, 255]
     levels = torch.arange(256).reshape(1, 16, 16).expand(3, -1, -1) / 255
     for picture in (levels, levels.double(), levels.clone().requires_grad_()):
@@ -40,14 +50,17 @@ def test_nan_is_not_written(tmp_path):
 
 
 @DRAWN
-@given(height=some.integers(1, 9), width=some.integers(1, 9), alpha=some.booleans(), gray=some.booleans(), bits=some.sampled_from([8, 16]),
+@given(height=some.integers(1, 9), width=some.integers(1, 9), alpha=some.booleans(), gray=some.booleans(),
+       bits=some.sampled_from([8, 16]),
        suffix=some.sampled_from([".png", ".tif", ".tiff", ".bmp", ".webp", ".PNG", ""]), seed=some.integers(0, 99))
 def test_there_and_back(tmp_path_factory, height, width, alpha, gray, bits, suffix, seed):
-    """What is written `like` a picture comes back: exactly where the format holds the depth, to half a level of 8 bits elsewhere."""
+    """What is written `like` a picture comes back: exactly where the format holds the depth, to half a level of 8 bits
+    elsewhere."""
     rng, top = np.random.default_rng(seed), 2 ** bits - 1
 
     def level(channels):
-        return torch.from_numpy(rng.integers(0, top + 1, (channels, height, width)).astype(np.float32) / np.float32(top))
+        return torch.from_numpy(rng.integers(0, top + 1, (channels, height, width)).astype(np.float32)
+                                / np.float32(top))
     rgb = level(1).expand(3, -1, -1) if gray else level(3)
     source = Picture(rgb, level(1) if alpha else None, gray, bits)
     path = tmp_path_factory.mktemp("back") / f"x{suffix}"
@@ -64,7 +77,8 @@ def test_there_and_back(tmp_path_factory, height, width, alpha, gray, bits, suff
 
 
 def test_gray_is_the_mean_of_the_channels(tmp_path):
-    picture = torch.tensor([0.2, 0.4, 1.5]).reshape(3, 1, 1).expand(3, 2, 2)           # 1.5 counts as the 1 that would be written
+    # 1.5 counts as the 1 that would be written
+    picture = torch.tensor([0.2, 0.4, 1.5]).reshape(3, 1, 1).expand(3, 2, 2)
     for name, bits in (("x.png", 8), ("x.bmp", 8), ("deep.png", 16)):
         write_image(tmp_path / name, picture, like=Picture(None, None, True, bits))
         back = open_picture(tmp_path / name)
@@ -100,10 +114,12 @@ def test_jpeg_keeps_colours_at_full_size(tmp_path):
 
 
 def test_writing_mistakes_leave_the_old_file(tmp_path):
-    with pytest.raises(UserError, match=r"unknown picture format '.gif': .*x.gif: one of .png .jpg .* was expected: choose another name"):
+    with pytest.raises(UserError, match=r"unknown picture format '.gif': .*x.gif: one of .png .jpg .* was expected: "
+                                        r"choose another name"):
         write_image(tmp_path / "x.gif", torch.zeros(3, 2, 2))
     write_image(tmp_path / "x.webp", torch.ones(3, 2, 2))
-    with pytest.raises(UserError, match=r"this format cannot hold the picture .*x.webp: a smaller one was expected: write it as PNG"):
+    with pytest.raises(UserError, match=r"this format cannot hold the picture .*x.webp: a smaller one was expected: "
+                                        r"write it as PNG"):
         write_image(tmp_path / "x.webp", torch.zeros(3, 1, 16384))
     assert torch.equal(read_image(tmp_path / "x.webp"), torch.ones(3, 2, 2))
     with pytest.raises(UserError, match="cannot write"):
@@ -136,7 +152,8 @@ def test_listing_what_is_no_folder(tmp_path):
 # --- tiles
 
 def layered(seed, layers=3, channels=4):
-    """A small network of zero-padded 3x3 layers with biases: each pixel sees `layers` around it, and where the picture ends."""
+    """A small network of zero-padded 3x3 layers with biases: each pixel sees `layers` around it, and where the picture
+    ends."""
     torch.set_num_threads(1)                                # tiny layers: two threads would wait for each other
     generator = torch.Generator().manual_seed(seed)
     widths = [3, *[channels] * (layers - 1), 2]
@@ -177,9 +194,11 @@ def test_a_halo_too_small_is_seen():
 
 
 @DRAWN
-@given(height=some.integers(1, 50), width=some.integers(1, 50), tile=some.integers(4, 20), multiple=some.sampled_from([1, 2, 4, 8]))
+@given(height=some.integers(1, 50), width=some.integers(1, 50), tile=some.integers(4, 20),
+       multiple=some.sampled_from([1, 2, 4, 8]))
 def test_tiles_of_a_network_that_subsamples(height, width, tile, multiple):
-    """Means over blocks of multiple x multiple, brought back to full size: right only when every crop starts on the same grid."""
+    """Means over blocks of multiple x multiple, brought back to full size: right only when every crop starts on the
+    same grid."""
     network, starts = layered(1, layers=1), []
 
     def subsampled(crop, box):
@@ -188,7 +207,8 @@ def test_tiles_of_a_network_that_subsamples(height, width, tile, multiple):
         return F.interpolate(network(small), scale_factor=multiple)[..., :crop.shape[2], :crop.shape[3]]
     image = noise(height, width)
     whole = subsampled(image, (0, 0, height, width))
-    torch.testing.assert_close(map_tiles(subsampled, image, tile, halo=2 * multiple - 1, multiple=multiple), whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(map_tiles(subsampled, image, tile, halo=2 * multiple - 1, multiple=multiple), whole,
+                               rtol=0, atol=1e-12)
     assert all(start % multiple == 0 for start in starts)
 
 

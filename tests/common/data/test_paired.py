@@ -1,4 +1,5 @@
-"""Pairs of pictures: what belongs together stays together, and every draw depends on the place alone. And the user's own files."""
+"""Pairs of pictures: what belongs together stays together, and every draw depends on the place alone. And the user's
+own files."""
 import multiprocessing
 import os
 import pickle
@@ -44,7 +45,8 @@ def root(tmp_path):
 
 
 def same(a, b):
-    return a.name == b.name and all(torch.equal(getattr(a, field), getattr(b, field)) for field in ("low", "high", "thumbnail", "box"))
+    return a.name == b.name and all(torch.equal(getattr(a, field), getattr(b, field))
+                                    for field in ("low", "high", "thumbnail", "box"))
 
 
 def test_whole_pictures_are_untouched(root):
@@ -52,7 +54,8 @@ def test_whole_pictures_are_untouched(root):
     assert pairs.names == ["1.png", "2.png", "10.png"] and len(pairs) == 3
     for index, name in enumerate(pairs.names):
         pair = pairs[7, index]
-        assert pair.name == name and pairs.paths(index) == (root / "our485" / "low" / name, root / "our485" / "high" / name)
+        assert pair.name == name and pairs.paths(index) == (root / "our485" / "low" / name,
+                                                            root / "our485" / "high" / name)
         assert pair.low.dtype == torch.float32
         torch.testing.assert_close(pair.low, read_image(pairs.paths(index)[0]), rtol=0, atol=0)
         torch.testing.assert_close(pair.high, read_image(pairs.paths(index)[1]), rtol=0, atol=0)
@@ -63,13 +66,14 @@ def test_thumbnail_is_the_area_average(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     save(tmp_path / "s" / "low" / "a.png", picture)
     save(tmp_path / "s" / "high" / "a.png", picture)
-    averages = picture.reshape(32, 2, 32, 3, 3).mean(axis=(1, 3)) / 255              # each of 32 x 32 cells has 2 x 3 pixels
+    averages = picture.reshape(32, 2, 32, 3, 3).mean(axis=(1, 3)) / 255  # each of 32 x 32 cells has 2 x 3 pixels
     np.testing.assert_allclose(PairedImages(tmp_path, "s")[0, 0].thumbnail.permute(1, 2, 0), averages, atol=1e-6)
 
 
 @pytest.mark.parametrize("turns", [False, True])
 def test_patch_thumbnail_and_box_belong_together(root, turns):
-    """The patch is what its box cuts out of the whole picture in one of the allowed orientations, and so is the thumbnail."""
+    """The patch is what its box cuts out of the whole picture in one of the allowed orientations, and so is the
+    thumbnail."""
     pairs, whole = PairedImages(root, "our485", patch=16, turns=turns), PairedImages(root, "our485")
     allowed = [Orientation(*map(bool, bits)) for bits in np.ndindex(2, 2, 2) if turns or bits[1:] == (0, 0)]
     seen = set()
@@ -82,7 +86,8 @@ def test_patch_thumbnail_and_box_belong_together(root, turns):
             for orientation in allowed:
                 turned = orientation.turn(picture.low)
                 height, width = turned.shape[1:]
-                top, left, bottom, right = (pair.box * torch.tensor([height, width, height, width])).round().int().tolist()
+                top, left, bottom, right = (pair.box * torch.tensor([height, width, height,
+                                                                     width])).round().int().tolist()
                 if torch.equal(turned[:, top:bottom, left:right], pair.low):
                     matches.append(orientation)
             assert len(matches) == 1
@@ -127,11 +132,14 @@ def test_batches_are_pairs_and_workers_change_nothing(root, workers):
     pairs = PairedImages(root, "our485", patch=16)
     batches = list(DataLoader(pairs, batch_sampler=[[(0, 2), (0, 0)], [(1, 1), (1, 2)]], num_workers=workers))
     assert [list(batch.name) for batch in batches] == [["10.png", "1.png"], ["2.png", "10.png"]]
-    assert batches[0].low.shape == (2, 3, 16, 16) and batches[0].thumbnail.shape == (2, 3, 32, 32) and batches[0].box.shape == (2, 4)
+    assert batches[0].low.shape == (2, 3, 16, 16) and batches[0].thumbnail.shape == (2, 3, 32,
+                                                                                     32) and batches[0].box.shape == (2,
+                                                                                                                      4)
     assert torch.equal(batches[1].low[0], pairs[1, 1].low) and torch.equal(batches[1].box[0], pairs[1, 1].box)
 
 
-@pytest.mark.skipif(multiprocessing.get_start_method(allow_none=False) != "fork", reason="processes are not forked here")
+@pytest.mark.skipif(multiprocessing.get_start_method(allow_none=False) != "fork", reason="processes are not forked "
+                                                                                         "here")
 def test_forked_workers_share_what_they_read(root):
     pairs = PairedImages(root, "our485", patch=16)
     expected = [pairs[0, index] for index in range(3)]
@@ -174,8 +182,10 @@ def test_thumbnails_of_whole_pictures(root, tmp_path):
     assert all(torch.equal(thumbnail, expected) or torch.equal(thumbnail, expected.flip(-1)) for thumbnail in found)
     assert not all(torch.equal(thumbnail, found[0]) for thumbnail in found)
 
-    mistakes = [{"name": names[:2], "low_thumbnail": pictures[:2]}, {"name": names, "low_thumbnail": pictures[:2]}, {"name": names},
-                {"name": names, "low_thumbnail": pictures[:, :16]}, {"name": names.astype(object), "low_thumbnail": pictures}]
+    mistakes = [{"name": names[:2], "low_thumbnail": pictures[:2]}, {"name": names, "low_thumbnail": pictures[:2]},
+                {"name": names},
+                {"name": names, "low_thumbnail": pictures[:, :16]},
+                {"name": names.astype(object), "low_thumbnail": pictures}]
     for content in mistakes:
         np.savez(path, **content)
         with pytest.raises(UserError, match=r"no thumbnails .*whole\.npz"):
@@ -191,10 +201,10 @@ def test_the_shared_crops_with_their_thumbnails(shared):
     assert len(pairs) == 485 and len(PairedImages(lol, "eval15")) == 15
     whole = read_image(lol / "our485_full" / "low" / "86.png")
     given = pairs.given_thumbnails["86.png"]
-    torch.testing.assert_close(given, F.adaptive_avg_pool2d(whole, 32), rtol=0, atol=0.02)     # made with shares of pixels
+    torch.testing.assert_close(given, F.adaptive_avg_pool2d(whole, 32), rtol=0, atol=0.02)  # made with shares of pixels
 
 
-# ---- the user's mistakes ---------------------------------------------------------------------------------------------------------------
+# ---- the user's mistakes ---------------------------------------------------------------------------------------------
 
 def message(*arguments, **options):
     with pytest.raises(UserError) as caught:
@@ -251,7 +261,7 @@ def test_files_changed_afterwards(root):
         pairs[0, 1]
 
 
-# ---- sizes and the user's own files ------------------------------------------------------------------------------------------------------
+# ---- sizes and the user's own files ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("name", "orientation"),
                          [("a.png", None), ("a.jpg", None), ("a.jpg", 6), ("a.png", 8), ("a.jpg", 3), ("a.tif", None)])

@@ -16,7 +16,8 @@ from common.data.darken import darken, linear_to_srgb, srgb_to_linear
 from common.data.images import read_pixels
 from common.data.paired import PairedImages
 
-PLAIN = {"gain": (1, 1), "full_well": (4000, 4000), "read_noise": (5, 5), "jitter": (1, 1)}       # a camera with known numbers
+# a camera with known numbers
+PLAIN = {"gain": (1, 1), "full_well": (4000, 4000), "read_noise": (5, 5), "jitter": (1, 1)}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,8 @@ def lol(tmp_path_factory):
 
 def test_srgb_there_and_back():
     values = np.linspace(0, 1, 1001)
-    np.testing.assert_allclose(linear_to_srgb(srgb_to_linear(values)), values, atol=1e-7)     # the standard's two branches meet to 1e-8
+    # the standard's two branches meet to 1e-8
+    np.testing.assert_allclose(linear_to_srgb(srgb_to_linear(values)), values, atol=1e-7)
     np.testing.assert_allclose(srgb_to_linear(np.array([0, 0.02, 0.5, 1])), [0, 0.02 / 12.92, 0.21404114, 1], atol=1e-8)
 
 
@@ -48,7 +50,8 @@ def test_gain_scales_light():
 
 
 def test_noise_is_shot_plus_read():
-    """Variance of the light: (electrons + read noise^2) / full well^2, and 1/12 of a squared level from the rounding."""
+    """Variance of the light: (electrons + read noise^2) / full well^2, and 1/12 of a squared level from the
+    rounding."""
     value = 0.7
     light = srgb_to_linear(darken(np.full((300, 300, 3), value), np.random.default_rng(0), **PLAIN))
     electrons = 4000 * srgb_to_linear(value)
@@ -58,8 +61,9 @@ def test_noise_is_shot_plus_read():
 
 def test_gain_is_drawn_log_uniformly():
     white, quiet = np.ones((1, 1, 3)), {"full_well": (1e9, 1e9), "read_noise": (0, 0), "jitter": (1, 1)}
-    light = [srgb_to_linear(darken(white, np.random.default_rng(seed), gain=(1 / 32, 1 / 2), **quiet)).mean() for seed in range(400)]
-    assert np.median(light) == pytest.approx(1 / 8, rel=0.2)           # the geometric mean; a uniform draw would have 0.27
+    light = [srgb_to_linear(darken(white, np.random.default_rng(seed), gain=(1 / 32, 1 / 2), **quiet)).mean()
+             for seed in range(400)]
+    assert np.median(light) == pytest.approx(1 / 8, rel=0.2)  # the geometric mean; a uniform draw would have 0.27
     assert 1 / 33 < min(light) < 1 / 25 and 1 / 2.5 < max(light) < 1 / 1.9
 
 
@@ -75,17 +79,19 @@ def test_layout_is_the_real_one(lol):
     ("our485", ["1.png", "20.png", "36.png"], ["coffee.png", "chelsea.png"]),
     ("eval15", ["1.png", "6.png"], ["astronaut.png", "motorcycle_left.png", "rocket.jpg"])])
 def test_training_and_evaluation_use_different_photographs(lol, split, names, others):
-    own = {"our485": ["astronaut.png", "motorcycle_left.png", "rocket.jpg"], "eval15": ["coffee.png", "chelsea.png"]}[split]
+    own = {"our485": ["astronaut.png", "motorcycle_left.png", "rocket.jpg"],
+           "eval15": ["coffee.png", "chelsea.png"]}[split]
     for name in names:
         crop = read_pixels(lol / split / "high" / name)
 
         def distance(photograph, crop=crop):
             return cv2.matchTemplate(samples.photograph(photograph), crop, cv2.TM_SQDIFF).min() / crop.size
-        assert min(map(distance, own)) < 1 < 100 < min(map(distance, others))            # mean squared difference in levels
+        assert min(map(distance, own)) < 1 < 100 < min(map(distance, others))  # mean squared difference in levels
 
 
 def test_there_is_something_to_learn(lol):
-    """One tone curve, fitted on training, beats the dark picture and gamma 1/2.2 on evaluation; without noise more would be possible."""
+    """One tone curve, fitted on training, beats the dark picture and gamma 1/2.2 on evaluation; without noise more
+    would be possible."""
     sums, counts = np.zeros(256), np.zeros(256)
     for path in (lol / "our485" / "low").iterdir():
         low, high = read_pixels(path), read_pixels(lol / "our485" / "high" / path.name)
@@ -131,7 +137,8 @@ def test_what_is_whole_stays(tiny_set, capsys):
 @pytest.mark.parametrize("damage", [
     lambda folder: (folder / "low" / "1.png").write_bytes(b"half"), lambda folder: (folder / "low" / "2.png").unlink(),
     lambda folder: (folder / "low" / "3.png").write_bytes(b"stray"), lambda folder: (folder / samples.STAMP).unlink(),
-    lambda folder: (folder / samples.STAMP).write_text("of another recipe\n" + (folder / samples.STAMP).read_text().split("\n", 1)[1])])
+    lambda folder: (folder / samples.STAMP).write_text("of another recipe\n"
+                                                       + (folder / samples.STAMP).read_text().split("\n", 1)[1])])
 def test_damaged_and_outdated_sets_are_built_again(tiny_set, damage):
     whole = samples.stamp(samples.build("tiny"))
     damage(tiny_set)
@@ -151,7 +158,8 @@ def test_a_killed_build_leaves_nothing_half_done(tmp_path):
               "def dies(folder):\n    samples.write(folder / '1.png', samples.photograph('coffee.png')[:9])\n"
               "    os.kill(os.getpid(), signal.SIGTERM)\n"
               "samples.SAMPLES['LOL'] = dies\nsamples.build('LOL', Path(sys.argv[1]))")
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "LOL")], cwd=paths.ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "LOL")], cwd=paths.ROOT, capture_output=True,
+                          text=True)
     assert done.returncode not in (0, 1), done.stderr
     [left] = tmp_path.iterdir()
     assert left.name.startswith(".LOL.") and (left / "1.png").exists()

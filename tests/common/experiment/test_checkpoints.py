@@ -25,7 +25,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def content(model, **more):
-    return {"case": "msrnet", "model": {"width": model.layer.in_features}, "weights": model.state_dict(), "settings": {}} | more
+    return {"case": "msrnet", "model": {"width": model.layer.in_features}, "weights": model.state_dict(),
+            "settings": {}} | more
 
 
 def test_round_trip_and_digest(folder):
@@ -35,7 +36,8 @@ def test_round_trip_and_digest(folder):
     assert checkpoints.digest(loaded["weights"]) == checkpoints.digest(model.state_dict())
     other = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     other["layer.bias"][0] += 1e-6
-    digests = {checkpoints.digest(state) for state in (model.state_dict(), other, {"x": torch.zeros(2)}, {"x": torch.zeros(2, 1)},
+    digests = {checkpoints.digest(state) for state in (model.state_dict(), other, {"x": torch.zeros(2)},
+                                                       {"x": torch.zeros(2, 1)},
                                                        {"x": torch.zeros(2).half()}, {"y": torch.zeros(2)})}
     assert len(digests) == 6, "names, types, shapes and values all count"
 
@@ -87,9 +89,11 @@ def test_every_defect_is_named(folder, monkeypatch, make, expected):
 def test_choice_and_its_order(folder):
     for name in ("msrnet/run/best", "msrnet/run/last", "msrnet/release", "msrnet/release-denoise"):
         checkpoints.save(folder / f"{name}.pt", content(Small()))
-    asked = [("run", None), ("run", "last"), ("run", "release-denoise"), ("other", None), ("run", str(folder / "msrnet/release.pt"))]
+    asked = [("run", None), ("run", "last"), ("run", "release-denoise"), ("other", None),
+             ("run", str(folder / "msrnet/release.pt"))]
     assert [checkpoints.find("msrnet", *words).path.relative_to(folder).as_posix() for words in asked] == [
-        "msrnet/run/best.pt", "msrnet/run/last.pt", "msrnet/release-denoise.pt", "msrnet/release.pt", "msrnet/release.pt"]
+        "msrnet/run/best.pt", "msrnet/run/last.pt", "msrnet/release-denoise.pt", "msrnet/release.pt",
+        "msrnet/release.pt"]
     with pytest.raises(UserError, match="release-denoise"):
         checkpoints.find("msrnet", "run", "releas")
     (folder / "msrnet/release.pt").unlink()
@@ -114,9 +118,11 @@ def test_release_in_half_precision(folder):
     checkpoints.release("msrnet", "run", "release")
     path = checkpoints.release("msrnet", "run", "release-half", half=True)
     chosen = checkpoints.find("msrnet", "run", "release-half")
-    assert chosen.state["layer.weight"].dtype == torch.float16 and path.stat().st_size < (folder / "msrnet/release.pt").stat().st_size
+    assert chosen.state["layer.weight"].dtype == torch.float16 and path.stat().st_size < (folder
+                                                                                          / "msrnet/release.pt").stat().st_size
     loaded = checkpoints.build(Small, chosen)
-    assert loaded.layer.weight.dtype == torch.float32 and torch.allclose(loaded.layer.weight, model.layer.weight, atol=1e-3)
+    assert loaded.layer.weight.dtype == torch.float32 and torch.allclose(loaded.layer.weight, model.layer.weight,
+                                                                         atol=1e-3)
     assert len((folder / "SHA256SUMS").read_text().splitlines()) == 2
 
 

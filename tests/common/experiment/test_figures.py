@@ -38,7 +38,8 @@ def test_every_figure_needs_its_caption(tmp_path):
 
 
 def test_logs_of_stages_stand_one_after_the_other(tmp_path):
-    lines = [{"stage": "a", "step": 2, "loss": 3.0}, {"stage": "a", "step": 4, "loss": 2.0, "val_psnr": 20.0}, {"stage": "b", "step": 2, "loss": 1.0}]
+    lines = [{"stage": "a", "step": 2, "loss": 3.0}, {"stage": "a", "step": 4, "loss": 2.0, "val_psnr": 20.0},
+             {"stage": "b", "step": 2, "loss": 1.0}]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert figures.read_log(tmp_path / "log.jsonl") == {"loss": ([2, 4, 6], [3.0, 2.0, 1.0]), "val_psnr": ([4], [20.0])}
     assert figures.read_log(tmp_path / "none.jsonl") == {}
@@ -55,15 +56,18 @@ def test_a_diagram_is_traced_from_the_module():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.second, self.first, self.unused = nn.Conv2d(8, 4, 1), nn.Conv2d(3, 8, 3, padding=2, dilation=2), nn.Linear(2, 2)
+            self.second, self.first, self.unused = nn.Conv2d(8, 4, 1), nn.Conv2d(3, 8, 3, padding=2,
+                                                                                 dilation=2), nn.Linear(2, 2)
 
         def forward(self, x):
             return self.second(torch.relu(self.first(x)))
     net = Net()
     layers = figures.trace(net, lambda: net(torch.rand(1, 3, 16, 20)))
-    assert [(layer["name"], layer["kind"], layer["inputs"], layer["outputs"], layer["parameters"]) for layer in layers] == [
+    assert [(layer["name"], layer["kind"], layer["inputs"], layer["outputs"], layer["parameters"])
+            for layer in layers] == [
         ("first", "conv 3x3 d2", (3, 16, 20), (8, 16, 20), 224), ("second", "conv 1x1", (8, 16, 20), (4, 16, 20), 36)]
     assert not net.first._forward_hooks, "the module is left as it was"
-    figure = figures.flow([("a", "", None), ("b", "", 0), ("c", "", 1)], [(0, 2, "skip"), (0, 1, "same row")], per_row=2)
+    figure = figures.flow([("a", "", None), ("b", "", 0), ("c", "", 1)], [(0, 2, "skip"), (0, 1, "same row")],
+                          per_row=2)
     texts = {text.get_text() for text in figure.axes[0].texts}
     assert {"a", "b", "c", "skip", "same row"} <= texts

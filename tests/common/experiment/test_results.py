@@ -10,7 +10,8 @@ from common.experiment.results import TestResults, merge_json, number_text, summ
 
 
 def results(folder, **changes):
-    arguments = {"weights": "w1", "settings": {"seed": 0}, "data": "d1", "rows": ["gt_free", "gamma/gt_free"], "metrics": ["psnr", "ssim"],
+    arguments = {"weights": "w1", "settings": {"seed": 0}, "data": "d1", "rows": ["gt_free", "gamma/gt_free"],
+                 "metrics": ["psnr", "ssim"],
                  "classings": ["light"]} | changes
     return TestResults(folder, "eval15", **arguments)
 
@@ -39,7 +40,8 @@ def test_columns_means_and_classes(tmp_path):
     assert content["gamma/gt_free"]["psnr"] == 11.0 and "ssim" not in content["gamma/gt_free"]
     table = lines(tmp_path)
     assert list(table[0]) == ["item", "row", "status", "reason", "image", "reference", "psnr", "ssim", "by_light"]
-    assert [(line["item"], line["row"]) for line in table] == [("1", "gt_free"), ("1", "gamma/gt_free"), ("2", "gt_free"), ("2", "gamma/gt_free")]
+    assert [(line["item"], line["row"]) for line in table] == [("1", "gt_free"), ("1", "gamma/gt_free"),
+                                                               ("2", "gt_free"), ("2", "gamma/gt_free")]
     assert table[1]["image"] == "images/gamma-gt_free/1.png" and table[1]["ssim"] == "" and table[0]["psnr"] == "10.000000"
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["weights"] == {"test/eval15": "w1"}
@@ -70,7 +72,8 @@ def test_the_same_again_finishes_what_is_missing(tmp_path):
     assert results(tmp_path).has("2")
 
 
-@pytest.mark.parametrize("change", [{"weights": "w2"}, {"settings": {"seed": 1}}, {"data": "d2"}, {"rows": ["gt_free"]}, {"fresh": True}])
+@pytest.mark.parametrize("change", [{"weights": "w2"}, {"settings": {"seed": 1}}, {"data": "d2"}, {"rows": ["gt_free"]},
+                                    {"fresh": True}])
 def test_other_weights_settings_or_data_build_a_new_folder_and_replace_the_old_whole(tmp_path, change):
     fill(first := results(tmp_path), ["1", "2"])
     first.finish(["1", "2"])
@@ -116,13 +119,17 @@ def test_manifest_keeps_the_lines_of_others(tmp_path):
     (tmp_path / "test/a/x.csv").unlink()
     write_manifest(tmp_path, "test/a", "new")
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert [entry["path"] for entry in manifest["files"]] == ["figures/x.csv", "test/a/x.png", "train/x.csv", "train/x.png"]
-    assert next(entry["size"] for entry in manifest["files"] if entry["path"] == "train/x.csv") == len("train"), "not rewritten by others"
+    assert [entry["path"] for entry in manifest["files"]] == ["figures/x.csv", "test/a/x.png", "train/x.csv",
+                                                              "train/x.png"]
+    assert next(entry["size"] for entry in manifest["files"] if entry["path"]
+                == "train/x.csv") == len("train"), "not rewritten by others"
     assert manifest["weights"] == {"figures": "figures", "test/a": "new", "train": "train"}
 
 
 def test_numbers_as_written():
-    assert [number_text(value) for value in (1, 0.1234567, math.inf, -math.inf, math.nan, None)] == ["1.000000", "0.123457", "inf", "-inf", "nan", ""]
+    assert [number_text(value) for value in (1, 0.1234567, math.inf, -math.inf, math.nan, None)] == ["1.000000",
+                                                                                                     "0.123457", "inf",
+                                                                                                     "-inf", "nan", ""]
 
 
 def test_merge_json_replaces_only_its_key(tmp_path):

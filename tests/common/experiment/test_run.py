@@ -1,4 +1,5 @@
-"""What Run promises a train.py, on a toy: resume, best weights, the non-finite stop, the fallback to the previous state."""
+"""What Run promises a train.py, on a toy: resume, best weights, the non-finite stop, the fallback to the previous
+state."""
 import json
 from typing import NamedTuple
 
@@ -26,7 +27,8 @@ class Toy(torch.utils.data.Dataset):
         return "toy"
 
     def __getitem__(self, place):
-        return Sample(torch.from_numpy(np.random.default_rng([0, *place]).standard_normal(3).astype(np.float32)), f"{place[1]}.png")
+        return Sample(torch.from_numpy(np.random.default_rng([0, *place]).standard_normal(3).astype(np.float32)),
+                      f"{place[1]}.png")
 
 
 class Line(nn.Module):
@@ -50,14 +52,16 @@ def folders(tmp_path, monkeypatch):
 WORDS = ["train.log_every=2", "train.save_every=3", "--device", "cpu"]
 
 
-def train(*words, workers=0, steps=8, stop=None, spoil=None, stages=("train",), data=Toy, score=lambda step: float(step)):
+def train(*words, workers=0, steps=8, stop=None, spoil=None, stages=("train",), data=Toy,
+          score=lambda step: float(step)):
     """A small training; stop: raise after so many steps (a crash); spoil: make the loss infinite at that step."""
     it = run.Run("msrnet", "train", [*WORDS, f"workers={workers}", *words])
     model = it.prepare(Line())
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     average, schedule = moving_average(model, 0.9), warmup_cosine(optimizer, steps, 2)
     for stage in stages:
-        for batch in it.steps(data(), steps=steps, batch=2, stage=stage, model=model, optimizer=optimizer, schedule=schedule, average=average):
+        for batch in it.steps(data(), steps=steps, batch=2, stage=stage, model=model, optimizer=optimizer,
+                              schedule=schedule, average=average):
             loss = model(batch.x).square().mean()
             it.descend(optimizer, 1.0, square=loss / 0 if it.step == spoil else loss)
             schedule.step()
@@ -180,7 +184,8 @@ def test_schedules():
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
-    assert rates[0] == pytest.approx(1 / 11) and max(rates) == pytest.approx(rates[10]) and rates[50] == pytest.approx(0.505)
+    assert rates[0] == pytest.approx(1
+                                     / 11) and max(rates) == pytest.approx(rates[10]) and rates[50] == pytest.approx(0.505)
     assert rates[-1] < 0.012 and all(a >= b for a, b in zip(rates[11:], rates[12:]))
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     schedule = falls_at(optimizer, [2, 4])

@@ -15,7 +15,8 @@ def test_every_epoch_has_every_sample_once():
     flat = [place for places in all_places(stop=14) for place in places]          # 56 places: 8 epochs of 7
     for epoch in range(8):
         assert sorted(index for e, index in flat if e == epoch) == list(range(7))
-    assert len({tuple(index for e, index in flat if e == epoch) for epoch in range(8)}) > 1, "epochs differ in their order"
+    assert len({tuple(index for e, index in flat if e == epoch)
+                for epoch in range(8)}) > 1, "epochs differ in their order"
 
 
 def test_resuming_goes_on_in_the_same_row():

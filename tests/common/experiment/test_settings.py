@@ -1,4 +1,5 @@
-"""Settings: the YAML dialect, the order of layers, the checks with their messages, and every configs/*.yaml that is found."""
+"""Settings: the YAML dialect, the order of layers, the checks with their messages, and every configs/*.yaml that is
+found."""
 import copy
 import os
 import pickle
@@ -20,9 +21,12 @@ from common.experiment.settings import Schema, Settings, _parse, resolve, split_
     ("1e-4", 1e-4), ("4E-4", 4e-4), ("2e4", 2e4), ("-.5", -.5), ("+1.", 1.0), ("1.5e+3", 1500.0),
     ("017", 17), ("08", 8), ("-3", -3), ("+3", 3),
     ("true", True), ("false", False), ("null", None), ("~", None), ("", None),
-    ("no", "no"), ("off", "off"), ("on", "on"), ("yes", "yes"), ("True", "True"), ("1:30", "1:30"), ("2024-01-01", "2024-01-01"),
-    (".inf", ".inf"), (".nan", ".nan"), ("1e999", "1e999"), ("1_000", "1_000"), ("0x1F", "0x1F"), ("e5", "e5"), (".", "."), ("=", "="),
-    ("'1e-4'", "1e-4"), ('"true"', "true"), ("''", ""), ("[32, 64]", [32, 64]), ("{a: 1, b: [x]}", {"a": 1, "b": ["x"]}), ("<<", "<<"),
+    ("no", "no"), ("off", "off"), ("on", "on"), ("yes", "yes"), ("True", "True"), ("1:30", "1:30"),
+    ("2024-01-01", "2024-01-01"),
+    (".inf", ".inf"), (".nan", ".nan"), ("1e999", "1e999"), ("1_000", "1_000"), ("0x1F", "0x1F"), ("e5", "e5"),
+    (".", "."), ("=", "="),
+    ("'1e-4'", "1e-4"), ('"true"', "true"), ("''", ""), ("[32, 64]", [32, 64]),
+    ("{a: 1, b: [x]}", {"a": 1, "b": ["x"]}), ("<<", "<<"),
 ])
 def test_words_mean_what_people_expect(text, value):
     read = load_yaml(text)
@@ -96,13 +100,15 @@ def test_any_text_is_read_or_refused(text):
 
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-10**20, 10**20) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none() | st.booleans() | st.integers(-10**20, 10**20) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8)
 
 
 @settings(deadline=None, max_examples=60)
 @given(plain)
-@example({"a": "1e-4", "b": "08", "c": "no", "d": "", "e": "null", "f": ["x: y", "# z"], "g": 1e-5, "h": 1e22, "i": {}, "j": []})
+@example({"a": "1e-4", "b": "08", "c": "no", "d": "", "e": "null", "f": ["x: y", "# z"], "g": 1e-5, "h": 1e22, "i": {},
+          "j": []})
 @example([[[1, 2], [3]], "1:30", "2024-01-01", "=", "<<", "~", "\u2028", "\x85", "a\nb", "a" * 300 + " " + "b" * 300])
 def test_what_is_written_reads_back(values):
     text = to_yaml(values)
@@ -135,7 +141,8 @@ def test_settings_are_dictionaries_with_attributes():
 # ---- words and layers ----
 
 def test_words_are_taken_out_wherever_they_stand():
-    argv = ["--name", "x", "train.lr=1e-4", "--input", "./a=b.png", "seed=2", "--config=f.yaml", "=3", "dir/a=b", "2=3", "_x=", "a.b=c=d"]
+    argv = ["--name", "x", "train.lr=1e-4", "--input", "./a=b.png", "seed=2", "--config=f.yaml", "=3", "dir/a=b", "2=3",
+            "_x=", "a.b=c=d"]
     assert split_words(argv) == (["--name", "x", "--input", "./a=b.png", "--config=f.yaml", "=3", "dir/a=b", "2=3"],
                                  ["train.lr=1e-4", "seed=2", "_x=", "a.b=c=d"])
 
@@ -165,7 +172,8 @@ def test_defaults(kind):
 def test_later_layers_win(kind, write):
     mine = write("train: {steps: 7, batch_size: 2}\nseed: 5\n")
     assert resolve("kind", ["preset=paper"]).config.train.steps == 500
-    assert resolve("kind", ["preset=paper"], mine).config.train == {"lr": 1e-3, "batch_size": 2, "steps": 7, "note": "plain"}
+    assert resolve("kind", ["preset=paper"], mine).config.train == {"lr": 1e-3, "batch_size": 2, "steps": 7,
+                                                                    "note": "plain"}
     assert resolve("kind", ["preset=paper"], mine, demo=True).config.train.steps == 12
     last = resolve("kind", ["train.steps=3", "preset=paper"], str(mine), demo=True)
     assert (last.config.train.steps, last.config.train.lr, last.config.seed, last.preset) == (3, 1e-3, 5, "paper")
@@ -173,7 +181,10 @@ def test_later_layers_win(kind, write):
 
 
 def test_a_changed_copy_of_the_whole_file_works_as_config(kind, write):
-    mine = write(KIND.replace("steps: 12", "steps: 13").replace("seed: 1 ", "seed: 9 ").replace("  wide:", "  mine: {seed: 4}\n  wide:"))
+    mine = write(KIND.replace("steps: 12", "steps: 13").replace("seed: 1 ", "seed: 9 ").replace("  wide:", "  mine: "
+                                                                                                           "{seed: "
+                                                                                                           "4}\n  "
+                                                                                                           "wide:"))
     assert resolve("kind", (), mine).config.seed == 9
     assert resolve("kind", (), mine, demo=True).config.train.steps == 13
     assert resolve("kind", ["preset=mine"], mine).preset == "mine"
@@ -201,17 +212,20 @@ def test_a_section_may_be_typed_whole_and_dots_may_stand_in_a_file(kind, write):
 
 
 @pytest.mark.parametrize(("typed", "path"), [
-    ("pictures", "elsewhere/pictures"), ("../x", "x"), ("my set #2: new", "elsewhere/my set #2: new"), ("2024", "elsewhere/2024"),
+    ("pictures", "elsewhere/pictures"), ("../x", "x"), ("my set #2: new", "elsewhere/my set #2: new"),
+    ("2024", "elsewhere/2024"),
     ("[a]", "elsewhere/[a]"), ("/", "/"), ("~", "~")])
 def test_typed_paths_begin_at_the_working_directory(kind, typed, path):
     expected = os.path.expanduser("~") if path == "~" else str(kind / path)
     assert resolve("kind", [f"data.root={typed}"]).config.data.root == expected
-    assert resolve("kind", ["styles=[x.png, ../y.png]"]).config.styles == [str(kind / "elsewhere/x.png"), str(kind / "y.png")]
+    assert resolve("kind", ["styles=[x.png, ../y.png]"]).config.styles == [str(kind / "elsewhere/x.png"),
+                                                                           str(kind / "y.png")]
 
 
 def test_paths_in_files_begin_at_the_repository(kind, write):
     assert resolve("kind", ["preset=paper"]).config.data.root == str(kind / "datasets/paper")
-    assert resolve("kind", (), write("data: {root: sets/a}\nmodel: {weights: w.pt}\n")).config.model.weights == str(kind / "w.pt")
+    assert resolve("kind", (), write("data: {root: sets/a}\nmodel: {weights: "
+                                     "w.pt}\n")).config.model.weights == str(kind / "w.pt")
 
 
 def test_judged_settings_leave_the_machine_out(kind):
@@ -222,7 +236,8 @@ def test_judged_settings_leave_the_machine_out(kind):
     assert list(judged) == ["data", "model", "train", "seed"]
     assert type(judged) is type(judged["train"]) is dict
     assert load_yaml(found.dump()) == judged
-    assert found.dump() == resolve("kind", ["preset=paper", "data.root=/x", "train.lr=0.00001", "data.workers=7"]).dump()
+    assert found.dump() == resolve("kind", ["preset=paper", "data.root=/x", "train.lr=0.00001",
+                                            "data.workers=7"]).dump()
     assert "preset" not in found.dump()
 
 
@@ -231,8 +246,10 @@ def test_a_written_configuration_brings_the_same_settings_back(kind, write):
     assert resolve("kind", (), write(found.dump())).judged_settings() == found.judged_settings()
 
 
-KEYS = ["data.kind", "data.root", "data.patch", "model.widths", "model.rates", "model.exposure", "model.extra", "model.weights",
-        "model.residual", "train.lr", "train.steps", "train.note", "train", "styles", "preset", "about", "x", "train..lr"]
+KEYS = ["data.kind", "data.root", "data.patch", "model.widths", "model.rates", "model.exposure", "model.extra",
+        "model.weights",
+        "model.residual", "train.lr", "train.steps", "train.note", "train", "styles", "preset", "about", "x",
+        "train..lr"]
 TEXTS = ["{lr: {a: 1}}", "{}", "[[1]]", "[null]", "1e400", "9" * 400, "{lr: 1, lr: 2}", "[" * 500, "&a [*a]"]
 
 

@@ -17,7 +17,8 @@ def test_a_misspelt_key_is_told_the_nearest_one(kind):
 
 @pytest.mark.parametrize(("word", "nearest", "listing"), [
     ("lr=1", "'train.lr'", "'train'"), ("trian.lr=1", "'train.lr'", "'train'"), ("model.lr=1", "'train.lr'", "'train'"),
-    ("train.lr.x=1", "'train.lr'", "'train'"), ("trian.batchsize=1", "'train.batch_size'", "'train'"), ("sed=1", "'seed'", None),
+    ("train.lr.x=1", "'train.lr'", "'train'"), ("trian.batchsize=1", "'train.batch_size'", "'train'"),
+    ("sed=1", "'seed'", None),
     ("demo.train.steps=1", "'train.steps'", "'train'"), ("trian={lr: 1}", "'train'", None), ("about=x", None, None),
     ("train.zzz=1", None, "'train'"), ("train.=1", None, "'train'"), ("zzz=1", None, None),
 ])
@@ -30,7 +31,8 @@ def test_advice(kind, word, nearest, listing):
 
 
 WRONG = [                                       # word, the value as it is quoted, what was expected
-    ("train.steps=many", "'many'", "a whole number in [1, inf)"), ("train.steps=2.5", "2.5", "a whole number in [1, inf)"),
+    ("train.steps=many", "'many'", "a whole number in [1, inf)"), ("train.steps=2.5", "2.5", "a whole number in [1, "
+                                                                                             "inf)"),
     ("train.steps=true", "true", "a whole number in [1, inf)"), ("train.steps=", "null", "a whole number in [1, inf)"),
     ("train.steps=0", "0", "a whole number in [1, inf)"), ("data.patch=513", "513", "a whole number in [1, 512]"),
     ("train.lr=0", "0", "a number in (0, 1]"), ("train.lr=1.01", "1.01", "a number in (0, 1]"),
@@ -42,11 +44,13 @@ WRONG = [                                       # word, the value as it is quote
     ("model.widths=[32, x]", '[32, "x"]', "a list, each element a whole number in [1, inf)"),
     ("model.widths=[0]", "[0]", "a list, each element a whole number in [1, inf)"),
     ("model.rates=[1.5]", "[1.5]", "a list, each element a number in (0, 1]"),
-    ("model.exposure=bright", "'bright'", "a number in [0, 1] or null"), ("model.exposure=2", "2", "a number in [0, 1] or null"),
+    ("model.exposure=bright", "'bright'", "a number in [0, 1] or null"), ("model.exposure=2", "2", "a number in [0, 1] "
+                                                                                                   "or null"),
     ("model.extra=None", "'None'", "a single value (written null, true, false where one is meant) or null"),
     ("model.extra=[1]", "[1]", "a single value (written null, true, false where one is meant) or null"),
     ("data.kind=LOL", "'LOL'", "one of 'lol', 'synthetic'"), ("data.kind=null", "null", "one of 'lol', 'synthetic'"),
-    ("data.root=", "''", "a path"), ("data.root=null", "null", "a path"), ("styles=[1]", "[1]", "a list, each element a path"),
+    ("data.root=", "''", "a path"), ("data.root=null", "null", "a path"), ("styles=[1]", "[1]", "a list, each element "
+                                                                                                "a path"),
     ("train.note=[" + "x, " * 99 + "]", "[" + '"x", ' * 15 + '"...', "text"),
 ]
 
@@ -60,7 +64,8 @@ def test_wrong_values(kind, word, quoted, expected):
 
 
 def test_words_that_cannot_be_read(kind):
-    assert mistake("model.widths=[32, 64").startswith("'model.widths=[32, 64' (given on the command line): cannot be read as YAML: ")
+    assert mistake("model.widths=[32, 64").startswith("'model.widths=[32, 64' (given on the command line): cannot be "
+                                                      "read as YAML: ")
     assert "'lr' is given twice" in mistake("train={lr: 1, lr: 2}")
     assert mistake("data={root: 7}").startswith("'data.root' cannot be 7 ")
 
@@ -71,7 +76,8 @@ def test_unknown_presets(kind):
 
 
 def test_given_twice(kind):
-    assert mistake("train.lr=1", "seed=3", "train.lr=1") == "'train.lr' is given twice (given on the command line): keep one of the two"
+    assert mistake("train.lr=1", "seed=3",
+                   "train.lr=1") == "'train.lr' is given twice (given on the command line): keep one of the two"
     assert "'train.lr' is given twice" in mistake("train={lr: 1}", "train.lr=1")
     assert "'preset' is given twice" in mistake("preset=paper", "preset=wide")
 
@@ -83,7 +89,8 @@ def test_several_mistakes_are_listed_together(kind):
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("seed: 2\ntrain:\n  lr: 1\n  step: 3\n", ["unknown setting 'train.step' (mine.yaml, line 4): did you mean 'train.steps'?", "line 16"]),
+    ("seed: 2\ntrain:\n  lr: 1\n  step: 3\n", ["unknown setting 'train.step' (mine.yaml, line 4): did you mean "
+                                               "'train.steps'?", "line 16"]),
     ("train:\n  lr: fast\n", ["'train.lr' cannot be 'fast' (mine.yaml, line 2)", "a number in (0, 1]"]),
     ("train:\n", ["'train' cannot be null (mine.yaml, line 1)", "expected a section"]),
     ("data:\n  root: 7\n", ["'data.root' cannot be 7 (mine.yaml, line 2)", "a path"]),
@@ -153,7 +160,8 @@ def test_mistakes_in_the_file_of_a_case(tmp_path, monkeypatch, text, words):
 
 def test_choices_may_be_numbers_and_null(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs/odd.yaml").write_text("levels: 2   # 1 | 2 | null: how many\nflips: [x]   # x | y: axes\nnone: {}   # empty\n")
+    (tmp_path / "configs/odd.yaml").write_text("levels: 2   # 1 | 2 | null: how many\nflips: [x]   # x | y: "
+                                               "axes\nnone: {}   # empty\n")
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     assert resolve("odd").config == {"levels": 2, "flips": ["x"], "none": {}}
     assert resolve("odd", ["levels=null", "flips=[y, x]"]).config == {"levels": None, "flips": ["y", "x"], "none": {}}

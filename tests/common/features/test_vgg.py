@@ -1,4 +1,5 @@
-"""common/features/vgg.py: taps equal to the golden values and to torchvision's modules, reach and strides, and the user's wrong files."""
+"""common/features/vgg.py: taps equal to the golden values and to torchvision's modules, reach and strides, and the
+user's wrong files."""
 import json
 
 import numpy as np
@@ -63,14 +64,18 @@ def test_statistics_of_all_taps(shared):
     golden = json.loads((shared(GOLDEN) / "golden.json").read_text())
     x = read_image(shared(GOLDEN) / "content_48x32.png")[None]
     for name in ("vgg19_block1-3", "vgg19_small16x"):
-        expected = {tap: value for tap, value in golden[name]["content_taps_mean_std_max"].items() if not tap.startswith("aux")}
+        expected = {tap: value for tap, value in golden[name]["content_taps_mean_std_max"].items()
+                    if not tap.startswith("aux")}
         for tap, features in vgg.load(str(shared("weights/vgg") / f"{name}.npz"), expected)(x).items():
-            found = torch.stack([features.double().mean(), features.double().std(correction=0), features.double().max()])
-            assert torch.allclose(found, torch.tensor(expected[tap], dtype=torch.float64), rtol=1e-4, atol=1e-5 * abs(expected[tap][2])), tap
+            found = torch.stack([features.double().mean(), features.double().std(correction=0),
+                                 features.double().max()])
+            assert torch.allclose(found, torch.tensor(expected[tap], dtype=torch.float64), rtol=1e-4,
+                                  atol=1e-5 * abs(expected[tap][2])), tap
 
 
 def test_truncated_at_the_deepest_tap_and_counted():
-    counts = {"relu1_1": 1792, "conv2_1": 112576, "relu3_4": 2325568, "relu4_2": 5865536, "relu5_1": 12944960, "relu5_4": 20024384}
+    counts = {"relu1_1": 1792, "conv2_1": 112576, "relu3_4": 2325568, "relu4_2": 5865536, "relu5_1": 12944960,
+              "relu5_4": 20024384}
     for tap, count in counts.items():
         trunk = vgg.Trunk("vgg19", [tap])
         assert sum(parameter.numel() for parameter in trunk.parameters()) == count
@@ -79,7 +84,8 @@ def test_truncated_at_the_deepest_tap_and_counted():
 
 def test_reach_strides_and_smallest_side():
     trunk = vgg.Trunk("vgg19", ["relu5_4"], widths=(2, 2, 2, 2, 2))
-    for tap, reach in {"relu1_1": 1, "relu1_2": 2, "relu2_1": 4, "relu3_1": 10, "relu3_4": 22, "relu4_1": 30, "relu4_2": 38,
+    for tap, reach in {"relu1_1": 1, "relu1_2": 2, "relu2_1": 4, "relu3_1": 10, "relu3_4": 22, "relu4_1": 30,
+                       "relu4_2": 38,
                        "relu5_1": 70, "relu5_2": 86, "relu5_4": 118}.items():
         assert trunk.reach(tap) == reach
     sixteen = vgg.Trunk("vgg16", ["relu5_3"], widths=(2, 2, 2, 2, 2))
@@ -117,7 +123,7 @@ def test_gradients_reach_the_picture_and_not_the_weights():
     assert x.grad.abs().sum() > 0 and all(parameter.grad is None for parameter in trunk.parameters())
 
 
-# ---- files --------------------------------------------------------------------------------------------------------------------------
+# ---- files -----------------------------------------------------------------------------------------------------------
 
 def narrow_state(count=5):
     torch.manual_seed(0)
@@ -128,7 +134,8 @@ def narrow_state(count=5):
 def test_files_of_torch_with_and_without_prefix_and_classifier(tmp_path):
     state = narrow_state()
     x, outputs = torch.rand(1, 3, 32, 32), []
-    forms = [state | {"classifier.0.weight": torch.zeros(2, 2)}, {name.removeprefix("features."): value for name, value in state.items()},
+    forms = [state | {"classifier.0.weight": torch.zeros(2, 2)},
+             {name.removeprefix("features."): value for name, value in state.items()},
              {f"module.{name}": value for name, value in state.items()},
              {"case": "vgg19_style", "model": {"tag": "rgb01", "padding": "reflect"}, "weights": state}]
     for number, form in enumerate(forms):
@@ -182,7 +189,8 @@ def test_a_known_file_keeps_its_tag(shared):
 
 
 def test_torchvisions_cache(tmp_path, monkeypatch):
-    """A file of the right name and a wrong content is refused; without it and without a connection the message says where to put it."""
+    """A file of the right name and a wrong content is refused; without it and without a connection the message says
+    where to put it."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     path = vgg_files.cache_path("vgg19")
     assert path.is_relative_to(tmp_path) and not vgg_files.at_hand("vgg19")

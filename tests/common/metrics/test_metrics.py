@@ -1,4 +1,5 @@
-"""common/metrics/pictures.py and common/metrics/niqe.py: properties, sums by hand, golden values, scikit-image and OpenCV as peers, the user's mistakes."""
+"""common/metrics/pictures.py and common/metrics/niqe.py: properties, sums by hand, golden values, scikit-image and
+OpenCV as peers, the user's mistakes."""
 import json
 import math
 
@@ -15,14 +16,14 @@ from common import metrics
 from common.base.errors import UserError
 from common.metrics.niqe import Parameters, _asymmetric_gaussian, _halve
 
-PEER = 1e-6                                               # against scikit-image: float32 pictures in [0, 1] instead of its levels
+PEER = 1e-6  # against scikit-image: float32 pictures in [0, 1] instead of its levels
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
 EVAL15 = [f"{scene}.png" for scene in (1, 22, 23, 55, 79, 111, 146, 179, 493, 547, 665, 669, 748, 778, 780)]
 
 
 @pytest.fixture(autouse=True)
 def one_thread(fixed_threads):
-    torch.set_num_threads(1)                              # small pictures: on a busy machine the second thread is only waited for
+    torch.set_num_threads(1)  # small pictures: on a busy machine the second thread is only waited for
 
 
 def noise(*shape, seed=0):
@@ -116,9 +117,11 @@ def test_ssim_of_two_flat_pictures_by_hand():
     assert metrics.ssim(a * flat, b * flat).item() == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("size", [(11, 11), (12, 43), (42, 74), (75, 53)])   # one position; on both sides of the strips' ends
+# one position; on both sides of the strips' ends
+@pytest.mark.parametrize("size", [(11, 11), (12, 43), (42, 74), (75, 53)])
 def test_ssim_map_is_the_formula_with_a_two_dimensional_window(size):
-    a, b = (torch.rand(2, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    a, b = (torch.rand(2, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+            for seed in (0, 1))
     window = np.exp(-0.5 * (np.hypot(*np.mgrid[-5:6, -5:6]) / 1.5) ** 2)
     window = torch.from_numpy(window / window.sum()).expand(3, 1, 11, 11)
 
@@ -142,7 +145,8 @@ def pairs_of_pictures():
     yield "noisy photo", coffee, levels(coffee + np.random.default_rng(3).normal(0, 15, coffee.shape))
 
 
-@pytest.mark.parametrize("name, a, b", list(pairs_of_pictures()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize("name, a, b", list(pairs_of_pictures()),
+                         ids=lambda value: value if isinstance(value, str) else "")
 def test_psnr_and_ssim_equal_scikit_image(name, a, b):
     x, y = tensor(a), tensor(b)
     expected = structural_similarity(a, b, channel_axis=2, **GAUSSIAN)
@@ -217,8 +221,10 @@ def test_gt_mean_by_hand():
     assert (metrics.gt_mean(flat + 1, np.full_like(flat, 202)) == 202).all()
 
 
-@pytest.mark.parametrize("measure", [metrics.entropy, metrics.noise_sigma, metrics.sharpness, lambda a: metrics.loe(a, a)])
-@pytest.mark.parametrize("wrong", [np.zeros((3, 20, 20), np.uint8), np.zeros((20, 20, 3)), np.zeros((20, 20), np.uint8)])
+@pytest.mark.parametrize("measure", [metrics.entropy, metrics.noise_sigma, metrics.sharpness,
+                                     lambda a: metrics.loe(a, a)])
+@pytest.mark.parametrize("wrong", [np.zeros((3, 20, 20), np.uint8), np.zeros((20, 20, 3)),
+                                   np.zeros((20, 20), np.uint8)])
 def test_other_arrays_than_8_bit_pictures_are_refused(measure, wrong):
     with pytest.raises(ValueError, match=r"8-bit picture \(H, W, 3\), got (uint8|float64) \("):
         measure(wrong)
@@ -229,7 +235,8 @@ def test_other_arrays_than_8_bit_pictures_are_refused(measure, wrong):
 def test_noise_sigma_finds_the_sigma_of_white_noise_and_none_on_a_plane():
     rows, columns = np.mgrid[:200, :300]
     plane = (60 + rows // 4 + columns // 4)[..., None].repeat(3, axis=2)
-    assert metrics.noise_sigma(levels(plane)) == 0        # steps between whole levels run along the axes or are rarer than half
+    # steps between whole levels run along the axes or are rarer than half
+    assert metrics.noise_sigma(levels(plane)) == 0
     for sigma in (4, 10, 20):
         noisy = levels(plane + np.random.default_rng(sigma).normal(0, sigma, plane.shape))
         assert metrics.noise_sigma(noisy) == pytest.approx(sigma, abs=0.04 * sigma + 0.13)   # and half a step of .25
@@ -289,7 +296,7 @@ def test_loe_is_zero_for_tone_curves_and_samples_large_pictures():
     assert metrics.loe(before, before // 2 + 100) > 0     # pairs of levels become equal
     small = before // 2
     assert metrics.loe(small, small * 2) == 0
-    coarse = noise(50, 75)                                # each pixel four times, in 2x2: sampling finds the small picture again
+    coarse = noise(50, 75)  # each pixel four times, in 2x2: sampling finds the small picture again
     other = noise(50, 75, seed=1)
     assert metrics.loe(coarse.repeat(2, 0).repeat(2, 1), other.repeat(2, 0).repeat(2, 1)) == metrics.loe(coarse, other)
     assert 0 < metrics.loe(coarse, 255 - coarse) < 50 * 75
@@ -313,7 +320,8 @@ def test_the_trackers_auc_is_the_mean_of_the_curve_with_its_ends_at_full_weight(
     thresholds = np.linspace(0, 1, 21)
     shares = (overlaps[:, None] > thresholds).mean(axis=0)
     assert metrics.success_auc(shares) == pytest.approx(shares.sum() / 21)
-    assert metrics.success_auc(shares) == pytest.approx((20 * metrics.auc(thresholds, shares) + 0.5 * (shares[0] + shares[-1])) / 21)
+    assert metrics.success_auc(shares) == pytest.approx((20 * metrics.auc(thresholds, shares) + 0.5
+                                                         * (shares[0] + shares[-1])) / 21)
 
 
 # ---- golden values of LOL's evaluation pictures ----
@@ -328,8 +336,10 @@ def test_metrics_equal_the_golden_values_of_eval15(shared):
             scaled = metrics.gt_mean(output, high)
             free, mean = metrics.psnr(tensor(output, scaled), tensor(high, high)).tolist()
             ssim_free, ssim_mean = metrics.ssim(tensor(output, scaled), tensor(high, high)).tolist()
-            values = {"psnr": free, "ssim_gauss_rgb": ssim_free, "ssim_gauss_gray": metrics.ssim_gray(tensor(output), tensor(high)).item(),
-                      "entropy_gray": metrics.entropy(output), "gt_mean_psnr": mean, "gt_mean_ssim_gauss_rgb": ssim_mean}
+            values = {"psnr": free, "ssim_gauss_rgb": ssim_free,
+                      "ssim_gauss_gray": metrics.ssim_gray(tensor(output), tensor(high)).item(),
+                      "entropy_gray": metrics.entropy(output), "gt_mean_psnr": mean,
+                      "gt_mean_ssim_gauss_rgb": ssim_mean}
             for metric, value in values.items():
                 assert value == pytest.approx(golden[name][method][metric], abs=PEER), (name, method, metric)
 
@@ -338,7 +348,8 @@ def test_niqe_equals_the_golden_values_of_eval15(shared):
     folder, root = shared("golden/msrnet"), shared("data/LOL/eval15")
     parameters = metrics.load_parameters(folder / "niqe_pristine_params.npz")
     golden = json.loads((folder / "niqe_eval15.json").read_text())
-    for name in ("low/22.png", "low/146.png", "high/111.png", "high/493.png"):   # 111 is the worst of the thirty (4.4e-4)
+    # 111 is the worst of the thirty (4.4e-4)
+    for name in ("low/22.png", "low/146.png", "high/111.png", "high/493.png"):
         assert metrics.niqe(image(root / name), parameters) == pytest.approx(golden[name], abs=1e-3), name
 
 
@@ -364,7 +375,8 @@ def test_niqe_leaves_flat_blocks_out():
 
 def test_niqe_halves_as_an_antialiased_bicubic_does():
     picture = noise(96, 192)[..., 0].astype(np.float32)
-    peer = np.asarray(Image.fromarray(picture).resize((96, 48), Image.Resampling.BICUBIC))   # Pillow's border is another one
+    # Pillow's border is another one
+    peer = np.asarray(Image.fromarray(picture).resize((96, 48), Image.Resampling.BICUBIC))
     assert np.abs(_halve(picture) - peer)[2:-2, 2:-2].max() < 1e-3
     assert (_halve(np.full((8, 10), 77.0)) == 77).all()   # up to the mirrored border
 
@@ -393,6 +405,7 @@ def test_parameter_files_that_are_none_are_refused_with_the_remedy(tmp_path):
     assert metrics.load_parameters(tmp_path / "good.npz").mean.shape == (36,)
     with pytest.raises(UserError, match="not found: .*absent.npz: give niqe_pris_params.npz"):
         metrics.load_parameters(tmp_path / "absent.npz")
-    for name in ("keys.npz", "shape.npz", "nan.npz", "objects.npz", "array.npy", "page.npz", "empty.npz", "half.npz", "folder.npz"):
+    for name in ("keys.npz", "shape.npz", "nan.npz", "objects.npz", "array.npy", "page.npz", "empty.npz", "half.npz",
+                 "folder.npz"):
         with pytest.raises(UserError, match=f"not a NIQE parameter file: .*{name}: .*give niqe_pris_params.npz"):
             metrics.load_parameters(tmp_path / name)

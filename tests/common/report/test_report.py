@@ -1,4 +1,5 @@
-"""The report: every number with its protocol and count, published ones marked, gaps and damage said, nothing untrusted let through."""
+"""The report: every number with its protocol and count, published ones marked, gaps and damage said, nothing untrusted
+let through."""
 import re
 import shutil
 from pathlib import Path
@@ -40,18 +41,22 @@ def test_our_numbers_stand_beside_the_published_ones_of_the_same_protocol(reposi
     assert free.caption.en == "`val` · protocol `gt_free` (no use of the reference) · 4 items"
     assert free.header == [Both("method", "方法"), "n", "psnr\u00a0↑ (dB)", "ssim\u00a0↑"]
     assert free.rows == [["network", "4", "16.50", "0.6500"],
-                         [Both("TheirNet (published: Author 2020, Table 1)", "TheirNet（已发表：Author 2020, Table 1）"), "–", "20.87", "0.8021"],
+                         [Both("TheirNet (published: Author 2020, Table 1)", "TheirNet（已发表：Author 2020, Table 1）"), "–",
+                          "20.87", "0.8021"],
                          ["gamma", "4", "14.50", "0.6500"]]
     assert free.strong == (0,), "the network's row"
     assert mean.rows == [["network", "4", "15.50", "0.6500"]] and "gt_mean" in mean.caption.zh
     assert [row[0] for row in photos.rows] == ["network", "identity"] and photos.caption.en == "`photos` · 4 items"
-    assert alone.rows == [[Both("TheirNet (published: Author 2020, Table 9)", "TheirNet（已发表：Author 2020, Table 9）"), "elsewhere", "sift", "–",
+    assert alone.rows == [[Both("TheirNet (published: Author 2020, Table 9)", "TheirNet（已发表：Author 2020, Table 9）"),
+                           "elsewhere", "sift", "–",
                            "1.50"]], "what this run has not measured"
 
 
 def test_rows_are_methods_or_protocols():
-    assert split("gt_free", ["gt_free"]) == ("network", "gt_free") and split("gamma/gt_free", []) == ("gamma", "gt_free")
-    assert split("sift", ["sift", "network"]) == ("sift", "") and split("odd", ["odd", "gamma/odd"]) == ("network", "odd")
+    assert split("gt_free", ["gt_free"]) == ("network", "gt_free") and split("gamma/gt_free", []) == ("gamma",
+                                                                                                      "gt_free")
+    assert split("sift", ["sift", "network"]) == ("sift", "") and split("odd", ["odd", "gamma/odd"]) == ("network",
+                                                                                                         "odd")
 
 
 def test_values_that_are_none_and_those_left_out_are_said(repository):
@@ -81,7 +86,9 @@ def test_the_page_is_whole_and_well_formed(repository):
     html, markdown = written(repository)
     reader = Reader(html)
     levels = [int(tag[1]) for tag, _ in reader.elements if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1 and levels.count(1) == 1 and all(after <= before + 1 for before, after in zip(levels, levels[1:])), "headings in order"
+    assert levels[0] == 1 and levels.count(1) == 1 and all(after <= before + 1
+                                                           for before, after in zip(levels,
+                                                                                    levels[1:])), "headings in order"
     assert all(image["alt"] for image in reader.all("img")) and len(reader.all("img")) == 3 * 2 + 3 + 1
     names = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
     assert len(names) == len(set(names)) and {"toy", "later"} <= set(names)
@@ -147,12 +154,15 @@ def test_names_do_not_lead_out_of_their_folder(tmp_path):
 
 def test_hostile_names_stay_text(repository):
     evil = '"><img src=x onerror=alert(1)>`<b>`'
-    change_json(repository / "results/toy/default/figures/figures.json", lambda entries: entries[0]["title"].update(en=evil, zh=evil))
-    change_json(repository / "results/toy/default/environment.json", lambda content: content["train"].update(device_name=evil))
+    change_json(repository / "results/toy/default/figures/figures.json",
+                lambda entries: entries[0]["title"].update(en=evil, zh=evil))
+    change_json(repository / "results/toy/default/environment.json",
+                lambda content: content["train"].update(device_name=evil))
     path = repository / "results/toy/default/test/val/items.csv"
     path.write_text(path.read_text().replace("i3,", "<script>i3</script>,"))
     html, markdown = written(repository)
-    assert "<script>i3" not in html and "onerror=alert(1)>" not in html and "onerror" not in str([attributes.keys() for _, attributes in
+    assert "<script>i3" not in html and "onerror=alert(1)>" not in html and "onerror" not in str([attributes.keys()
+                                                                                                  for _, attributes in
                                                                                                    Reader(html).elements])
     assert "<img src=x" not in markdown.replace("\\<img", "")
 
@@ -218,7 +228,8 @@ def test_a_damaged_case_file_costs_only_its_case(repository, capsys):
 
 def test_mistakes_are_answered(repository, capsys):
     assert start(__main__.main, ["--case", "tyo"]) == 2 and "expected one of later, toy" in capsys.readouterr().err
-    assert start(__main__.main, ["--case", "toy", "--name", "defualt"]) == 2 and "expected one of default" in capsys.readouterr().err
+    assert start(__main__.main, ["--case", "toy", "--name",
+                                 "defualt"]) == 2 and "expected one of default" in capsys.readouterr().err
     assert start(__main__.main, ["--name", "defualt"]) == 2
     assert not (repository / "results/report.html").exists()
     shutil.rmtree(repository / "cases")
@@ -244,7 +255,8 @@ def test_the_skeleton_is_asked_for_by_option(monkeypatch, capsys):
     monkeypatch.setattr("common.report.skeleton.write", lambda *words: asked.append(words) or Path("x.md"))
     assert start(__main__.main, ["--skeleton", "toy", "--name", "a", "--lang", "en", "--out", "x.md"]) == 0
     assert start(__main__.main, ["--skeleton", "toy", "--force"]) == 0
-    assert asked == [("toy", "a", "en", "x.md", False), ("toy", None, "zh", None, True)] and capsys.readouterr().out == "x.md\nx.md\n"
+    assert asked == [("toy", "a", "en", "x.md", False),
+                     ("toy", None, "zh", None, True)] and capsys.readouterr().out == "x.md\nx.md\n"
 
 
 def test_every_real_case_can_be_reported_without_results(monkeypatch, tmp_path):

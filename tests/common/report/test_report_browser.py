@@ -1,4 +1,5 @@
-"""The report in a real browser: no error, no request, and everything that can be clicked, pressed or printed does what it should."""
+"""The report in a real browser: no error, no request, and everything that can be clicked, pressed or printed does what
+it should."""
 import pytest
 from browser import NAMES, Browser, find
 from report_runs import build, copied
@@ -104,9 +105,10 @@ def test_a_chinese_browser_begins_in_chinese(tmp_path_factory, address):
 
 def test_the_slider_moves_by_pointer_and_keys(browser):
     def state():
-        return browser.value("(() => { const s = document.querySelector('.slider'), i = s.querySelector('input'); return [+i.value, "
-                             "getComputedStyle(s.querySelector('.half')).clipPath, s.querySelector('.line').getBoundingClientRect().left"
-                             " - s.getBoundingClientRect().left, s.clientWidth]; })()")
+        return browser.value("(() => { const s = document.querySelector('.slider'), i = s.querySelector('input'); "
+                             "return [+i.value, getComputedStyle(s.querySelector('.half')).clipPath, "
+                             "s.querySelector('.line').getBoundingClientRect().left - s.getBoundingClientRect().left, "
+                             "s.clientWidth]; })()")
     value, clip, line, width = state()
     assert value == 50 and clip == "inset(0px 50% 0px 0px)" and abs(line - width / 2) < 3
     browser.click(".slider input", x=0.2)
@@ -144,11 +146,13 @@ def test_figures_open_in_full_size_and_close(browser, way_in, way_out):
         browser.click("dialog img" if way_out == "click" else "dialog button")
     browser.value("new Promise(done => setTimeout(done, 50))")
     assert browser.value("document.querySelector('dialog')") is None
-    assert browser.value(f"document.activeElement === document.querySelector('{figure}')"), "the focus is back where it was"
+    assert browser.value("document.activeElement === "
+                         f"document.querySelector('{figure}')"), "the focus is back where it was"
 
 
 def test_tables_are_sorted_by_numbers_and_by_text(running, tmp_path):
-    (tmp_path / "table.html").write_text(page.document("t", page.table(["name", "psnr", "time"], LINES, sortable=True)), encoding="utf-8")
+    (tmp_path / "table.html").write_text(page.document("t", page.table(["name", "psnr", "time"], LINES, sortable=True)),
+                                         encoding="utf-8")
     running.problems.clear()
     running.open((tmp_path / "table.html").as_uri())
 
@@ -170,7 +174,8 @@ def test_nothing_sticks_out_of_the_window(browser, width):
     browser.look(width)
     browser.value("new Promise(done => setTimeout(done, 100))")
     assert browser.value("document.documentElement.scrollWidth") <= width
-    assert browser.value("[...document.querySelectorAll('.scroll')].every(box => (box.scrollWidth > box.clientWidth) === (box.tabIndex === 0))")
+    assert browser.value("[...document.querySelectorAll('.scroll')].every(box => (box.scrollWidth > box.clientWidth) "
+                         "=== (box.tabIndex === 0))")
 
 
 def test_dark_and_light_follow_the_system(browser):
@@ -186,8 +191,9 @@ def test_printed_is_what_is_open_with_pictures_side_by_side(browser):
     browser.look(1000, media="print", prefers_color_scheme="dark")
     assert visible(browser, "details") == 1 < browser.value("document.querySelectorAll('details').length")
     assert visible(browser, "#language") == visible(browser, "nav") == visible(browser, ".slider input") == 0
-    left, right, clip = browser.value("(() => { const [a, b] = document.querySelectorAll('.slider .half'); return [a.getBoundingClientRect().right, "
-                                      "b.getBoundingClientRect().left, getComputedStyle(a).clipPath]; })()")
+    left, right, clip = browser.value("(() => { const [a, b] = document.querySelectorAll('.slider .half'); return "
+                                      "[a.getBoundingClientRect().right, b.getBoundingClientRect().left, "
+                                      "getComputedStyle(a).clipPath]; })()")
     assert left <= right and clip == "none"
     assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", "on white paper, in a dark room too"
 

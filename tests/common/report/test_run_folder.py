@@ -31,7 +31,8 @@ def test_what_is_missing_stays_empty(repository):
     (folder / "test/.val.new").mkdir()
     run = run_folder.read_run("toy", "bare")
     assert run[3:] == ({}, [], [], [], {}, {})
-    assert run_folder.find_unfinished_tests("toy", "bare") == ["val"] and run_folder.find_unfinished_tests("toy", "default") == []
+    assert run_folder.find_unfinished_tests("toy", "bare") == ["val"] and run_folder.find_unfinished_tests("toy",
+                                                                                                           "default") == []
     shutil.rmtree(repository / "results/toy/default/train")
     assert run_folder.read_run("toy", "default").settings == SETTINGS, "the first test's, where nothing has trained"
     (repository / "results/toy/default/environment.json").unlink()

@@ -34,7 +34,8 @@ def generator(seed):
 def some_offsets(seed, count=16):
     """Offsets as the generator draws them: (N, 8)."""
     rng = generator(seed)
-    return torch.tensor(rng.integers(-64, 65, (count, 1, 2)) + rng.integers(-25, 26, (count, 4, 2)), dtype=torch.float64).flatten(1)
+    return torch.tensor(rng.integers(-64, 65, (count, 1, 2)) + rng.integers(-25, 26, (count, 4, 2)),
+                        dtype=torch.float64).flatten(1)
 
 
 def smooth(seed, size=(64, 48)):
@@ -63,7 +64,8 @@ def test_solving_agrees_with_opencv(seed):
     theirs = cv2.getPerspectiveTransform(source.astype(np.float32), target.astype(np.float32))
     points = rng.uniform(0, 480, (1, 5, 2))
     mapped = transform(torch.tensor(ours)[None], torch.tensor(points))[0]
-    assert (mapped - transform(torch.tensor(theirs)[None], torch.tensor(points))[0]).abs().max() < 0.05      # theirs has float32 corners
+    # theirs has float32 corners
+    assert (mapped - transform(torch.tensor(theirs)[None], torch.tensor(points))[0]).abs().max() < 0.05
 
 
 def test_w_keeps_its_sign():
@@ -87,7 +89,7 @@ def test_gradients_of_solving_and_warping():
     offsets = (some_offsets(3, 2) / 3).requires_grad_()
     assert torch.autograd.gradcheck(lambda f: homography_from_offsets(f, SIZE), offsets)
     image = smooth(4, (12, 10)).requires_grad_()
-    small = (some_offsets(5, 1) / 40 + 0.137).requires_grad_()         # away from whole pixels, where bilinear has a kink
+    small = (some_offsets(5, 1) / 40 + 0.137).requires_grad_()  # away from whole pixels, where bilinear has a kink
 
     def warped(image, small):
         return warp(image, homography_from_offsets(small, (12, 10)), (9, 8), (1, 1))[0]
@@ -102,7 +104,8 @@ def test_a_spatial_transformer_learns_the_warp():
     optimizer = torch.optim.Adam([offsets], lr=0.1)
     for _ in range(150):
         optimizer.zero_grad()
-        ((warp(image, homography_from_offsets(offsets, (64, 64)), (64, 64))[0] - target).square() * mask).mean().backward()
+        ((warp(image, homography_from_offsets(offsets, (64, 64)), (64, 64))[0] - target).square()
+         * mask).mean().backward()
         optimizer.step()
     assert (offsets - true).abs().max() < 0.3
 
@@ -114,7 +117,8 @@ def test_the_identity_returns_the_picture(dtype, tolerance):
     assert (warped - image).abs().max() < tolerance
     assert (mask >= STRICT).all()
     square = torch.rand(1, 3, 128, 128)
-    assert torch.equal(warp(square, IDENTITY, SIZE)[0], square)        # where the width is a power of two, bit for bit in float32, too
+    # where the width is a power of two, bit for bit in float32, too
+    assert torch.equal(warp(square, IDENTITY, SIZE)[0], square)
 
 
 def test_warping_agrees_with_opencv():
@@ -122,7 +126,8 @@ def test_warping_agrees_with_opencv():
     for H in homography_from_offsets(some_offsets(9, 6) / 4, (90, 70)):
         warped, mask = warp(image, H[None], (80, 60), origin=(-5, 3))
         shift = np.array([[1, 0, 5], [0, 1, -3], [0, 0, 1.0]])
-        theirs = cv2.warpPerspective(image[0].permute(1, 2, 0).numpy(), shift @ H.numpy(), (80, 60), flags=cv2.INTER_LINEAR)
+        theirs = cv2.warpPerspective(image[0].permute(1, 2, 0).numpy(), shift @ H.numpy(), (80, 60),
+                                     flags=cv2.INTER_LINEAR)
         inside = (mask >= STRICT)[0, 0].numpy()
         assert inside.sum() > 500
         assert np.abs(warped[0].permute(1, 2, 0).numpy() - theirs)[inside].max() < 2e-3
@@ -144,7 +149,8 @@ def test_there_and_back_and_in_one_step_or_two(seed):
 
 
 def test_a_batch_is_its_items_and_one_homography_serves_a_batch():
-    images, H = torch.cat([smooth(seed) for seed in range(3)]), homography_from_offsets(some_offsets(10, 3) / 5, (64, 48))
+    images, H = torch.cat([smooth(seed) for seed in range(3)]), homography_from_offsets(some_offsets(10, 3) / 5,
+                                                                                        (64, 48))
     together, masks = warp(images, H, (64, 48))
     for place in range(3):
         alone, mask = warp(images[place:place + 1], H[place:place + 1], (64, 48))
@@ -185,7 +191,8 @@ def test_scaling_keeps_the_half_pixel(factor):
     small = torch.nn.functional.interpolate(large, size=(128, 128), mode="area")
     H = homography_from_offsets(some_offsets(12, 1) / 4, SIZE)
     H_large = rescale(H, (factor, factor), (factor, factor))
-    reduced = torch.nn.functional.interpolate(warp(large, H_large, (128 * factor,) * 2)[0], size=(128, 128), mode="area")
+    reduced = torch.nn.functional.interpolate(warp(large, H_large, (128 * factor,) * 2)[0], size=(128, 128),
+                                              mode="area")
     warped, mask = warp(small, H, SIZE)
     inside = mask >= STRICT
     inside[..., :2, :] = inside[..., -2:, :] = inside[..., :, :2] = inside[..., :, -2:] = False
@@ -200,7 +207,8 @@ def test_scaling_one_side_and_back():
     H = homography_from_offsets(some_offsets(13), SIZE)
     there = rescale(H, (2.5, 1.5), (0.5, 3))
     assert torch.allclose(rescale(there, (1 / 2.5, 1 / 1.5), (2, 1 / 3)), H)
-    point = torch.tensor([[[0.0, 0.0]]], dtype=torch.float64)          # the half pixel itself: (0, 0) of a picture lies at .5 of its double
+    # the half pixel itself: (0, 0) of a picture lies at .5 of its double
+    point = torch.tensor([[[0.0, 0.0]]], dtype=torch.float64)
     assert transform(rescale(IDENTITY, (2, 2), (1, 1)), point)[0].flatten().tolist() == [0.5, 0.5]
 
 
@@ -251,9 +259,10 @@ def test_folded_pictures_are_refused_and_what_the_generator_draws_is_not():
 
 
 # ---- conventions, on the 300 fixed pairs ----
-# Means of wrong conventions (check 1, dB): half-pixel coordinates 33.24, corners at 127 32.75, W - 1 with align_corners=False 29.44, W with
-# align_corners=True 27.08, a grid of step W / (W - 1) 26.11, corners in the order UL UR LR LL 14.87, none 12.56, x and y exchanged 9.65,
-# the inverse 8.00, negated offsets 7.91. Check 3: half-pixel 46.7, corners at 127 45.1, the others 30 to 34.
+# Means of wrong conventions (check 1, dB): half-pixel coordinates 33.24, corners at 127 32.75, W - 1 with
+# align_corners=False 29.44, W with align_corners=True 27.08, a grid of step W / (W - 1) 26.11, corners in the order UL
+# UR LR LL 14.87, none 12.56, x and y exchanged 9.65, the inverse 8.00, negated offsets 7.91. Check 3: half-pixel 46.7,
+# corners at 127 45.1, the others 30 to 34.
 
 @pytest.fixture
 def fixed_pairs(shared):
@@ -279,11 +288,13 @@ def test_true_homographies_stitch_the_labels(fixed_pairs):
     for place in range(len(fixed_pairs)):
         pair = fixed_pairs.pair(place)
         H = torch.from_numpy(pair.H_ba)[None]
-        (a, in_a), (b, in_b) = warp(as_tensor(pair.a), IDENTITY, (304, 304), (-88, -88)), warp(as_tensor(pair.b), H, (304, 304), (-88, -88))
+        (a, in_a), (b, in_b) = warp(as_tensor(pair.a), IDENTITY, (304, 304), (-88, -88)), warp(as_tensor(pair.b), H,
+                                                                                               (304, 304), (-88, -88))
         in_a, in_b = in_a >= STRICT, in_b >= STRICT
         picture = torch.where(in_a & in_b, (a + b) / 2, torch.where(in_a, a, b))
         for scores, where in ((union, in_a | in_b), (shared_part, in_a & in_b), (own, in_b & ~in_a)):
-            scores.append(psnr_where(picture, as_tensor(pair.label), where & torch.from_numpy(pair.mask)[None, None]).item())
+            scores.append(psnr_where(picture, as_tensor(pair.label),
+                                     where & torch.from_numpy(pair.mask)[None, None]).item())
     assert np.mean(union) == pytest.approx(37.74, abs=0.06) and np.mean(shared_part) == pytest.approx(40.02, abs=0.08)
     assert np.nanmean(own) == pytest.approx(34.06, abs=0.06)
 

@@ -1,4 +1,5 @@
-"""common/stitching/keypoints.py and common/stitching/refine.py: the measured baselines of the fixed pairs, and what refinement promises."""
+"""common/stitching/keypoints.py and common/stitching/refine.py: the measured baselines of the fixed pairs, and what
+refinement promises."""
 import csv
 
 import cv2
@@ -28,10 +29,12 @@ def error(H, pair):
     moved, w = transform(H[None], corners((128, 128))[None])
     if not torch.isfinite(moved).all() or (w <= 0).any():
         return 100.0
-    return min(100.0, (offsets_from_homography(H[None], (128, 128))[0] - torch.from_numpy(pair.offsets)).square().mean().sqrt().item())
+    return min(100.0, (offsets_from_homography(H[None], (128, 128))[0]
+                       - torch.from_numpy(pair.offsets)).square().mean().sqrt().item())
 
 
-@pytest.mark.parametrize("features, column", [(SIFT, "rmse_sift_ransac"), (SIFT_TUNED, "rmse_sift_tuned"), (SIFT_TUNED_2X, "rmse_sift_up2")])
+@pytest.mark.parametrize("features, column", [(SIFT, "rmse_sift_ransac"), (SIFT_TUNED, "rmse_sift_tuned"),
+                                              (SIFT_TUNED_2X, "rmse_sift_up2")])
 def test_baselines_of_the_fixed_pairs(shared, features, column):
     """Every tenth pair against the errors listed with them; single pairs move between OpenCV builds, most must not."""
     path = shared("golden/view_free_stitch") / "val300.csv"
@@ -39,7 +42,8 @@ def test_baselines_of_the_fixed_pairs(shared, features, column):
     with open(path, newline="") as file:
         listed = [float(line[column]) for line in csv.DictReader(file)]
     places = range(0, 300, 10)
-    found = [error(estimate(pairs.pair(place).a, pairs.pair(place).b, features).H_ba, pairs.pair(place)) for place in places]
+    found = [error(estimate(pairs.pair(place).a, pairs.pair(place).b, features).H_ba, pairs.pair(place))
+             for place in places]
     close = [abs(value - listed[place]) < 0.02 for value, place in zip(found, places)]
     assert np.mean(close) >= 0.8, list(zip(found, (listed[place] for place in places)))
     assert np.median(found) == pytest.approx(np.median([listed[place] for place in places]), abs=0.1)
@@ -48,14 +52,15 @@ def test_baselines_of_the_fixed_pairs(shared, features, column):
 def test_small_orb_on_the_fixed_pairs(shared):
     pairs = read_pairs(shared("golden/view_free_stitch") / "val300.csv", shared("data/photos_val"))
     found = [error(estimate(pair.a, pair.b, ORB_SMALL).H_ba, pair) for pair in map(pairs.pair, range(0, 300, 5))]
-    assert np.median(found) == pytest.approx(2.23, abs=0.6) and np.mean(found) < 16                  # of all 300: 2.23 and 9.54
+    assert np.median(found) == pytest.approx(2.23, abs=0.6) and np.mean(found) < 16  # of all 300: 2.23 and 9.54
 
 
 def test_first_picture_as_query_gives_the_listed_numbers_of_real_pairs(shared):
     """../shared/data/stitch_pairs' sift_ransac and orb_ransac: image 1's descriptors are the query."""
     root = shared("data/stitch_pairs")
     with open(root / "baselines.csv", newline="") as file:
-        listed = {(line["name"], line["method"]): np.array(line["H_2to1"].split(), float).reshape(3, 3) for line in csv.DictReader(file)}
+        listed = {(line["name"], line["method"]): np.array(line["H_2to1"].split(), float).reshape(3, 3)
+                  for line in csv.DictReader(file)}
     pairs = RealPairs(root)
     for place in (0, 20):
         a, b = pairs.pair(place)
@@ -72,10 +77,11 @@ def test_the_steps_are_the_estimate(photo):
     pairs = match(query, train, SIFT)
     H, inliers = fit(query.points[pairs[:, 0]], train.points[pairs[:, 1]], SIFT)
     whole = estimate(pair.a, pair.b, SIFT)
-    assert np.allclose(whole.H_ba.numpy(), H) and whole.matches == len(pairs) and whole.inliers == inliers.sum() and whole.method == "sift"
+    assert np.allclose(whole.H_ba.numpy(),
+                       H) and whole.matches == len(pairs) and whole.inliers == inliers.sum() and whole.method == "sift"
     assert error(whole.H_ba, pair) < 2
     twice = estimate(pair.a, pair.b, SIFT_TUNED_2X)
-    assert error(twice.H_ba, pair) < 0.5                               # and so the points of the enlarged picture are scaled back rightly
+    assert error(twice.H_ba, pair) < 0.5  # and so the points of the enlarged picture are scaled back rightly
 
 
 def test_flat_pictures_are_no_estimate_and_no_crash():

@@ -1,10 +1,21 @@
-"""common/stitching/network.py: the cost volume against its definition, counts of the papers, and a matcher that must find what it sees."""
+"""common/stitching/network.py: the cost volume against its definition, counts of the papers, and a matcher that must
+find what it sees."""
 import pytest
 import torch
 import torch.nn.functional as F
 
 from common.stitching.geometry import corners, homography_from_offsets, offsets_from_homography, transform, warp
-from common.stitching.network import Features, SmallHomography, UNet, apply_increments, centres, cost_volume, fit, increments, unit_length
+from common.stitching.network import (
+    Features,
+    SmallHomography,
+    UNet,
+    apply_increments,
+    centres,
+    cost_volume,
+    fit,
+    increments,
+    unit_length,
+)
 
 
 def by_definition(a, b, radius):
@@ -15,11 +26,13 @@ def by_definition(a, b, radius):
         for dx in range(-radius, radius + 1):
             for y in range(max(0, -dy), min(h, h - dy)):
                 for x in range(max(0, -dx), min(w, w - dx)):
-                    volume[:, (dy + radius) * (2 * radius + 1) + dx + radius, y, x] = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).mean(dim=1)
+                    volume[:, (dy + radius) * (2 * radius + 1) + dx + radius, y,
+                           x] = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).mean(dim=1)
     return volume
 
 
-@pytest.mark.parametrize("shape, radius", [((2, 5, 6, 4), 3), ((1, 8, 5, 5), 5), ((1, 3, 40, 40), 1), ((2, 4, 3, 7), 1)])
+@pytest.mark.parametrize("shape, radius", [((2, 5, 6, 4), 3), ((1, 8, 5, 5), 5), ((1, 3, 40, 40), 1),
+                                           ((2, 4, 3, 7), 1)])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_cost_volume_is_its_definition(shape, radius, stride):
     torch.manual_seed(0)
@@ -29,7 +42,7 @@ def test_cost_volume_is_its_definition(shape, radius, stride):
     assert volume.shape == expected.shape and (volume - expected).abs().max() < 1e-6
     weights = torch.randn_like(volume)
     gradient = torch.autograd.grad((volume * weights).sum(), [a, b])
-    step = torch.randn_like(b)                                         # the volume is linear in b: the gradient is exact
+    step = torch.randn_like(b)  # the volume is linear in b: the gradient is exact
     change = (cost_volume(a, b + step, radius, stride) - volume) * weights
     assert torch.allclose((gradient[1] * step).sum(), change.sum())
 
@@ -41,9 +54,11 @@ def test_the_papers_volume_has_128_channels_that_are_always_zero():
 
 
 def test_parameter_counts_of_the_papers():
-    count = [sum(parameter.numel() for parameter in net.parameters()) for net in (Features(), UNet(9), UNet(6), UNet(9, 32), UNet(9, 8))]
+    count = [sum(parameter.numel() for parameter in net.parameters())
+             for net in (Features(), UNet(9), UNet(6), UNet(9, 32), UNet(9, 8))]
     assert count == [628_032, 7_702_467, 7_700_739, 1_928_163, 121_467]
-    assert [tuple(each.shape[1:]) for each in Features()(torch.rand(1, 1, 128, 128))] == [(64, 128, 128), (64, 64, 64), (128, 32, 32), (128, 16, 16)]
+    assert [tuple(each.shape[1:]) for each in Features()(torch.rand(1, 1, 128, 128))] == [(64, 128, 128), (64, 64, 64),
+                                                                                          (128, 32, 32), (128, 16, 16)]
 
 
 def test_unet_takes_any_size_and_keeps_places():
@@ -72,16 +87,18 @@ def test_fitting_finds_the_homography_among_outliers_and_leans_on_the_prior_with
     found = fit(points_b, points_a, torch.ones(1, 256), None, (48.0, 24.0, 12.0, 8.0, 4.0, 2.0, 2.0))
     assert (offsets_from_homography(found, (128, 128)) - true).abs().max() < 0.7
     few = fit(points_b[:, :1], points_b[:, :1] + 7, torch.ones(1, 1), None, (48.0, 24.0, 12.0))
-    assert (offsets_from_homography(few, (128, 128)) - 7).abs().max() < 0.5               # one match: a shift, nothing bent
+    assert (offsets_from_homography(few, (128, 128)) - 7).abs().max() < 0.5  # one match: a shift, nothing bent
     none = fit(points_b, points_a, torch.zeros(1, 256), None, (48.0, 24.0))
     assert torch.isfinite(none).all()
 
 
 def test_gradient_of_the_fit_is_that_of_the_solution():
-    """The last step alone carries the gradient; at the optimum it must agree with finite differences of the whole solver."""
+    """The last step alone carries the gradient; at the optimum it must agree with finite differences of the whole
+    solver."""
     torch.manual_seed(0)
     points_b = (128 * torch.rand(1, 40, 2)).double()
-    points_a = transform(homography_from_offsets(torch.tensor([[9.0, 4, -3, 6, 5, 1, 2, -8]]), (128, 128)), points_b)[0] + torch.randn(1, 40, 2)
+    points_a = transform(homography_from_offsets(torch.tensor([[9.0, 4, -3, 6, 5, 1, 2, -8]]), (128, 128)),
+                         points_b)[0] + torch.randn(1, 40, 2)
     weight, scales = torch.rand(1, 40).double() + 0.1, (1000.0,) * 12
 
     def solution(points_a):
@@ -101,7 +118,7 @@ def test_matching_everywhere_finds_a_shift_by_its_features():
     world = unit_length(torch.randn(1, 128, 16, 18))
     with torch.no_grad():
         net.sharpness.fill_(30)
-        H, log_a, _ = net.match_everywhere(world[..., 2:], world[..., :16])                # A's place x is B's place x + 2
+        H, log_a, _ = net.match_everywhere(world[..., 2:], world[..., :16])  # A's place x is B's place x + 2
     offsets = offsets_from_homography(H, (128, 128)).view(4, 2)
     assert (offsets - torch.tensor([-16.0, 0])).abs().max() < 1.0
     assert log_a.exp().sum(dim=2) == pytest.approx(torch.ones(1, 256), abs=1e-4)
@@ -115,7 +132,7 @@ def test_prediction_is_whole_and_differentiable():
     prediction = net(a, b)
     assert prediction.offsets.shape == (2, 8) and len(prediction.stages) == 2 and len(prediction.fine) == 1
     assert len(net.eval()(a, b).stages) == 1 + net.steps
-    sum(offsets.square().mean() for offsets in prediction.stages).backward()                # the offsets alone reach every weight
+    sum(offsets.square().mean() for offsets in prediction.stages).backward()  # the offsets alone reach every weight
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
     assert sum(parameter.numel() for parameter in net.parameters()) < 5e6

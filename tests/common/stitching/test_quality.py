@@ -8,7 +8,15 @@ from skimage.metrics import structural_similarity
 
 from common.stitching.geometry import homography_from_offsets, warp
 from common.stitching.pairs import RealPairs
-from common.stitching.quality import psnr_gain_bias, psnr_overlap, psnr_udis, psnr_where, seam_step, ssim_overlap, ssim_udis
+from common.stitching.quality import (
+    psnr_gain_bias,
+    psnr_overlap,
+    psnr_udis,
+    psnr_where,
+    seam_step,
+    ssim_overlap,
+    ssim_udis,
+)
 
 
 def tensor(picture):
@@ -16,18 +24,21 @@ def tensor(picture):
 
 
 def test_listed_numbers_of_real_pairs(shared):
-    """Both flavours of PSNR and SSIM of ../shared/data/stitch_pairs/baselines.csv, from the homographies listed there."""
+    """Both flavours of PSNR and SSIM of ../shared/data/stitch_pairs/baselines.csv, from the homographies listed
+    there."""
     root = shared("data/stitch_pairs")
     pairs, compared = RealPairs(root), 0
     with open(root / "baselines.csv", newline="") as file:
-        lines = [line for line in csv.DictReader(file) if line["method"] in ("identity", "sift_ransac") and line["name"] in pairs.names[:12:5]]
+        lines = [line for line in csv.DictReader(file) if line["method"] in ("identity", "sift_ransac")
+                 and line["name"] in pairs.names[:12:5]]
     for line in lines:
         a, b = pairs.pair(pairs.names.index(line["name"]))
         H = torch.tensor(np.array(line["H_2to1"].split(), float).reshape(1, 3, 3))
         a, (warped, mask) = tensor(a), warp(tensor(b), H, a.shape[1::-1])
         for function, column, margin in ((psnr_overlap, "overlap_psnr", 0.01), (ssim_overlap, "overlap_ssim", 0.001),
                                          (psnr_udis, "udis_psnr", 0.01), (ssim_udis, "udis_ssim", 0.001)):
-            assert function(a, warped, mask).item() == pytest.approx(float(line[column]), abs=margin), (line["name"], line["method"], column)
+            assert function(a, warped, mask).item() == pytest.approx(float(line[column]),
+                                                                     abs=margin), (line["name"], line["method"], column)
         assert (mask >= 0.999).double().mean().item() == pytest.approx(float(line["overlap_area"]), abs=0.001)
         compared += 1
     assert compared == 6
@@ -37,7 +48,8 @@ def test_udis_ssim_is_scikit_images_default():
     rng = np.random.default_rng(0)
     a, b = rng.random((2, 40, 50, 3))
     theirs = structural_similarity(a, b, channel_axis=2, data_range=1.0)
-    found = ssim_udis(*(torch.from_numpy(each).permute(2, 0, 1)[None] for each in (a, b)), torch.ones(1, 1, 40, 50)).item()
+    found = ssim_udis(*(torch.from_numpy(each).permute(2, 0, 1)[None] for each in (a, b)),
+                      torch.ones(1, 1, 40, 50)).item()
     assert found == pytest.approx(theirs, abs=1e-9)
 
 
@@ -51,7 +63,8 @@ def test_outside_does_not_count_and_no_overlap_has_no_number():
         assert function(a, warped, torch.zeros(1, 1, 30, 30)).isnan().all()
     assert psnr_overlap(a, a, mask).isinf().all() and ssim_overlap(a, a, mask).item() == pytest.approx(1)
     empty = torch.zeros(1, 1, 30, 30)
-    assert psnr_udis(a, warped, empty).isinf().all()                   # UDIS' own measure is best without any overlap: why it does not decide
+    # UDIS' own measure is best without any overlap: why it does not decide
+    assert psnr_udis(a, warped, empty).isinf().all()
 
 
 def test_gain_and_bias_are_taken_out():
@@ -70,10 +83,11 @@ def test_a_step_that_should_be_there_is_no_error():
     assert seam_step(picture, [picture], mask, everywhere).item() == 0
     flat = torch.zeros(1, 3, 10, 10)
     assert seam_step(picture, [flat], mask, everywhere).item() == pytest.approx(127.5)
-    assert seam_step(picture, [flat, picture], mask, everywhere).item() == 0                  # the better reference counts
+    assert seam_step(picture, [flat, picture], mask, everywhere).item() == 0  # the better reference counts
     blurred = picture.clone()
     blurred[..., 4], blurred[..., 5] = 0.2, 0.3
-    assert seam_step(blurred, [picture], mask, everywhere).item() == pytest.approx(255 * 0.4) # too soft a step is an error, too
+    # too soft a step is an error, too
+    assert seam_step(blurred, [picture], mask, everywhere).item() == pytest.approx(255 * 0.4)
     assert seam_step(picture, [flat], everywhere, everywhere).isnan().all()
     assert psnr_where(picture, flat, mask).isinf().all()
 
@@ -85,5 +99,6 @@ def test_metrics_of_a_batch_are_those_of_its_items():
     warped, mask = warp(b, homography_from_offsets(torch.randn(3, 8) * 6, (64, 64)), (64, 64))
     for function in (psnr_overlap, ssim_overlap, psnr_udis, ssim_udis, psnr_gain_bias):
         together = function(a, warped, mask)
-        alone = torch.cat([function(a[place:place + 1], warped[place:place + 1], mask[place:place + 1]) for place in range(3)])
+        alone = torch.cat([function(a[place:place + 1], warped[place:place + 1], mask[place:place + 1])
+                           for place in range(3)])
         assert torch.allclose(together, alone) and together.dtype == torch.float64

@@ -1,4 +1,5 @@
-"""common/stitching/stitch.py and common/stitching/compose.py: graphs, surfaces, composing; real sets that must succeed, strangers that must be refused."""
+"""common/stitching/stitch.py and common/stitching/compose.py: graphs, surfaces, composing; real sets that must succeed,
+strangers that must be refused."""
 import json
 
 import cv2
@@ -17,7 +18,17 @@ from common.stitching.compose import Cylinder, Piece, Plane, box, choose_surface
 from common.stitching.estimators import by_keypoints, estimator
 from common.stitching.geometry import corners, transform
 from common.stitching.keypoints import Estimate
-from common.stitching.register import Layout, PairFound, chain_homographies, doubt, find_groups, middle, refine_jointly, register, spanning_tree
+from common.stitching.register import (
+    Layout,
+    PairFound,
+    chain_homographies,
+    doubt,
+    find_groups,
+    middle,
+    refine_jointly,
+    register,
+    spanning_tree,
+)
 from common.stitching.stitch import Settings, compose, stitch
 
 
@@ -37,7 +48,8 @@ def lost(a, b, matches=4):
 def scene():
     """Three overlapping views (300 x 240) of one photograph, 150 px apart, by whole pixels; and where each begins."""
     wide = photograph("coffee.png")
-    return [np.ascontiguousarray(wide[60 + 10 * place:300 + 10 * place, 130 * place:130 * place + 300]) for place in range(3)]
+    return [np.ascontiguousarray(wide[60 + 10 * place:300 + 10 * place, 130 * place:130 * place + 300])
+            for place in range(3)]
 
 
 def true_estimate(images, shift=(130, 10)):
@@ -50,7 +62,7 @@ def true_estimate(images, shift=(130, 10)):
     return estimate
 
 
-# ---- graphs -------------------------------------------------------------------------------------------------------------------------
+# ---- graphs ----------------------------------------------------------------------------------------------------------
 
 def test_groups_and_trees():
     pairs = [found(0, 2), found(2, 3, ncc=0.95), found(0, 3, ncc=0.4), found(1, 4)]
@@ -83,7 +95,7 @@ def test_joint_refinement_shares_out_the_error_of_a_loop():
     assert refine_jointly(chain, pairs[:2], 1, [(300, 200)] * 3) is chain
 
 
-# ---- surfaces and composing ---------------------------------------------------------------------------------------------------------
+# ---- surfaces and composing ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("surface", [Plane(), Cylinder(400.0, (159.5, 119.5))])
 def test_surfaces_are_seen_where_they_are_placed(surface):
@@ -119,7 +131,8 @@ def test_composing_shifted_views_gives_the_photograph_back(scene):
     difference = np.abs(result.image.astype(int) - expected)[inside]
     assert difference.mean() < 1 and np.quantile(difference, 0.999) < 12
     left, top, width, height = largest_rectangle(result.mask)
-    assert (result.mask[top:top + height, left:left + width] == 255).all() and width > 550 and height > 210      # 560 x 220, sought on a smaller copy
+    # 560 x 220, sought on a smaller copy
+    assert (result.mask[top:top + height, left:left + width] == 255).all() and width > 550 and height > 210
 
 
 def test_exposure_is_compensated(scene):
@@ -173,10 +186,11 @@ def test_largest_rectangle_is_the_largest(size):
 def test_pieces_know_where_they_are():
     photo = np.full((50, 80, 3), 9, np.uint8)
     piece = warp_photo(photo, shifted(-20, 7).numpy(), Plane(), box(Plane(), shifted(-20, 7).numpy(), (80, 50)))
-    assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3) and (piece.mask == 255).all()
+    assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3) and (piece.mask
+                                                                                                           == 255).all()
 
 
-# ---- refusals -----------------------------------------------------------------------------------------------------------------------
+# ---- refusals --------------------------------------------------------------------------------------------------------
 
 def test_refusals_name_the_pair_the_evidence_and_what_to_do(scene, monkeypatch):
     strangers = [scene[0], photograph("chelsea.png")[:240, :300], scene[1]]
@@ -192,7 +206,8 @@ def test_refusals_name_the_pair_the_evidence_and_what_to_do(scene, monkeypatch):
 
 def test_two_groups_are_refused_not_half_stitched(monkeypatch):
     images = [np.zeros((10, 10, 3), np.uint8)] * 5
-    monkeypatch.setattr("common.stitching.register.find_pairs", lambda *_: [found(0, 1), found(1, 2), found(3, 4), lost(2, 3, 4), lost(0, 4, 2)])
+    monkeypatch.setattr("common.stitching.register.find_pairs",
+                        lambda *_: [found(0, 1), found(1, 2), found(3, 4), lost(2, 3, 4), lost(0, 4, 2)])
     with pytest.raises(Negative, match=r"photo 3 and photo 4 share 4 matches"):
         register(images, None)
 
@@ -201,7 +216,8 @@ def test_doubt_says_what_was_measured(scene):
     assert doubt(scene[0], scene[1], Estimate(shifted(130, 10), 30, 20)).reason is None
     assert "6 of 30 matches agree" in doubt(scene[0], scene[1], Estimate(shifted(130, 10), 30, 6)).reason
     assert "correlation" in doubt(scene[0], scene[1], Estimate(shifted(60, 80), 30, 20)).reason
-    assert "mirrored" in doubt(scene[0], scene[1], Estimate(torch.diag(torch.tensor([-1.0, 1, 1], dtype=torch.float64)), 30, 20)).reason
+    assert "mirrored" in doubt(scene[0], scene[1],
+                               Estimate(torch.diag(torch.tensor([-1.0, 1, 1], dtype=torch.float64)), 30, 20)).reason
     assert "correlation" in doubt(scene[0], scene[1], Estimate(shifted(60, 80))).reason and doubt(
         scene[0], scene[1], Estimate(shifted(130, 10))).reason is None
 
@@ -239,25 +255,30 @@ def test_real_sets(shared, tmp_path, name, count):
     for pair in report["pairs"]:
         if (pair["a"], pair["b"]) in listed:
             line = listed[pair["a"], pair["b"]]
-            theirs = torch.tensor([[float(line[f"h{row}{column}"]) for column in (1, 2, 3)] for row in (1, 2, 3)], dtype=torch.float64)
+            theirs = torch.tensor([[float(line[f"h{row}{column}"]) for column in (1, 2, 3)] for row in (1, 2, 3)],
+                                  dtype=torch.float64)
             ends = corners(sizes[pair["b"]])[None]
             ours = transform(torch.tensor(pair["H_ba"], dtype=torch.float64)[None], ends)[0]
-            assert (ours - transform(theirs[None], ends)[0]).norm(dim=-1).median() < 0.012 * max(sizes[pair["b"]]), pair["a"]
+            assert (ours - transform(theirs[None],
+                                     ends)[0]).norm(dim=-1).median() < 0.012 * max(sizes[pair["b"]]), pair["a"]
     full = np.asarray(Image.open(tmp_path / "panorama_full.png"))
-    assert full.shape[2] == 4 and list(full.shape[1::-1]) == report["canvas"]["size"] and set(np.unique(full[..., 3])) == {0, 255}
+    assert full.shape[2] == 4 and list(full.shape[1::-1]) == report["canvas"]["size"] and set(np.unique(full[...,
+                                                                                                             3])) == {0,
+                                                                                                                      255}
 
 
 def test_a_stranger_is_left_out_with_a_reason(shared, tmp_path):
     layout = stitch(list_images(shared("data/panoramas") / "weir"), by_keypoints, Settings(debug=True), tmp_path)
     report = json.loads((tmp_path / "homographies.json").read_text())
     status = {photo["file"]: photo["status"] for photo in report["photos"]}
-    assert status == {"weir_1.jpg": "stitched", "weir_2.jpg": "stitched", "weir_3.jpg": "stitched", "weir_unrelated.jpg": "left out"}
+    assert status == {"weir_1.jpg": "stitched", "weir_2.jpg": "stitched", "weir_3.jpg": "stitched",
+                      "weir_unrelated.jpg": "left out"}
     assert len(layout.left_out) == 1 and list((tmp_path / "debug").glob("*.jpg"))
     for photo in report["photos"][:3]:
         assert np.isfinite(photo["H_to_reference"]).all()
 
 
-# ---- bad input ----------------------------------------------------------------------------------------------------------------------
+# ---- bad input -------------------------------------------------------------------------------------------------------
 
 def written(folder, **pictures):
     folder.mkdir(exist_ok=True)
@@ -282,12 +303,15 @@ def test_one_photograph_unreadable_ones_and_none(tmp_path, scene):
 
 
 def test_identical_gray_and_unequal_pictures(tmp_path, scene):
-    layout = stitch(written(tmp_path / "same", a=scene[0], b=scene[0]), by_keypoints, Settings(debug=False), tmp_path / "out")
+    layout = stitch(written(tmp_path / "same", a=scene[0], b=scene[0]), by_keypoints, Settings(debug=False),
+                    tmp_path / "out")
     assert np.asarray(Image.open(tmp_path / "out/panorama_full.png")).shape[:2] == scene[0].shape[:2] and layout.same
     gray = cv2.cvtColor(scene[1], cv2.COLOR_RGB2GRAY)
     large = cv2.resize(scene[1], None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC)
-    assert len(stitch(written(tmp_path / "gray", a=scene[0], b=gray), by_keypoints, Settings(debug=False), tmp_path / "out").homographies) == 2
-    assert len(stitch(written(tmp_path / "large", a=scene[0], b=large), by_keypoints, Settings(debug=False), tmp_path / "out").homographies) == 2
+    assert len(stitch(written(tmp_path / "gray", a=scene[0], b=gray), by_keypoints, Settings(debug=False),
+                      tmp_path / "out").homographies) == 2
+    assert len(stitch(written(tmp_path / "large", a=scene[0], b=large), by_keypoints, Settings(debug=False),
+                      tmp_path / "out").homographies) == 2
 
 
 def test_a_long_strip_and_a_huge_change_of_scale_are_refused_with_words(tmp_path, scene):
