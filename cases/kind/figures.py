@@ -9,6 +9,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -29,11 +30,13 @@ from common.experiment.run import Run
 from common.lowlight import baselines
 from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
 from common.lowlight.figures import (
+    bars_of_scores,
     colour_difference,
     draw_classes,
     draw_pairs,
     draw_ranking,
     draw_training,
+    mean_scores,
     middle,
     of_row,
     picture,
@@ -44,7 +47,7 @@ from common.metrics import fidelity
 PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]),
           ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),
           ("validation SSIM", ["val_ssim"]), ("mean illumination", ["I_low", "I_high"])]
-SWEEP = (1, 1.5, 2, 3, 4, 5, 7, 10)  # light ratios of the ratio sweep; those drawn as pictures: every other
+SWEEP = (1, 1.5, 2, 3, 4, 5, 7, 10)                         # light ratios of the sweep; every other one as a picture
 
 
 class Example(NamedTuple):
@@ -99,18 +102,16 @@ def draw_numbers(folder, run, model, pairs, lines):
 
 def read_example(run, model, pairs, place):
     """The Example of a pair of the test set."""
-    settings = run.config.test
-    paths = pairs.paths(place)
-    maps = [enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths]
-    return Example(pairs.names[place], *map(read_pixels, paths), *maps, enhance.restore(model, maps[0], settings.tile),
-                   enhance.true_ratio(*maps),
-                   settings.ratio or enhance.guess(model, maps[0]))
+    settings, paths = run.config.test, pairs.paths(place)
+    low, high = (enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths)
+    return Example(pairs.names[place], *map(read_pixels, paths), low, high, enhance.restore(model, low, settings.tile),
+                   enhance.true_ratio(low, high), settings.ratio or enhance.guess(model, low))
 
 
 def answer(run, model, example, ratio):
     """The 8-bit picture of an example at a light ratio."""
-    return quantise(example.restored * enhance.adjust(model, example.maps_low, ratio, run.config.test.tile),
-                    run.config.test.output)
+    adjusted = enhance.adjust(model, example.maps_low, ratio, run.config.test.tile)
+    return quantise(example.restored * adjusted, run.config.test.output)
 
 
 def shade(illumination):
@@ -126,15 +127,14 @@ def number(value):
 
 def draw_reflectance(folder, examples):
     """B2.2: the degraded reflectance above, the restored one below, with the noise of both."""
-    above, below = ([picture(value) for value in values] for values in
-                    ([example.maps_low.reflectance for example in examples],
-                     [example.restored for example in examples]))
-    noise = [[metrics.noise_sigma(image) for image in row] for row in (above, below)]
-    captions = [[f"noise {value:.1f}" for value in row] for row in noise]
-    folder.save(figures.grid([above, below], [example.name for example in examples], captions,
-                             ["R, degraded", "P, restored"]), "B2.2_reflectance",
+    names = [example.name for example in examples]
+    degraded = [picture(example.maps_low.reflectance) for example in examples]
+    restored = [picture(example.restored) for example in examples]
+    noise = [list(map(metrics.noise_sigma, row)) for row in (degraded, restored)]
+    captions = [list(map("noise {:.1f}".format, row)) for row in noise]
+    folder.save(figures.grid([degraded, restored], names, captions, ["R, degraded", "P, restored"]), "B2.2_reflectance",
                 ["item", "noise_degraded", "noise_restored"],
-                [[example.name, number(a), number(b)] for example, a, b in zip(examples, *noise)])
+                [[name, number(a), number(b)] for name, a, b in zip(names, *noise)])
 
 
 def draw_decomposition(folder, example):
@@ -170,8 +170,7 @@ def draw_illumination(folder, run, model, examples):
 
 
 def draw_sweep(folder, run, model, example):
-    """One picture at growing light ratios, and PSNR over the ratio with the guessed and the reference's ratio
-    marked."""
+    """One picture at growing light ratios, and PSNR over the ratio; the guessed and the reference's are marked."""
     pictures = [answer(run, model, example, ratio) for ratio in SWEEP]
     values = [fidelity(image, example.high)["psnr"] for image in pictures]
     figure, axes = figures.new_figure(height=4.4, rows=2, columns=4, height_ratios=[1, 1.1])
@@ -193,9 +192,9 @@ def draw_sweep(folder, run, model, example):
     wide.set_ylabel("PSNR (dB)")
     wide.legend(frameon=False)
     wide.grid(alpha=0.3)
-    folder.save(figure, "ratio_sweep", ["ratio", "psnr", "mean"],
-                [[f"{ratio:g}", number(value), number(image.mean())] for ratio, value, image in
-                                                                 zip(SWEEP, values, pictures)], item=example.name)
+    table = [[f"{ratio:g}", number(value), number(image.mean())]
+             for ratio, value, image in zip(SWEEP, values, pictures)]
+    folder.save(figure, "ratio_sweep", ["ratio", "psnr", "mean"], table, item=example.name)
 
 
 # ---- results ---------------------------------------------------------------------------------------------------------
@@ -204,9 +203,8 @@ def draw_results(folder, run, model, examples, set_name):
     """Low, gamma, no restoration, both protocols and target, with PSNR under each."""
     grid, captions, rows = [], [], []
     for example in examples:
-        unrestored = example.maps_low.reflectance * enhance.adjust(model, example.maps_low, example.guessed,
-                                                                   run.config.test.tile)
-        outputs = [example.low, baselines.gamma(example.low), quantise(unrestored, run.config.test.output),
+        unrestored = example._replace(restored=example.maps_low.reflectance)
+        outputs = [example.low, baselines.gamma(example.low), answer(run, model, unrestored, example.guessed),
                    answer(run, model, example, example.guessed), answer(run, model, example, example.true)]
         values = [fidelity(image, example.high)["psnr"] for image in outputs]
         grid.append([*outputs, example.high])
@@ -218,29 +216,21 @@ def draw_results(folder, run, model, examples, set_name):
 
 def draw_methods(folder, lines, set_name):
     """Mean PSNR and SSIM of every row of the test."""
-    names = list(dict.fromkeys(line["row"] for line in lines))
-    means = {name: [np.mean([float(line[metric]) for line in of_row(lines, name)]) for metric in ("psnr", "ssim")]
-             for name in names}
-    figure, axes = figures.new_figure(height=3.8, columns=2)
-    colours = [figures.COLOURS[1 if "/" not in name else 0] for name in names]
-    for axis, place, label in ((axes[0, 0], 0, "PSNR (dB)"), (axes[0, 1], 1, "SSIM")):
-        drawn = axis.barh(names[::-1], [means[name][place] for name in names[::-1]], color=colours[::-1])
-        axis.bar_label(drawn, fmt="%.2f" if place == 0 else "%.3f", fontsize=7, padding=2)
-        axis.set_xlabel(label)
-        axis.grid(axis="y", visible=False)
-        axis.margins(x=0.14)
-    axes[0, 1].set_yticklabels([])
-    folder.save(figure, "methods", ["row", "psnr", "ssim"], [[name, *map(number, means[name])] for name in names],
-                set=set_name,
-                count=len(of_row(lines)))
+    rows = dict.fromkeys(line["row"] for line in lines)
+    scores = {row: mean_scores(lines, row) for row in rows}
+    figure = bars_of_scores(scores, [row for row in scores if "/" not in row], height=3.8)
+    figure.axes[1].set_yticklabels([])
+    folder.save(figure, "methods", ["row", "psnr", "ssim"], [[row, *map(number, scores[row])] for row in scores],
+                set=set_name, count=len(of_row(lines)))
 
 
 def draw_ratios(folder, lines):
     """The guessed light ratio of every picture over the reference's, and what the error costs in PSNR."""
-    true, free = ({line["item"]: line for line in of_row(lines, row)} for row in ("gt_ratio", "gt_free"))
-    rows = [[item, number(float(true[item]["light_ratio"])), number(float(line["light_ratio"])),
-             number(float(true[item]["psnr"]) - float(line["psnr"]))] for item, line in free.items() if item in true]
-    reference, guessed, lost = (np.array([float(row[place]) for row in rows]) for place in (1, 2, 3))
+    true = {line["item"]: line for line in of_row(lines, "gt_ratio")}
+    pairs = [(true[line["item"]], line) for line in of_row(lines, "gt_free") if line["item"] in true]
+    rows = [[free["item"], number(float(told["light_ratio"])), number(float(free["light_ratio"])),
+             number(float(told["psnr"]) - float(free["psnr"]))] for told, free in pairs]
+    reference, guessed, lost = np.array([row[1:] for row in rows], dtype=float).T
     figure, axes = figures.new_figure(height=3.2, columns=2)
     ends = [0.9 * min(reference.min(), guessed.min()), 1.1 * max(reference.max(), guessed.max())]
     axes[0, 0].loglog(ends, ends, color="#999999", lw=1)
@@ -256,8 +246,7 @@ def draw_ratios(folder, lines):
 
 
 def draw_failures(folder, run, model, pairs, lines):
-    """The two worst pictures under gt_free: the answer, the target, the signed difference, and what the right ratio or
-    brightness repairs."""
+    """The two worst pictures under gt_free: answer, target, difference, and what the right ratio or mean repairs."""
     stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
@@ -267,8 +256,8 @@ def draw_failures(folder, run, model, pairs, lines):
         grid.append([example.low, free, told, example.high,
                      colour_difference(metrics.gray8(free).astype(float) - metrics.gray8(example.high))])
         means = [metrics.gray8(image).mean() for image in (free, example.high)]
-        captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}", f"ratio {example.guessed:.2f}: "
-                                                                                   f"{values[0]:.2f} dB",
+        captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}",
+                         f"ratio {example.guessed:.2f}: {values[0]:.2f} dB",
                          f"ratio {example.true:.2f}: {values[1]:.2f} dB", f"at target's mean {values[2]:.2f} dB",
                          f"mean {means[0]:.0f}, target {means[1]:.0f}"])
         rows.append([line["item"], *map(number, [*values, example.guessed, example.true, *means])])
@@ -280,8 +269,7 @@ def draw_failures(folder, run, model, pairs, lines):
 
 def draw_elsewhere(folder, run, count=6):
     """Pictures of other data sets before and after, where `test.py test.set=cross-dataset` has run under this name."""
-    test = run.folder / "test" / "cross-dataset"
-    root = Path(run.config.test.unpaired)
+    test, root = run.folder / "test" / "cross-dataset", Path(run.config.test.unpaired)
     lines = of_row(figures.read_items(run, "cross-dataset"), "gt_free") if (test / "items.csv").exists() else []
     if not lines or not root.is_dir():
         return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
@@ -289,14 +277,13 @@ def draw_elsewhere(folder, run, count=6):
     files = {f"{name}/{path.stem}": path for name, paths in find_sets(root).items() for path in paths}
     chosen = [lines[place] for place in np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int)
               if lines[place]["item"] in files]
-    before, after = [read_pixels(files[line["item"]]) for line in chosen], [read_pixels(test / line["image"])
-                                                                            for line in chosen]
+    pictures = [[read_pixels(files[line["item"]]) for line in chosen],
+                [read_pixels(test / line["image"]) for line in chosen]]
     captions = [[""] * len(chosen), [f"ratio {float(line['light_ratio']):.1f}, LOE {float(line['loe']):.0f}"
                                      for line in chosen]]
     keys = ["item", "light_ratio", "entropy", "loe"]
-    folder.save(figures.grid([before, after], [line["item"] for line in chosen], captions, ["input", "KinD"]),
-                "elsewhere", keys,
-                [[line[key] for key in keys] for line in chosen])
+    folder.save(figures.grid(pictures, [line["item"] for line in chosen], captions, ["input", "KinD"]), "elsewhere",
+                keys, list(map(itemgetter(*keys), chosen)))
 
 
 if __name__ == "__main__":

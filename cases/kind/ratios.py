@@ -7,8 +7,7 @@ from common.base.progress import watch
 
 
 class Measured(nn.Module):
-    """What is measured once on the whole training pictures, after the decomposition is trained. Buffers, so that a
-    resumed run has it.
+    """What is measured once on whole training pictures, by the trained decomposition; a resumed run has the buffers.
 
     up: mean of I_h / I_l of each picture, which brightens; down: mean of I_l / I_h.
     """
@@ -20,7 +19,7 @@ class Measured(nn.Module):
         self.register_buffer("down", torch.zeros(len(names)))
 
     @torch.no_grad()
-    def once(self, model, pairs, run):
+    def once(self, run, model, pairs):
         """Decompose every whole picture of `pairs`, unless that is done; fit model.automatic to the ratios."""
         if self.up.any():
             return
@@ -39,8 +38,7 @@ class Measured(nn.Module):
         model.automatic.fit(torch.stack(features), self.up)
 
     def ratios(self, names, low, high, over):
-        """(brighten, darken), each (N,), of a batch: of the whole pictures (over="picture") or of the patches low, high
-        (over="patch").
+        """(brighten, darken), each (N,), of a batch: over="picture", or over="patch", whose I low and high are.
 
         The released code takes patches, and for brightening 1 / mean(I_l / I_h), though at test mean(I_h / I_l)
         (README, difference 10).

@@ -99,7 +99,7 @@ def adjust(run, model, training, validation, measured):
     part = begin(run, model, "adjustment", settings=settings, measured=measured)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
                           stage="adjust", **part.states):
-        measured.once(model, training, run)  # whole pictures: light ratios, and the fit of the automatic one
+        measured.once(run, model, training)  # whole pictures: light ratios, and the fit of the automatic one
         (_, i_low), (_, i_high) = decompose_batch(run, model, pair, settings.border)
         up, down = measured.ratios(pair.name, i_low, i_high, run.config.loss.ratio)
         source, target, ratio = losses.alternately((i_low, i_high, up), (i_high, i_low, down))
@@ -119,7 +119,7 @@ def joint(run, model, training, validation, measured):
     part = begin(run, model, "restoration", "adjustment", settings=settings, measured=measured)
     for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
                           stage="joint", **part.states):
-        measured.once(model, training, run)
+        measured.once(run, model, training)
         with run.autocast():
             ratio = measured.ratios(pair.name, None, None, "picture")[0]
             output = part.network(pair.low, ratio, STRETCHED.expand(len(pair.low), 2).to(run.device))

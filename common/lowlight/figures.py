@@ -27,6 +27,25 @@ def of_row(lines, row="gt_free"):
     return [line for line in lines if line["row"] == row]
 
 
+def mean_scores(lines, row):
+    """(PSNR, SSIM): means over the pictures of one row."""
+    chosen = of_row(lines, row)
+    return np.mean([float(line["psnr"]) for line in chosen]), np.mean([float(line["ssim"]) for line in chosen])
+
+
+def bars_of_scores(scores, own, height):
+    """Bars of mean PSNR and SSIM. scores: {label: (psnr, ssim)}; own: labels that get the second colour."""
+    figure, axes = figures.new_figure(height=height, columns=2)
+    labels = list(scores)[::-1]
+    for axis, values, name, digits in zip(axes[0], zip(*scores.values()), ("PSNR (dB)", "SSIM"), ("%.2f", "%.3f")):
+        drawn = axis.barh(labels, values[::-1], color=[figures.COLOURS[label in own] for label in labels])
+        axis.bar_label(drawn, fmt=digits, fontsize=7, padding=2)
+        axis.set_xlabel(name)
+        axis.grid(axis="y", visible=False)
+        axis.margins(x=0.14)
+    return figure
+
+
 def middle(lines, pairs):
     """Place of a picture of middling PSNR, as the example; the first where nothing was measured."""
     ranked = sorted(of_row(lines), key=lambda line: float(line["psnr"]))
