@@ -5,6 +5,7 @@ conv_transpose2d, cat. Same threads, same weights, float32, inference mode. bflo
 """
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -41,6 +42,7 @@ def straightforward(state, low):
 
     def half(x):
         return F.max_pool2d(x, 2, ceil_mode=True)
+
     stretched = (low - low.min()) / torch.clamp(low.max() - low.min(), min=0.001)
     d = "decomposition."
     a = active(d + "g_conv1_1", stretched)
@@ -117,14 +119,13 @@ def loading(steps=40, batch=4):
         for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers,
                             worker_init_fn=as_worker):
             pass
-    seconds = timing.in_turns({f"{workers} workers": lambda workers=workers: run(workers) for workers in (0, 1, 2)},
-                              turns=3)
+    seconds = timing.in_turns({f"{workers} workers": partial(run, workers) for workers in (0, 1, 2)}, turns=3)
     return {name: steps / value for name, value in seconds.items()}
 
 
 def memory():
     """Peak MiB of a fresh process that brightens a 4000 x 3000 picture in tiles, and of one that only imports."""
-    tiled = """
+    code = """
 import torch
 from cases.kind import enhance
 from cases.kind.model import KinD
@@ -132,7 +133,7 @@ from common.experiment.settings import Settings
 settings = Settings(tile=640, hot_pixels=0.0, ratio=None, fusion=False)
 with torch.inference_mode():
     enhance.enhance(KinD().eval().to(memory_format=torch.channels_last), torch.rand(3, 3000, 4000) / 4, settings)"""
-    return {"4000x3000 in tiles": timing.peak_memory_mb(tiled),
+    return {"4000x3000 in tiles": timing.peak_memory_mb(code),
             "imports alone": timing.peak_memory_mb("import cases.kind.enhance")}
 
 

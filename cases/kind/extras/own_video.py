@@ -79,5 +79,6 @@ def enhance_video(run, model, path):
         if not levels:
             raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
     before, after = np.mean(levels, axis=0)
-    run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {before:.1f} to {after:.1f}; no sound; {target}")
+    run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {before:.1f} to {after:.1f}; no sound; "
+            f"{target}")
     return levels
