@@ -3,9 +3,7 @@
 The straightforward side is the table of layers as one would write it down: NCHW, conv2d, leaky_relu, max_pool2d,
 conv_transpose2d, cat. Same threads, same weights, float32, inference mode. bfloat16 stands beside it.
 """
-import json
 import sys
-from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -13,15 +11,14 @@ if __name__ == "__main__":
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader
 
 from cases.kind import enhance
 from cases.kind.data import StretchedPairs
 from cases.kind.model import KinD
 from common.data.samples import build
 from common.experiment import timing
-from common.experiment.device import autocast, environment, set_threads
-from common.experiment.sampling import Places, as_worker
+from common.experiment.device import autocast
+from common.lowlight.benchmark import measure, time_loader
 
 SIZE = (400, 600)
 RATIO = 4.0
@@ -111,16 +108,9 @@ def tiling():
     return {"largest_difference_in_tiles": difference}
 
 
-def loading(steps=40, batch=4):
+def loading():
     """Batches per second of the training loader on the sample data, by number of workers."""
-    pairs = StretchedPairs(build("LOL"), "our485", patch=128, turns=True)
-
-    def run(workers):
-        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers,
-                            worker_init_fn=as_worker):
-            pass
-    seconds = timing.in_turns({f"{workers} workers": partial(run, workers) for workers in (0, 1, 2)}, turns=3)
-    return {name: steps / value for name, value in seconds.items()}
+    return time_loader(StretchedPairs(build("LOL"), "our485", patch=128, turns=True), batch=4)
 
 
 def memory():
@@ -137,18 +127,7 @@ with torch.inference_mode():
             "imports alone": timing.peak_memory_mb("import cases.kind.enhance")}
 
 
-def main():
-    set_threads()
-    numbers = {"environment": environment(torch.device("cpu"))}
-    parts = {"inference": inference, "tiling": tiling, "loader_batches_per_second": loading, "peak_memory_mb": memory}
-    for part, measure in parts.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = measure()
-        print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"KinD is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, largest "
-          f"difference {numbers['inference']['largest_difference']:.1e}")
-    timing.save("kind", numbers)
-
+PARTS = {"inference": inference, "tiling": tiling, "loader_batches_per_second": loading, "peak_memory_mb": memory}
 
 if __name__ == "__main__":
-    main() if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)
+    measure("kind", "KinD", PARTS) if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)

@@ -84,20 +84,15 @@ def main(argv=None):
         draw_results(folder, run, model, examples, pairs.set_name)
         draw_training(folder, run, PANELS)
         if lines:
-            draw_numbers(folder, run, model, pairs, lines)
+            draw_methods(folder, lines, pairs.set_name)
+            draw_ranking(folder, lines)
+            draw_classes(folder, lines, "KinD")
+            draw_ratios(folder, lines)
+            draw_failures(folder, run, model, pairs, lines)
     draw_elsewhere(folder, run)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
-
-
-def draw_numbers(folder, run, model, pairs, lines):
-    """Everything that needs the numbers of test.py."""
-    draw_methods(folder, lines, pairs.set_name)
-    draw_ranking(folder, lines)
-    draw_classes(folder, lines, "KinD")
-    draw_ratios(folder, lines)
-    draw_failures(folder, run, model, pairs, lines)
 
 
 def read_example(run, model, pairs, place):
@@ -178,18 +173,15 @@ def draw_sweep(folder, run, model, example):
         axis.imshow(pictures[place])
         axis.axis("off")
         axis.set_title(f"ratio {SWEEP[place]:g}: {values[place]:.1f} dB", fontsize=8)
-    for axis in axes[1, 1:]:
+    for axis in axes[1]:
         axis.remove()
     wide = figure.add_subplot(axes[1, 0].get_gridspec()[1, :])
-    axes[1, 0].remove()
     wide.plot(SWEEP, values, marker="o", markersize=3)
     for place, (ratio, name) in enumerate(((example.true, "reference"), (example.guessed, "guessed")), start=1):
         wide.axvline(ratio, color=figures.COLOURS[place], ls="--", label=f"{name}: {ratio:.2f}")
-    wide.set_xscale("log")
+    wide.set(xscale="log", xlabel="light ratio", ylabel="PSNR (dB)")
     wide.set_xticks(SWEEP, [f"{ratio:g}" for ratio in SWEEP])
     wide.minorticks_off()
-    wide.set_xlabel("light ratio")
-    wide.set_ylabel("PSNR (dB)")
     wide.legend(frameon=False)
     wide.grid(alpha=0.3)
     table = [[f"{ratio:g}", number(value), number(image.mean())]
@@ -232,17 +224,16 @@ def draw_ratios(folder, lines):
              number(float(told["psnr"]) - float(free["psnr"]))] for told, free in pairs]
     reference, guessed, lost = np.array([row[1:] for row in rows], dtype=float).T
     figure, axes = figures.new_figure(height=3.2, columns=2)
+    left, right = axes[0]
     ends = [0.9 * min(reference.min(), guessed.min()), 1.1 * max(reference.max(), guessed.max())]
-    axes[0, 0].loglog(ends, ends, color="#999999", lw=1)
-    axes[0, 0].scatter(reference, guessed, s=18)
-    axes[0, 0].set_xlabel("light ratio by the reference")
-    axes[0, 0].set_ylabel("guessed light ratio")
-    axes[0, 1].scatter(np.log(guessed / reference), lost, s=18)
-    axes[0, 1].axhline(0, color="#999999", lw=1)
-    axes[0, 1].set_xlabel("ln(guessed / reference)")
-    axes[0, 1].set_ylabel("PSNR, gt_ratio - gt_free (dB)")
-    spread_of = float(np.sqrt(np.mean(np.log(guessed / reference) ** 2)))
-    folder.save(figure, "ratios", ["item", "ratio_reference", "ratio_guessed", "psnr_lost"], rows, rms=spread_of)
+    left.loglog(ends, ends, color="#999999", lw=1)
+    left.scatter(reference, guessed, s=18)
+    left.set(xlabel="light ratio by the reference", ylabel="guessed light ratio")
+    right.scatter(np.log(guessed / reference), lost, s=18)
+    right.axhline(0, color="#999999", lw=1)
+    right.set(xlabel="ln(guessed / reference)", ylabel="PSNR, gt_ratio - gt_free (dB)")
+    folder.save(figure, "ratios", ["item", "ratio_reference", "ratio_guessed", "psnr_lost"], rows,
+                rms=float(np.sqrt(np.mean(np.log(guessed / reference) ** 2))))
 
 
 def draw_failures(folder, run, model, pairs, lines):

@@ -7,6 +7,7 @@ upsampled is cut at its end, as in the released code.
 
 Zhang, Zhang, Guo: Kindling the Darkness: A Practical Low-light Image Enhancer, ACM Multimedia 2019, arXiv 1905.04161.
 """
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -40,6 +41,11 @@ class Joined(nn.Conv2d):
         return self._conv_forward(first, kernels[0], None).add_(self._conv_forward(second, kernels[1], self.bias))
 
 
+conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1)
+joined3x3 = partial(Joined, kernel_size=3, padding=1)
+double = partial(nn.ConvTranspose2d, kernel_size=2, stride=2, bias=False)       # maps of twice the size
+
+
 class DecomNet(nn.Module):
     """S -> (R, I), the same weights for dark and bright pictures: a small U and, from its first layer, a branch for I.
 
@@ -52,9 +58,9 @@ class DecomNet(nn.Module):
         self.g_conv2_1 = conv3x3(32, 64)
         self.g_conv3_1 = conv3x3(64, 128)
         self.g_up_1 = double(128, 64)
-        self.g_conv8_1 = Joined(128, 64, 3, padding=1)
+        self.g_conv8_1 = joined3x3(128, 64)
         self.g_up_2 = double(64, 32)
-        self.g_conv9_1 = Joined(64, 32, 3, padding=1)
+        self.g_conv9_1 = joined3x3(64, 32)
         self.g_conv10 = nn.Conv2d(32, 3, 1)
         self.l_conv1_2 = conv3x3(32, 32)
         self.l_conv1_4 = Joined(64, 1, 1)
@@ -88,10 +94,10 @@ class RestorationNet(nn.Module):
         self.de_conv3_1, self.de_conv3_2 = conv3x3(c2, c3), conv3x3(c3, c3)
         self.de_conv4_1, self.de_conv4_2 = conv3x3(c3, c4), conv3x3(c4, c4)
         self.de_conv5_1, self.de_conv5_2 = conv3x3(c4, c5), conv3x3(c5, c5)
-        self.up_6, self.de_conv6_1, self.de_conv6_2 = double(c5, c4), Joined(c5, c4, 3, padding=1), conv3x3(c4, c4)
-        self.up_7, self.de_conv7_1, self.de_conv7_2 = double(c4, c3), Joined(c4, c3, 3, padding=1), conv3x3(c3, c3)
-        self.up_8, self.de_conv8_1, self.de_conv8_2 = double(c3, c2), Joined(c3, c2, 3, padding=1), conv3x3(c2, c2)
-        self.up_9, self.de_conv9_1, self.de_conv9_2 = double(c2, c1), Joined(c2, c1, 3, padding=1), conv3x3(c1, c1)
+        self.up_6, self.de_conv6_1, self.de_conv6_2 = double(c5, c4), joined3x3(c5, c4), conv3x3(c4, c4)
+        self.up_7, self.de_conv7_1, self.de_conv7_2 = double(c4, c3), joined3x3(c4, c3), conv3x3(c3, c3)
+        self.up_8, self.de_conv8_1, self.de_conv8_2 = double(c3, c2), joined3x3(c3, c2), conv3x3(c2, c2)
+        self.up_9, self.de_conv9_1, self.de_conv9_2 = double(c2, c1), joined3x3(c2, c1), conv3x3(c1, c1)
         self.de_conv10 = conv3x3(c1, 3)
         glorot_uniform(self)
 
@@ -248,15 +254,6 @@ def light_ratio(source, target):
     return (target / (source + STEADY)).mean(dim=(1, 2, 3))
 
 
-def conv3x3(inputs, outputs):
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-def double(inputs, outputs):
-    """The layer that makes maps twice as large."""
-    return nn.ConvTranspose2d(inputs, outputs, 2, stride=2, bias=False)
-
-
 def convolve_twice(first, second, *maps):
     """The two convolutions of one level of the restoration."""
     return leaky(second(leaky(first(*maps))))
@@ -278,8 +275,6 @@ def up(layer, x, skip):
 
 def glorot_uniform(module):
     """Glorot-uniform weights, zero biases; transposed kernels have fans of 4 times their channels, as released."""
-    for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    for name, values in module.named_parameters():
+        initialise = nn.init.zeros_ if name.endswith("bias") else nn.init.xavier_uniform_
+        initialise(values)

@@ -26,12 +26,10 @@ class Measured(nn.Module):
         features = []
         for place in watch(range(len(pairs)), "measuring light ratios"):
             pair = pairs.in_patches(None)[0, place]
-            maps = []
-            for picture in (pair.low, pair.high):
-                picture = picture[None].to(run.device, memory_format=torch.channels_last)
-                with run.autocast():
-                    maps.append([value.float() for value in model.decomposition(picture)])
-            (_, low), (_, high) = maps
+            pictures = (picture[None].to(run.device, memory_format=torch.channels_last)
+                        for picture in (pair.low, pair.high))
+            with run.autocast():
+                low, high = (model.decomposition(picture)[1].float() for picture in pictures)
             bounds = torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None] / 255
             features.append(model.automatic.features(pair.low[None].to(run.device), low, bounds)[0])
             self.up[place], self.down[place] = light_ratio(low, high), light_ratio(high, low)

@@ -3,7 +3,6 @@
 The straightforward side is section 2 of the paper as one would write it down: NCHW, conv2d, torch.cat of the ten maps,
 1x1, subtraction, 1x1. Same threads, same weights, float32, inference mode.
 """
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ if __name__ == "__main__":
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader
 
 from cases.msrnet.model import MSRNet
 from common import metrics
@@ -21,8 +19,7 @@ from common.data.images import to_bytes
 from common.data.paired import PairedImages
 from common.data.samples import build
 from common.experiment import timing
-from common.experiment.device import environment, set_threads
-from common.experiment.sampling import Places, as_worker
+from common.lowlight.benchmark import measure, time_loader
 
 SIZE = (400, 600)
 
@@ -62,16 +59,9 @@ def inference():
             "seconds_per_megapixel": {name: value / (SIZE[0] * SIZE[1] / 1e6) for name, value in seconds.items()}}
 
 
-def loading(steps=40, batch=8):
+def loading():
     """Batches per second of the training loader on the sample data, by number of workers."""
-    pairs = PairedImages(build("LOL"), "our485", patch=48)
-
-    def run(workers):
-        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers,
-                            worker_init_fn=as_worker):
-            pass
-    seconds = timing.in_turns({f"{workers} workers": partial(run, workers) for workers in (0, 1, 2)}, turns=3)
-    return {name: steps / value for name, value in seconds.items()}
+    return time_loader(PairedImages(build("LOL"), "our485", patch=48), batch=8)
 
 
 def scoring():
@@ -99,19 +89,8 @@ with torch.inference_mode():
             "imports alone": timing.peak_memory_mb("import cases.msrnet.model, common.data.images")}
 
 
-def main():
-    set_threads()
-    numbers = {"environment": environment(torch.device("cpu"))}
-    parts = {"inference": inference, "loader_batches_per_second": loading, "metric_milliseconds": scoring,
-             "peak_memory_mb": memory}
-    for part, measure in parts.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = measure()
-        print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"MSR-net is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, "
-          f"largest difference {numbers['inference']['largest_difference']:.1e}")
-    timing.save("msrnet", numbers)
-
+PARTS = {"inference": inference, "loader_batches_per_second": loading, "metric_milliseconds": scoring,
+         "peak_memory_mb": memory}
 
 if __name__ == "__main__":
-    main() if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)
+    measure("msrnet", "MSR-net", PARTS) if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)

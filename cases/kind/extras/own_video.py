@@ -21,14 +21,14 @@ class Steady:
     """
 
     def __init__(self, model, settings):
-        self.model, self.settings, self.shots = model, settings, 0
-        self.thumbnail = None
+        self.model, self.settings, self.shots, self.thumbnail = model, settings, 0, None
 
     def brighten(self, frame):
         """The answer to the next frame, both uint8 (h, w, 3); its mean level jumps no more than the input's."""
         model, settings = self.model, self.settings
         thumbnail = cv2.resize(frame, (32, 18), interpolation=cv2.INTER_AREA).astype(np.float64)
-        if self.thumbnail is None or is_cut(self.thumbnail, thumbnail):
+        before = self.thumbnail
+        if before is None or np.abs(thumbnail - before).sum() > CUT * max(1.0, (thumbnail + before).sum()):
             self.bounds = self.log_ratio = self.level_in = self.level_out = None
             self.shots += 1
         self.thumbnail, picture = thumbnail, tensor(frame)[0]
@@ -53,11 +53,6 @@ class Steady:
                 bright = to_bytes(output)
         self.level_in, self.level_out = level_in, bright.mean()
         return bright
-
-
-def is_cut(before, now):
-    """Whether another shot begins between two thumbnails."""
-    return np.abs(now - before).sum() > CUT * max(1.0, (now + before).sum())
 
 
 def average(before, now):
