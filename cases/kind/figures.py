@@ -26,6 +26,7 @@ from common import metrics
 from common.base.errors import UserError, start
 from common.data.images import read_image, read_pixels
 from common.experiment import figures
+from common.experiment.figures import format_number
 from common.experiment.run import Run
 from common.lowlight import baselines
 from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
@@ -36,7 +37,6 @@ from common.lowlight.figures import (
     draw_pairs,
     draw_ranking,
     draw_training,
-    mean_scores,
     middle,
     of_row,
     picture,
@@ -109,15 +109,6 @@ def answer(run, model, example, ratio):
     return quantise(example.restored * adjusted, run.config.test.output)
 
 
-def shade(illumination):
-    """(1, 1, h, w) as a gray picture (h, w) in [0, 1]."""
-    return illumination[0, 0].float().numpy()
-
-
-def number(value):
-    return f"{value:.6f}"
-
-
 # ---- what the networks do --------------------------------------------------------------------------------------------
 
 def draw_reflectance(folder, examples):
@@ -129,7 +120,7 @@ def draw_reflectance(folder, examples):
     captions = [list(map("noise {:.1f}".format, row)) for row in noise]
     folder.save(figures.grid([degraded, restored], names, captions, ["R, degraded", "P, restored"]), "B2.2_reflectance",
                 ["item", "noise_degraded", "noise_restored"],
-                [[name, number(a), number(b)] for name, a, b in zip(names, *noise)])
+                [[name, format_number(a), format_number(b)] for name, a, b in zip(names, *noise)])
 
 
 def draw_decomposition(folder, example):
@@ -137,11 +128,11 @@ def draw_decomposition(folder, example):
     rows, captions, table = [], [], []
     for side, maps in (("low", example.maps_low), ("high", example.maps_high)):
         product = maps.reflectance * maps.illumination
-        exact = metrics.psnr(product, maps.stretched).item()
-        rows.append([picture(maps.stretched), picture(maps.reflectance), shade(maps.illumination), picture(product)])
-        level = maps.illumination.mean().item()
+        level, exact = maps.illumination.mean().item(), metrics.psnr(product, maps.stretched).item()
+        rows.append([picture(maps.stretched), picture(maps.reflectance), maps.illumination[0, 0].numpy(),
+                     picture(product)])
         captions.append(["", "", f"mean {level:.2f}", f"{exact:.1f} dB"])
-        table.append([side, number(level), number(maps.reflectance.mean().item()), number(exact)])
+        table.append([side, *map(format_number, [level, maps.reflectance.mean().item(), exact])])
     folder.save(figures.grid(rows, ["S, stretched", "R, reflectance", "I, illumination", "R x I"], captions,
                              ["low", "high"]), "decomposition",
                 ["picture", "mean_illumination", "mean_reflectance", "psnr_of_product"], table, item=example.name)
@@ -155,10 +146,10 @@ def draw_illumination(folder, run, model, examples):
                     for ratio in (example.guessed, example.true)]
         maps = [example.maps_low.illumination, *adjusted, example.maps_high.illumination]
         levels = [value.mean().item() for value in maps]
-        rows.append([example.low, *map(shade, maps)])
+        rows.append([example.low, *(value[0, 0].numpy() for value in maps)])
         captions.append([example.name, f"mean {levels[0]:.2f}", f"ratio {example.guessed:.2f}, mean {levels[1]:.2f}",
                          f"ratio {example.true:.2f}, mean {levels[2]:.2f}", f"mean {levels[3]:.2f}"])
-        table.append([example.name, number(example.guessed), number(example.true), *map(number, levels)])
+        table.append([example.name, *map(format_number, [example.guessed, example.true, *levels])])
     columns = ["low", "I of low", "A, guessed ratio", "A, reference's ratio", "I of high"]
     folder.save(figures.grid(rows, columns, captions), "illumination",
                 ["item", "ratio_guessed", "ratio_true", "mean_low", "mean_guessed", "mean_true", "mean_high"], table)
@@ -184,7 +175,7 @@ def draw_sweep(folder, run, model, example):
     wide.minorticks_off()
     wide.legend(frameon=False)
     wide.grid(alpha=0.3)
-    table = [[f"{ratio:g}", number(value), number(image.mean())]
+    table = [[f"{ratio:g}", format_number(value), format_number(image.mean())]
              for ratio, value, image in zip(SWEEP, values, pictures)]
     folder.save(figure, "ratio_sweep", ["ratio", "psnr", "mean"], table, item=example.name)
 
@@ -201,27 +192,25 @@ def draw_results(folder, run, model, examples, set_name):
         values = [fidelity(image, example.high)["psnr"] for image in outputs]
         grid.append([*outputs, example.high])
         captions.append([f"{value:.2f} dB" for value in values] + [example.name])
-        rows.append([example.name, *map(number, values)])
+        rows.append([example.name, *map(format_number, values)])
     columns = ["low", "gamma 1/2.2", "without restoration", "KinD, gt_free", "KinD, gt_ratio", "target"]
     folder.save(figures.grid(grid, columns, captions), "result_grid", ["item", *columns[:-1]], rows, set=set_name)
 
 
 def draw_methods(folder, lines, set_name):
     """Mean PSNR and SSIM of every row of the test."""
-    rows = dict.fromkeys(line["row"] for line in lines)
-    scores = {row: mean_scores(lines, row) for row in rows}
-    figure = bars_of_scores(scores, [row for row in scores if "/" not in row], height=3.8)
+    names = {line["row"]: line["row"] for line in lines}
+    figure, table = bars_of_scores(lines, names, own=("gt_ratio", "gt_free", "gt_mean"), height=3.8)
     figure.axes[1].set_yticklabels([])
-    folder.save(figure, "methods", ["row", "psnr", "ssim"], [[row, *map(number, scores[row])] for row in scores],
-                set=set_name, count=len(of_row(lines)))
+    folder.save(figure, "methods", ["row", "psnr", "ssim"], table, set=set_name, count=len(of_row(lines)))
 
 
 def draw_ratios(folder, lines):
     """The guessed light ratio of every picture over the reference's, and what the error costs in PSNR."""
     true = {line["item"]: line for line in of_row(lines, "gt_ratio")}
     pairs = [(true[line["item"]], line) for line in of_row(lines, "gt_free") if line["item"] in true]
-    rows = [[free["item"], number(float(told["light_ratio"])), number(float(free["light_ratio"])),
-             number(float(told["psnr"]) - float(free["psnr"]))] for told, free in pairs]
+    rows = [[free["item"], format_number(float(told["light_ratio"])), format_number(float(free["light_ratio"])),
+             format_number(float(told["psnr"]) - float(free["psnr"]))] for told, free in pairs]
     reference, guessed, lost = np.array([row[1:] for row in rows], dtype=float).T
     figure, axes = figures.new_figure(height=3.2, columns=2)
     left, right = axes[0]
@@ -251,7 +240,7 @@ def draw_failures(folder, run, model, pairs, lines):
                          f"ratio {example.guessed:.2f}: {values[0]:.2f} dB",
                          f"ratio {example.true:.2f}: {values[1]:.2f} dB", f"at target's mean {values[2]:.2f} dB",
                          f"mean {means[0]:.0f}, target {means[1]:.0f}"])
-        rows.append([line["item"], *map(number, [*values, example.guessed, example.true, *means])])
+        rows.append([line["item"], *map(format_number, [*values, example.guessed, example.true, *means])])
     columns = ["low", "gt_free", "gt_ratio", "target", "gt_free - target"]
     folder.save(figures.grid(grid, columns, captions), "failures",
                 ["item", "psnr_gt_free", "psnr_gt_ratio", "psnr_gt_mean", "ratio_guessed", "ratio_reference",

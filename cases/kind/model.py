@@ -158,11 +158,6 @@ class AutomaticRatio(nn.Module):
         self.register_buffer("scale", torch.ones(count))
         self.register_buffer("bias", torch.tensor(-0.255))
 
-    @property
-    def fitted(self):
-        """Whether fit() was called, here or before the buffers were stored."""
-        return bool((self.scale != 1).any())
-
     def features(self, stretched, illumination, bounds):
         """(N, 22) float32 of whole pictures, all logarithms: mean of I; least, largest and mean value of the picture
         before the stretch (bounds: (N, 2), the first two); quantiles of I and of the mean of S over R, G, B."""

@@ -11,8 +11,7 @@ from common.data.cache import fingerprint, random_window
 from common.data.darken import darken
 from common.data.images import list_images, read_pixels
 from common.data.paired import Pair, PairedImages, list_pairs
-from common.lowlight import splits
-from common.lowlight.splits import TRAINING
+from common.lowlight.splits import TRAINING, hold_out
 
 
 def training_sets(cfg):
@@ -20,20 +19,15 @@ def training_sets(cfg):
     data = cfg.data
     if data.kind == "synthetic":
         photographs = bright_photographs(data.root)
-        kept, chosen = map(set, splits.hold_out([path.name for path in photographs], cfg))
+        kept, chosen = map(set, hold_out([path.name for path in photographs], cfg))
         training = SyntheticPairs([path for path in photographs if path.name in kept], data.patch, cfg.seed)
         validation = SyntheticPairs([path for path in photographs if path.name in chosen], None, data.validation_seed)
     else:
-        kept, chosen = splits.hold_out(list_pairs(data.root, TRAINING), cfg)
+        kept, chosen = hold_out(list_pairs(data.root, TRAINING), cfg)
         training = PairedImages(data.root, TRAINING, patch=data.patch, seed=cfg.seed, names=kept,
                                 thumbnails=data.thumbnails)
         validation = PairedImages(data.root, TRAINING, names=chosen, thumbnails=data.thumbnails)
     return (ExposureJitter(training, data.jitter, cfg.seed) if data.jitter else training), validation
-
-
-def evaluation_set(cfg):
-    """The whole pictures to test on: see splits.evaluation_set."""
-    return splits.evaluation_set(cfg, thumbnails=cfg.data.thumbnails)
 
 
 def bright_photographs(root):

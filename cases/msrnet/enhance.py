@@ -13,8 +13,9 @@ def enhance(run, model, rgb):
 
     def brighten(crop, box=None):
         return model(crop.to(run.device, memory_format=torch.channels_last), thumbnail).to("cpu")
-    large = max(rgb.shape[1:]) > settings.tile
-    output = map_tiles(brighten, image, settings.tile, model.halo) if large else brighten(image)
+
+    output = (map_tiles(brighten, image, settings.tile, model.halo) if max(rgb.shape[1:]) > settings.tile
+              else brighten(image))
     if settings.strength != 1:
         output = image + settings.strength * (output - image)
     return output[0].clamp_(0, 1)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from cases.msrnet import baselines
-from cases.msrnet.data import evaluation_set
 from cases.msrnet.drawing.captions import CAPTIONS
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
@@ -31,12 +30,12 @@ from common.lowlight.figures import (
     draw_pairs,
     draw_ranking,
     draw_training,
-    mean_scores,
     middle,
     of_row,
     picture,
     spread,
 )
+from common.lowlight.splits import evaluation_set
 from common.metrics import fidelity
 
 PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]),
@@ -165,11 +164,10 @@ def answer(run, model, pairs, place):
 
 def draw_baselines(folder, lines, set_name):
     """Mean PSNR and SSIM of every method under gt_free."""
-    rows = dict.fromkeys(line["row"] for line in lines if line["row"].endswith("gt_free"))
-    scores = {"MSR-net" if row == "gt_free" else row.removesuffix("/gt_free"): mean_scores(lines, row) for row in rows}
-    folder.save(bars_of_scores(scores, ["MSR-net"], height=3.0), "floors", ["method", "psnr", "ssim"],
-                [[name, f"{psnr:.6f}", f"{ssim:.6f}"] for name, (psnr, ssim) in scores.items()],
-                set=set_name, count=len(of_row(lines)))
+    rows = [line["row"] for line in lines if line["row"].endswith("gt_free")]
+    names = {row: "MSR-net" if row == "gt_free" else row.removesuffix("/gt_free") for row in rows}
+    figure, table = bars_of_scores(lines, names, own=["MSR-net"], height=3.0)
+    folder.save(figure, "floors", ["method", "psnr", "ssim"], table, set=set_name, count=len(of_row(lines)))
 
 
 def draw_failures(folder, run, model, pairs, lines):

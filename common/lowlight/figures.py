@@ -27,15 +27,11 @@ def of_row(lines, row="gt_free"):
     return [line for line in lines if line["row"] == row]
 
 
-def mean_scores(lines, row):
-    """(PSNR, SSIM): means over the pictures of one row."""
-    chosen = of_row(lines, row)
-    return np.mean([float(line["psnr"]) for line in chosen]), np.mean([float(line["ssim"]) for line in chosen])
-
-
-def bars_of_scores(scores, own, height):
-    """Bars of mean PSNR and SSIM. scores: {label: (psnr, ssim)}; own: labels that get the second colour."""
+def bars_of_scores(lines, names, own, height):
+    """(figure, CSV rows) of mean PSNR and SSIM. names: {row: label}; labels in `own` have the second colour."""
     figure, axes = figures.new_figure(height=height, columns=2)
+    scores = {label: [figures.mean(lines, row, "psnr"), figures.mean(lines, row, "ssim")]
+              for row, label in names.items()}
     labels = list(scores)[::-1]
     for axis, values, name, digits in zip(axes[0], zip(*scores.values()), ("PSNR (dB)", "SSIM"), ("%.2f", "%.3f")):
         drawn = axis.barh(labels, values[::-1], color=[figures.COLOURS[label in own] for label in labels])
@@ -43,7 +39,7 @@ def bars_of_scores(scores, own, height):
         axis.set_xlabel(name)
         axis.grid(axis="y", visible=False)
         axis.margins(x=0.14)
-    return figure
+    return figure, [[label, *map(figures.format_number, values)] for label, values in scores.items()]
 
 
 def middle(lines, pairs):

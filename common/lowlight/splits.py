@@ -13,12 +13,12 @@ def hold_out(names, cfg):
     return [name for name in names if name not in set(held)], chosen
 
 
-def evaluation_set(cfg, **options):
-    """The whole pictures to test on, with .set_name and .is_lol: eval15, or (with options) the held-out scenes."""
+def evaluation_set(cfg):
+    """The whole pictures to test on, with .set_name and .is_lol: eval15, or the scenes held out of training."""
     root = cfg.test.root or cfg.data.root
     if cfg.test.set == "validation":
         names = list_pairs(root, TRAINING)
-        pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed), **options)
+        pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed))
     else:
         pairs = PairedImages(root, "eval15")
         names = pairs.names

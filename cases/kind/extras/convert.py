@@ -6,7 +6,6 @@ little-endian, one after the other in the byte order of their names. The authors
 your own use.
 """
 import argparse
-import math
 import sys
 from itertools import chain
 from pathlib import Path
@@ -87,7 +86,7 @@ def raw_arrays(path):
         raise UserError(f"{path} has {size:,} bytes: a checkpoint's data file of KinD has {expected}: get it again, or "
                         "name the right file (.data-00000-of-00001, not .index or .meta)")
     shapes = {name: shape for name, (_, shape) in variables(lengths[size]).items()}
-    parts = np.split(np.fromfile(path, "<f4"), np.cumsum(list(map(math.prod, shapes.values())))[:-1])
+    parts = np.split(np.fromfile(path, "<f4"), np.cumsum([np.prod(shape) for shape in shapes.values()])[:-1])
     return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts)}
 
 

@@ -6,9 +6,8 @@ import torch
 from cases.kind import enhance
 from common.base.errors import UserError
 from common.base.progress import watch
-from common.data.images import to_bytes
+from common.data.images import to_bytes, to_tensor
 from common.data.video import frames_of, open_film, writing
-from common.lowlight.evaluation import tensor
 
 KEPT = 0.95                                     # share of the running average that stays at each frame
 CUT = 0.3                                       # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
@@ -31,7 +30,7 @@ class Steady:
         if before is None or np.abs(thumbnail - before).sum() > CUT * max(1.0, (thumbnail + before).sum()):
             self.bounds = self.log_ratio = self.level_in = self.level_out = None
             self.shots += 1
-        self.thumbnail, picture = thumbnail, tensor(frame)[0]
+        self.thumbnail, picture = thumbnail, to_tensor(frame)
         self.bounds = average(self.bounds, enhance.whole_bounds(picture[None], settings.hot_pixels))
         maps = enhance.decompose(model, picture, settings.tile, bounds=self.bounds)
         self.log_ratio = average(self.log_ratio, np.log(settings.ratio or enhance.guess(model, maps)))

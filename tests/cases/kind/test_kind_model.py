@@ -1,43 +1,52 @@
-"""KinD's networks and losses against the authors' own graph (golden/kind.npz); sizes and tiles."""
+"""KinD's networks and losses against the authors' own graph (golden/kind.npz); sizes, tiles, the converter."""
 import hashlib
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from rule_weights import rule_weights
 
 from cases.kind import enhance, losses
 from cases.kind.extras import convert
 from cases.kind.model import AdjustNet, DecomNet, Joined, KinD, RestorationNet, light_ratio, stretch
+from common.base.errors import UserError
 from common.data.images import map_tiles
-from common.experiment import settings
+from common.experiment import checkpoints, settings
 
 SIZES = ("even", "odd")
 
 
-def beside(name):
-    """A path in ../shared; the test skips where it is not there."""
-    from tests.conftest import SHARED
-    if not (SHARED / name).exists():
-        pytest.skip(f"{name} is not beside this repository (../shared/{name})")
-    return SHARED / name
+@pytest.fixture(scope="module")
+def golden(shared):
+    return dict(np.load(shared("golden/kind.npz"), allow_pickle=False))
 
 
 @pytest.fixture(scope="module")
-def golden():
-    return dict(np.load(beside("golden/kind.npz"), allow_pickle=False))
-
-
-@pytest.fixture(scope="module")
-def official():
+def official(shared):
     """The official decomposition and adjustment, and a restoration with rule weights, in one KinD."""
-    folder = beside("weights/kind")
+    folder = shared("weights/kind")
     arrays = (convert.read_arrays(folder / "decomposition.npz") | convert.read_arrays(folder / "adjustment.npz")
               | rule_weights(folder))
     model = KinD()
     model.load_state_dict(convert.from_tensorflow(arrays), strict=False)
     return model.eval()
+
+
+def rule_weights(folder):
+    """The restoration's rule weights of golden/kind.README.md, by variable name, in TensorFlow's layout."""
+    table = json.loads((folder / "variables.json").read_text())["restoration"]["variables"]
+    draw, arrays = np.random.RandomState(1905), {}
+    for variable in table:
+        name, shape = variable["name"], variable["shape"]
+        u = draw.random_sample(math.prod(shape))
+        if name.endswith("biases"):
+            values = (2 * u - 1) * 0.05
+        else:
+            fan = shape[-1] if "/up_" in name else math.prod(shape[:3])
+            values = (2 * u - 1) * (0.9 * math.sqrt(6 / fan))
+        arrays[name] = values.reshape(shape).astype(np.float32)
+    return arrays
 
 
 def picture(array, dtype=torch.float32):
@@ -323,3 +332,63 @@ def copied(model):
     again = KinD()
     again.load_state_dict(model.state_dict())
     return again
+
+
+# ---- the converter ---------------------------------------------------------------------------------------------------
+
+def test_both_kinds_of_files_give_the_same_weights(shared, tmp_path):
+    folder = shared("weights/kind")
+    named, raw = (convert.from_tensorflow(convert.read_arrays(folder / a) | convert.read_arrays(folder / b))
+                  for a, b in (("decomposition.npz", "adjustment.npz"),
+                               ("decom_net_train.data-00000-of-00001",
+                                "illumination_adjust_net_train.data-00000-of-00001")))
+    assert named.keys() == raw.keys() and len(named) == 26
+    assert all(torch.equal(named[key], raw[key]) for key in named)
+    rules = rule_weights(folder)
+    path = tmp_path / "model.ckpt.data-00000-of-00001"
+    path.write_bytes(b"".join(values.astype("<f4").tobytes() for values in rules.values()))
+    restored = convert.from_tensorflow(convert.read_arrays(path))
+    assert len(restored) == 42
+    assert all(torch.equal(value, restored[key]) for key, value in convert.from_tensorflow(rules).items())
+
+
+def test_convert_writes_a_weights_file(shared, tmp_path):
+    folder = shared("weights/kind")
+    convert.main([str(folder / "decomposition.npz"), str(folder / "adjustment.npz"), "-o",
+                  str(tmp_path / "official.pt")])
+    weights = checkpoints.find("kind", "x", str(tmp_path / "official.pt"))
+    model = checkpoints.build(KinD, weights)
+    assert model.restoration is None and weights.model["restoration"] == "none"
+    np.savez(tmp_path / "restoration.npz", **rule_weights(folder))
+    convert.main([str(folder / "decomposition.npz"), str(tmp_path / "restoration.npz"),
+                  str(folder / "adjustment.npz"), "-o", str(tmp_path / "all.pt")])
+    assert checkpoints.build(KinD, checkpoints.find("kind", "x", str(tmp_path / "all.pt"))).restoration is not None
+
+
+def test_wrong_variables_are_named(shared):
+    arrays = convert.read_arrays(shared("weights/kind") / "decomposition.npz")
+    missing = {name: value for name, value in arrays.items() if name != "DecomNet/g_conv3_1/biases"}
+    with pytest.raises(UserError, match="DecomNet/g_conv3_1/biases is missing"):
+        convert.from_tensorflow(missing)
+    with pytest.raises(UserError, match="DecomNet/g_conv11/weights belongs to none"):
+        convert.from_tensorflow(arrays | {"DecomNet/g_conv11/weights": np.zeros((1, 1, 3, 3))})
+    with pytest.raises(UserError, match=r"g_conv10/weights has the shape \[3, 3, 32, 3\], expected \[1, 1, 32, 3\]"):
+        convert.from_tensorflow(arrays | {"DecomNet/g_conv10/weights": np.zeros((3, 3, 32, 3))})
+    with pytest.raises(UserError, match="no variable at all"):
+        convert.from_tensorflow({})
+
+
+def test_files_that_are_no_weights(shared, tmp_path):
+    folder = shared("weights/kind")
+    raw = folder / "illumination_adjust_net_train.data-00000-of-00001"
+    (tmp_path / "cut").write_bytes(raw.read_bytes()[:-4])
+    (tmp_path / "page.npz").write_text("<!DOCTYPE html><html>quota exceeded</html>")
+    (tmp_path / "half.npz").write_bytes((folder / "decomposition.npz").read_bytes()[:5000])
+    for name, expected in (("cut", "77,568 bytes"), ("page.npz", "web page"), ("half.npz", "damaged"),
+                           ("nothing", "no such file")):
+        with pytest.raises(UserError, match=expected):
+            convert.read_arrays(tmp_path / name)
+    with pytest.raises(UserError, match="nothing for decomposition"):
+        convert.convert([raw])
+    with pytest.raises(UserError, match="an earlier file had"):
+        convert.convert([raw, folder / "adjustment.npz"])

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pictures import lol_like
+from pictures import brighten_large, lol_like
 from PIL import Image
 
 from cases.msrnet import data, losses, test
@@ -258,25 +258,7 @@ def test_bad_pictures_do_not_stop_the_good_ones(folders):
 
 def test_a_phone_picture_in_under_three_gigabytes(tmp_path):
     """4000 x 3000 through the whole of test.py, as its own process; the tiles' edges are nowhere to be seen."""
-    generator = np.random.default_rng(0)
-    small = cv2.resize(generator.integers(0, 50, (30, 40, 3), dtype=np.uint8), (4000, 3000),
-                       interpolation=cv2.INTER_CUBIC)
-    cv2.imwrite(str(tmp_path / "big.png"), small)
-    code = """
-import sys
-from pathlib import Path
-from cases.msrnet.test import main
-from common.base import paths
-from common.experiment.device import peak_memory_mb
-here = sys.argv[1]
-paths.RESULTS = Path(here)
-main(["--weights", "release", "--name", "big", "--input", here + "/big.png", "--output", here + "/out.png"])
-print(peak_memory_mb())
-"""
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=paths.ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert float(done.stdout.split()[-1]) < 3000
-    assert read_pixels(tmp_path / "out.png").shape == (3000, 4000, 3)
+    assert brighten_large("msrnet", "release", tmp_path, 4000, 3000) < 3000
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -338,7 +320,8 @@ def test_two_processes_equal_one(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
 
     def train(command, *more):
-        return subprocess.run([sys.executable, *command, *words, *more], env=environment, capture_output=True, text=True)
+        return subprocess.run([sys.executable, *command, *words, *more], env=environment, capture_output=True,
+                              text=True)
 
     for name, command in (("one", [script]), ("two", two_processes)):
         done = train(command, "--name", name)
