@@ -36,7 +36,7 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared():
     """shared("golden/msrnet") is that folder beside the repository; the test skips, with the reason, where it is
     not."""

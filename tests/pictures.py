@@ -1,8 +1,13 @@
-"""Integer pictures for the tests of common/data/images.py, and what reading them must give; a tiny set of pairs."""
+"""Pictures for tests: integer ones and what reading them must give, a tiny set of pairs, one for a process alone."""
+import subprocess
+import sys
+
+import cv2
 import numpy as np
 import torch
 from hypothesis import settings
 
+from common.base.paths import ROOT
 from common.data.images import open_picture, read_image, read_pixels, to_bytes, write_image
 
 RNG = np.random.default_rng(12)
@@ -39,3 +44,26 @@ def lol_like(folder, count=4, size=(40, 48)):
             write_image(folder / split / "high" / f"{number}.png", high)
             write_image(folder / split / "low" / f"{number}.png", high / 6)
     return folder
+
+
+def brighten_large(case, weights, folder, width, height):
+    """Peak MiB of a low-light case's test.py, as its own process, on a drawn picture: folder/big.png to out.png."""
+    draw = np.random.default_rng(0)
+    cv2.imwrite(str(folder / "big.png"), cv2.resize(draw.integers(0, 50, (30, 40, 3), dtype=np.uint8), (width, height),
+                                                    interpolation=cv2.INTER_CUBIC))
+    code = f"""
+import sys
+from pathlib import Path
+from cases.{case}.test import main
+from common.base import paths
+from common.experiment.device import peak_memory_mb
+here, weights = sys.argv[1:]
+paths.RESULTS = Path(here)
+main(["--weights", weights, "--name", "big", "--input", here + "/big.png", "--output", here + "/out.png"])
+print(peak_memory_mb())
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(folder), str(weights)], cwd=ROOT, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert read_pixels(folder / "out.png").shape == (height, width, 3)
+    return float(done.stdout.split()[-1])

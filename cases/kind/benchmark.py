@@ -3,7 +3,6 @@
 The straightforward side is the table of layers as one would write it down: NCHW, conv2d, leaky_relu, max_pool2d,
 conv_transpose2d, cat. Same threads, same weights, float32, inference mode. bfloat16 stands beside it.
 """
-import json
 import sys
 from pathlib import Path
 
@@ -12,15 +11,14 @@ if __name__ == "__main__":
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader
 
 from cases.kind import enhance
 from cases.kind.data import StretchedPairs
 from cases.kind.model import KinD
 from common.data.samples import build
 from common.experiment import timing
-from common.experiment.device import autocast, environment, set_threads
-from common.experiment.sampling import Places, as_worker
+from common.experiment.device import autocast
+from common.lowlight.benchmark import measure, time_loader
 
 SIZE = (400, 600)
 RATIO = 4.0
@@ -41,6 +39,7 @@ def straightforward(state, low):
 
     def half(x):
         return F.max_pool2d(x, 2, ceil_mode=True)
+
     stretched = (low - low.min()) / torch.clamp(low.max() - low.min(), min=0.001)
     d = "decomposition."
     a = active(d + "g_conv1_1", stretched)
@@ -109,22 +108,9 @@ def tiling():
     return {"largest_difference_in_tiles": difference}
 
 
-def loading(steps=40, batch=4):
-    """Batches per second of the training loader on the sample data, by number of workers."""
-    pairs = StretchedPairs(build("LOL"), "our485", patch=128, turns=True)
-
-    def run(workers):
-        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers,
-                            worker_init_fn=as_worker):
-            pass
-    seconds = timing.in_turns({f"{workers} workers": lambda workers=workers: run(workers) for workers in (0, 1, 2)},
-                              turns=3)
-    return {name: steps / value for name, value in seconds.items()}
-
-
 def memory():
     """Peak MiB of a fresh process that brightens a 4000 x 3000 picture in tiles, and of one that only imports."""
-    tiled = """
+    code = """
 import torch
 from cases.kind import enhance
 from cases.kind.model import KinD
@@ -132,22 +118,16 @@ from common.experiment.settings import Settings
 settings = Settings(tile=640, hot_pixels=0.0, ratio=None, fusion=False)
 with torch.inference_mode():
     enhance.enhance(KinD().eval().to(memory_format=torch.channels_last), torch.rand(3, 3000, 4000) / 4, settings)"""
-    return {"4000x3000 in tiles": timing.peak_memory_mb(tiled),
+    return {"4000x3000 in tiles": timing.peak_memory_mb(code),
             "imports alone": timing.peak_memory_mb("import cases.kind.enhance")}
 
 
-def main():
-    set_threads()
-    numbers = {"environment": environment(torch.device("cpu"))}
-    parts = {"inference": inference, "tiling": tiling, "loader_batches_per_second": loading, "peak_memory_mb": memory}
-    for part, measure in parts.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = measure()
-        print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"KinD is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, largest "
-          f"difference {numbers['inference']['largest_difference']:.1e}")
-    timing.save("kind", numbers)
-
+PARTS = {
+    "inference": inference,
+    "tiling": tiling,
+    "loader_batches_per_second": lambda: time_loader(StretchedPairs(build("LOL"), "our485", patch=128, turns=True), 4),
+    "peak_memory_mb": memory,
+}
 
 if __name__ == "__main__":
-    main() if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)
+    measure("kind", "KinD", PARTS) if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)

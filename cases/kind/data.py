@@ -1,7 +1,7 @@
-"""What turns files into KinD's samples: LOL's pairs, each picture stretched by the bounds of the whole photograph, in
-patches or whole."""
+"""What turns files into KinD's samples: LOL's pairs, stretched by the bounds of the whole photographs, then cropped."""
 import copy
 import csv
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +9,16 @@ import torch
 
 from cases.kind.model import stretch
 from common.base.errors import UserError, join_some
-from common.data.lol import is_lol, one_per_scene, validation_names
+from common.data.lol import is_lol
 from common.data.paired import PairedImages, list_pairs
+from common.lowlight import splits
+from common.lowlight.splits import TRAINING
 
-TRAINING = "our485"
 WHOLE_LOL = (400, 600)
 
 
 class StretchedPairs(PairedImages):
-    """PairedImages whose pictures are stretched to [0, 1] by (x - min) / (max - min) of the whole picture: pairs[epoch,
-    index] -> Pair.
+    """PairedImages stretched to [0, 1] by (x - min) / (max - min) of the whole picture: pairs[epoch, index] -> Pair.
 
     bounds: {name: (low_min, low_max, high_min, high_max)} in levels of 255, for files that are only parts of their
     pictures; of others they are measured once, when a picture is first needed. stretched=False: pictures as they are.
@@ -44,9 +44,8 @@ class StretchedPairs(PairedImages):
         if not self.stretched:
             return pair
         bounds = torch.tensor(self.bounds_of(place[1])).float() / 255
-        low, high = (stretch(picture[None], bounds[None, side:side + 2])[0]
-                     for picture, side in ((pair.low, 0), (pair.high, 2)))
-        return pair._replace(low=low, high=high)
+        return pair._replace(low=stretch(pair.low[None], bounds[None, :2])[0],
+                             high=stretch(pair.high[None], bounds[None, 2:])[0])
 
     def _permute(self, pair, place):
         """LOL has hardly any orange; without this the restoration learns that there is none, and makes it yellow."""
@@ -60,56 +59,40 @@ class StretchedPairs(PairedImages):
         """(low_min, low_max, high_min, high_max) of a pair, in levels."""
         name = self.names[index]
         if name not in self.bounds:
-            self.bounds[name] = tuple(int(extreme(picture)) for picture in self._pixels(index)
-                                      for extreme in (np.min, np.max))
+            low, high = self._pixels(index)
+            self.bounds[name] = int(low.min()), int(low.max()), int(high.min()), int(high.max())
         return self.bounds[name]
 
 
 def training_sets(cfg, say=print):
-    """(training, validation): whole StretchedPairs. Held-out scenes never train; validation takes one picture per scene
-    first."""
+    """(training, validation): whole StretchedPairs; held-out scenes never train."""
     data, names = cfg.data, list_pairs(cfg.data.root, TRAINING)
-    held = validation_names(names, data.validation_seed)
-    chosen = one_per_scene(held) if is_lol(names) else held
-    chosen = (chosen + [name for name in held if name not in chosen])[:cfg.train.validate_pictures]
+    kept, chosen = splits.hold_out(names, cfg)
     options = {"bounds": read_bounds(data.stretch) if data.stretch else None,
                "stretched": cfg.model.stretch == "minmax"}
-    training = StretchedPairs(data.root, TRAINING, names=[name for name in names if name not in set(held)],
-                              seed=cfg.seed, turns=True,
-                              permute=data.permute, **options)
-    if is_lol(names) and options["stretched"] and not data.stretch and training._pixels(0)[0].shape[:2] != WHOLE_LOL:
+    training = StretchedPairs(data.root, TRAINING, names=kept, seed=cfg.seed, turns=True, permute=data.permute,
+                              **options)
+    validation = StretchedPairs(data.root, TRAINING, names=chosen, **options)
+    if is_lol(names) and training.stretched and not data.stretch and training._pixels(0)[0].shape[:2] != WHOLE_LOL:
         say("these training pictures are crops of LOL's and are stretched by their own bounds, about twice too much: "
             "data.stretch=FILE names the bounds of the whole ones")
-    return training, StretchedPairs(data.root, TRAINING, names=chosen, **options)
+    return training, validation
 
 
 def read_bounds(path):
-    """{name: (low_min, low_max, high_min, high_max)} in levels of 255, from a CSV file with these columns and `name`.
-    Raises UserError."""
+    """{name: (low_min, low_max, high_min, high_max)} in levels of 255, from a CSV file with these columns and name."""
     columns = ("low_min", "low_max", "high_min", "high_max")
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            return {line["name"]: tuple(float(line[column]) for column in columns) for line in csv.DictReader(file)}
+            return {line["name"]: tuple(map(float, itemgetter(*columns)(line))) for line in csv.DictReader(file)}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"no stretch bounds ({error}): {path}: a CSV file with the columns name, {', '.join(columns)} "
                         "was expected: mend data.stretch") from error
 
 
 def evaluation_set(cfg):
-    """The whole pictures to test on, unstretched, with .set_name and .is_lol: eval15, or the scenes held out of
-    training.
-
-    None where eval15 has dark pictures only.
-    """
-    root = cfg.test.root or cfg.data.root
-    if cfg.test.set == "validation":
-        names = list_pairs(root, TRAINING)
-        pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed))
-    else:
-        names = None
-        if (Path(root) / "eval15" / "low").is_dir() and not (Path(root) / "eval15" / "high").is_dir():
-            return None
-        pairs = PairedImages(root, "eval15")
-    pairs.is_lol = is_lol(names or pairs.names)
-    pairs.set_name = cfg.test.set
-    return pairs
+    """The whole pictures to test on, unstretched (splits.evaluation_set); None where eval15 has dark pictures only."""
+    folder = Path(cfg.test.root or cfg.data.root) / "eval15"
+    if cfg.test.set != "validation" and (folder / "low").is_dir() and not (folder / "high").is_dir():
+        return None
+    return splits.evaluation_set(cfg)

@@ -1,5 +1,4 @@
-"""One picture of any size through KinD: whole-picture bounds and ratio first, then the networks in tiles, with the same
-result as whole."""
+"""One picture of any size through KinD: bounds and ratio of the whole, the networks in tiles, as if whole."""
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +9,7 @@ from torch import Tensor
 from cases.kind.model import bounds_of, light_ratio
 from common.data.images import map_tiles, to_bytes
 
-# halos in pixels: the decomposition sees 13 and begins on a grid of 4, the restoration 103 on a grid of 16
-NEAR, FAR = 16, 112
+NEAR, FAR = 16, 112         # halos in pixels: the decomposition sees 13 (on a grid of 4), the restoration 103 (of 16)
 SKIMAGE_GRAY = torch.tensor([0.2125, 0.7154, 0.0721])
 
 
@@ -65,8 +63,7 @@ def adjust(model, maps, ratio, tile=640):
 
 
 def enhance(model, rgb, settings, ratio=None, bounds=None):
-    """(answer (3, h, w) in [0, 1], its light ratio) for a picture (3, h, w) in [0, 1]; settings: those of `test`. ratio
-    None: guessed."""
+    """(answer, light ratio) of a picture; both pictures (3, h, w) in [0, 1]. settings: `test`. ratio None: guessed."""
     maps = decompose(model, rgb, settings.tile, settings.hot_pixels, bounds)
     ratio = ratio or settings.ratio or guess(model, maps)
     output = restore(model, maps, settings.tile) * adjust(model, maps, ratio, settings.tile)
@@ -74,10 +71,9 @@ def enhance(model, rgb, settings, ratio=None, bounds=None):
 
 
 def fuse(output, maps):
-    """The released photo script's mix: the noisy black is darkened, and where the light was bright enough, the input
-    stays.
+    """The released photo script's mix: noisy black is darkened, and where the light was bright enough, the input stays.
 
-        m = min(sqrt(2 G3 * gray R_l), 1)        I_l S_l + (1 - I_l) m P A        (G3: Gaussian, sigma 3, cut at 4 sigma)
+        I_l S_l + (1 - I_l) m P A,   m = min(sqrt(2 G3 * gray R_l), 1)      (G3: Gaussian, sigma 3, cut at 4 sigma)
     """
     return maps.illumination * maps.stretched + (1 - maps.illumination) * dark_mask(maps.reflectance) * output
 
@@ -85,13 +81,12 @@ def fuse(output, maps):
 def dark_mask(reflectance):
     """m of fuse, (1, 1, h, w)."""
     gray = torch.einsum("nchw,c->nhw", reflectance, SKIMAGE_GRAY)[0].numpy()
-    return torch.from_numpy(np.minimum(np.sqrt(2 * gaussian_filter(gray, 3, mode="nearest", truncate=4.0)), 1))[None,
-                                                                                                                None]
+    blurred = torch.from_numpy(gaussian_filter(gray, 3, mode="nearest", truncate=4.0))
+    return (2 * blurred).sqrt().clamp(max=1)[None, None]
 
 
 def in_tiles(model, function, maps, tile, halo, multiple):
-    """function over (1, C, h, w) on the model's device, in tiles where the picture is large; on the CPU again,
-    float32."""
+    """function over (1, C, h, w), in tiles where it is large: computed on the model's device, float32 on the CPU."""
     device = next(model.parameters()).device
 
     def compute(crop, box=None):

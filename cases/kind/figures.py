@@ -9,6 +9,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -25,10 +26,12 @@ from common import metrics
 from common.base.errors import UserError, start
 from common.data.images import read_image, read_pixels
 from common.experiment import figures
+from common.experiment.figures import format_number
 from common.experiment.run import Run
 from common.lowlight import baselines
 from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
 from common.lowlight.figures import (
+    bars_of_scores,
     colour_difference,
     draw_classes,
     draw_pairs,
@@ -44,7 +47,7 @@ from common.metrics import fidelity
 PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]),
           ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),
           ("validation SSIM", ["val_ssim"]), ("mean illumination", ["I_low", "I_high"])]
-SWEEP = (1, 1.5, 2, 3, 4, 5, 7, 10)  # light ratios of the ratio sweep; those drawn as pictures: every other
+SWEEP = (1, 1.5, 2, 3, 4, 5, 7, 10)                         # light ratios of the sweep; every other one as a picture
 
 
 class Example(NamedTuple):
@@ -81,60 +84,43 @@ def main(argv=None):
         draw_results(folder, run, model, examples, pairs.set_name)
         draw_training(folder, run, PANELS)
         if lines:
-            draw_numbers(folder, run, model, pairs, lines)
+            draw_methods(folder, lines, pairs.set_name)
+            draw_ranking(folder, lines)
+            draw_classes(folder, lines, "KinD")
+            draw_ratios(folder, lines)
+            draw_failures(folder, run, model, pairs, lines)
     draw_elsewhere(folder, run)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 
 
-def draw_numbers(folder, run, model, pairs, lines):
-    """Everything that needs the numbers of test.py."""
-    draw_methods(folder, lines, pairs.set_name)
-    draw_ranking(folder, lines)
-    draw_classes(folder, lines, "KinD")
-    draw_ratios(folder, lines)
-    draw_failures(folder, run, model, pairs, lines)
-
-
 def read_example(run, model, pairs, place):
     """The Example of a pair of the test set."""
-    settings = run.config.test
-    paths = pairs.paths(place)
-    maps = [enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths]
-    return Example(pairs.names[place], *map(read_pixels, paths), *maps, enhance.restore(model, maps[0], settings.tile),
-                   enhance.true_ratio(*maps),
-                   settings.ratio or enhance.guess(model, maps[0]))
+    settings, paths = run.config.test, pairs.paths(place)
+    low, high = (enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths)
+    return Example(pairs.names[place], *map(read_pixels, paths), low, high, enhance.restore(model, low, settings.tile),
+                   enhance.true_ratio(low, high), settings.ratio or enhance.guess(model, low))
 
 
 def answer(run, model, example, ratio):
     """The 8-bit picture of an example at a light ratio."""
-    return quantise(example.restored * enhance.adjust(model, example.maps_low, ratio, run.config.test.tile),
-                    run.config.test.output)
-
-
-def shade(illumination):
-    """(1, 1, h, w) as a gray picture (h, w) in [0, 1]."""
-    return illumination[0, 0].float().numpy()
-
-
-def number(value):
-    return f"{value:.6f}"
+    adjusted = enhance.adjust(model, example.maps_low, ratio, run.config.test.tile)
+    return quantise(example.restored * adjusted, run.config.test.output)
 
 
 # ---- what the networks do --------------------------------------------------------------------------------------------
 
 def draw_reflectance(folder, examples):
     """B2.2: the degraded reflectance above, the restored one below, with the noise of both."""
-    above, below = ([picture(value) for value in values] for values in
-                    ([example.maps_low.reflectance for example in examples],
-                     [example.restored for example in examples]))
-    noise = [[metrics.noise_sigma(image) for image in row] for row in (above, below)]
-    captions = [[f"noise {value:.1f}" for value in row] for row in noise]
-    folder.save(figures.grid([above, below], [example.name for example in examples], captions,
-                             ["R, degraded", "P, restored"]), "B2.2_reflectance",
+    names = [example.name for example in examples]
+    degraded = [picture(example.maps_low.reflectance) for example in examples]
+    restored = [picture(example.restored) for example in examples]
+    noise = [list(map(metrics.noise_sigma, row)) for row in (degraded, restored)]
+    captions = [list(map("noise {:.1f}".format, row)) for row in noise]
+    folder.save(figures.grid([degraded, restored], names, captions, ["R, degraded", "P, restored"]), "B2.2_reflectance",
                 ["item", "noise_degraded", "noise_restored"],
-                [[example.name, number(a), number(b)] for example, a, b in zip(examples, *noise)])
+                [[name, format_number(a), format_number(b)] for name, a, b in zip(names, *noise)])
 
 
 def draw_decomposition(folder, example):
@@ -142,11 +128,11 @@ def draw_decomposition(folder, example):
     rows, captions, table = [], [], []
     for side, maps in (("low", example.maps_low), ("high", example.maps_high)):
         product = maps.reflectance * maps.illumination
-        exact = metrics.psnr(product, maps.stretched).item()
-        rows.append([picture(maps.stretched), picture(maps.reflectance), shade(maps.illumination), picture(product)])
-        level = maps.illumination.mean().item()
+        level, exact = maps.illumination.mean().item(), metrics.psnr(product, maps.stretched).item()
+        rows.append([picture(maps.stretched), picture(maps.reflectance), maps.illumination[0, 0].numpy(),
+                     picture(product)])
         captions.append(["", "", f"mean {level:.2f}", f"{exact:.1f} dB"])
-        table.append([side, number(level), number(maps.reflectance.mean().item()), number(exact)])
+        table.append([side, *map(format_number, [level, maps.reflectance.mean().item(), exact])])
     folder.save(figures.grid(rows, ["S, stretched", "R, reflectance", "I, illumination", "R x I"], captions,
                              ["low", "high"]), "decomposition",
                 ["picture", "mean_illumination", "mean_reflectance", "psnr_of_product"], table, item=example.name)
@@ -160,18 +146,17 @@ def draw_illumination(folder, run, model, examples):
                     for ratio in (example.guessed, example.true)]
         maps = [example.maps_low.illumination, *adjusted, example.maps_high.illumination]
         levels = [value.mean().item() for value in maps]
-        rows.append([example.low, *map(shade, maps)])
+        rows.append([example.low, *(value[0, 0].numpy() for value in maps)])
         captions.append([example.name, f"mean {levels[0]:.2f}", f"ratio {example.guessed:.2f}, mean {levels[1]:.2f}",
                          f"ratio {example.true:.2f}, mean {levels[2]:.2f}", f"mean {levels[3]:.2f}"])
-        table.append([example.name, number(example.guessed), number(example.true), *map(number, levels)])
+        table.append([example.name, *map(format_number, [example.guessed, example.true, *levels])])
     columns = ["low", "I of low", "A, guessed ratio", "A, reference's ratio", "I of high"]
     folder.save(figures.grid(rows, columns, captions), "illumination",
                 ["item", "ratio_guessed", "ratio_true", "mean_low", "mean_guessed", "mean_true", "mean_high"], table)
 
 
 def draw_sweep(folder, run, model, example):
-    """One picture at growing light ratios, and PSNR over the ratio with the guessed and the reference's ratio
-    marked."""
+    """One picture at growing light ratios, and PSNR over the ratio; the guessed and the reference's are marked."""
     pictures = [answer(run, model, example, ratio) for ratio in SWEEP]
     values = [fidelity(image, example.high)["psnr"] for image in pictures]
     figure, axes = figures.new_figure(height=4.4, rows=2, columns=4, height_ratios=[1, 1.1])
@@ -179,23 +164,20 @@ def draw_sweep(folder, run, model, example):
         axis.imshow(pictures[place])
         axis.axis("off")
         axis.set_title(f"ratio {SWEEP[place]:g}: {values[place]:.1f} dB", fontsize=8)
-    for axis in axes[1, 1:]:
+    for axis in axes[1]:
         axis.remove()
     wide = figure.add_subplot(axes[1, 0].get_gridspec()[1, :])
-    axes[1, 0].remove()
     wide.plot(SWEEP, values, marker="o", markersize=3)
     for place, (ratio, name) in enumerate(((example.true, "reference"), (example.guessed, "guessed")), start=1):
         wide.axvline(ratio, color=figures.COLOURS[place], ls="--", label=f"{name}: {ratio:.2f}")
-    wide.set_xscale("log")
+    wide.set(xscale="log", xlabel="light ratio", ylabel="PSNR (dB)")
     wide.set_xticks(SWEEP, [f"{ratio:g}" for ratio in SWEEP])
     wide.minorticks_off()
-    wide.set_xlabel("light ratio")
-    wide.set_ylabel("PSNR (dB)")
     wide.legend(frameon=False)
     wide.grid(alpha=0.3)
-    folder.save(figure, "ratio_sweep", ["ratio", "psnr", "mean"],
-                [[f"{ratio:g}", number(value), number(image.mean())] for ratio, value, image in
-                                                                 zip(SWEEP, values, pictures)], item=example.name)
+    table = [[f"{ratio:g}", format_number(value), format_number(image.mean())]
+             for ratio, value, image in zip(SWEEP, values, pictures)]
+    folder.save(figure, "ratio_sweep", ["ratio", "psnr", "mean"], table, item=example.name)
 
 
 # ---- results ---------------------------------------------------------------------------------------------------------
@@ -204,60 +186,47 @@ def draw_results(folder, run, model, examples, set_name):
     """Low, gamma, no restoration, both protocols and target, with PSNR under each."""
     grid, captions, rows = [], [], []
     for example in examples:
-        unrestored = example.maps_low.reflectance * enhance.adjust(model, example.maps_low, example.guessed,
-                                                                   run.config.test.tile)
-        outputs = [example.low, baselines.gamma(example.low), quantise(unrestored, run.config.test.output),
+        unrestored = example._replace(restored=example.maps_low.reflectance)
+        outputs = [example.low, baselines.gamma(example.low), answer(run, model, unrestored, example.guessed),
                    answer(run, model, example, example.guessed), answer(run, model, example, example.true)]
         values = [fidelity(image, example.high)["psnr"] for image in outputs]
         grid.append([*outputs, example.high])
         captions.append([f"{value:.2f} dB" for value in values] + [example.name])
-        rows.append([example.name, *map(number, values)])
+        rows.append([example.name, *map(format_number, values)])
     columns = ["low", "gamma 1/2.2", "without restoration", "KinD, gt_free", "KinD, gt_ratio", "target"]
     folder.save(figures.grid(grid, columns, captions), "result_grid", ["item", *columns[:-1]], rows, set=set_name)
 
 
 def draw_methods(folder, lines, set_name):
     """Mean PSNR and SSIM of every row of the test."""
-    names = list(dict.fromkeys(line["row"] for line in lines))
-    means = {name: [np.mean([float(line[metric]) for line in of_row(lines, name)]) for metric in ("psnr", "ssim")]
-             for name in names}
-    figure, axes = figures.new_figure(height=3.8, columns=2)
-    colours = [figures.COLOURS[1 if "/" not in name else 0] for name in names]
-    for axis, place, label in ((axes[0, 0], 0, "PSNR (dB)"), (axes[0, 1], 1, "SSIM")):
-        drawn = axis.barh(names[::-1], [means[name][place] for name in names[::-1]], color=colours[::-1])
-        axis.bar_label(drawn, fmt="%.2f" if place == 0 else "%.3f", fontsize=7, padding=2)
-        axis.set_xlabel(label)
-        axis.grid(axis="y", visible=False)
-        axis.margins(x=0.14)
-    axes[0, 1].set_yticklabels([])
-    folder.save(figure, "methods", ["row", "psnr", "ssim"], [[name, *map(number, means[name])] for name in names],
-                set=set_name,
-                count=len(of_row(lines)))
+    names = {line["row"]: line["row"] for line in lines}
+    figure, table = bars_of_scores(lines, names, own=("gt_ratio", "gt_free", "gt_mean"), height=3.8)
+    figure.axes[1].set_yticklabels([])
+    folder.save(figure, "methods", ["row", "psnr", "ssim"], table, set=set_name, count=len(of_row(lines)))
 
 
 def draw_ratios(folder, lines):
     """The guessed light ratio of every picture over the reference's, and what the error costs in PSNR."""
-    true, free = ({line["item"]: line for line in of_row(lines, row)} for row in ("gt_ratio", "gt_free"))
-    rows = [[item, number(float(true[item]["light_ratio"])), number(float(line["light_ratio"])),
-             number(float(true[item]["psnr"]) - float(line["psnr"]))] for item, line in free.items() if item in true]
-    reference, guessed, lost = (np.array([float(row[place]) for row in rows]) for place in (1, 2, 3))
+    true = {line["item"]: line for line in of_row(lines, "gt_ratio")}
+    pairs = [(true[line["item"]], line) for line in of_row(lines, "gt_free") if line["item"] in true]
+    rows = [[free["item"], format_number(float(told["light_ratio"])), format_number(float(free["light_ratio"])),
+             format_number(float(told["psnr"]) - float(free["psnr"]))] for told, free in pairs]
+    reference, guessed, lost = np.array([row[1:] for row in rows], dtype=float).T
     figure, axes = figures.new_figure(height=3.2, columns=2)
+    left, right = axes[0]
     ends = [0.9 * min(reference.min(), guessed.min()), 1.1 * max(reference.max(), guessed.max())]
-    axes[0, 0].loglog(ends, ends, color="#999999", lw=1)
-    axes[0, 0].scatter(reference, guessed, s=18)
-    axes[0, 0].set_xlabel("light ratio by the reference")
-    axes[0, 0].set_ylabel("guessed light ratio")
-    axes[0, 1].scatter(np.log(guessed / reference), lost, s=18)
-    axes[0, 1].axhline(0, color="#999999", lw=1)
-    axes[0, 1].set_xlabel("ln(guessed / reference)")
-    axes[0, 1].set_ylabel("PSNR, gt_ratio - gt_free (dB)")
-    spread_of = float(np.sqrt(np.mean(np.log(guessed / reference) ** 2)))
-    folder.save(figure, "ratios", ["item", "ratio_reference", "ratio_guessed", "psnr_lost"], rows, rms=spread_of)
+    left.loglog(ends, ends, color="#999999", lw=1)
+    left.scatter(reference, guessed, s=18)
+    left.set(xlabel="light ratio by the reference", ylabel="guessed light ratio")
+    right.scatter(np.log(guessed / reference), lost, s=18)
+    right.axhline(0, color="#999999", lw=1)
+    right.set(xlabel="ln(guessed / reference)", ylabel="PSNR, gt_ratio - gt_free (dB)")
+    folder.save(figure, "ratios", ["item", "ratio_reference", "ratio_guessed", "psnr_lost"], rows,
+                rms=float(np.sqrt(np.mean(np.log(guessed / reference) ** 2))))
 
 
 def draw_failures(folder, run, model, pairs, lines):
-    """The two worst pictures under gt_free: the answer, the target, the signed difference, and what the right ratio or
-    brightness repairs."""
+    """The two worst pictures under gt_free: answer, target, difference, and what the right ratio or mean repairs."""
     stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
@@ -267,11 +236,11 @@ def draw_failures(folder, run, model, pairs, lines):
         grid.append([example.low, free, told, example.high,
                      colour_difference(metrics.gray8(free).astype(float) - metrics.gray8(example.high))])
         means = [metrics.gray8(image).mean() for image in (free, example.high)]
-        captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}", f"ratio {example.guessed:.2f}: "
-                                                                                   f"{values[0]:.2f} dB",
+        captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}",
+                         f"ratio {example.guessed:.2f}: {values[0]:.2f} dB",
                          f"ratio {example.true:.2f}: {values[1]:.2f} dB", f"at target's mean {values[2]:.2f} dB",
                          f"mean {means[0]:.0f}, target {means[1]:.0f}"])
-        rows.append([line["item"], *map(number, [*values, example.guessed, example.true, *means])])
+        rows.append([line["item"], *map(format_number, [*values, example.guessed, example.true, *means])])
     columns = ["low", "gt_free", "gt_ratio", "target", "gt_free - target"]
     folder.save(figures.grid(grid, columns, captions), "failures",
                 ["item", "psnr_gt_free", "psnr_gt_ratio", "psnr_gt_mean", "ratio_guessed", "ratio_reference",
@@ -280,8 +249,7 @@ def draw_failures(folder, run, model, pairs, lines):
 
 def draw_elsewhere(folder, run, count=6):
     """Pictures of other data sets before and after, where `test.py test.set=cross-dataset` has run under this name."""
-    test = run.folder / "test" / "cross-dataset"
-    root = Path(run.config.test.unpaired)
+    test, root = run.folder / "test" / "cross-dataset", Path(run.config.test.unpaired)
     lines = of_row(figures.read_items(run, "cross-dataset"), "gt_free") if (test / "items.csv").exists() else []
     if not lines or not root.is_dir():
         return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
@@ -289,14 +257,13 @@ def draw_elsewhere(folder, run, count=6):
     files = {f"{name}/{path.stem}": path for name, paths in find_sets(root).items() for path in paths}
     chosen = [lines[place] for place in np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int)
               if lines[place]["item"] in files]
-    before, after = [read_pixels(files[line["item"]]) for line in chosen], [read_pixels(test / line["image"])
-                                                                            for line in chosen]
+    pictures = [[read_pixels(files[line["item"]]) for line in chosen],
+                [read_pixels(test / line["image"]) for line in chosen]]
     captions = [[""] * len(chosen), [f"ratio {float(line['light_ratio']):.1f}, LOE {float(line['loe']):.0f}"
                                      for line in chosen]]
     keys = ["item", "light_ratio", "entropy", "loe"]
-    folder.save(figures.grid([before, after], [line["item"] for line in chosen], captions, ["input", "KinD"]),
-                "elsewhere", keys,
-                [[line[key] for key in keys] for line in chosen])
+    folder.save(figures.grid(pictures, [line["item"] for line in chosen], captions, ["input", "KinD"]), "elsewhere",
+                keys, list(map(itemgetter(*keys), chosen)))
 
 
 if __name__ == "__main__":

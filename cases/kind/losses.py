@@ -1,8 +1,6 @@
-"""What KinD minimises: the released code's three losses, term by term. Pure functions of tensors; weights of terms come
-from outside.
+"""What KinD minimises: the released code's three losses, term by term. Pure functions of tensors, terms unweighted.
 
-R (N, 3, h, w), I (N, 1, h, w), S stretched pictures (N, 3, h, w). `mean` is over batch, pixels and channels unless said
-otherwise.
+R (N, 3, h, w), I (N, 1, h, w), S stretched pictures (N, 3, h, w). `mean` is over batch, pixels and channels.
 """
 import torch
 import torch.nn.functional as F
@@ -17,20 +15,18 @@ def gradients(maps):
 
         gx(i, j) = |x(i+1, j+1) - x(i+1, j)|        gy(i, j) = |x(i+1, j+1) - x(i, j+1)|
 
-    So gx compares two pixels of the next row; its last row is 0, and its last column is the bare intensity (README,
-    difference 6).
+    gx compares pixels of the next row; its last row is 0, its last column the bare intensity (README, difference 6).
     """
     x = F.pad(maps, (0, 1, 0, 1))
     return (x[..., 1:, 1:] - x[..., 1:, :-1]).abs(), (x[..., 1:, 1:] - x[..., :-1, 1:]).abs()
 
 
 def normalise(gradient, norm):
-    """(g - min) / (max - min + 0.0001), min and max over the whole tensor (batch) or each picture (image); unchanged
-    for none."""
+    """(g - min) / (max - min + 0.0001), extremes over the tensor (batch) or each picture (image); none: unchanged."""
     if norm == "none":
         return gradient
     dimensions = (0, 1, 2, 3) if norm == "batch" else (1, 2, 3)
-    least, largest = (extreme(gradient, dimensions, keepdim=True) for extreme in (torch.amin, torch.amax))
+    least, largest = gradient.amin(dimensions, keepdim=True), gradient.amax(dimensions, keepdim=True)
     return (gradient - least) / (largest - least + 0.0001)
 
 
@@ -58,13 +54,9 @@ def mean_square(a, b):
 # ---- decomposition ---------------------------------------------------------------------------------------------------
 
 def mutual(dark, bright, norm="batch"):
-    """Mean over the pixels of sum_d M_d exp(-10 M_d), M_d = g_d(I_l) + g_d(I_h): dear where M is near 0.1, cheap for no
-    and for common edges."""
-    total = 0
-    for a, b in zip(gradient_maps(dark, norm), gradient_maps(bright, norm)):
-        both = a + b
-        total = total + (both * torch.exp(-10 * both)).mean()
-    return total
+    """Mean over pixels of sum_d M_d exp(-10 M_d), M_d = g_d(I_l) + g_d(I_h): dear near 0.1, cheap for shared edges."""
+    sums = (a + b for a, b in zip(gradient_maps(dark, norm), gradient_maps(bright, norm)))
+    return sum((both * torch.exp(-10 * both)).mean() for both in sums)
 
 
 def smooth(illumination, picture, norm="batch"):
@@ -75,17 +67,15 @@ def smooth(illumination, picture, norm="batch"):
 
 
 def decomposition(low, high, dark, bright, norm="batch"):
-    """The terms by name, unweighted. low, high: (R, I) of the dark and the bright picture; dark, bright: S_l, S_h."""
+    """The terms by name. low, high: (R, I) of the dark and the bright picture; dark, bright: S_l, S_h."""
     (r_low, i_low), (r_high, i_high) = low, high
     return {"recon_low": absolute(r_low * i_low, dark), "recon_high": absolute(r_high * i_high, bright),
-            "equal_R": absolute(r_low, r_high),
-            "mutual": mutual(i_low, i_high, norm), "smooth_low": smooth(i_low, dark, norm),
-            "smooth_high": smooth(i_high, bright, norm)}
+            "equal_R": absolute(r_low, r_high), "mutual": mutual(i_low, i_high, norm),
+            "smooth_low": smooth(i_low, dark, norm), "smooth_high": smooth(i_high, bright, norm)}
 
 
 def guide(i_low, i_high, dark, bright):
-    """mean |I - max of R, G, B| of both pictures: LIME's first guess of an illumination (not in the paper; README,
-    difference 14)."""
+    """mean |I - max of R, G, B| of both pictures, LIME's first guess (not in the paper; README, difference 14)."""
     return absolute(i_low, dark.amax(dim=1, keepdim=True)) + absolute(i_high, bright.amax(dim=1, keepdim=True))
 
 
@@ -102,7 +92,7 @@ def dissimilarity(prediction, target):
 
 
 def restoration(prediction, target, norm="batch"):
-    """The terms by name, unweighted; target is a power of R_h (restoration_target)."""
+    """The terms by name; target is a power of R_h (restoration_target)."""
     return {"mse": mean_square(prediction, target), "grad": gradient_difference(gray(prediction), gray(target), norm),
             "ssim": dissimilarity(prediction, target)}
 
@@ -113,20 +103,18 @@ def restoration_target(reflectance, power=1.2):
 
 
 def adjustment(prediction, target, norm="batch"):
-    """The terms by name, unweighted; target is the other picture's I."""
+    """The terms by name; target is the other picture's I."""
     return {"mse": mean_square(prediction, target), "grad": gradient_difference(prediction, target, norm)}
 
 
 def alternately(first, second):
-    """Every other picture of two batches of several tensors (N, ...): the even places of the first, the odd ones of the
-    second."""
+    """The even places of the tensors (N, ...) in first, the odd ones of those in second."""
     def mix(a, b):
         odd = (torch.arange(len(a), device=a.device) % 2 == 1).reshape(-1, *[1] * (a.dim() - 1))
         return torch.where(odd, b, a)
     return [mix(a, b) for a, b in zip(first, second)]
 
 
-def weigh(terms, weights, prefix=""):
-    """{name: weight * value} of the terms that have a weight above zero; weights: {name: number}, and smooth for
-    smooth_low, smooth_high."""
-    return {prefix + name: weights[name] * value for name, value in terms.items() if weights[name]}
+def weigh(terms, weights):
+    """{name: weight * value} of the terms whose weight is not zero; weights: {name: number}."""
+    return {name: weights[name] * value for name, value in terms.items() if weights[name]}

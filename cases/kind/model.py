@@ -1,12 +1,13 @@
-"""KinD: one network splits a picture into reflectance and illumination, one cleans the reflectance, one brightens the
-illumination.
+"""KinD: a network splits a picture into reflectance and illumination, one cleans the first, one brightens the second.
 
 Shapes: N batch, h, w height and width. Pictures and reflectance R are RGB in [0, 1], (N, 3, h, w); illumination I is
 (N, 1, h, w) in [0, 1]. S is the stretched picture, P the restored reflectance, A the adjusted illumination; the result
 is P * A. Layers have the names of the released code. Sizes are any from 1 x 1: pooling keeps the odd row, and what is
-upsampled is cut at its end, as in the released code. Zhang, Zhang, Guo: Kindling the Darkness: A Practical Low-light
-Image Enhancer, ACM Multimedia 2019, arXiv 1905.04161.
+upsampled is cut at its end, as in the released code.
+
+Zhang, Zhang, Guo: Kindling the Darkness: A Practical Low-light Image Enhancer, ACM Multimedia 2019, arXiv 1905.04161.
 """
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -30,8 +31,7 @@ class Stages(NamedTuple):
 class Joined(nn.Conv2d):
     """A convolution of two maps joined along the channels.
 
-    Without gradients it is the sum of both parts' convolutions: the same to rounding, and the copy of full-size maps is
-    saved.
+    Without gradients it is the sum of both parts' convolutions: the same to rounding, without a copy of both maps.
     """
 
     def forward(self, first, second):
@@ -41,21 +41,28 @@ class Joined(nn.Conv2d):
         return self._conv_forward(first, kernels[0], None).add_(self._conv_forward(second, kernels[1], self.bias))
 
 
+conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1)
+joined3x3 = partial(Joined, kernel_size=3, padding=1)
+double = partial(nn.ConvTranspose2d, kernel_size=2, stride=2, bias=False)       # maps of twice the size
+
+
 class DecomNet(nn.Module):
     """S -> (R, I), the same weights for dark and bright pictures: a small U and, from its first layer, a branch for I.
-    235,876 parameters."""
+
+    235,876 parameters (tests/cases/kind/test_kind_model.py: test_counts).
+    """
 
     def __init__(self):
         super().__init__()
-        self.g_conv1_1 = nn.Conv2d(3, 32, 3, padding=1)
-        self.g_conv2_1 = nn.Conv2d(32, 64, 3, padding=1)
-        self.g_conv3_1 = nn.Conv2d(64, 128, 3, padding=1)
-        self.g_up_1 = nn.ConvTranspose2d(128, 64, 2, stride=2, bias=False)
-        self.g_conv8_1 = Joined(128, 64, 3, padding=1)
-        self.g_up_2 = nn.ConvTranspose2d(64, 32, 2, stride=2, bias=False)
-        self.g_conv9_1 = Joined(64, 32, 3, padding=1)
+        self.g_conv1_1 = conv3x3(3, 32)
+        self.g_conv2_1 = conv3x3(32, 64)
+        self.g_conv3_1 = conv3x3(64, 128)
+        self.g_up_1 = double(128, 64)
+        self.g_conv8_1 = joined3x3(128, 64)
+        self.g_up_2 = double(64, 32)
+        self.g_conv9_1 = joined3x3(64, 32)
         self.g_conv10 = nn.Conv2d(32, 3, 1)
-        self.l_conv1_2 = nn.Conv2d(32, 32, 3, padding=1)
+        self.l_conv1_2 = conv3x3(32, 32)
         self.l_conv1_4 = Joined(64, 1, 1)
         glorot_uniform(self)
 
@@ -66,76 +73,78 @@ class DecomNet(nn.Module):
         c = leaky(self.g_conv3_1(pool(b)))                                    # (N, 128, h/4, w/4)
         d = leaky(self.g_conv8_1(up(self.g_up_1, c, b), b))                   # (N, 64, h/2, w/2)
         e = leaky(self.g_conv9_1(up(self.g_up_2, d, a), a))                   # (N, 32, h, w)
-        reflectance = torch.sigmoid(self.g_conv10(e))
+        reflectance = torch.sigmoid(self.g_conv10(e))                         # (N, 3, h, w)
         texture_free = leaky(self.l_conv1_2(a))                               # (N, 32, h, w)
-        illumination = torch.sigmoid(self.l_conv1_4(texture_free, e))
+        illumination = torch.sigmoid(self.l_conv1_4(texture_free, e))         # (N, 1, h, w)
         return reflectance, illumination
 
 
 class RestorationNet(nn.Module):
-    """(R, I) -> P: a U-Net of five levels. I tells where R is noisy. It predicts P itself, no difference. 7,760,739
-    parameters.
+    """(R, I) -> P: a U-Net of five levels. I tells where R is noisy. It predicts P itself, no difference.
 
     channels: at the full size; doubled at each of the four levels below.
+    7,760,739 parameters with 32 channels (tests/cases/kind/test_kind_model.py: test_counts).
     """
 
     def __init__(self, channels=32):
         super().__init__()
-        levels = [channels * 2**level for level in range(5)]                  # 32, 64, 128, 256, 512
-        for number, (before, width) in enumerate(zip([4, *levels], levels), start=1):
-            setattr(self, f"de_conv{number}_1", nn.Conv2d(before, width, 3, padding=1))
-            setattr(self, f"de_conv{number}_2", nn.Conv2d(width, width, 3, padding=1))
-        for number, width in enumerate(levels[-2::-1], start=6):
-            setattr(self, f"up_{number}", nn.ConvTranspose2d(2 * width, width, 2, stride=2, bias=False))
-            setattr(self, f"de_conv{number}_1", Joined(2 * width, width, 3, padding=1))
-            setattr(self, f"de_conv{number}_2", nn.Conv2d(width, width, 3, padding=1))
-        self.de_conv10 = nn.Conv2d(channels, 3, 3, padding=1)
+        c1, c2, c3, c4, c5 = (channels * 2**level for level in range(5))      # 32, 64, 128, 256, 512
+        self.de_conv1_1, self.de_conv1_2 = conv3x3(4, c1), conv3x3(c1, c1)
+        self.de_conv2_1, self.de_conv2_2 = conv3x3(c1, c2), conv3x3(c2, c2)
+        self.de_conv3_1, self.de_conv3_2 = conv3x3(c2, c3), conv3x3(c3, c3)
+        self.de_conv4_1, self.de_conv4_2 = conv3x3(c3, c4), conv3x3(c4, c4)
+        self.de_conv5_1, self.de_conv5_2 = conv3x3(c4, c5), conv3x3(c5, c5)
+        self.up_6, self.de_conv6_1, self.de_conv6_2 = double(c5, c4), joined3x3(c5, c4), conv3x3(c4, c4)
+        self.up_7, self.de_conv7_1, self.de_conv7_2 = double(c4, c3), joined3x3(c4, c3), conv3x3(c3, c3)
+        self.up_8, self.de_conv8_1, self.de_conv8_2 = double(c3, c2), joined3x3(c3, c2), conv3x3(c2, c2)
+        self.up_9, self.de_conv9_1, self.de_conv9_2 = double(c2, c1), joined3x3(c2, c1), conv3x3(c1, c1)
+        self.de_conv10 = conv3x3(c1, 3)
         glorot_uniform(self)
 
     def forward(self, reflectance, illumination):
-        x, skips = torch.cat([reflectance, illumination], dim=1), []
-        for level in (1, 2, 3, 4, 5):                                         # down
-            x = self.level(level, x)
-            if level < 5:
-                skips.append(x)
-                x = pool(x)
-        for level in (6, 7, 8, 9):                                            # and up again
-            skip = skips.pop()
-            x = self.level(level, up(getattr(self, f"up_{level}"), x, skip), skip)
-        return torch.sigmoid(self.de_conv10(x))
-
-    def level(self, number, *maps):
-        """The two convolutions of one level."""
-        return leaky(getattr(self, f"de_conv{number}_2")(leaky(getattr(self, f"de_conv{number}_1")(*maps))))
+        """R (N, 3, h, w), I (N, 1, h, w) -> P (N, 3, h, w)."""
+        both = torch.cat([reflectance, illumination], dim=1)                                # (N, 4, h, w)
+        a = convolve_twice(self.de_conv1_1, self.de_conv1_2, both)                          # (N, 32, h, w)
+        b = convolve_twice(self.de_conv2_1, self.de_conv2_2, pool(a))                       # (N, 64, h/2, w/2)
+        c = convolve_twice(self.de_conv3_1, self.de_conv3_2, pool(b))                       # (N, 128, h/4, w/4)
+        d = convolve_twice(self.de_conv4_1, self.de_conv4_2, pool(c))                       # (N, 256, h/8, w/8)
+        e = convolve_twice(self.de_conv5_1, self.de_conv5_2, pool(d))                       # (N, 512, h/16, w/16)
+        d = convolve_twice(self.de_conv6_1, self.de_conv6_2, up(self.up_6, e, d), d)        # (N, 256, h/8, w/8)
+        c = convolve_twice(self.de_conv7_1, self.de_conv7_2, up(self.up_7, d, c), c)        # (N, 128, h/4, w/4)
+        b = convolve_twice(self.de_conv8_1, self.de_conv8_2, up(self.up_8, c, b), b)        # (N, 64, h/2, w/2)
+        a = convolve_twice(self.de_conv9_1, self.de_conv9_2, up(self.up_9, b, a), a)        # (N, 32, h, w)
+        return torch.sigmoid(self.de_conv10(a))                                             # (N, 3, h, w)
 
 
 class AdjustNet(nn.Module):
-    """(I, ratio) -> A, for ratios above 1 (brighter) and below (darker). 19,393 parameters."""
+    """(I, ratio) -> A, for ratios above 1 (brighter) and below (darker).
+
+    19,393 parameters (tests/cases/kind/test_kind_model.py: test_counts).
+    """
 
     def __init__(self):
         super().__init__()
-        self.en_conv_1 = nn.Conv2d(2, 32, 3, padding=1)
-        self.en_conv_2 = nn.Conv2d(32, 32, 3, padding=1)
-        self.en_conv_3 = nn.Conv2d(32, 32, 3, padding=1)
-        self.en_conv_4 = nn.Conv2d(32, 1, 3, padding=1)
+        self.en_conv_1 = conv3x3(2, 32)
+        self.en_conv_2 = conv3x3(32, 32)
+        self.en_conv_3 = conv3x3(32, 32)
+        self.en_conv_4 = conv3x3(32, 1)
         glorot_uniform(self)
 
     def forward(self, illumination, ratio):
         """illumination (N, 1, h, w); ratio: a number, or (N,), one per picture."""
         ratio = torch.as_tensor(ratio, dtype=illumination.dtype, device=illumination.device).reshape(-1, 1, 1, 1)
-        x = torch.cat([illumination, ratio.expand_as(illumination)], dim=1)
-        for convolution in (self.en_conv_1, self.en_conv_2, self.en_conv_3, self.en_conv_4):
-            x = leaky(convolution(x))  # the last one too: below .5 the answer is slow
-        return torch.sigmoid(x)
+        x = torch.cat([illumination, ratio.expand_as(illumination)], dim=1)   # (N, 2, h, w)
+        x = leaky(self.en_conv_3(leaky(self.en_conv_2(leaky(self.en_conv_1(x))))))            # (N, 32, h, w)
+        return torch.sigmoid(leaky(self.en_conv_4(x)))                        # leaky here too: below .5 it is slow
 
 
 class AutomaticRatio(nn.Module):
-    """The light ratio of a dark picture, guessed without its bright partner: exp(weight . (features - centre) / scale +
-    bias).
+    """The light ratio of a dark picture, guessed without its bright partner (not in the paper: there a person chooses).
 
-    Not in the paper, where a person chooses. A line through the logarithms, fitted on training pairs (ridge regression)
-    after the decomposition, to which it belongs. What the buffers hold before: a line through 81 pairs under the
-    official decomposition.
+        ratio = exp(weight . (features - centre) / scale + bias)
+
+    A line through the logarithms, fitted on training pairs (ridge regression) after the decomposition, to which it
+    belongs. What the buffers hold before: a line through 81 pairs under the official decomposition.
     """
 
     QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -144,20 +153,14 @@ class AutomaticRatio(nn.Module):
     def __init__(self):
         super().__init__()
         count = 4 + 2 * len(self.QUANTILES)
-        weight = torch.zeros(count)
-        weight[0] = -0.906
-        for name, value in (("weight", weight), ("centre", torch.zeros(count)), ("scale", torch.ones(count)),
-                            ("bias", torch.tensor(-0.255))):
-            self.register_buffer(name, value)
-
-    @property
-    def fitted(self):
-        """Whether fit() was called, or the buffers come from where it was."""
-        return bool((self.scale != 1).any())
+        self.register_buffer("weight", torch.tensor([-0.906] + [0.0] * (count - 1)))
+        self.register_buffer("centre", torch.zeros(count))
+        self.register_buffer("scale", torch.ones(count))
+        self.register_buffer("bias", torch.tensor(-0.255))
 
     def features(self, stretched, illumination, bounds):
-        """(N, 22) float32 of whole pictures: ln mean I; of the picture before the stretch ln least, largest and mean
-        value (bounds: (N, 2), the first two); then ln quantiles of I and of the mean of S over R, G, B."""
+        """(N, 22) float32 of whole pictures, all logarithms: mean of I; least, largest and mean value of the picture
+        before the stretch (bounds: (N, 2), the first two); quantiles of I and of the mean of S over R, G, B."""
         levels = torch.tensor(self.QUANTILES, device=illumination.device)
         least, largest = bounds.float().unbind(dim=1)
         before = torch.stack([least, largest, least + (largest - least) * stretched.float().mean(dim=(1, 2, 3))])
@@ -173,8 +176,8 @@ class AutomaticRatio(nn.Module):
         return torch.exp(((features - self.centre) / self.scale) @ self.weight + self.bias)
 
     def fit(self, features, ratios):
-        """Set the buffers from (n, F) features and the (n,) ratios that they should give; the penalty is RIDGE times n
-        weights squared."""
+        """Set the buffers from (n, F) features and the (n,) ratios that they should give: least squares plus RIDGE
+        times the squared weights."""
         features, target = features.double(), ratios.double().log()
         self.centre.copy_(features.mean(dim=0))
         self.scale.copy_(features.std(dim=0, correction=0).clamp_min(STEADY))
@@ -185,12 +188,13 @@ class AutomaticRatio(nn.Module):
 
 
 class KinD(nn.Module):
-    """The three networks composed: 8,016,008 parameters.
-
-    restoration: `unet`, or `none` to use the reflectance as it is; channels: its width. stretch: `minmax`, or `none` to
-    take pictures as they are.
+    """The three networks composed: output = P * A.
 
         output = KinD()(low, ratio=4.0)           # low (N, 3, h, w) in [0, 1]; ratio=None: guessed
+
+    restoration: `unet`, or `none` to use the reflectance as it is; channels: its width.
+    stretch: `minmax`, or `none` to take pictures as they are.
+    8,016,008 parameters (tests/cases/kind/test_kind_model.py: test_counts).
     """
 
     MULTIPLE = 16                                 # pixels: the grid on which tiles must begin, because of four poolings
@@ -204,8 +208,7 @@ class KinD(nn.Module):
         self.automatic = AutomaticRatio()
 
     def stretch(self, picture, bounds=None):
-        """S of a picture. bounds: (N, 2), the least and the largest value of each whole picture, where this is a part
-        of it."""
+        """S of pictures. bounds: (N, 2), least and largest value of each whole picture, where these are parts."""
         return stretch(picture, bounds) if self.stretches else picture
 
     def restore(self, reflectance, illumination):
@@ -217,8 +220,7 @@ class KinD(nn.Module):
         return self.automatic(self.automatic.features(stretched, illumination, bounds))
 
     def stages(self, low, ratio=None, bounds=None):
-        """Every map of a whole picture. low: (N, 3, h, w) in [0, 1]; ratio: a number, (N,), or None to guess it.
-        Returns Stages."""
+        """The Stages of whole pictures. low: (N, 3, h, w) in [0, 1]; ratio: a number, (N,), or None to guess it."""
         stretched = self.stretch(low, bounds)
         reflectance, illumination = self.decomposition(stretched)
         if ratio is None:
@@ -237,16 +239,19 @@ def bounds_of(pictures):
 
 
 def stretch(pictures, bounds=None):
-    """(x - min) / max(max - min, 0.001) for each picture, min and max over all its pixels and channels, or those given,
-    (N, 2)."""
+    """(x - min) / max(max - min, 0.001), min and max over all of a picture's values, or those given, (N, 2)."""
     least, largest = (bounds_of(pictures) if bounds is None else bounds)[:, :, None, None, None].unbind(dim=1)
     return (pictures - least) / (largest - least).clamp_min(SMALLEST_RANGE)
 
 
 def light_ratio(source, target):
-    """(N,): mean over the pixels of target / (source + 0.0001), for two illuminations (N, 1, h, w) of one scene: above
-    1 it brightens."""
+    """(N,): mean over pixels of target / (source + 0.0001), of two illuminations (N, 1, h, w); above 1 it brightens."""
     return (target / (source + STEADY)).mean(dim=(1, 2, 3))
+
+
+def convolve_twice(first, second, *maps):
+    """The two convolutions of one level of the restoration."""
+    return leaky(second(leaky(first(*maps))))
 
 
 def leaky(x):
@@ -264,10 +269,7 @@ def up(layer, x, skip):
 
 
 def glorot_uniform(module):
-    """Glorot-uniform weights and zero biases; for the transposed kernels with fans of four times their channels, as in
-    the released code."""
-    for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    """Glorot-uniform weights, zero biases; transposed kernels have fans of 4 times their channels, as released."""
+    for name, values in module.named_parameters():
+        initialise = nn.init.zeros_ if name.endswith("bias") else nn.init.xavier_uniform_
+        initialise(values)

@@ -7,8 +7,7 @@ from common.base.progress import watch
 
 
 class Measured(nn.Module):
-    """What is measured once on the whole training pictures, after the decomposition is trained. Buffers, so that a
-    resumed run has it.
+    """What is measured once on whole training pictures, by the trained decomposition; a resumed run has the buffers.
 
     up: mean of I_h / I_l of each picture, which brightens; down: mean of I_l / I_h.
     """
@@ -27,20 +26,17 @@ class Measured(nn.Module):
         features = []
         for place in watch(range(len(pairs)), "measuring light ratios"):
             pair = pairs.in_patches(None)[0, place]
-            maps = []
-            for picture in (pair.low, pair.high):
-                picture = picture[None].to(run.device, memory_format=torch.channels_last)
-                with run.autocast():
-                    maps.append([value.float() for value in model.decomposition(picture)])
-            (_, low), (_, high) = maps
+            pictures = (picture[None].to(run.device, memory_format=torch.channels_last)
+                        for picture in (pair.low, pair.high))
+            with run.autocast():
+                low, high = (model.decomposition(picture)[1].float() for picture in pictures)
             bounds = torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None] / 255
             features.append(model.automatic.features(pair.low[None].to(run.device), low, bounds)[0])
             self.up[place], self.down[place] = light_ratio(low, high), light_ratio(high, low)
         model.automatic.fit(torch.stack(features), self.up)
 
     def ratios(self, names, low, high, over):
-        """(brighten, darken), each (N,), of a batch: of the whole pictures (over="picture") or of the patches low, high
-        (over="patch").
+        """(brighten, darken), each (N,), of a batch: over="picture", or over="patch", whose I low and high are.
 
         The released code takes patches, and for brightening 1 / mean(I_l / I_h), though at test mean(I_h / I_l)
         (README, difference 10).

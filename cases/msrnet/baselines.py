@@ -1,5 +1,7 @@
-"""More simple methods that MSR-net must beat (others: common/lowlight/evaluation.py), and the cheap filters behind it.
-8-bit RGB (h, w, 3) in and out."""
+"""Simple methods that MSR-net must beat, beside those of common/lowlight/baselines.py, and cheap filters behind it.
+
+8-bit RGB (h, w, 3) in and out.
+"""
 import cv2
 import numpy as np
 
@@ -14,8 +16,10 @@ def equalise(low):
 
 
 def msr(low, sigmas=(15, 80, 250), percentiles=(1, 99)):
-    """Multi-scale Retinex (Jobson et al. 1997): mean over sigmas of ln I - ln (G_sigma * I), each channel stretched
-    between percentiles."""
+    """Multi-scale Retinex (Jobson et al. 1997): mean over sigmas of ln I - ln (G_sigma * I).
+
+    Each channel is stretched between percentiles.
+    """
     picture = low.astype(np.float32) + 1
     retinex = np.log(picture) - sum(np.log(cv2.GaussianBlur(picture, (0, 0), sigma)) for sigma in sigmas) / len(sigmas)
     dark, bright = np.percentile(retinex, percentiles, axis=(0, 1))

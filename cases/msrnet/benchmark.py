@@ -3,8 +3,8 @@
 The straightforward side is section 2 of the paper as one would write it down: NCHW, conv2d, torch.cat of the ten maps,
 1x1, subtraction, 1x1. Same threads, same weights, float32, inference mode.
 """
-import json
 import sys
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -12,7 +12,6 @@ if __name__ == "__main__":
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader
 
 from cases.msrnet.model import MSRNet
 from common import metrics
@@ -20,8 +19,7 @@ from common.data.images import to_bytes
 from common.data.paired import PairedImages
 from common.data.samples import build
 from common.experiment import timing
-from common.experiment.device import environment, set_threads
-from common.experiment.sampling import Places, as_worker
+from common.lowlight.benchmark import measure, time_loader
 
 SIZE = (400, 600)
 
@@ -46,8 +44,8 @@ def inference():
     model = MSRNet().eval()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model = model.to(memory_format=torch.channels_last)
-    denoise = MSRNet(dilations=[1, 1, 2, 2, 4, 4, 8, 8, 1, 1],
-                     exposure=True).eval().to(memory_format=torch.channels_last)
+    denoise = MSRNet(dilations=[1, 1, 2, 2, 4, 4, 8, 8, 1, 1], exposure=True).eval()
+    denoise = denoise.to(memory_format=torch.channels_last)
     x = torch.rand(1, 3, *SIZE)
     last = x.to(memory_format=torch.channels_last)
     with torch.inference_mode():
@@ -61,56 +59,37 @@ def inference():
             "seconds_per_megapixel": {name: value / (SIZE[0] * SIZE[1] / 1e6) for name, value in seconds.items()}}
 
 
-def loading(steps=40, batch=8):
-    """Batches per second of the training loader on the sample data, by number of workers."""
-    pairs = PairedImages(build("LOL"), "our485", patch=48)
-
-    def run(workers):
-        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers,
-                            worker_init_fn=as_worker):
-            pass
-    seconds = timing.in_turns({f"{workers} workers": lambda workers=workers: run(workers) for workers in (0, 1, 2)},
-                              turns=3)
-    return {name: steps / value for name, value in seconds.items()}
-
-
 def scoring():
     """Milliseconds per metric on a 400 x 600 picture."""
     torch.manual_seed(0)
     a, b = torch.rand(2, 1, 3, *SIZE)
     a8, b8 = to_bytes(a[0]), to_bytes(b[0])
-    calls = {name: lambda name=name: getattr(metrics, name)(a, b) for name in ("psnr", "ssim", "ssim_gray")}
-    calls |= {name: lambda name=name: getattr(metrics, name)(a8) for name in ("entropy", "noise_sigma", "sharpness")}
-    calls["loe"] = lambda: metrics.loe(a8, b8)
+    calls = {metric.__name__: partial(metric, a, b) for metric in (metrics.psnr, metrics.ssim, metrics.ssim_gray)}
+    calls |= {metric.__name__: partial(metric, a8)
+              for metric in (metrics.entropy, metrics.noise_sigma, metrics.sharpness)}
+    calls["loe"] = partial(metrics.loe, a8, b8)
     return {name: 1000 * value for name, value in timing.in_turns(calls).items()}
 
 
 def memory():
     """Peak MiB of a fresh process that brightens a 4000 x 3000 picture in tiles, and of one that only imports."""
-    tiled = """
+    code = """
 import torch
 from cases.msrnet.model import MSRNet
-from common.data.images import tiled
+from common.data.images import map_tiles
 model, picture = MSRNet().eval().to(memory_format=torch.channels_last), torch.rand(1, 3, 3000, 4000)
 with torch.inference_mode():
-    tiled(lambda crop, box: model(crop.to(memory_format=torch.channels_last)), picture, 640, model.halo)"""
-    return {"4000x3000 in tiles": timing.peak_memory_mb(tiled),
+    map_tiles(lambda crop, box: model(crop.to(memory_format=torch.channels_last)), picture, 640, model.halo)"""
+    return {"4000x3000 in tiles": timing.peak_memory_mb(code),
             "imports alone": timing.peak_memory_mb("import cases.msrnet.model, common.data.images")}
 
 
-def main():
-    set_threads()
-    numbers = {"environment": environment(torch.device("cpu"))}
-    parts = {"inference": inference, "loader_batches_per_second": loading, "metric_milliseconds": scoring,
-             "peak_memory_mb": memory}
-    for part, measure in parts.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = measure()
-        print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"MSR-net is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, "
-          f"largest difference {numbers['inference']['largest_difference']:.1e}")
-    timing.save("msrnet", numbers)
-
+PARTS = {
+    "inference": inference,
+    "loader_batches_per_second": lambda: time_loader(PairedImages(build("LOL"), "our485", patch=48), 8),
+    "metric_milliseconds": scoring,
+    "peak_memory_mb": memory,
+}
 
 if __name__ == "__main__":
-    main() if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)
+    measure("msrnet", "MSR-net", PARTS) if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)

@@ -1,5 +1,4 @@
-"""What turns files into MSR-net's samples: LOL's pairs, or bright photographs darkened by the camera model of
-common/data/darken.py."""
+"""What turns files into MSR-net's samples: LOL's pairs, or bright photographs, darkened (common/data/darken.py)."""
 from pathlib import Path
 
 import numpy as np
@@ -11,54 +10,28 @@ from common.base.errors import UserError
 from common.data.cache import fingerprint, random_window
 from common.data.darken import darken
 from common.data.images import list_images, read_pixels
-from common.data.lol import is_lol, one_per_scene, validation_names
 from common.data.paired import Pair, PairedImages, list_pairs
-
-TRAINING = "our485"
+from common.lowlight.splits import TRAINING, hold_out
 
 
 def training_sets(cfg):
-    """(training, validation): data sets of Pair. Held-out scenes never train; validation gives whole pictures, one per
-    scene first."""
+    """(training, validation): data sets of Pair; held-out scenes never train, and are given as whole pictures."""
     data = cfg.data
     if data.kind == "synthetic":
         photographs = bright_photographs(data.root)
-        names = [path.name for path in photographs]
+        kept, chosen = map(set, hold_out([path.name for path in photographs], cfg))
+        training = SyntheticPairs([path for path in photographs if path.name in kept], data.patch, cfg.seed)
+        validation = SyntheticPairs([path for path in photographs if path.name in chosen], None, data.validation_seed)
     else:
-        names = list_pairs(data.root, TRAINING)
-    held = validation_names(names, data.validation_seed)
-    chosen = one_per_scene(held) if is_lol(names) else held
-    chosen = (chosen + [name for name in held if name not in chosen])[:cfg.train.validate_pictures]
-    kept = [name for name in names if name not in set(held)]
-    if data.kind == "synthetic":
-        training = SyntheticPairs([path for path in photographs if path.name in set(kept)], data.patch, cfg.seed)
-        validation = SyntheticPairs([path for path in photographs if path.name in set(chosen)], None,
-                                    data.validation_seed)
-    else:
+        kept, chosen = hold_out(list_pairs(data.root, TRAINING), cfg)
         training = PairedImages(data.root, TRAINING, patch=data.patch, seed=cfg.seed, names=kept,
                                 thumbnails=data.thumbnails)
         validation = PairedImages(data.root, TRAINING, names=chosen, thumbnails=data.thumbnails)
     return (ExposureJitter(training, data.jitter, cfg.seed) if data.jitter else training), validation
 
 
-def evaluation_set(cfg):
-    """The whole pictures to test on, with .set_name and .is_lol: eval15 of the data set, or the scenes held out of
-    training."""
-    root = cfg.test.root or cfg.data.root
-    if cfg.test.set == "validation":
-        names = list_pairs(root, TRAINING)
-        pairs = PairedImages(root, TRAINING, names=validation_names(names, cfg.data.validation_seed),
-                             thumbnails=cfg.data.thumbnails)
-        pairs.is_lol = is_lol(names)
-    else:
-        pairs = PairedImages(root, "eval15")
-        pairs.is_lol = is_lol(pairs.names)
-    pairs.set_name = cfg.test.set
-    return pairs
-
-
 def bright_photographs(root):
-    """The bright half of a set in LOL's layout, else the pictures of a plain folder."""
+    """Paths of the bright half of a set in LOL's layout, else of the pictures of a plain folder."""
     folder = Path(root) / TRAINING / "high"
     photographs = list_images(folder if folder.is_dir() else root)
     if len(photographs) < 2:
@@ -68,8 +41,7 @@ def bright_photographs(root):
 
 
 class ExposureJitter(Dataset):
-    """Pairs whose dark picture (and its thumbnail) is multiplied by exp(sigma * normal), each time another: (epoch,
-    index) -> Pair.
+    """Pairs whose dark picture (and its thumbnail) is multiplied by exp(sigma * normal): (epoch, index) -> Pair.
 
     The bright picture stays: so the network sees each scene at more exposures than were photographed.
     """
@@ -90,8 +62,7 @@ class ExposureJitter(Dataset):
 
 
 class SyntheticPairs(Dataset):
-    """Bright photographs, each darkened anew by the low-light model: (epoch, index) -> Pair. All draws come from (seed,
-    epoch, index)."""
+    """Bright photographs, each darkened anew by the low-light model: (epoch, index) -> Pair."""
 
     def __init__(self, photographs, patch, seed):
         self.photographs, self.patch, self.seed = photographs, patch, seed

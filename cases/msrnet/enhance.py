@@ -1,5 +1,4 @@
 """One picture of any size through MSR-net, in tiles where it is large."""
-
 import torch
 
 from cases.msrnet.model import thumbnail_of
@@ -7,9 +6,8 @@ from common.data.images import map_tiles
 
 
 @torch.inference_mode()
-def enhance(model, rgb, run):
-    """The network's answer to one picture: (3, h, w) in [0, 1] in and out, computed in tiles where it is large, not
-    rounded yet."""
+def enhance(run, model, rgb):
+    """The network's answer to one picture: (3, h, w) in [0, 1] in and out, not rounded yet."""
     settings, image = run.config.test, rgb[None]
     thumbnail = thumbnail_of(image).to(run.device)
 

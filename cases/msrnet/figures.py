@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from cases.msrnet import baselines
-from cases.msrnet.data import evaluation_set
 from cases.msrnet.drawing.captions import CAPTIONS
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
@@ -25,6 +24,7 @@ from common.experiment.run import Run
 from common.lowlight.baselines import gamma
 from common.lowlight.figures import CAPTIONS as SHARED_CAPTIONS
 from common.lowlight.figures import (
+    bars_of_scores,
     colour_difference,
     draw_classes,
     draw_pairs,
@@ -35,6 +35,7 @@ from common.lowlight.figures import (
     picture,
     spread,
 )
+from common.lowlight.splits import evaluation_set
 from common.metrics import fidelity
 
 PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]),
@@ -55,7 +56,7 @@ def main(argv=None):
     draw_results(folder, run, model, pairs)
     draw_training(folder, run, PANELS)
     if lines:
-        draw_floors(folder, lines, pairs.set_name)
+        draw_baselines(folder, lines, pairs.set_name)
         draw_ranking(folder, lines)
         draw_classes(folder, lines, "MSR-net")
         draw_failures(folder, run, model, pairs, lines)
@@ -69,28 +70,29 @@ def main(argv=None):
 # ---- the chapter's figures -------------------------------------------------------------------------------------------
 
 def draw_network(folder, model):
-    """B1.1: the network, from the layers that a forward pass really runs through. Of the denoising variant's
-    modulations, which stand beside the chain, only the parameters are shown, at the layer that they modulate."""
+    """B1.1: the network, from the layers that a forward pass really runs through.
+
+    Of the denoising variant's modulations only the parameters are shown, at the layer that they modulate.
+    """
     x = torch.rand(1, 3, 64, 64, device=next(model.parameters()).device)
     with torch.inference_mode():
         layers = figures.trace(model, lambda: model.stages(x))
     colours = {"fuse": 0, "cascade": 1, "restore": 2}
     boxes, names = [("X", "3 channels", None)], ["x"]
     for layer in layers:
-        if "modulation" in layer["name"]:
+        name, count = layer["name"], f"{layer['parameters']:,}"
+        if "modulation" in name:
             title, below, colour = boxes[-1]
-            boxes[-1] = title, f"{below} + {layer['parameters']:,} *", colour
-        elif not layer["name"].startswith("exposure"):
-            boxes.append((f"{paper_name(layer['name'])}\n{layer['kind']}", f"{layer['outputs'][0]} out, "
-                                                                           f"{layer['parameters']:,}",
-                          colours[layer["name"].split(".")[0]]))
-            names.append(layer["name"])
+            boxes[-1] = title, f"{below} + {count} *", colour
+        elif not name.startswith("exposure"):
+            boxes.append((f"{paper_name(name)}\n{layer['kind']}", f"{layer['outputs'][0]} out, {count}",
+                          colours[name.split(".")[0]]))
+            names.append(name)
     past = (names.index("fuse.2"), names.index("restore"), "X1")
+    table = [[layer["name"], layer["kind"], by(layer["inputs"]), by(layer["outputs"]), layer["parameters"]]
+             for layer in layers]
     folder.save(figures.flow([*boxes, ("Y", "3 channels", None)], [past], per_row=6), "B1.1_network",
-                ["layer", "kind", "inputs", "outputs", "parameters"],
-                [[layer["name"], layer["kind"], by(layer["inputs"]), by(layer["outputs"]), layer["parameters"]]
-                 for layer in layers],
-                total=sum(layer["parameters"] for layer in layers))
+                ["layer", "kind", "inputs", "outputs", "parameters"], table, total=sum(row[-1] for row in table))
 
 
 def paper_name(name):
@@ -108,8 +110,7 @@ def by(shape):
 
 @torch.inference_mode()
 def draw_stages(folder, model, path):
-    """B1.2 (dark picture, its logarithms, X1) and B1.3 (X2 and Y): unbounded stages share one affine map in each
-    figure."""
+    """B1.2 (dark picture, its logarithms, X1) and B1.3 (X2 and Y): unbounded stages share one affine map in each."""
     x = read_image(path)[None].to(next(model.parameters()).device)
     stages = model.stages(x)
     logs = stages.logs.split(3, dim=1)
@@ -117,20 +118,19 @@ def draw_stages(folder, model, path):
     pictures = [picture(x), *map(picture, logs), *shown]
     names = ["X (dark)", *(f"log, v = {v:g}" for v in model.logarithm.scales), "X1 (fused)", "H (illumination)"]
     half = -(-len(names) // 2)
+    table = [[name, *statistics(value)] for name, value in zip(names, [x, *logs, stages.x1, stages.illumination])]
     folder.save(figures.grid([pictures[:half], pictures[half:]], None, [names[:half], names[half:]]), "B1.2_logarithms",
-                ["picture", "mean", "min", "max"],
-                [[name, *statistics(value)] for name, value in zip(names, [x, *logs, stages.x1, stages.illumination])],
-                low=low, high=high)
+                ["picture", "mean", "min", "max"], table, low=low, high=high)
     (x2, y), (low, high) = display([stages.x2, stages.y], of=[stages.x2])
     names = ["X2, before colour restoration", "Y, same display range", "Y as written"]
-    folder.save(figures.grid([[x2, y, picture(stages.y)]], names), "B1.3_colour", ["picture", "channel", "mean"],
-                [[name, "RGB"[channel], f"{tensor[0, channel].mean().item():.6f}"]
-                 for name, tensor in (("X2", stages.x2), ("Y", stages.y)) for channel in range(3)], low=low, high=high)
+    table = [[name, channel, f"{plane.mean().item():.6f}"] for name, tensor in (("X2", stages.x2), ("Y", stages.y))
+             for channel, plane in zip("RGB", tensor[0])]
+    folder.save(figures.grid([[x2, y, picture(stages.y)]], names), "B1.3_colour", ["picture", "channel", "mean"], table,
+                low=low, high=high)
 
 
 def display(tensors, of=None):
-    """Arrays of unbounded pictures under one affine map, 1st to 99th percentile of those in `of` (default all); and its
-    bounds."""
+    """Arrays of unbounded pictures under one affine map, 1st to 99th percentile of `of` (default all); its bounds."""
     values = torch.cat([tensor.flatten() for tensor in (of or tensors)])
     low, high = np.percentile(values.float().cpu().numpy(), (1, 99))
     return [picture(((tensor - low) / max(high - low, 1e-6)).clamp(0, 1)) for tensor in tensors], (low, high)
@@ -159,30 +159,19 @@ def draw_results(folder, run, model, pairs, count=4):
 def answer(run, model, pairs, place):
     """(low, high, the network's answer) of a pair, 8-bit."""
     low_path, high_path = pairs.paths(place)
-    return read_pixels(low_path), read_pixels(high_path), picture(enhance(model, read_image(low_path), run))
+    return read_pixels(low_path), read_pixels(high_path), picture(enhance(run, model, read_image(low_path)))
 
 
-def draw_floors(folder, lines, set_name):
+def draw_baselines(folder, lines, set_name):
     """Mean PSNR and SSIM of every method under gt_free."""
-    names = [name for name in dict.fromkeys(line["row"] for line in lines) if name.endswith("gt_free")]
-    means = {name: [np.mean([float(line[metric]) for line in of_row(lines, name)]) for metric in ("psnr", "ssim")]
-             for name in names}
-    labels = ["MSR-net" if name == "gt_free" else name.removesuffix("/gt_free") for name in names]
-    figure, axes = figures.new_figure(height=3.0, columns=2)
-    colours = [figures.COLOURS[0]] * (len(names) - 1) + [figures.COLOURS[1]]
-    for axis, place, label in ((axes[0, 0], 0, "PSNR (dB)"), (axes[0, 1], 1, "SSIM")):
-        drawn = axis.barh(labels[::-1], [means[name][place] for name in names[::-1]], color=colours)
-        axis.bar_label(drawn, fmt="%.2f" if place == 0 else "%.3f", fontsize=7, padding=2)
-        axis.set_xlabel(label)
-        axis.grid(axis="y", visible=False)
-        axis.margins(x=0.14)
-    rows = [[label, *(f"{value:.6f}" for value in means[name])] for label, name in zip(labels, names)]
-    folder.save(figure, "floors", ["method", "psnr", "ssim"], rows, set=set_name, count=len(of_row(lines)))
+    rows = [line["row"] for line in lines if line["row"].endswith("gt_free")]
+    names = {row: "MSR-net" if row == "gt_free" else row.removesuffix("/gt_free") for row in rows}
+    figure, table = bars_of_scores(lines, names, own=["MSR-net"], height=3.0)
+    folder.save(figure, "floors", ["method", "psnr", "ssim"], table, set=set_name, count=len(of_row(lines)))
 
 
 def draw_failures(folder, run, model, pairs, lines):
-    """The two worst pictures: what came out, what was expected, the signed difference in gray, and how much of it is
-    brightness alone."""
+    """The two worst pictures: answer, target, signed difference in gray, and how much of it is brightness alone."""
     stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
@@ -199,8 +188,7 @@ def draw_failures(folder, run, model, pairs, lines):
 
 
 def draw_noise(folder, run, model, pairs, side=96):
-    """A crop at full size: the dark picture lifted to the target's mean, gamma, the network, a filter behind it, and
-    the target."""
+    """A crop at full size: dark picture at the target's mean, gamma, the network, a filter behind it, the target."""
     place = len(pairs.names) // 2
     low, high, output = answer(run, model, pairs, place)
     columns = ["low, lifted", "gamma 1/2.2", "MSR-net", "MSR-net + bilateral", "target"]
@@ -228,10 +216,9 @@ def draw_releases(folder, run, pairs):
     pictures |= {name: answer(run, model, pairs, place)[2] for name, model in networks.items()}
     values = [fidelity(result, high) for result in pictures.values()]
     captions = [[f"{value['psnr']:.2f} dB, {value['ssim']:.3f}" for value in values] + [pairs.names[place]]]
+    table = [[name, f"{value['psnr']:.6f}", f"{value['ssim']:.6f}"] for name, value in zip(pictures, values)]
     folder.save(figures.grid([[*pictures.values(), high]], [*pictures, "target"], captions), "releases",
-                ["picture", "psnr", "ssim"],
-                [[name, f"{value['psnr']:.6f}", f"{value['ssim']:.6f}"] for name, value in zip(pictures, values)],
-                set=pairs.set_name)
+                ["picture", "psnr", "ssim"], table, set=pairs.set_name)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ from common.metrics import ssim_loss
 
 
 def frobenius(output, target):
-    """(1/N) sum_i ||f(X_i) - Y_i||_F^2: squared differences summed over all values of a picture, mean over the N
-    pictures (section 3)."""
+    """(1/N) sum_i ||f(X_i) - Y_i||_F^2: sum over the values of a picture, mean over the N pictures (section 3)."""
     return (output - target).square().sum(dim=(1, 2, 3)).mean()
 
 
@@ -16,8 +15,7 @@ def weight_penalty(model):
 
 
 def absolute(output, target):
-    """Mean absolute difference over all values; aims at the median of what a dark pixel may mean, not at the mean (not
-    in the paper)."""
+    """Mean |output - target|: aims at the median of what a dark pixel may mean, not at the mean (not in the paper)."""
     return (output - target).abs().mean()
 
 
@@ -27,10 +25,9 @@ def dissimilarity(output, target):
 
 
 def terms(output, target, model, settings):
-    """The weighted terms of the setting train.loss, by name; their sum is the loss.
+    """The weighted terms by name; their sum is the loss. settings: those of `train`.
 
-    `frobenius`: the paper's, with train.weight_penalty (lambda). `l1`: absolute difference + train.ssim_weight (1 -
-    SSIM).
+    loss=frobenius: the paper's, with weight_penalty (lambda); loss=l1: absolute difference + ssim_weight (1 - SSIM).
     """
     if settings.loss == "frobenius":
         return {"frobenius": frobenius(output, target), "penalty": settings.weight_penalty * weight_penalty(model)}

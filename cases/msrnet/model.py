@@ -1,9 +1,10 @@
 """MSR-net: a multi-scale logarithm, a difference of convolutions and a colour restoration, Y = f3(f2(f1(X))).
 
-Shapes: N batch, h, w height and width, K = 10 layers of the cascade, n = 4 logarithms. Pictures are RGB in [0, 1], (N,
-3, h, w). Names follow the paper's indices: W_-1 and W_0 are `fuse`, W_1 .. W_K `cascade.layers`, W_{K+1}
-`cascade.average`, W_{K+2} `restore`. Shen, Yue, Feng, Chen, Liu, Ma: MSR-net: Low-light Image Enhancement Using Deep
-Convolutional Network, arXiv 1711.02488.
+Shapes: N batch, h, w height and width, K = 10 layers of the cascade, n = 4 logarithms. Pictures are RGB in [0, 1],
+(N, 3, h, w). Names follow the paper's indices: W_-1 and W_0 are `fuse`, W_1 .. W_K `cascade.layers`, W_{K+1}
+`cascade.average`, W_{K+2} `restore`.
+
+Shen, Yue, Feng, Chen, Liu, Ma: MSR-net: Low-light Image Enhancement Using Deep Convolutional Network, arXiv 1711.02488.
 """
 from typing import NamedTuple
 
@@ -13,8 +14,7 @@ from torch import nn
 
 
 class Stages(NamedTuple):
-    """Every intermediate picture of MSR-net, by the paper's letters. X1 and X2 are unbounded: scale them for
-    display."""
+    """Every intermediate picture of MSR-net, by the paper's letters. X1 and X2 are unbounded: scale them to show."""
     logs: torch.Tensor           # M, (N, 3 n, h, w): all RGB of the first v, then of the next
     x1: torch.Tensor             # output of the multi-scale logarithm, (N, 3, h, w); may be negative
     cascade: list                # H_1 .. H_K, each (N, 32, h, w)
@@ -24,8 +24,7 @@ class Stages(NamedTuple):
 
 
 class MultiScaleLog(nn.Module):
-    """M_j = ln(1 + v_j X) / ln(1 + v_j) for each v_j, one after the other along the channels: 0 stays 0 and 1 stays
-    1."""
+    """M_j = ln(1 + v_j X) / ln(1 + v_j) for each v_j, one after the other along the channels: 0 and 1 stay."""
 
     def __init__(self, scales=(1, 10, 100, 300)):
         super().__init__()
@@ -37,8 +36,7 @@ class MultiScaleLog(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Scale and shift of feature maps by the picture's code (not in the paper): features * (1 + scale) + shift. Starts
-    as no change."""
+    """features * (1 + scale) + shift, both from the picture's code; at the start no change (not in the paper)."""
 
     def __init__(self, code, channels):
         super().__init__()
@@ -54,8 +52,7 @@ class Modulation(nn.Module):
 class Cascade(nn.Module):
     """f2: K convolutions one after the other; all their outputs are averaged by a 1x1 convolution.
 
-    A Gaussian of a Gaussian is a wider Gaussian: the K outputs are K surrounds of growing size, learnt instead of
-    given.
+    A Gaussian of a Gaussian is a wider Gaussian: the K outputs are K surrounds of growing size, learnt, not given.
     code: width of the picture's code that modulates every layer; 0 for the paper's cascade.
     """
 
@@ -100,13 +97,14 @@ class Exposure(nn.Module):
 
 
 class MSRNet(nn.Module):
-    """MSR-net. The defaults are the paper's network: 86,386 parameters, window 23 x 23.
+    """MSR-net. The defaults are the paper's network, whose window is 23 x 23 pixels.
 
-    scales: the v_j of the logarithms. fuse_channels: outputs of W_-1 (3 is the literal reading of the paper: 85,226
-    parameters).
+    scales: the v_j of the logarithms. fuse_channels: outputs of W_-1; 3 is the literal reading of the paper.
     channels: of each layer of the cascade. dilations: one per layer; their number is K. exposure: a thumbnail of the
-    whole picture modulates all layers but the 1x1 averages (the denoising variant: 161,786 parameters). Initial values
-    (the paper gives none): He-normal, biases 0, W_11 times 0.1, W_12 the identity.
+    whole picture modulates all layers but the 1x1 averages (the denoising variant). Initial values (the paper gives
+    none): He-normal, biases 0, W_11 times 0.1, W_12 the identity.
+    86,386 parameters, 85,226 with fuse_channels=3, 161,786 in the denoising variant
+    (tests/cases/msrnet/test_msrnet_model.py: test_counts_of_the_specified_table).
     """
 
     CODE = 64                                                                 # numbers in the exposure's code
@@ -124,7 +122,7 @@ class MSRNet(nn.Module):
         self.restore = nn.Conv2d(3, 3, 1)
         self.restore.weight.data.copy_(torch.eye(3)[:, :, None, None])
         nn.init.zeros_(self.restore.bias)
-        self.halo = 1 + sum(dilations)  # pixels around a tile that its result depends on
+        self.halo = 1 + sum(dilations)                                        # pixels around a tile that it depends on
 
     def fuse_logs(self, x, thumbnail=None):
         """f1: (M, X1, code). The code is None without exposure."""
@@ -138,8 +136,7 @@ class MSRNet(nn.Module):
     def stages(self, x, thumbnail=None):
         """Every stage of a picture, as the paper writes it. x: (N, 3, h, w) in [0, 1], any size. Returns Stages.
 
-        thumbnail: (N, 3, 32, 32) of the whole picture where x is a part of it and exposure=True; otherwise x is taken
-        for the whole.
+        thumbnail: (N, 3, 32, 32) of the whole picture, where x is a part of it; without it x is taken for the whole.
         """
         logs, x1, code = self.fuse_logs(x, thumbnail)
         maps = list(self.cascade.maps(x1, code))
@@ -151,8 +148,7 @@ class MSRNet(nn.Module):
         """Y, (N, 3, h, w), not clamped: stages(x).y without the 320-channel map, in a tenth of the memory.
 
         Both 1x1 layers are linear, so W_{K+2} W_{K+1} is one matrix, of which each H_m needs its own 32 columns: it is
-        averaged and colour-restored as soon as it is there. The same sum in another order, equal to 1e-6, in training
-        and in use.
+        averaged and colour-restored as soon as it is there. The same sum in another order, equal to 1e-6.
         """
         _, x1, code = self.fuse_logs(x, thumbnail)
         colour, average = self.restore.weight.flatten(1), self.cascade.average           # (3, 3)

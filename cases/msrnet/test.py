@@ -14,7 +14,6 @@ if __name__ == "__main__":
 import time
 
 from cases.msrnet import baselines
-from cases.msrnet.data import evaluation_set
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
 from common.base.errors import start
@@ -32,6 +31,7 @@ from common.lowlight.evaluation import (
     niqe_parameters,
     row_name,
 )
+from common.lowlight.splits import evaluation_set
 
 
 def main(argv=None):
@@ -39,7 +39,7 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(MSRNet, weights)
     if run.options.input:
-        return evaluation.enhance_own(run, weights, lambda rgb: enhance(model, rgb, run)).expect_no_failures()
+        return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb)).expect_no_failures()
     return benchmark(run, model, weights)
 
 
@@ -58,7 +58,7 @@ def benchmark(run, model, weights):
     seconds, pixels = 0.0, 0
     for name, item, (low_path, high_path), low, high in evaluation.pictures_left(results, pairs):
         began = time.perf_counter()
-        output = to_bytes(enhance(model, read_image(low_path), run))
+        output = to_bytes(enhance(run, model, read_image(low_path)))
         seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size
         outputs = {"network": output} | (floor_outputs(low, output, curve) if settings.floors else {})
         lines = {}

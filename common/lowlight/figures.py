@@ -27,6 +27,21 @@ def of_row(lines, row="gt_free"):
     return [line for line in lines if line["row"] == row]
 
 
+def bars_of_scores(lines, names, own, height):
+    """(figure, CSV rows) of mean PSNR and SSIM. names: {row: label}; labels in `own` have the second colour."""
+    figure, axes = figures.new_figure(height=height, columns=2)
+    scores = {label: [figures.mean(lines, row, "psnr"), figures.mean(lines, row, "ssim")]
+              for row, label in names.items()}
+    labels = list(scores)[::-1]
+    for axis, values, name, digits in zip(axes[0], zip(*scores.values()), ("PSNR (dB)", "SSIM"), ("%.2f", "%.3f")):
+        drawn = axis.barh(labels, values[::-1], color=[figures.COLOURS[label in own] for label in labels])
+        axis.bar_label(drawn, fmt=digits, fontsize=7, padding=2)
+        axis.set_xlabel(name)
+        axis.grid(axis="y", visible=False)
+        axis.margins(x=0.14)
+    return figure, [[label, *map(figures.format_number, values)] for label, values in scores.items()]
+
+
 def middle(lines, pairs):
     """Place of a picture of middling PSNR, as the example; the first where nothing was measured."""
     ranked = sorted(of_row(lines), key=lambda line: float(line["psnr"]))

@@ -14,7 +14,8 @@ CAPTIONS = {
         "上：分解得到的、含噪声的反射分量；下：恢复之后的反射分量。噪声以 255 灰度级计",
         "Noisy pictures above, the same ones clean below", "上排有噪声，下排为恢复后的同一组图像"),
     "B2.3_pairs": Caption(
-        "B2.3", "Pairs of {set}: short exposure above, normal exposure below", "{set} 的样例：上为低照度图像，下为正常曝光图像",
+        "B2.3", "Pairs of {set}: short exposure above, normal exposure below",
+        "{set} 的样例：上为低照度图像，下为正常曝光图像",
         "Dark pictures and the same scenes bright", "暗图及其对应的亮图"),
     "decomposition": Caption(
         None, "What decomposition makes of both pictures of {item}: the reflectances should agree, the products equal "
@@ -33,9 +34,10 @@ CAPTIONS = {
         "{item} 在不同光照比率下的结果，以及 PSNR 随比率的变化；虚线为由参考图像得到的比率与自动估计的比率",
         "The same picture ever brighter, above a curve with a maximum", "同一图像逐渐变亮，下方为有极大值的曲线"),
     "result_grid": Caption(
-        None, "Results on {set}; PSNR below each picture, the last column is the target", "{set} 上的结果；各图下方为 "
-                                                                                          "PSNR，最后一列为参考图像",
-        "One scene per row: dark, three simpler answers, two protocols, target", "每行一个场景：暗图、较简单的方法、两种协议、参考图像"),
+        None, "Results on {set}; PSNR below each picture, the last column is the target",
+        "{set} 上的结果；各图下方为 PSNR，最后一列为参考图像",
+        "One scene per row: dark, three simpler answers, two protocols, target",
+        "每行一个场景：暗图、较简单的方法、两种协议、参考图像"),
     "training": Caption(
         None, "Training, stage after stage: terms of the loss, scores on held-out scenes, mean illuminations of the "
               "decomposition",

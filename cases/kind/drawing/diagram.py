@@ -10,21 +10,21 @@ SIZE = (400, 600)                                              # of LOL's pictur
 TITLES = {"decomposition": "decomposition: S to R, I", "adjustment": "adjustment: I, ratio to A",
           "restoration": "restoration: R, I to P"}
 COLOUR = {"decomposition": 0, "restoration": 2, "adjustment": 4}
-COLUMNS, BESIDE = 23, 13  # boxes in a row; where the adjustment begins, beside the decomposition
+COLUMNS, BESIDE = 23, 13                                       # boxes in a row; where the adjustment begins
 ARROW = {"arrowstyle": "-|>", "lw": 0.6, "color": "#555555", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 5}
 
 
 def layers_of(model):
     """The layers of a forward pass through all three networks, as figures.trace tells them, by network."""
     device = next(model.parameters()).device
-    layers = figures.trace(model, lambda: model.stages(torch.rand(1, 3, *SIZE, device=device), ratio=4.0))
-    parts = {part: [layer for layer in layers if layer["name"].startswith(part)] for part in TITLES}
-    return {part: found for part, found in parts.items() if found}
+    parts = {part: [] for part in TITLES}
+    for layer in figures.trace(model, lambda: model.stages(torch.rand(1, 3, *SIZE, device=device), ratio=4.0)):
+        parts[layer["name"].split(".")[0]].append(layer)
+    return {part: layers for part, layers in parts.items() if layers}
 
 
 def draw(folder, model):
-    """Draw the networks into a FigureFolder: decomposition and adjustment in the upper row, restoration in the
-    lower."""
+    """Draw the networks into a FigureFolder: above decomposition and adjustment, below restoration."""
     parts = layers_of(model)
     tall = "restoration" in parts
     figure, axes = figures.new_figure(height=5.2 if tall else 2.2, rows=2 if tall else 1,
@@ -52,25 +52,24 @@ def draw_network(axis, part, layers, first):
         axis.add_patch(FancyBboxPatch((x - 0.43, y - 0.33), 0.86, 0.66, fc=colour + "33", ec="#555555", lw=0.6,
                                       boxstyle="round,pad=0,rounding_size=0.06"))
         name = layer["name"].split(".")[1].removeprefix("de_").removeprefix("en_")
-        text = f"{name}\n{layer['kind'].split()[-1]}{' up' if raised else ''}\n{layer['outputs'][0]} maps\n{by(layer['outputs'][1:])}"
-        axis.text(x, y, text, ha="center", va="center", fontsize=4.6, linespacing=1.15)
-    for ((x, y), (u, v)), layer in zip(zip(centre, centre[1:]), layers[1:]):
-        # the illumination's branch begins again at the first layer
-        if not layer["name"].endswith(("l_conv1_2", "l_conv1_4")):
+        kernel, (maps, *size) = layer["kind"].split()[-1], layer["outputs"]
+        axis.text(x, y, f"{name}\n{kernel}{' up' if raised else ''}\n{maps} maps\n{by(size)}",
+                  ha="center", va="center", fontsize=4.6, linespacing=1.15)
+    for (x, y), (u, v), layer in zip(centre, centre[1:], layers[1:]):
+        if not layer["name"].endswith(("l_conv1_2", "l_conv1_4")):     # the illumination's branch has its own arrows
             axis.annotate("", (u - 0.43, v), (x + 0.43, y), arrowprops=ARROW)
     for source, target in skips(part, layers):
         (x, y), (u, v) = centre[source], centre[target]
-        axis.annotate("", (u, v + 0.33), (x, y + 0.33), arrowprops=ARROW | {
-            "ls": "--", "color": figures.COLOURS[1],
-            "connectionstyle": f"arc3,rad={-0.5 / max(2, target - source):.3f}"})
+        dashed = {"ls": "--", "color": figures.COLOURS[1],
+                  "connectionstyle": f"arc3,rad={-0.5 / max(2, target - source):.3f}"}
+        axis.annotate("", (u, v + 0.33), (x, y + 0.33), arrowprops=ARROW | dashed)
 
 
 def skips(part, layers):
     """(from, to) places of the maps that are joined with upsampled ones, and of the illumination's branch."""
     place = {layer["name"].split(".")[1]: number for number, layer in enumerate(layers)}
     pairs = {"decomposition": [("g_conv2_1", "g_conv8_1"), ("g_conv1_1", "g_conv9_1"), ("g_conv1_1", "l_conv1_2"),
-                               ("l_conv1_2", "l_conv1_4"),
-                               ("g_conv9_1", "l_conv1_4")],
+                               ("l_conv1_2", "l_conv1_4"), ("g_conv9_1", "l_conv1_4")],
              "restoration": [(f"de_conv{10 - level}_2", f"de_conv{level}_1") for level in (6, 7, 8, 9)],
              "adjustment": []}[part]
     return [(place[a], place[b]) for a, b in pairs]

@@ -1,5 +1,4 @@
-"""Official KinD weights as a weights file of this project: python -m cases.kind.extras.convert FILE [FILE ...] -o
-out.pt
+"""Official KinD weights as a file of this project: python -m cases.kind.extras.convert FILE [FILE ...] -o out.pt
 
 A file is an .npz of arrays by variable name, or the `.data-00000-of-00001` file of a TensorFlow 1 checkpoint, whose
 network is told by its length. TensorFlow is not needed: such a file is the float32 values of all variables,
@@ -8,23 +7,25 @@ your own use.
 """
 import argparse
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.utils import parameters_to_vector
 
-from cases.kind.model import AdjustNet, DecomNet, KinD, RestorationNet
+from cases.kind.model import AdjustNet, AutomaticRatio, DecomNet, RestorationNet
 from common.base.errors import UserError, join_some, start
 from common.base.files import impostor
 from common.experiment import checkpoints
 
+# the authors' names of the networks; their layers have the same names here as there
 SCOPES = {"DecomNet": ("decomposition", DecomNet), "Restoration_net": ("restoration", RestorationNet),
           "Illumination_adjust_net": ("adjustment", AdjustNet)}
 
 
 def variables(scope):
-    """{variable name: (key of KinD's state_dict, shape in TensorFlow)} of one network, in the order of the checkpoint
-    file."""
+    """{TensorFlow's name: (key of KinD's state_dict, TensorFlow's shape)} of a network, in the checkpoint's order."""
     part, network = SCOPES[scope]
     found = {}
     for key, tensor in network().state_dict().items():
@@ -40,8 +41,8 @@ def from_tensorflow(arrays):
     Kernels of convolutions [kh, kw, in, out] and of transposed ones [kh, kw, out, in] both become torch's by the
     permutation (3, 2, 0, 1). Raises UserError that names every missing, unknown or misshapen variable.
     """
-    begun = [scope for scope in SCOPES if any(name.split("/")[0] == scope for name in arrays)]
-    known = {name: value for scope in begun for name, value in variables(scope).items()}
+    begun = {name.split("/")[0] for name in arrays}
+    known = dict(chain.from_iterable(variables(scope).items() for scope in SCOPES if scope in begun))
     problems = [f"{name} is missing" for name in known if name not in arrays]
     problems += [f"{name} belongs to none of KinD's networks" for name in arrays if name not in known]
     problems += [f"{name} has the shape {list(arrays[name].shape)}, expected {list(shape)}"
@@ -79,16 +80,14 @@ def read_arrays(path):
 def raw_arrays(path):
     """The variables of a TensorFlow 1 data file, by its length."""
     size = path.stat().st_size
-    lengths = {4 * sum(int(np.prod(shape)) for _, shape in variables(scope).values()): scope for scope in SCOPES}
+    lengths = {4 * len(parameters_to_vector(network().parameters())): scope for scope, (_, network) in SCOPES.items()}
     if size not in lengths:
-        raise UserError(f"{path} has {size:,} bytes: a checkpoint's data file of KinD has "
-                        f"{', '.join(f'{length:,} ({scope})' for length, scope in lengths.items())}: get it again, or "
+        expected = ", ".join(f"{length:,} ({scope})" for length, scope in lengths.items())
+        raise UserError(f"{path} has {size:,} bytes: a checkpoint's data file of KinD has {expected}: get it again, or "
                         "name the right file (.data-00000-of-00001, not .index or .meta)")
-    values, arrays, begin = np.fromfile(path, "<f4"), {}, 0
-    for name, (_, shape) in variables(lengths[size]).items():
-        end = begin + int(np.prod(shape))
-        arrays[name], begin = values[begin:end].reshape(shape), end
-    return arrays
+    shapes = {name: shape for name, (_, shape) in variables(lengths[size]).items()}
+    parts = np.split(np.fromfile(path, "<f4"), np.cumsum([np.prod(shape) for shape in shapes.values()])[:-1])
+    return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts)}
 
 
 def convert(paths):
@@ -102,21 +101,19 @@ def convert(paths):
                             "network was expected: leave one out")
         arrays |= found
     state = from_tensorflow(arrays)
-    missing = [part for part, _ in SCOPES.values() if part != "restoration"
-               and not any(key.startswith(part) for key in state)]
+    parts = {key.split(".")[0] for key in state}
+    missing = [part for part in ("decomposition", "adjustment") if part not in parts]
     if missing:
         raise UserError(f"{', '.join(map(str, paths))}: nothing for {' and '.join(missing)}: every network but the "
                         "restoration was expected: name its file, too")
-    restoration = "unet" if any(key.startswith("restoration") for key in state) else "none"
-    automatic = {key: value for key, value in KinD(restoration="none").state_dict().items()
-                 if key.startswith("automatic.")}
-    return {"restoration": restoration, "channels": 32, "stretch": "minmax"}, state | automatic
+    settings = {"restoration": "unet" if "restoration" in parts else "none", "channels": 32, "stretch": "minmax"}
+    return settings, state | {f"automatic.{key}": value for key, value in AutomaticRatio().state_dict().items()}
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m cases.kind.extras.convert", description=__doc__.split("\n\n")[0])
-    parser.add_argument("files", nargs="+", metavar="FILE", help="an .npz, or a TensorFlow 1 checkpoint's "
-                                                                 ".data-00000-of-00001")
+    parser.add_argument("files", nargs="+", metavar="FILE",
+                        help="an .npz, or a TensorFlow 1 checkpoint's .data-00000-of-00001")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the weights file to write (.pt)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)

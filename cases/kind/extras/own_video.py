@@ -1,5 +1,4 @@
-"""Videos frame by frame, without flicker: stretch bounds and light ratio are held steady within a shot, and so is the
-brightness."""
+"""Videos frame by frame, without flicker: stretch bounds, light ratio and brightness are steady within a shot."""
 import cv2
 import numpy as np
 import torch
@@ -8,45 +7,39 @@ from cases.kind import enhance
 from common.base.errors import UserError
 from common.base.progress import watch
 from common.data.images import to_bytes, to_tensor
-from common.data.video import SUFFIXES, frames_of, open_film, writing  # noqa: F401  SUFFIXES belongs to what this module offers
+from common.data.video import frames_of, open_film, writing
 
-KEPT = 0.95                                                     # share of the running average that stays at each frame
-CUT = 0.3  # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
+KEPT = 0.95                                     # share of the running average that stays at each frame
+CUT = 0.3                                       # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
 
 
 class Steady:
-    """Running averages of what would flicker: stretch bounds and ln ratio; begun anew at every cut. Its answers do not
-    jump more than the input.
+    """Running averages of what would flicker, stretch bounds and ln ratio, begun anew at every cut.
 
-    brighten(frame) maps uint8 (h, w, 3) to the same. shots: how many were seen.
+    shots: how many were seen.
     """
 
     def __init__(self, model, settings):
-        self.model, self.settings, self.shots = model, settings, 0
-        self.thumbnail = self.bounds = self.log_ratio = self.level_in = self.level_out = None
+        self.model, self.settings, self.shots, self.thumbnail = model, settings, 0, None
 
     def brighten(self, frame):
+        """The answer to the next frame, both uint8 (h, w, 3); its mean level jumps no more than the input's."""
+        model, settings = self.model, self.settings
         thumbnail = cv2.resize(frame, (32, 18), interpolation=cv2.INTER_AREA).astype(np.float64)
-        if self.thumbnail is None or np.abs(thumbnail - self.thumbnail).sum() > CUT * max(1.0,
-                                                                                          (thumbnail
-                                                                                           + self.thumbnail).sum()):
+        before = self.thumbnail
+        if before is None or np.abs(thumbnail - before).sum() > CUT * max(1.0, (thumbnail + before).sum()):
             self.bounds = self.log_ratio = self.level_in = self.level_out = None
             self.shots += 1
-        self.thumbnail = thumbnail
-        picture = to_tensor(frame)
-        self.bounds = average(self.bounds, enhance.whole_bounds(picture[None], self.settings.hot_pixels))
-        maps = enhance.decompose(self.model, picture, self.settings.tile, bounds=self.bounds)
-        self.log_ratio = average(self.log_ratio, np.log(self.settings.ratio or enhance.guess(self.model, maps)))
-        output = enhance.restore(self.model, maps, self.settings.tile) * enhance.adjust(self.model, maps,
-                                                                                        float(np.exp(self.log_ratio)),
-                                                                                        self.settings.tile)
-        if self.settings.fusion:
-            output = enhance.fuse(output, maps)
-        return self.limit(frame, output[0])
+        self.thumbnail, picture = thumbnail, to_tensor(frame)
+        self.bounds = average(self.bounds, enhance.whole_bounds(picture[None], settings.hot_pixels))
+        maps = enhance.decompose(model, picture, settings.tile, bounds=self.bounds)
+        self.log_ratio = average(self.log_ratio, np.log(settings.ratio or enhance.guess(model, maps)))
+        adjusted = enhance.adjust(model, maps, float(np.exp(self.log_ratio)), settings.tile)
+        output = enhance.restore(model, maps, settings.tile) * adjusted
+        return self.limit(frame, (enhance.fuse(output, maps) if settings.fusion else output)[0])
 
     def limit(self, frame, output):
-        """The 8-bit answer, scaled where its mean level would jump, relative to the frame before, by more than the
-        input's."""
+        """The 8-bit answer, scaled where its mean level would jump by a larger share than the input's."""
         level_in, bright = frame.mean(), to_bytes(output)
         if self.level_in and self.level_out:
             allowed = abs(level_in / self.level_in - 1)
@@ -68,8 +61,7 @@ def average(before, now):
 
 @torch.inference_mode()
 def enhance_video(run, model, path):
-    """Brighten a video file into --output, else into results/; sound is not carried over. The file appears when it is
-    whole."""
+    """Brighten a video file, without its sound, into --output, else into results/; it appears when it is whole."""
     film = open_film(path)
     target = run.output_path(path, path.stem) or run.folder / "video" / path.name
     steady, levels = Steady(model, run.config.test), []
@@ -80,6 +72,7 @@ def enhance_video(run, model, path):
             levels.append((frame.mean(), bright.mean()))
         if not levels:
             raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
-    run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {np.mean(levels, axis=0)[0]:.1f} to "
-            f"{np.mean(levels, axis=0)[1]:.1f}; no sound; {target}")
+    before, after = np.mean(levels, axis=0)
+    run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {before:.1f} to {after:.1f}; no sound; "
+            f"{target}")
     return levels

@@ -22,14 +22,17 @@ CAPTIONS = {
         "色彩恢复前后；X2 与 Y 使用同一显示范围({low:.2f} 到 {high:.2f}，即 X2 的第 1 到第 99 百分位)",
         "Three versions of one picture", "同一图像的三个版本"),
     "B1.4_pairs": Caption(
-        "B1.4", "Pairs of {set}: short exposure above, normal exposure below", "{set} 的样例：上为低照度图像，下为正常曝光图像",
+        "B1.4", "Pairs of {set}: short exposure above, normal exposure below",
+        "{set} 的样例：上为低照度图像，下为正常曝光图像",
         "Dark pictures and the same scenes bright", "暗图及其对应的亮图"),
     "result_grid": Caption(
         None, "Results on {set} beside two simple methods; PSNR under gt_free",
         "{set} 上的结果与两种简单方法的对比；PSNR 采用 gt_free 协议",
-        "One scene per row: dark, two simple methods, network, target", "每行一个场景：暗图、两种简单方法、网络输出、参考图像"),
+        "One scene per row: dark, two simple methods, network, target",
+        "每行一个场景：暗图、两种简单方法、网络输出、参考图像"),
     "training": Caption(
-        None, "Training: the loss and its terms, and the held-out pictures", "训练曲线：损失及其各项，以及验证图像上的指标",
+        None, "Training: the loss and its terms, and the held-out pictures",
+        "训练曲线：损失及其各项，以及验证图像上的指标",
         "Falling loss, validation scores", "下降的损失与验证指标"),
     "floors": Caption(
         None, "The network beside simple methods on {set} (means of {count} pictures, gt_free)",

@@ -1,5 +1,4 @@
-"""KinD's networks and losses against the authors' own graph (golden/kind.npz), their weights' converter, sizes and
-tiles."""
+"""KinD's networks and losses against the authors' own graph (golden/kind.npz); sizes, tiles, the converter."""
 import hashlib
 import json
 import math
@@ -19,22 +18,14 @@ SIZES = ("even", "odd")
 
 
 @pytest.fixture(scope="module")
-def golden():
-    from tests.conftest import SHARED
-    path = SHARED / "golden/kind.npz"
-    if not path.exists():
-        pytest.skip("golden/kind.npz is not beside this repository (../shared/golden/kind.npz)")
-    file = np.load(path, allow_pickle=False)
-    return {name: file[name] for name in file.files}
+def golden(shared):
+    return dict(np.load(shared("golden/kind.npz"), allow_pickle=False))
 
 
 @pytest.fixture(scope="module")
-def official():
+def official(shared):
     """The official decomposition and adjustment, and a restoration with rule weights, in one KinD."""
-    from tests.conftest import SHARED
-    folder = SHARED / "weights/kind"
-    if not folder.exists():
-        pytest.skip("weights/kind is not beside this repository (../shared/weights/kind)")
+    folder = shared("weights/kind")
     arrays = (convert.read_arrays(folder / "decomposition.npz") | convert.read_arrays(folder / "adjustment.npz")
               | rule_weights(folder))
     model = KinD()
@@ -70,12 +61,16 @@ def difference(found, expected):
 
 # ---- networks --------------------------------------------------------------------------------------------------------
 
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 def test_counts():
-    counts = [sum(parameter.numel() for parameter in network().parameters())
-              for network in (DecomNet, RestorationNet, AdjustNet, KinD)]
+    counts = [count(network()) for network in (DecomNet, RestorationNet, AdjustNet, KinD)]
     assert counts == [235_876, 7_760_739, 19_393, 8_016_008]
-    layers = {name: sum(p.numel() for p in layer.parameters()) for name, layer in RestorationNet().named_children()}
-    assert layers["de_conv1_1"] == 1184 and layers["de_conv5_2"] == 2_359_808 and layers["up_6"] == 524_288 and layers["de_conv10"] == 867
+    layers = {name: count(layer) for name, layer in RestorationNet().named_children()}
+    assert layers["de_conv1_1"] == 1184 and layers["de_conv5_2"] == 2_359_808
+    assert layers["up_6"] == 524_288 and layers["de_conv10"] == 867
 
 
 def test_rule_weights_are_the_golden_ones(shared, golden):
@@ -117,8 +112,7 @@ def test_maps_are_the_official_ones(golden, official, size, layout):
 @pytest.mark.parametrize("size", SIZES)
 def test_every_layer_has_the_official_statistics(golden, official, size):
     found, handles = {}, []
-    scopes = {"decomposition": "DecomNet", "restoration": "Restoration_net", "adjustment": "Illumination_adjust_net"}
-    for part, scope in scopes.items():
+    for scope, (part, _) in convert.SCOPES.items():
         for name, layer in getattr(official, part).named_children():
             def record(layer, inputs, output, name=f"{scope}/{name}"):
                 found[name] = output.detach().clone()               # before the activation, which works in place
@@ -152,9 +146,8 @@ def test_any_size_works(size):
 
 def test_a_batch_is_its_pictures():
     torch.manual_seed(0)
-    model, low, ratio = KinD().eval(), torch.rand(2, 3, 24, 20) * torch.tensor([1.0, 0.3])[:, None, None,
-                                                                                           None], torch.tensor([2.0,
-                                                                                                                5.0])
+    model, ratio = KinD().eval(), torch.tensor([2.0, 5.0])
+    low = torch.rand(2, 3, 24, 20) * torch.tensor([1.0, 0.3])[:, None, None, None]
     with torch.inference_mode():
         together = model(low, ratio)
         for place in range(2):
@@ -167,8 +160,8 @@ def test_the_stretch_by_hand_and_with_given_bounds():
     low = torch.tensor([0.2, 0.4, 0.6]).reshape(1, 3, 1, 1)
     assert torch.allclose(stretch(low).flatten(), torch.tensor([0.0, 0.5, 1.0]))
     assert torch.allclose(stretch(low, torch.tensor([[0.0, 0.8]])).flatten(), torch.tensor([0.25, 0.5, 0.75]))
-    assert torch.allclose(stretch(torch.full((1, 3, 2, 2), 0.3)),
-                          torch.zeros(1, 3, 2, 2)), "a flat picture is divided by 0.001, not by 0"
+    flat = stretch(torch.full((1, 3, 2, 2), 0.3))
+    assert torch.allclose(flat, torch.zeros(1, 3, 2, 2)), "a flat picture is divided by 0.001, not by 0"
     assert torch.equal(KinD(restoration="none", stretch="none").stretch(low), low)
 
 
@@ -223,7 +216,7 @@ def test_gradient_norms_differ_as_they_should():
 
 
 def stages_of(golden, dtype):
-    """{stage: unweighted terms} of the stored arrays, {stage: its arrays}."""
+    """(terms(norm) -> {stage: unweighted terms} of the stored arrays, {name: array})."""
     part = {name: picture(golden[f"in/patch/{name}"], dtype).requires_grad_()
             for name in ("R_low", "I_low", "R_high", "I_high")}
     low, high = (stretch(picture(golden[f"in/patch/{side}_u8"]) / 255).to(dtype) for side in ("low", "high"))
@@ -232,8 +225,8 @@ def stages_of(golden, dtype):
     aim = picture(golden["in/adjust/target"], dtype)
 
     def terms(norm):
-        return {"decom": losses.decomposition((part["R_low"], part["I_low"]), (part["R_high"], part["I_high"]), low,
-                                              high, norm),
+        maps = (part["R_low"], part["I_low"]), (part["R_high"], part["I_high"])
+        return {"decom": losses.decomposition(*maps, low, high, norm),
                 "restore": losses.restoration(part["R_low"], target, norm),
                 "adjust": losses.adjustment(prediction, aim, norm)}
     return terms, part | {"pred": prediction}
@@ -244,14 +237,10 @@ OFFICIAL = {"recon_low": 1, "recon_high": 1, "equal_R": 0.01, "mutual": 0.2, "sm
 
 
 def test_the_settings_have_the_official_weights():
-
-    for preset in ([], ["preset=paper"]):
-        cfg = settings.resolve("kind", preset).config
-        if preset:
-            assert {name: cfg.loss.decompose[name] for name in ("recon_low", "recon_high", "equal_R", "mutual",
-                                                                "smooth_low", "smooth_high")} == \
-                {name: OFFICIAL[name] for name in list(OFFICIAL)[:6]}
-        assert cfg.loss.gradient_norm == "batch" and cfg.loss.target_power == 1.2
+    ours, papers = (settings.resolve("kind", words).config.loss for words in ([], ["preset=paper"]))
+    assert {name: papers.decompose[name] for name in list(OFFICIAL)[:6]} == dict(list(OFFICIAL.items())[:6])
+    for loss in (ours, papers):
+        assert loss.gradient_norm == "batch" and loss.target_power == 1.2
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 2e-5)])
@@ -265,10 +254,10 @@ def test_losses_are_the_official_ones(golden, dtype, tolerance):
     checked = 0
     for stage, values in terms("none").items():
         for name, value in (values | {"total": sum(losses.weigh(values, OFFICIAL).values())}).items():
-            if f"loss_none/{stage}/{name}" in golden:
+            key = f"loss_none/{stage}/{name}"
+            if key in golden:
                 checked += 1
-                assert value.item() == pytest.approx(float(golden[f"loss_none/{stage}/{name}"]), abs=tolerance), (stage,
-                                                                                                                  name)
+                assert value.item() == pytest.approx(float(golden[key]), abs=tolerance), key
     assert checked == 8
     target = losses.restoration_target(picture(golden["in/patch/R_high"], dtype))
     assert difference(target, golden["in/patch/R_target"]) <= 1e-6
@@ -293,7 +282,7 @@ def test_gradients_with_respect_to_the_maps(golden):
 
 
 def network_terms(golden, model, stage, dtype):
-    """(the stage's network, unweighted terms through it)."""
+    """The unweighted terms of a stage, through its network."""
     part = {name: picture(golden[f"in/patch/{name}"], dtype) for name in ("R_low", "I_low", "R_target")}
     if stage == "decom":
         low, high = (stretch(picture(golden[f"in/patch/{side}_u8"]) / 255).to(dtype) for side in ("low", "high"))
@@ -349,17 +338,18 @@ def copied(model):
 
 def test_both_kinds_of_files_give_the_same_weights(shared, tmp_path):
     folder = shared("weights/kind")
-    named, raw = (convert.from_tensorflow(convert.read_arrays(folder / a) | convert.read_arrays(folder / b)) for a, b in
-                  (("decomposition.npz", "adjustment.npz"),
-                   ("decom_net_train.data-00000-of-00001", "illumination_adjust_net_train.data-00000-of-00001")))
+    named, raw = (convert.from_tensorflow(convert.read_arrays(folder / a) | convert.read_arrays(folder / b))
+                  for a, b in (("decomposition.npz", "adjustment.npz"),
+                               ("decom_net_train.data-00000-of-00001",
+                                "illumination_adjust_net_train.data-00000-of-00001")))
     assert named.keys() == raw.keys() and len(named) == 26
     assert all(torch.equal(named[key], raw[key]) for key in named)
     rules = rule_weights(folder)
-    (tmp_path / "model.ckpt.data-00000-of-00001").write_bytes(b"".join(values.astype("<f4").tobytes()
-                                                                       for values in rules.values()))
-    restored = convert.from_tensorflow(convert.read_arrays(tmp_path / "model.ckpt.data-00000-of-00001"))
-    assert all(torch.equal(value, restored[key])
-               for key, value in convert.from_tensorflow(rules).items()) and len(restored) == 42
+    path = tmp_path / "model.ckpt.data-00000-of-00001"
+    path.write_bytes(b"".join(values.astype("<f4").tobytes() for values in rules.values()))
+    restored = convert.from_tensorflow(convert.read_arrays(path))
+    assert len(restored) == 42
+    assert all(torch.equal(value, restored[key]) for key, value in convert.from_tensorflow(rules).items())
 
 
 def test_convert_writes_a_weights_file(shared, tmp_path):
@@ -370,9 +360,8 @@ def test_convert_writes_a_weights_file(shared, tmp_path):
     model = checkpoints.build(KinD, weights)
     assert model.restoration is None and weights.model["restoration"] == "none"
     np.savez(tmp_path / "restoration.npz", **rule_weights(folder))
-    convert.main([*(str(path) for path in (folder / "decomposition.npz", tmp_path / "restoration.npz",
-                                           folder / "adjustment.npz")),
-                  "-o", str(tmp_path / "all.pt")])
+    convert.main([str(folder / "decomposition.npz"), str(tmp_path / "restoration.npz"),
+                  str(folder / "adjustment.npz"), "-o", str(tmp_path / "all.pt")])
     assert checkpoints.build(KinD, checkpoints.find("kind", "x", str(tmp_path / "all.pt"))).restoration is not None
 
 
@@ -383,9 +372,7 @@ def test_wrong_variables_are_named(shared):
         convert.from_tensorflow(missing)
     with pytest.raises(UserError, match="DecomNet/g_conv11/weights belongs to none"):
         convert.from_tensorflow(arrays | {"DecomNet/g_conv11/weights": np.zeros((1, 1, 3, 3))})
-    with pytest.raises(UserError, match=r"DecomNet/g_conv10/weights has the shape \[3, 3, 32, 3\], expected \[1, 1, "
-                                        r"32, "
-                                        r"3\]"):
+    with pytest.raises(UserError, match=r"g_conv10/weights has the shape \[3, 3, 32, 3\], expected \[1, 1, 32, 3\]"):
         convert.from_tensorflow(arrays | {"DecomNet/g_conv10/weights": np.zeros((3, 3, 32, 3))})
     with pytest.raises(UserError, match="no variable at all"):
         convert.from_tensorflow({})

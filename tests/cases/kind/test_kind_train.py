@@ -13,8 +13,7 @@ from common.data.samples import build
 from common.experiment import checkpoints
 
 SHORT = ["--demo", "train.steps=6", "train.save_every=2", "train.log_every=2", "train.validate_every=6",
-         "train.validate_pictures=1",
-         "model.channels=2"]
+         "train.validate_pictures=1", "model.channels=2"]
 
 # Trains with a trap: death by SIGKILL after a step of a stage, "restore 3".
 TRAPPED = """
@@ -48,8 +47,8 @@ def train(clone, processes):
     """train(*words) trains there; returns the finished process. trap: see TRAPPED."""
     def run(*words, trap=None):
         command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases/kind/train.py"), *SHORT, *words]
-        return processes.run(command, clone, os.environ
-                             | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)})
+        environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
+        return processes.run(command, clone, environment)
     return run
 
 
@@ -69,18 +68,16 @@ def test_a_kill_in_every_stage_changes_nothing(clone, train):
     states = [checkpoints.load(clone / "checkpoints/kind" / name / "last.pt")["weights"]
               for name in ("whole", "killed")]
     assert checkpoints.digest(states[0]) == checkpoints.digest(states[1])
-    stages = [json.loads(line)["stage"] for line in (clone
-                                                     / "results/kind/whole/train/log.jsonl").read_text().splitlines()]
+    log = (clone / "results/kind/whole/train/log.jsonl").read_text().splitlines()
+    stages = [json.loads(line)["stage"] for line in log]
     assert list(dict.fromkeys(stages)) == ["decompose", "restore", "adjust", "joint"]
 
 
 def test_each_stage_leaves_the_other_networks_alone(clone, train):
-    """One stage after the other under names of their own, each on the weights of the one before; only its own network
-    moves."""
+    """One stage after the other, each on the weights of the one before; only its own network moves."""
     before, file = None, None
     for stage, moved in (("decompose", {"decomposition"}), ("restore", {"restoration"}),
-                         ("adjust", {"adjustment", "automatic"}),
-                         ("joint", {"restoration", "adjustment"})):
+                         ("adjust", {"adjustment", "automatic"}), ("joint", {"restoration", "adjustment"})):
         done = train("--name", stage, f"stage={stage}", *(["--weights", str(file)] if file else []))
         assert done.returncode == 0, done.stderr[-3000:]
         file = clone / "checkpoints/kind" / stage / "last.pt"

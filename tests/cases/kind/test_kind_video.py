@@ -64,11 +64,11 @@ def write_video(path, shot):
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".webm"])
 def test_a_video_file_in_and_out(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
-    checkpoints.save(tmp_path / "small.pt", {"case": "kind", "model": {"channels": 2},
-                                             "weights": brightening().state_dict()})
+    checkpoints.save(tmp_path / "small.pt",
+                     {"case": "kind", "model": {"channels": 2}, "weights": brightening().state_dict()})
     write_video(tmp_path / "in.mp4", frames(9))
-    test.main(["--weights", str(tmp_path / "small.pt"), "--input", str(tmp_path / "in.mp4"), "--output",
-               str(tmp_path / f"out{suffix}")])
+    test.main(["--weights", str(tmp_path / "small.pt"), "--input", str(tmp_path / "in.mp4"),
+               "--output", str(tmp_path / f"out{suffix}")])
     film = video.open_film(tmp_path / f"out{suffix}")
     found = list(video.frames_of(film))
     assert len(found) == 9 and found[0].shape == (48, 64, 3) and film.rate == pytest.approx(12)

@@ -1,5 +1,4 @@
-"""MSR-net as a case: splits, darkened photographs, losses, floors, the benchmark on LOL, one's own pictures, and the
-user's mistakes."""
+"""MSR-net as a case: splits, darkened photographs, losses, baselines, the benchmark on LOL, own pictures, mistakes."""
 import csv
 import json
 import os
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pictures import lol_like
+from pictures import brighten_large, lol_like
 from PIL import Image
 
 from cases.msrnet import data, losses, test
@@ -49,8 +48,8 @@ def test_scenes_are_the_published_groups(shared):
     for line in lines:
         groups.setdefault(line["scene"], set()).add(int(line["name"].removesuffix(".png")))
     assert sorted(map(sorted, groups.values())) == sorted(map(sorted, lol.scenes()))
-    assert {line["name"] for line in lines if line["split"] == "eval15"} == {f"{number}.png"
-                                                                             for number in lol.EVALUATION}
+    evaluation = {line["name"] for line in lines if line["split"] == "eval15"}
+    assert evaluation == {f"{number}.png" for number in lol.EVALUATION}
     assert sum(lol.shares_scene_with_evaluation(line["name"]) for line in lines if line["split"] == "our485") == 24
     assert [n for n in lol.EVALUATION if not lol.shares_scene_with_evaluation(f"{n}.png")] == [179]
 
@@ -75,21 +74,21 @@ def test_training_and_validation_are_apart(tmp_path):
     training, validation = data.training_sets(settings(f"data.root={lol_like(tmp_path, 12)}", "data.patch=24"))
     assert not set(training.names) & set(validation.names) and len(training) + len(validation) == 12
     pair = training[3, 0]
-    assert pair.low.shape == (3, 24, 24) and pair.thumbnail.shape == (3, 32,
-                                                                      32) and validation[0, 0].low.shape == (3, 40, 48)
+    assert pair.low.shape == (3, 24, 24) and pair.thumbnail.shape == (3, 32, 32)
+    assert validation[0, 0].low.shape == (3, 40, 48)
 
 
 def test_exposure_jitter_changes_the_dark_side_only_and_by_place(tmp_path):
-    cfg = settings(f"data.root={lol_like(tmp_path, 12)}", "data.patch=24", "data.jitter=0.3")
-    jittered, plain = data.training_sets(cfg)[0], data.training_sets(settings(f"data.root={tmp_path}",
-                                                                              "data.patch=24"))[0]
+    words = [f"data.root={lol_like(tmp_path, 12)}", "data.patch=24"]
+    jittered, _ = data.training_sets(settings(*words, "data.jitter=0.3"))
+    plain, _ = data.training_sets(settings(*words))
     gains = set()
     for epoch in range(4):
         a, b = jittered[epoch, 1], plain[epoch, 1]
         assert torch.equal(a.high, b.high) and torch.equal(a.low, jittered[epoch, 1].low)
-        gains.add(round((a.low.mean() / b.low.mean()).item(), 3))
-        assert (a.thumbnail.mean() / b.thumbnail.mean()).item() == pytest.approx((a.low.mean() / b.low.mean()).item(),
-                                                                                 rel=1e-3)
+        gain = (a.low.mean() / b.low.mean()).item()
+        gains.add(round(gain, 3))
+        assert (a.thumbnail.mean() / b.thumbnail.mean()).item() == pytest.approx(gain, rel=1e-3)
     assert len(gains) == 4
 
 
@@ -104,7 +103,7 @@ def test_synthetic_pairs_from_a_plain_folder(tmp_path):
     assert len(training) + len(validation) == 3 and validation[0, 0].low.shape == (3, 50, 60)
 
 
-# ---- losses and floors -----------------------------------------------------------------------------------------------
+# ---- losses and baselines --------------------------------------------------------------------------------------------
 
 def test_the_papers_loss_by_hand():
     output, target = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
@@ -133,7 +132,7 @@ def test_tone_curve_is_the_conditional_mean_and_never_falls():
     assert curve[[0, 1, 2, 4, 255]].tolist() == [15, 32.5, 50, 50, 50]
 
 
-def test_floors_on_lol_equal_the_golden_numbers(shared):
+def test_baselines_on_lol_equal_the_golden_numbers(shared):
     golden = json.loads((shared("golden/msrnet") / "metrics.json").read_text())["eval15"]
     folder = shared("data/LOL") / "eval15"
     for name in ("1", "179"):
@@ -151,7 +150,7 @@ def metrics_of(folders, name, set_name="eval15"):
 
 
 def test_release_on_lol(shared, folders):
-    """The numbers that the README states, with every floor: measured, not remembered."""
+    """The numbers that the README states, with every baseline: measured, not remembered."""
     root = shared("data/LOL")
     assert test.main(["--name", "check", "--weights", "release", f"data.root={root}"]) is None
     found = metrics_of(folders, "check")
@@ -163,16 +162,15 @@ def test_release_on_lol(shared, folders):
         values = found[f"{name}/gt_free"]
         assert values["psnr"] == pytest.approx(psnr, abs=2e-3) and values["ssim"] == pytest.approx(ssim, abs=2e-4), name
     assert found["gamma/gt_mean"]["psnr"] == pytest.approx(22.934, abs=2e-3)
-    curve = found["tone_curve/gt_free"]  # the specification's curve is smoothed a little differently
+    curve = found["tone_curve/gt_free"]         # the expected numbers are of a curve smoothed a little differently
     assert curve["psnr"] == pytest.approx(17.722, abs=0.02) and curve["ssim"] == pytest.approx(0.6503, abs=1e-3)
     with open(folders / "results/msrnet/check/test/eval15/items.csv", encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     assert {line["by_scene"] for line in lines if line["item"] == "179"} == {"new"}
     line = next(line for line in lines if line["item"] == "22" and line["row"] == "gt_free")
     written = read_image(folders / "results/msrnet/check/test/eval15" / line["image"])
-    assert fidelity(to_bytes(written), read_pixels(root
-                                                   / line["reference"]))["psnr"] == pytest.approx(float(line["psnr"]),
-                                                                                                  abs=1e-6)
+    values = fidelity(to_bytes(written), read_pixels(root / line["reference"]))
+    assert values["psnr"] == pytest.approx(float(line["psnr"]), abs=1e-6)
 
 
 def test_release_denoise_on_lol(shared, folders):
@@ -249,8 +247,7 @@ def test_bad_pictures_do_not_stop_the_good_ones(folders):
     (source / "cut.png").write_bytes((source / "good.png").read_bytes()[:200])
     with pytest.raises(Negative) as problem:
         own("--input", source)
-    assert all(name in str(problem.value) for name in ("empty", "text",
-                                                       "cut")) and "3 picture(s) failed" in str(problem.value)
+    assert all(part in str(problem.value) for part in ("empty", "text", "cut", "3 picture(s) failed"))
     with open(folders / "results/msrnet/own/test/in/items.csv", encoding="utf-8", newline="") as file:
         status = {line["item"]: line["status"] for line in csv.DictReader(file)}
     assert status == {"good": "ok", "empty": "failed", "text": "failed", "cut": "failed"}
@@ -261,18 +258,7 @@ def test_bad_pictures_do_not_stop_the_good_ones(folders):
 
 def test_a_phone_picture_in_under_three_gigabytes(tmp_path):
     """4000 x 3000 through the whole of test.py, as its own process; the tiles' edges are nowhere to be seen."""
-    generator = np.random.default_rng(0)
-    small = cv2.resize(generator.integers(0, 50, (30, 40, 3), dtype=np.uint8), (4000, 3000),
-                       interpolation=cv2.INTER_CUBIC)
-    cv2.imwrite(str(tmp_path / "big.png"), small)
-    code = ("import sys; from common.base import paths; from pathlib import Path; paths.RESULTS = "
-            "Path(sys.argv[1]);from cases.msrnet.test import main; from common.experiment.device import "
-            "peak_memory_mb;main(['--weights', 'release', '--name', 'big', '--input', sys.argv[1] + '/big.png', "
-            "'--output', sys.argv[1] + '/out.png']);print(peak_memory_mb())")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=paths.ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert float(done.stdout.split()[-1]) < 3000
-    assert read_pixels(tmp_path / "out.png").shape == (3000, 4000, 3)
+    assert brighten_large("msrnet", "release", tmp_path, 4000, 3000) < 3000
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -323,25 +309,26 @@ def test_release_files_are_small_and_listed():
 # ---- training --------------------------------------------------------------------------------------------------------
 
 def test_two_processes_equal_one(tmp_path):
-    """The loss is a mean of per-picture terms: two processes with half a batch each give the same curve to float
-    rounding."""
+    """The loss is a mean of per-picture terms: two processes with half a batch each give the same curve."""
     for folder in ("cases", "common", "configs"):
         shutil.copytree(paths.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(build("LOL"), tmp_path / "datasets/sample/LOL")
     words = ["--demo", "--device", "cpu", "train.steps=8", "train.log_every=1", "train.validate_every=8",
              "train.average=0"]
     script = str(tmp_path / "cases/msrnet/train.py")
+    two_processes = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
-    for name, command in (("one", [script]), ("two",
-                                              ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone",
-                                               script])):
-        done = subprocess.run([sys.executable, *command, *words, "--name", name], env=environment, capture_output=True,
+
+    def train(command, *more):
+        return subprocess.run([sys.executable, *command, *words, *more], env=environment, capture_output=True,
                               text=True)
+
+    for name, command in (("one", [script]), ("two", two_processes)):
+        done = train(command, "--name", name)
         assert done.returncode == 0, done.stderr[-2000:]
-    logs = [[json.loads(line) for line in (tmp_path
-                                           / f"results/msrnet/{name}/train/log.jsonl").read_text().splitlines()]
-            for name in ("one", "two")]
+    logs = [(tmp_path / f"results/msrnet/{name}/train/log.jsonl").read_text().splitlines() for name in ("one", "two")]
     for one, two in zip(*logs, strict=True):
+        one, two = json.loads(one), json.loads(two)
         assert one.keys() == two.keys()
         assert one.pop("stage") == two.pop("stage")
         for key, value in one.items():
@@ -350,7 +337,5 @@ def test_two_processes_equal_one(tmp_path):
               for name in ("one", "two")]
     for name in states[0]:
         assert torch.allclose(states[0][name], states[1][name], atol=2e-4), name
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script,
-                           *words,
-                           "train.batch_size=3", "--name", "odd"], env=environment, capture_output=True, text=True)
+    done = train(two_processes, "train.batch_size=3", "--name", "odd")
     assert done.returncode != 0 and done.stderr.count("error: a batch of 3") == 1

@@ -42,8 +42,7 @@ def test_golden_stages(shared, dtype, tolerance):
     x = torch.tensor(file["x"]).to(dtype)
     stages = model.stages(x)
     found = {"M": stages.logs, "X1": stages.x1, "H_1": stages.cascade[0], "H_10": stages.cascade[9],
-             "H_11": stages.illumination,
-             "X2": stages.x2, "Y": stages.y}
+             "H_11": stages.illumination, "X2": stages.x2, "Y": stages.y}
     for name, value in found.items():
         assert np.abs(value.detach().numpy() - file[name]).max() <= tolerance, name
     assert np.abs(model(x).detach().numpy() - file["Y"]).max() <= tolerance

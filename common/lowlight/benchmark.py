@@ -1,0 +1,33 @@
+"""What the benchmarks of the low-light cases share: the loader's speed, and a run through all parts."""
+import json
+from functools import partial
+
+import torch
+from torch.utils.data import DataLoader
+
+from common.experiment import timing
+from common.experiment.device import environment, set_threads
+from common.experiment.sampling import Places, as_worker
+
+
+def time_loader(pairs, batch, steps=40):
+    """{number of workers: batches per second} of a training loader."""
+    def load(workers):
+        for _ in DataLoader(pairs, batch_sampler=Places(len(pairs), batch, 0, 0, steps), num_workers=workers,
+                            worker_init_fn=as_worker):
+            pass
+    seconds = timing.in_turns({f"{workers} workers": partial(load, workers) for workers in (0, 1, 2)}, turns=3)
+    return {name: steps / value for name, value in seconds.items()}
+
+
+def measure(case, network, parts):
+    """Measure, print and save every part, {name: function}; `inference` must tell times_faster, largest_difference."""
+    set_threads()
+    numbers = {"environment": environment(torch.device("cpu"))}
+    for part, function in parts.items():
+        print(f"measuring {part} ...", flush=True)
+        numbers[part] = function()
+        print(json.dumps(numbers[part], indent=2), flush=True)
+    print(f"{network} is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, "
+          f"largest difference {numbers['inference']['largest_difference']:.1e}")
+    timing.save(case, numbers)
