@@ -25,13 +25,13 @@ from PIL import Image
 
 from cases.vgg19_style.data import read_on_white, resize, works
 from cases.vgg19_style.evaluate import Judge
-from cases.vgg19_style.model import Objective
-from cases.vgg19_style.painter import STYLE_TAPS, Painter, feature_network, prepare
+from cases.vgg19_style.model import STYLE_TAPS, Objective
+from cases.vgg19_style.painter import Painter, feature_network, prepare
 from common.data.images import to_bytes
 from common.data.samples import build, photograph
 from common.experiment import checkpoints, timing
 from common.experiment.device import environment, set_threads, slow_bf16
-from common.experiment.settings import Settings, resolve
+from common.experiment.settings import resolve
 from common.features import vgg, vgg_files
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -106,9 +106,7 @@ def gram(features):
 def ours(source, content, style, dtype):
     """The same by this project: a function from a picture to (loss, gradient)."""
     trunk = vgg.build(source, [*STYLE_TAPS, CONTENT_TAP]).to(dtype=dtype, memory_format=torch.channels_last)
-    settings = Settings(form="b6", content_taps=[CONTENT_TAP], style_taps=STYLE_TAPS, style_weights=[], content=ALPHA,
-                        style=BETA, tv=0.0)
-    objective = Objective(trunk, content, [style], settings)
+    objective = Objective(trunk, content, [style], content_taps=[CONTENT_TAP], form="b6", alpha=ALPHA, beta=BETA)
 
     def step(x):
         terms, slope = objective.gradient(x)
@@ -192,7 +190,7 @@ def quality(content, style, network, turns=20):
 
 def memory(network):
     """Peak MiB of a fresh process with one Adam step at 4096 x 3072, its seconds, and the peak of the imports alone."""
-    imports = "from cases.vgg19_style.painter import Painter, feature_network, prepared"
+    imports = "from cases.vgg19_style.painter import Painter, feature_network, prepare"
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "large.png"
         Image.fromarray(photograph("coffee.png")).resize((4096, 3072), Image.BICUBIC).save(file, compress_level=1)
@@ -207,7 +205,7 @@ from common.experiment.settings import resolve
 torch.set_num_threads({torch.get_num_threads()})
 settings = resolve("vgg19_style", {words!r}).config
 trunk, loss = feature_network(settings)
-painter = Painter(settings, trunk, loss, works(settings.data, trunk.name)[0], *prepared(settings))
+painter = Painter(settings, trunk, loss, works(settings.data, trunk.name)[0], *prepare(settings))
 painter.step(1)
 assert painter.size == (3072, 4096) and painter.objective.tile and painter.result().isfinite().all()"""
         began = time.perf_counter()

@@ -19,7 +19,8 @@ from cases.vgg19_style.evaluate import Judge
 from cases.vgg19_style.fast.figures import PANELS, draw_mixing, draw_network, files_of
 from cases.vgg19_style.fast.figures import draw_grid as draw_passes
 from cases.vgg19_style.fast.train import load
-from cases.vgg19_style.painter import STYLE_TAPS, own_taps
+from cases.vgg19_style.model import STYLE_TAPS
+from cases.vgg19_style.painter import own_taps
 from common.base.errors import UserError, start
 from common.data.images import read_pixels, to_bytes
 from common.data.video import writing

@@ -1,10 +1,10 @@
 """Networks of pytorch/examples' fast_neural_style and its many descendants as weights files of this project:
 
-    python -m cases.vgg19_style.fast.convert candy.model -o candy.pt          (test.py's --weights reads candy.model itself as well)
+    python -m cases.vgg19_style.fast.convert candy.model -o candy.pt
 
-A file is a .pth or .model of torch, old form (before 1.6) or new, or an .npz of the same names. They paint pictures of
-0..255, ours of [0, 1]: the first convolution is multiplied by 255, the last one divided by it, which changes nothing
-but rounding.
+They are Johnson et al. 2016 with instance norm. A file is a .pth or .model of torch, old form (before 1.6) or new, or
+an .npz of the same names; test.py's --weights reads it as well. They paint pictures of 0..255, ours of [0, 1]: the
+first convolution is multiplied by 255, the last one divided by it, which changes nothing but rounding.
 """
 import argparse
 import sys
@@ -18,9 +18,9 @@ from common.base.files import impostor
 from common.experiment import checkpoints
 from common.features.vgg_files import read_npz
 
-EXPECTED = "a network of pytorch/examples' fast_neural_style (.pth, .model or .npz with conv1.conv2d.weight and so on) was expected"
-# what instance norm kept before torch 0.4, and never used
-UNUSED = ("running_mean", "running_var", "num_batches_tracked")
+EXPECTED = ("a network of pytorch/examples' fast_neural_style (.pth, .model or .npz with conv1.conv2d.weight and so on) "
+            "was expected")
+UNUSED = ("running_mean", "running_var", "num_batches_tracked")     # instance norm kept them before torch 0.4
 
 
 def names():
@@ -40,8 +40,9 @@ def names():
 
 
 def translate(state, path):
-    """(arguments of FastNetwork, its state_dict) of a foreign one. Raises UserError that names every missing, unknown
-    or misshapen entry."""
+    """(arguments of FastNetwork, its state_dict) of a foreign one.
+
+    Raises UserError that names every missing, unknown or misshapen entry."""
     state = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
     state = {name: tensor for name, tensor in state.items() if name.split(".")[-1] not in UNUSED}
     first = state.get("conv1.conv2d.weight")
@@ -74,8 +75,7 @@ def translate(state, path):
 
 
 def read(path):
-    """The checkpoints.Weights in a file, ours or foreign, or None where it is ours. Raises UserError for every way it
-    can be broken."""
+    """The checkpoints.Weights in a foreign file; None for ours. Raises UserError for every way it can be broken."""
     path = Path(path)
     if path.is_file() and (wrong := impostor(path.open("rb").read(512))):
         raise UserError(f"{wrong[0]}: {path}: {EXPECTED}: {wrong[1]}")
@@ -100,8 +100,8 @@ def convert(path, target):
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m cases.vgg19_style.fast.convert",
                                      description=__doc__.split("\n\n")[0])
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a .pth, .model or .npz of pytorch/examples' "
-                                                                 "fast_neural_style")
+    parser.add_argument("files", nargs="+", metavar="FILE",
+                        help="a .pth, .model or .npz of pytorch/examples' fast_neural_style")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the file to write (.pt), or a folder")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)

@@ -1,14 +1,15 @@
-"""Figures of the networks that paint in one pass: their layers, contents x styles, from style to style."""
+"""Figures of the networks that paint in one pass: layers (Johnson et al. 2016), contents x styles, from style to style
+(Dumoulin et al. 2017)."""
 from pathlib import Path
 
 import torch
 
 from cases.vgg19_style.data import Work, fit_size, pictures_at, read_on_white, resize
-from cases.vgg19_style.drawing import chapter
+from cases.vgg19_style.drawing.chapter import middle
 from cases.vgg19_style.evaluate import measure
 from cases.vgg19_style.fast import train
 from common.base.errors import UserError
-from common.data.images import to_bytes
+from common.data.images import to_bytes, to_tensor
 from common.experiment import figures
 from common.experiment.figures import format_number
 
@@ -39,16 +40,15 @@ def draw_network(folder, network):
     for layer in layers:
         part, kind = layer["name"].split(".")[0], layer["kind"].replace("convolution", "conv")
         what = {"up": f"x2, {kind}", "residual": f"+ 2 {kind}"}.get(part, kind)
-        if not layer["name"].endswith("second.convolution"):                            # a residual block is one box
+        if not layer["name"].endswith("second.convolution"):                    # a residual block is one box
             boxes.append((f"{part}\n{what}", " x ".join(map(str, layer["outputs"])),
                           {"down": 0, "residual": 2, "up": 4, "last": 1}[part]))
     own = sum(parameter[0].numel() for name, parameter in network.named_parameters()
               if name.endswith(("gamma", "beta")))
+    rows = [[layer["name"], layer["kind"], "x".join(map(str, layer["inputs"])), "x".join(map(str, layer["outputs"])),
+             layer["parameters"]] for layer in layers]
     folder.save(figures.flow(boxes, per_row=6, box=(1.0, 0.72)), "network_fast",
-                ["layer", "kind", "inputs", "outputs", "parameters"],
-                [[layer["name"], layer["kind"], *("x".join(map(str, layer[key])) for key in ("inputs", "outputs")),
-                  layer["parameters"]]
-                 for layer in layers],
+                ["layer", "kind", "inputs", "outputs", "parameters"], rows,
                 total=sum(parameter.numel() for parameter in network.parameters()), styles=count, own=own)
 
 
@@ -59,8 +59,7 @@ def paint(network, content8, size, mix, device):
 
 
 def draw_grid(folder, run, network, judge, said):
-    """Every content in every style of the network; what is left of the style distance under each whose style's picture
-    is there.
+    """Every content in every style of the network; under each what is left of the style distance, if its style is there.
 
     said: from a judge's name, or nothing, to what the caption adds.
     """
@@ -70,8 +69,8 @@ def draw_grid(folder, run, network, judge, said):
     grid, under, rows = [], [], []
     if any(name in files for name in styles):
         shape = read_on_white(next(iter(contents.values()))).shape
-        grid, under = [[None, *(chapter.middle(files[name], shape) if name in files else None
-                                for name in styles)]], [["", *styles]]
+        grid = [[None, *(middle(files[name], shape) if name in files else None for name in styles)]]
+        under = [["", *styles]]
     for stem, path in list(contents.items())[:CONTENTS]:
         content8 = read_on_white(path)
         grid.append([content8])
@@ -80,7 +79,7 @@ def draw_grid(folder, run, network, judge, said):
             picture, left = paint(network, content8, cfg.data.size, mix, run.device), None
             if name in files:
                 work = Work(f"{stem}__{name}", path, [files[name]], [1.0], [])
-                values = measure([judge], work, chapter.as_tensor(picture))[judge.name]
+                values = measure([judge], work, to_tensor(picture)[None])[judge.name]
                 left = values["style_distance"] / values["style_distance_untouched"]
             grid[-1].append(picture)
             under[-1].append(name if left is None else f"{100 * left:.0f} %")
