@@ -41,13 +41,9 @@ class Judge:
             if min(*y.shape[2:], *s.shape[2:]) < max(SMALLEST, self.trunk.smallest):
                 break
             y, s = self.trunk(y), self.trunk(s)
-            distances.append(torch.stack([self.gram_distance(y[tap], s[tap]) for tap in self.style_taps]).mean())
+            grams = [(gram(y[tap]), gram(s[tap])) for tap in self.style_taps]
+            distances.append(torch.stack([(square_distance(G, A) / square_size(A)).sqrt() for G, A in grams]).mean())
         return (torch.stack(distances).mean().item(), len(distances)) if distances else (float("nan"), 0)
-
-    def gram_distance(self, y, s):
-        """||G(y) - G(s)||_F / ||G(s)||_F of features (1, C, h, w): (1,)."""
-        G, A = gram(y), gram(s)
-        return (square_distance(G, A) / square_size(A)).sqrt()
 
     @torch.inference_mode()
     def content_distance(self, picture, content):

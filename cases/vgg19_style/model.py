@@ -77,7 +77,10 @@ class Objective(nn.Module):
         P, sizes = self.content_targets(content, content_taps)
         grams = [self.style_targets(style, style_taps) for style in styles]
         if not masks:  # a mixture: equal gradients to one loss a style, and one Gram to compare
-            grams, weights, masks = [mix(grams, weights)], [1.0], [None]
+            mixed = {}
+            for tap in style_taps:
+                mixed[tap] = sum(weight * A[tap] for weight, A in zip(weights, grams))
+            grams, weights, masks = [mixed], [1.0], [None]
         factors = [losses.factors(form, P, A, style_weights) for A in grams]
         self.content = nn.ModuleList(ContentLoss(tap, P[tap], factors[0].content[tap]) for tap in content_taps)
         self.style = nn.ModuleList(StyleLoss(tap, A[tap], weight * factor.style[tap], sizes[tap], mask)
@@ -97,11 +100,12 @@ class Objective(nn.Module):
 
     def content_term(self, features, tile=WHOLE):
         """alpha L_content of {tap: F (1, N, h, w)}, the features of a tile's core."""
-        return self.alpha * sum(loss(features[loss.tap], self.place(loss, tile)) for loss in self.content)
+        return self.alpha * sum(loss(features[loss.tap], tile.place(self.trunk.stride(loss.tap)))
+                                for loss in self.content)
 
     def grams(self, features, tile=WHOLE):
         """[G (1, N, N)], one for each style loss; over all tiles they add up to the picture's."""
-        return [loss.gram(features[loss.tap], self.place(loss, tile)) for loss in self.style]
+        return [loss.gram(features[loss.tap], tile.place(self.trunk.stride(loss.tap))) for loss in self.style]
 
     def style_term(self, grams):
         """beta L_style of the picture's Grams."""
@@ -162,8 +166,7 @@ class Objective(nn.Module):
         targets, sizes = {}, {}
         for tile in self.tiles(content):
             for tap, F in self.core(content[tile.window], tile).items():
-                sizes[tap] = (F.shape[2:] if self.tile is None
-                              else tuple(side // self.trunk.stride(tap) for side in self.size))
+                sizes[tap] = F.shape[2:] if tile is WHOLE else [side // self.trunk.stride(tap) for side in self.size]
                 if tap in content_taps:
                     P = targets.setdefault(tap, losses.exact(F.new_empty(1, F.shape[1], *sizes[tap])))
                     P[tile.place(self.trunk.stride(tap))] = F
@@ -190,15 +193,3 @@ class Objective(nn.Module):
     def core(self, crop, tile):
         """{tap: F (1, N, h, w)} of a tile's core, from its crop."""
         return {tap: F[tile.inside(self.trunk.stride(tap))] for tap, F in self.trunk(crop).items()}
-
-    def place(self, loss, tile):
-        """Where a tile's core lies in the whole picture at a loss's layer: an index."""
-        return tile.place(self.trunk.stride(loss.tap))
-
-
-def mix(grams, weights):
-    """The weighted sum of Grams {tap: (1, N, N)}, tap by tap."""
-    mixed = dict.fromkeys(grams[0], 0)
-    for A, weight in zip(grams, weights):
-        mixed = {tap: total + weight * A[tap] for tap, total in mixed.items()}
-    return mixed

@@ -1,4 +1,5 @@
 """Exact tiles of a picture: what Objective.gradient_in_tiles of model.py computes one by one."""
+from sys import maxsize
 from typing import NamedTuple
 
 from common.base.errors import UserError
@@ -31,17 +32,7 @@ class Tile(NamedTuple):
         return self._replace(crop=(0, 0)).inside(stride)
 
 
-class Whole:
-    """The picture as its own and only tile."""
-    window = ...
-
-    def inside(self, stride):
-        return ...
-
-    place = inside
-
-
-WHOLE = Whole()
+WHOLE = Tile((0, 0, maxsize, maxsize), (0, 0, maxsize, maxsize))   # the picture as its only tile, whatever its size
 
 
 def tiles_of(size, side, halo, stride):

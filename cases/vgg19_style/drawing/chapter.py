@@ -267,6 +267,7 @@ def draw_networks(folder, cfg, sources, work, device):
                   format_number(values[each.name]["style_distance_untouched"]),
                   format_number(values[each.name]["content_distance"])] for each in judges]
     names = "; ".join(dict.fromkeys(row[0] for row in rows))
-    folder.save(figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]]),
-                "networks", ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows,
+    figure = figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]])
+    folder.save(figure, "networks",
+                ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows,
                 names=names, judges=", ".join(each.name for each in judges), size=cfg.figures.size)

@@ -18,8 +18,8 @@ from common.base.files import impostor
 from common.experiment import checkpoints
 from common.features.vgg_files import read_npz
 
-EXPECTED = ("a network of pytorch/examples' fast_neural_style (.pth, .model or .npz with conv1.conv2d.weight and so on) "
-            "was expected")
+EXPECTED = ("a network of pytorch/examples' fast_neural_style (.pth, .model or .npz with conv1.conv2d.weight and so "
+            "on) was expected")
 UNUSED = ("running_mean", "running_var", "num_batches_tracked")     # instance norm kept them before torch 0.4
 
 

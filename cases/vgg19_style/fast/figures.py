@@ -59,7 +59,7 @@ def paint(network, content8, size, mix, device):
 
 
 def draw_grid(folder, run, network, judge, said):
-    """Every content in every style of the network; under each what is left of the style distance, if its style is there.
+    """Every content in every style of the network, over what is left of the style distance where the style is there.
 
     said: from a judge's name, or nothing, to what the caption adds.
     """
@@ -83,7 +83,7 @@ def draw_grid(folder, run, network, judge, said):
                 left = values["style_distance"] / values["style_distance_untouched"]
             grid[-1].append(picture)
             under[-1].append(name if left is None else f"{100 * left:.0f} %")
-            rows.append([stem, name, format_number(left), *(f"{mean:.6f}" for mean in picture.mean(axis=(0, 1)))])
+            rows.append([stem, name, *map(format_number, [left, *picture.mean(axis=(0, 1))])])
     folder.save(figures.grid(grid, None, under), "fast_grid",
                 ["content", "style", "style_left", "red", "green", "blue"], rows,
                 **said(judge.name if any(row[2] for row in rows) else ""))
@@ -102,7 +102,7 @@ def draw_mixing(folder, run, network):
             mix = torch.zeros(len(network.styles))
             mix[network.styles.index(first)], mix[network.styles.index(second)] = share, 1 - share
             line.append(paint(network, content8, run.config.data.size, mix, run.device))
-            rows.append([stem, first, second, f"{share:.2f}", *(f"{mean:.6f}" for mean in line[-1].mean(axis=(0, 1)))])
+            rows.append([stem, first, second, f"{share:.2f}", *map(format_number, line[-1].mean(axis=(0, 1)))])
         grid.append(line)
         under.append([first, *(f"{share:g} : {1 - share:g}" for share in SHARES[1:-1]), second])
     folder.save(figures.grid(grid, None, under), "mixing",

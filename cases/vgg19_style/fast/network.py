@@ -43,7 +43,7 @@ class FastNetwork(nn.Module):
 
     def paint(self, x, weights=None):
         """forward() without the extension: a side comes out as the next multiple of 4, as in the published networks."""
-        mix = self.mix(weights, len(x), x)                              # (N, S)
+        mix = self.mix(weights, x)                                      # (N, S)
         for layer in self.down:
             x = F.relu(layer(x, mix), inplace=True)                     # (N, 4 width, H/4, W/4) in the end
         for block in self.residual:
@@ -52,12 +52,12 @@ class FastNetwork(nn.Module):
             x = F.relu(layer(x, mix), inplace=True)                     # (N, width, H, W) in the end
         return self.last(x)
 
-    def mix(self, weights, count, like):
+    def mix(self, weights, x):
         """weights as (N, S)."""
-        styles = max(1, len(self.styles))
+        count, styles = len(x), max(1, len(self.styles))
         if weights is None and styles > 1:
             raise ValueError(f"weights for the {styles} styles were expected: {', '.join(self.styles)}")
-        weights = like.new_ones(1) if weights is None else weights.to(like)
+        weights = x.new_ones(1) if weights is None else weights.to(x)
         weights = weights.expand(count, -1) if weights.dim() == 1 else weights
         if weights.shape != (count, styles):
             raise ValueError(f"weights of shape ({count}, {styles}) were expected, got {tuple(weights.shape)}")
