@@ -105,12 +105,12 @@ def read_mask(path, size):
     return mask
 
 
-def pad(picture, multiple):
-    """The picture (1, 3, h, w), reflected at the right and below to sides that are multiples.
+def pad(picture, multiple, mode="reflect"):
+    """The picture (1, C, h, w), continued (torch.nn.functional.pad) at the right and below to sides that are multiples.
 
     VGG's pooling drops what is over, so that a strip along these borders would feel the shallow layers alone."""
     down, right = (-side % multiple for side in picture.shape[2:])
-    return F.pad(picture, (0, right, 0, down), mode="reflect") if down or right else picture
+    return F.pad(picture, (0, right, 0, down), mode=mode) if down or right else picture
 
 
 class Turn(NamedTuple):

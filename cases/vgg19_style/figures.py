@@ -14,7 +14,7 @@ import json
 
 from cases.vgg19_style.data import join_stems, read_on_white, resize, works
 from cases.vgg19_style.drawing import chapter
-from cases.vgg19_style.drawing.captions import CAPTIONS, JUDGED
+from cases.vgg19_style.drawing.captions import CAPTIONS, name_judge
 from cases.vgg19_style.evaluate import Judge
 from cases.vgg19_style.fast.figures import PANELS, draw_mixing, draw_network, files_of
 from cases.vgg19_style.fast.figures import draw_grid as draw_passes
@@ -71,7 +71,7 @@ def draw_one_pass(folder, run, source):
     network, weights = load(run)
     lines = figures.read_items(run, Path(run.config.data.content).stem)
     draw_network(folder, network)
-    draw_passes(folder, run, network, Judge(source, run.config.test.content_tap, run.device), describe)
+    draw_passes(folder, run, network, Judge(source, run.config.test.content_tap, run.device))
     draw_mixing(folder, run, network)
     draw_training(folder, run, PANELS)
     draw_extremes(folder, run, lines)
@@ -112,12 +112,6 @@ def percent(value):
     return "" if value is None else f"{100 * value:.0f} %"
 
 
-def describe(judge):
-    """What a caption adds where numbers stand under the pictures."""
-    return {"judged": JUDGED[0].format(judge=judge) if judge else "",
-            "judged_zh": JUDGED[1].format(judge=judge) if judge else ""}
-
-
 def draw_grid(folder, source, painted, lines):
     """Contents down, styles across; what is left of the style distance under each where test.py has measured it."""
     contents = list(dict.fromkeys(work.content for work, _ in painted))[:CONTENTS]
@@ -134,7 +128,7 @@ def draw_grid(folder, source, painted, lines):
         rows += [[name, *map(format_number, [shares.get(name), *picture.mean(axis=(0, 1))])]
                  for name, picture in filter(None, line)]
     folder.save(figures.grid(grid, None, under), "styles_contents", ["picture", "style_left", "red", "green", "blue"],
-                rows, network=source.name, **describe(source.name if shares else ""))
+                rows, network=source.name, **name_judge(source.name if shares else ""))
 
 
 def draw_epochs(folder, run, source, painted):

@@ -78,8 +78,7 @@ class Canvas(nn.Module):
 def prepare(settings, device="cpu", size=None):
     """(Canvas, optimiser of its z) for works of at most size (height, width), by default data.size squared."""
     height, width = size or (settings.data.size, settings.data.size)
-    canvas = Canvas(*vgg_files.TAGS["torchvision"]) if settings.loss.form == "b6" else Canvas()
-    canvas.to(device)
+    canvas = Canvas(*vgg_files.TAGS["torchvision"] if settings.loss.form == "b6" else ()).to(device)
     fits = (2 * HISTORY + 1) * 12 * height * width <= HISTORY_BYTES
     if settings.train.optimizer == "lbfgs" or settings.train.optimizer == "auto" and fits:
         return canvas, torch.optim.LBFGS([canvas.z], lr=1.0, max_iter=1, history_size=HISTORY, tolerance_grad=0,
@@ -171,9 +170,9 @@ class Painter:
             found.append(match(style, content) if match else style)
         return found
 
-    def fit(self, picture):
+    def fit(self, picture, mode="reflect"):
         """A picture as the network sees it."""
-        return picture if self.parity else pad(picture, MULTIPLE)
+        return picture if self.parity else pad(picture, MULTIPLE, mode)
 
     def enter(self, number):
         """Bring canvas and objective to scale `number`."""
@@ -192,7 +191,7 @@ class Painter:
     def new_objective(self, number, content):
         """The Objective at a scale; content: as the network sees it there."""
         size, loss = self.scales[number].size, self.loss
-        masks = [pad_mask(read_mask(mask, size).to(self.device), content) for mask in self.work.masks]
+        masks = [self.fit(read_mask(mask, size).to(self.device), "replicate") for mask in self.work.masks]
         return Objective(self.trunk, content, self.styles_at(size), content_taps=loss.content_taps,
                          style_taps=loss.style_taps, form=loss.form, style_weights=loss.style_weights,
                          alpha=loss.content, beta=loss.style, tv=loss.tv, weights=self.work.weights, masks=masks,
@@ -261,11 +260,6 @@ class Painter:
         if self.settings.train.colour != "luminance":
             return painted
         return colour.with_luminance_of(self.content_at(tuple(painted.shape[2:])), painted)
-
-
-def pad_mask(mask, content):
-    """A mask (1, 1, h, w) at the size of the padded content."""
-    return F.pad(mask, (0, content.shape[3] - mask.shape[3], 0, content.shape[2] - mask.shape[2]), mode="replicate")
 
 
 def forget(optimizer):

@@ -97,5 +97,9 @@ CAPTIONS = {
         "训练曲线：损失及其各项，以及在留出照片上的值",
         "Falling curves", "下降的曲线"),
 }
-JUDGED = (". Percent: what is left of the style distance between photograph and style, by {judge}",
-          "。百分数：照片与风格之间的风格距离所剩的比例，由 {judge} 评价")
+
+
+def name_judge(judge):
+    """What a caption adds where numbers by a judge of this name stand under the pictures; "": no numbers."""
+    return {"judged": judge and f". Percent: what is left of the style distance between photograph and style, by {judge}",
+            "judged_zh": judge and f"。百分数：照片与风格之间的风格距离所剩的比例，由 {judge} 评价"}

@@ -24,8 +24,8 @@ UNUSED = ("running_mean", "running_var", "num_batches_tracked")     # instance n
 
 
 def names():
-    """{name in those files, without .weight and .bias: (our module, whether it is a norm)}."""
-    found = {}
+    """{entry of those files: (our entry, whether it is a norm's: ours has a row for each style)}."""
+    found, parts = {}, {False: ("weight", "bias"), True: ("gamma", "beta")}
     for number in range(3):
         found[f"conv{number + 1}.conv2d"] = f"down.{number}.convolution", False
         found[f"in{number + 1}"] = f"down.{number}.norm", True
@@ -36,7 +36,9 @@ def names():
     for number in range(2):
         found[f"deconv{number + 1}.conv2d"] = f"up.{number}.convolution", False
         found[f"in{number + 4}"] = f"up.{number}.norm", True
-    return found | {"deconv3.conv2d": ("last", False)}
+    found["deconv3.conv2d"] = "last", False
+    return {f"{theirs}.{part}": (f"{module}.{own}", norm) for theirs, (module, norm) in found.items()
+            for part, own in zip(("weight", "bias"), parts[norm])}
 
 
 def translate(state, path):
@@ -50,21 +52,17 @@ def translate(state, path):
         raise UserError(f"no network that paints: {path}: it has {join_some(state, 3) or 'no entries'}: {EXPECTED}: "
                         "give another file")
     arguments = {"width": len(first), "styles": [Path(path).stem]}
-    ours, found, problems, known = FastNetwork(**arguments).state_dict(), {}, [], set()
-    for theirs, (module, norm) in names().items():
-        for part, own in (("weight", "gamma"), ("bias", "beta")) if norm else (("weight", "weight"), ("bias", "bias")):
-            name, key = f"{theirs}.{part}", f"{module}.{own}"
-            shape = ours[key].shape[1:] if norm else ours[key].shape
-            tensor = state.get(name)
-            known.add(name)
-            if not torch.is_tensor(tensor):
-                problems.append(f"{name} is missing")
-            elif tensor.shape != shape:
-                problems.append(f"{name} is {list(tensor.shape)}, not {list(shape)}")
-            elif not tensor.isfinite().all():
-                problems.append(f"{name} has values that are not numbers")
-            else:
-                found[key] = tensor.float().reshape(ours[key].shape)
+    ours, found, problems, known = FastNetwork(**arguments).state_dict(), {}, [], names()
+    for name, (key, norm) in known.items():
+        tensor, shape = state.get(name), ours[key].shape[1:] if norm else ours[key].shape
+        if not torch.is_tensor(tensor):
+            problems.append(f"{name} is missing")
+        elif tensor.shape != shape:
+            problems.append(f"{name} is {list(tensor.shape)}, not {list(shape)}")
+        elif not tensor.isfinite().all():
+            problems.append(f"{name} has values that are not numbers")
+        else:
+            found[key] = tensor.float().reshape(ours[key].shape)
     problems += [f"{name} is unknown" for name in state if name not in known]
     if problems:
         raise UserError(f"another network than pytorch/examples': {path}: {join_some(problems, 4)}: {EXPECTED}: give "

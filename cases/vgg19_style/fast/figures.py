@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from cases.vgg19_style.data import Work, fit_size, pictures_at, read_on_white, resize
+from cases.vgg19_style.drawing.captions import name_judge
 from cases.vgg19_style.drawing.chapter import middle
 from cases.vgg19_style.evaluate import measure
 from cases.vgg19_style.fast import train
@@ -58,11 +59,8 @@ def paint(network, content8, size, mix, device):
     return to_bytes(train.stylise(network, content.to(device), mix).cpu())
 
 
-def draw_grid(folder, run, network, judge, said):
-    """Every content in every style of the network, over what is left of the style distance where the style is there.
-
-    said: from a judge's name, or nothing, to what the caption adds.
-    """
+def draw_grid(folder, run, network, judge):
+    """Every content in every style of the network, over what is left of the style distance where the style is there."""
     cfg = run.config
     styles = dict(list(train.choose_styles(network, cfg.test.style).items())[:STYLES])
     contents, files = files_of(cfg.data)
@@ -86,7 +84,7 @@ def draw_grid(folder, run, network, judge, said):
             rows.append([stem, name, *map(format_number, [left, *picture.mean(axis=(0, 1))])])
     folder.save(figures.grid(grid, None, under), "fast_grid",
                 ["content", "style", "style_left", "red", "green", "blue"], rows,
-                **said(judge.name if any(row[2] for row in rows) else ""))
+                **name_judge(judge.name if any(row[2] for row in rows) else ""))
 
 
 def draw_mixing(folder, run, network):

@@ -129,8 +129,7 @@ class InstanceNorm(torch.autograd.Function):
 def mean_square(x):
     """Mean of x^2 over the picture, (N, C), without a copy of a large x."""
     rows = max(1, BAND // (4 * x[:, :, :1].numel()))
-    sums = torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)])
-    return sums.sum(dim=0) / (x.shape[2] * x.shape[3])
+    return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / x[0, 0].numel()
 
 
 def scale_and_shift(x, factor, shift):

@@ -67,8 +67,7 @@ HAND_S = torch.tensor([[[[0.0, 1], [1, 0]], [[1, 0], [1, 2]]]], dtype=torch.floa
 
 
 def test_b6_by_hand():
-    """The course's formula on a 2 x 2 picture with two channels: content 18/16, style 49/256, and both gradients
-    ."""
+    """The course's formula on a 2 x 2 picture with two channels: content 18/16, style 49/256, and both gradients."""
     x = HAND_X.clone().requires_grad_()
     assert torch.equal(losses.gram(x, 1.0)[0], torch.tensor([[6.0, -1], [-1, 11]], dtype=torch.float64))
     target = losses.gram(HAND_S)
@@ -90,15 +89,14 @@ def test_relative_terms_are_one_where_nothing_is_met_and_nothing_at_the_target()
     features = {"a": torch.rand(2, 5, 6, 7, generator=draw), "b": torch.rand(2, 3, 3, 3, generator=draw)}
     targets = {tap: losses.gram(each) for tap, each in features.items()}
     nothing = {tap: torch.zeros_like(each) for tap, each in features.items()}
-    assert torch.allclose(losses.relative_style(nothing, targets),
-                          torch.ones(2)) and losses.relative_style(features, targets).max() == 0
+    assert torch.allclose(losses.relative_style(nothing, targets), torch.ones(2))
+    assert losses.relative_style(features, targets).max() == 0
     assert torch.allclose(losses.relative_content(nothing, features, ["a", "b"]), torch.ones(2))
     assert losses.relative_content(features, features, ["a"]).max() == 0
 
 
 def test_gram_of_a_mask():
-    """A mask of ones changes nothing; a mask that shows half gives the Gram of that half; the channels' order in memory
-    does not matter."""
+    """A mask of ones changes nothing, one of half gives that half's Gram; the order in memory does not matter."""
     features = torch.rand(1, 4, 6, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     ones, half = torch.ones(1, 1, 6, 8, dtype=torch.float64), torch.zeros(1, 1, 6, 8, dtype=torch.float64)
     half[..., :4] = 1
@@ -127,6 +125,7 @@ def test_b6_and_gatys_equal_the_golden_values(network, style):
         objective = Objective(trunk, read("content_48x32.png"), [read(f"{style}.png")], form=form,
                               content_taps=[content_tap], style_taps=taps, alpha=alpha_beta[0], beta=alpha_beta[1])
         terms, slope = objective.gradient(x0)
+        assert objective(x0).item() == sum(terms.values()).item()
         assert terms["content"].item() == pytest.approx(expected["content"], rel=1e-4)
         total = next(value for field, value in expected.items() if field.startswith("total"))
         assert sum(terms.values()).item() == pytest.approx(total, rel=1e-4)
@@ -141,10 +140,10 @@ def test_b6_and_gatys_equal_the_golden_values(network, style):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_grams_and_variation_equal_the_golden_values(network):
     """F F^T, not normalised: trace, sum, norm and corner of each style layer; the total variation of x0."""
-    numbers = golden()[network]
-    features = vgg.build(source_of(network), [f"relu{tap}"
-                                              for tap in numbers["gram_raw"]]).double()(read("content_48x32.png"))
-    for tap, expected in numbers["gram_raw"].items():
+    raw_grams = golden()[network]["gram_raw"]
+    trunk = vgg.build(source_of(network), [f"relu{tap}" for tap in raw_grams]).double()
+    features = trunk(read("content_48x32.png"))
+    for tap, expected in raw_grams.items():
         raw = losses.gram(features[f"relu{tap}"], 1.0)[0]
         found = {"trace": raw.trace(), "sum": raw.sum(), "fro": raw.norm()}
         assert all(value.item() == pytest.approx(expected[name], rel=1e-6) for name, value in found.items())
@@ -158,8 +157,7 @@ def test_grams_and_variation_equal_the_golden_values(network):
 
 @pytest.mark.parametrize(("padding", "size"), [("zeros", (203, 121)), ("reflect", (208, 112))])
 def test_the_tiled_gradient_is_the_whole_one(padding, size):
-    """To 1e-10 in float64, for all forms, with masks and variation; sizes that are no multiple of 16 too, where a halo
-    too small would show."""
+    """To 1e-10 in float64, with masks and variation; at sizes off the multiples of 16 a small halo would show."""
     trunk = narrow_trunk(STYLE_TAPS, padding, dtype=torch.float64)
     draw = torch.Generator().manual_seed(4)
     content, x = (torch.rand(1, 3, *size, generator=draw, dtype=torch.float64) for _ in range(2))
@@ -175,8 +173,7 @@ def test_the_tiled_gradient_is_the_whole_one(padding, size):
 
 
 def test_a_halo_too_small_would_show():
-    """The test above can fail: with a reach that is 16 pixels short, the gradient at such a size is off by more than it
-    allows."""
+    """The test above can fail: with a reach too short, the gradient at such a size is off by more than it allows."""
     trunk = narrow_trunk(["relu4_1", "relu5_1"], "reflect", dtype=torch.float64)
     draw = torch.Generator().manual_seed(4)
     content, x = (torch.rand(1, 3, 203, 121, generator=draw, dtype=torch.float64) for _ in range(2))
