@@ -65,12 +65,11 @@ def bytes_per_pixel(trunk):
 
 def choose_tile(tile, trunk, size):
     """The tile's side for a picture of size (height, width), or None for the whole. tile: auto, none, or a number."""
-    if not hasattr(trunk, "reach"):                         # SqueezeNet's grid is not aligned with its input's borders
-        if tile not in ("auto", "none"):
-            raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: "
-                            "set train.tile=none")
-        return None
-    if tile == "none":
+    aligned = hasattr(trunk, "reach")                       # SqueezeNet's grid is not, with its input's borders
+    if not aligned and tile not in ("auto", "none"):
+        raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: "
+                        "set train.tile=none")
+    if tile == "none" or not aligned:
         return None
     if tile != "auto":
         return int(tile)

@@ -100,6 +100,7 @@ CAPTIONS = {
 
 
 def name_judge(judge):
-    """What a caption adds where numbers by a judge of this name stand under the pictures; "": no numbers."""
-    return {"judged": judge and f". Percent: what is left of the style distance between photograph and style, by {judge}",
+    """What a caption adds where numbers by a judge of this name stand under the pictures; nothing for the name ""."""
+    judged = f". Percent: what is left of the style distance between photograph and style, by {judge}"
+    return {"judged": judge and judged,
             "judged_zh": judge and f"。百分数：照片与风格之间的风格距离所剩的比例，由 {judge} 评价"}

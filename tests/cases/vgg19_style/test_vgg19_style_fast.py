@@ -42,7 +42,7 @@ def pictures(count=2, height=32, width=40, seed=0):
 
 @pytest.mark.parametrize("width, count", [(8, 108_771), (16, 424_899), (32, 1_679_235)])
 def test_parameters_are_those_of_the_published_networks(width, count):
-    one, two = (sum(parameter.numel() for parameter in FastNetwork(width, styles).parameters())
+    one, two = (torch.nn.utils.parameters_to_vector(FastNetwork(width, styles).parameters()).numel()
                 for styles in ((), ("a", "b")))
     assert one == count
     assert two - one == 100 * width, "gamma and beta of 50 times the width"
@@ -74,9 +74,8 @@ def test_a_batch_equals_its_pictures():
 
 
 def test_one_style_of_many_equals_a_network_of_that_style():
-    painter, x = network(), pictures()
+    painter, x, alone = network(), pictures(), FastNetwork(4, ["one"])
     for number in (0, 1):
-        alone = FastNetwork(4, ["one"])
         alone.load_state_dict({name: value[number:number + 1] if name.endswith(("gamma", "beta")) else value
                                for name, value in painter.state_dict().items()})
         with torch.no_grad():
@@ -84,26 +83,24 @@ def test_one_style_of_many_equals_a_network_of_that_style():
 
 
 def test_a_mixture_has_the_mixed_parameters():
-    painter, x, share = network(), pictures(), 0.25
-    mixed = FastNetwork(4, ["both"])
-    mixed.load_state_dict({name: share * value[:1] + (1 - share) * value[1:] if name.endswith(("gamma", "beta"))
-                           else value for name, value in painter.state_dict().items()})
+    painter, x, mixed = network(), pictures(), FastNetwork(4, ["both"])
+    mixed.load_state_dict({name: 0.25 * value[:1] + 0.75 * value[1:] if name.endswith(("gamma", "beta")) else value
+                           for name, value in painter.state_dict().items()})
     with torch.no_grad():
-        assert torch.allclose(mixed(x), painter(x, torch.tensor([share, 1 - share])), atol=1e-5)
+        assert torch.allclose(mixed(x), painter(x, torch.tensor([0.25, 0.75])), atol=1e-5)
 
 
 def test_another_styles_parameters_change_nothing():
     painter, x = network(), pictures()
+    styled = [parameter for name, parameter in painter.named_parameters() if name.endswith(("gamma", "beta"))]
     with torch.no_grad():
         before = painter(x, torch.tensor([1.0, 0.0]))
-        for name, parameter in painter.named_parameters():
-            if name.endswith(("gamma", "beta")):
-                parameter[1] += 1
+        for parameter in styled:
+            parameter[1] += 1
         assert torch.equal(before, painter(x, torch.tensor([1.0, 0.0])))
         assert not torch.allclose(before, painter(x, torch.tensor([0.0, 1.0])), atol=1e-2)
     painter(x, torch.tensor([1.0, 0.0])).square().sum().backward()
-    assert all(parameter.grad[1].abs().max() == 0 for name, parameter in painter.named_parameters()
-               if name.endswith(("gamma", "beta")))
+    assert all(parameter.grad[1].abs().max() == 0 for parameter in styled)
 
 
 @pytest.mark.parametrize("size", [(33, 40), (32, 41), (37, 51), (5, 6), (34, 35)])
@@ -202,8 +199,8 @@ def broken_files(folder):
     return {"page.pth": (b"<!DOCTYPE html><html>not found</html>", "a web page"), "empty.npz": (b"", "empty"),
             "note.model": (b"hello", "a text file"),
             "pointer.model": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
-            "cut.model": (whole.read_bytes()[:20000], "cut short"),
             "begun.model": (whole.read_bytes()[:40], "cut short"),
+            "cut.model": (whole.read_bytes()[:20000], "cut short"),
             "cut.pth": (zipped.read_bytes()[:20000], "cut short"),
             "cut.npz": (arrays.read_bytes()[:20000], "not a readable .npz")}
 
@@ -275,13 +272,12 @@ def blobs(draw, height, width):
     return torch.from_numpy(large).permute(2, 0, 1).clamp(0, 1)
 
 
-def train(place, name, *words):
+def train(place, name, *words, levels=2):
     options = ["--name", name, "mode=fast", f"network={place / 'net.pt'}", f"data.photos={place / 'photos'}",
                f"data.style={place / 'styles'}", "data.size=64", "train.crop=48", "train.steps=12",
                "train.batch_size=4", "train.lr=0.001", "train.warmup=0", "train.average=0.5", "train.log_every=1",
                "train.save_every=5", "train.validate_every=6", "train.validate_pictures=2", "model.width=4",
-               "workers=0", "loss.tv=0.01", *words]
-    options += [] if any(word.startswith("loss.levels") for word in words) else ["loss.levels=2"]
+               "workers=0", "loss.tv=0.01", f"loss.levels={levels}", *words]
     started = Training(Run("vgg19_style", "train", options))
     training.train_fast(started, started.run.config)
     started.finish()
@@ -289,8 +285,8 @@ def train(place, name, *words):
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def load(place, *options):
-    return training.load(Run("vgg19_style", "test", [*options]))
+def load(*options):
+    return training.load(Run("vgg19_style", "test", options))
 
 
 def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
@@ -300,7 +296,7 @@ def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
     steps = [line for line in log if "loss" in line]
     assert len(steps) == 12 and {"style", "content", "tv"} <= steps[0].keys()
     assert steps[0]["loss"] > 2 * steps[-1]["loss"]
-    painter, weights = load(place, "--name", "short")
+    painter, weights = load("--name", "short")
     assert painter.styles == ["blue", "red"] and weights.model == {"width": 4, "styles": ["blue", "red"]}
     photo = read_image(place / "photos/0.png")
     painted = {label: training.stylise(painter, photo, chosen)
@@ -312,8 +308,8 @@ def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
 
 def test_the_first_steps_learn_to_copy(place):
     log = [line for line in train(place, "copies", "train.copying=8") if "loss" in line]
-    assert all(line.keys() - {"stage", "step", "loss"}
-               == ({"copy"} if line["step"] <= 8 else {"style", "content", "tv"}) for line in log)
+    terms = [line.keys() - {"stage", "step", "loss"} for line in log]
+    assert terms == [{"copy"}] * 8 + [{"style", "content", "tv"}] * 4
     assert log[7]["copy"] < 0.9 * log[0]["copy"]
 
 
@@ -325,10 +321,9 @@ def test_an_interrupted_training_ends_like_a_whole_one(place, monkeypatch):
         if self.step == 8:
             raise KeyboardInterrupt
         descend(self, *arguments, **terms)
-    monkeypatch.setattr(Training, "descend", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Training, "descend", dies)
         train(place, "broken")
-    monkeypatch.setattr(Training, "descend", descend)
     train(place, "broken")
     ends = [checkpoints.load(place / "checkpoints/vgg19_style" / name / "last.pt") for name in ("whole", "broken")]
     assert checkpoints.digest(ends[0]["weights"]) == checkpoints.digest(ends[1]["weights"])
@@ -360,7 +355,7 @@ def test_styles_have_names_of_their_own(place):
     with pytest.raises(UserError, match="model.styles has 1 names, there are 2 styles"):
         train(place, "names", "model.styles=[one]")
     with pytest.raises(UserError, match="48 pixels are too small for 4 levels on net: at least 64"):
-        train(place, "levels", "loss.levels=4")
+        train(place, "levels", levels=4)
     with pytest.raises(UserError, match="loss.form=gatys in mode=fast"):
         train(place, "form", "loss.form=gatys")
 
@@ -381,13 +376,13 @@ def test_crops_are_a_function_of_their_place(place):
 
 def test_foreign_weights_are_taken_as_they_are(place):
     torch.save(as_foreign(), place / "candy.model", _use_new_zipfile_serialization=False)
-    painter, weights = load(place, "--weights", str(place / "candy.model"))
+    painter, weights = load("--weights", str(place / "candy.model"))
     assert painter.styles == ["candy"] and "foreign" in weights.said
     candy = training.choose_styles(painter, "candy")["candy"]
     assert training.stylise(painter, pictures(1)[0], candy).shape == (3, 32, 40)
     (place / "page.pth").write_text("<html>sign in</html>")
     with pytest.raises(UserError, match="a web page"):
-        load(place, "--weights", str(place / "page.pth"))
+        load("--weights", str(place / "page.pth"))
     with pytest.raises(UserError, match="too small: 40x4"):
         training.stylise(painter, pictures(1, 4, 40)[0], torch.ones(1))
 

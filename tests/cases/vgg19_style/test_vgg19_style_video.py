@@ -3,19 +3,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from test_vgg19_style_fast import network
 
 from cases.vgg19_style.fast import video
-from cases.vgg19_style.fast.network import FastNetwork
 from common.base import paths
 from common.base.errors import UserError
 from common.data.video import frames_of, open_film
 from common.experiment.run import Run
-
-
-def network():
-    """A FastNetwork of two styles with random weights, in evaluation mode."""
-    torch.manual_seed(0)
-    return FastNetwork(4, ["waves", "scream"]).eval()
 
 
 def pan(count=8, size=(64, 96), step=2, seed=0):
