@@ -92,8 +92,7 @@ class Objective(nn.Module):
         return sum(self.terms(x).values())
 
     def terms(self, x):
-        """{content, style, tv}: the weighted terms of the whole picture, differentiable. Without tv where it weighs
-        nothing."""
+        """{content, style, tv}: the weighted terms of the whole picture, differentiable; no tv if it weighs nothing."""
         features = self.trunk(x)
         terms = {"content": self.content_term(features), "style": self.style_term(self.grams(features))}
         return terms | self.variation(x)

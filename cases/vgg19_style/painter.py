@@ -27,6 +27,7 @@ HISTORY, HISTORY_BYTES = 20, 1.0e9      # steps that L-BFGS remembers by two pic
 MULTIPLE = 16                           # pixels: stride of the deepest taps
 COARSEST = 64                           # pixels: the short side of the first scale is not below
 FEWER = 0.6                             # steps of a scale over those of the one before: fine ones are dear, few suffice
+MATCHES = {"luminance": colour.match_luminance, "cholesky": colour.match_cholesky}      # train.colour, before painting
 
 
 class Canvas(nn.Module):
@@ -165,8 +166,7 @@ class Painter:
             style_size = fit_size(style8.shape, max(1, round(max(size) * self.settings.data.style_scale)))
             self.check(style_size, "the style", path)
             style = resize(style8, style_size).to(self.device)
-            match = {"luminance": colour.match_luminance, "cholesky": colour.match_cholesky}.get(
-                self.settings.train.colour)
+            match = MATCHES.get(self.settings.train.colour)
             found.append(match(style, content) if match else style)
         return found
 
