@@ -1,1 +1,1 @@
-"""Unsupervised deep image stitching (Nie et al. 2021): chapter B4."""
+"""Image style transfer using convolutional neural networks (Gatys et al. 2016): chapter B6."""

@@ -1,4 +1,4 @@
-"""From files to pictures for style transfer: read, resized, masks; which content meets which style."""
+"""From files to pictures for style transfer: read, resize, mask; which content meets which style."""
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,7 @@ from common.data.images import by, list_images, open_picture, picture_size, to_b
 
 
 class Work(NamedTuple):
-    """One picture to paint: a content, and one style or several with weights (summing to 1) and, where given, a mask
-    each."""
+    """One picture to paint: a content, one style or several with weights that sum to 1 and, if given, a mask each."""
     name: str                           # CONTENT__STYLE__NETWORK
     content: Path
     styles: list                        # paths
@@ -24,8 +23,9 @@ class Work(NamedTuple):
 
 
 def works(data, network):
-    """Every content with every style, in natural order; with data.styles every content once, with all of these.
-    network: its name, for outputs."""
+    """[Work]: every content with every style, in natural order; with data.styles every content once, with all of these.
+
+    network: its name, for outputs. Raises UserError for settings that do not fit each other."""
     contents = pictures_at(data.content, "data.content")
     if data.styles:
         styles = [Path(path) for path in data.styles]
@@ -42,7 +42,7 @@ def works(data, network):
                         "instead of data.style")
     else:
         groups = [([style], [1.0], []) for style in pictures_at(data.style, "data.style")]
-    found = [Work("__".join([content.stem, "+".join(style.stem for style in group[0]), network]), content, *group)
+    found = [Work(f"{content.stem}__{join_stems(group[0])}__{network}", content, *group)
              for content in contents for group in groups]
     names = [work.name for work in found]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -50,6 +50,11 @@ def works(data, network):
         raise UserError(f"pictures with the same name: {join_some(twice)}: their results would replace each other: "
                         "rename one")
     return found
+
+
+def join_stems(paths):
+    """The names of several pictures as one: a+b."""
+    return "+".join(path.stem for path in paths)
 
 
 def pictures_at(place, setting):
@@ -87,8 +92,7 @@ def resize(pixels, size):
 
 
 def read_mask(path, size):
-    """A gray picture as weights (1, 1, h, w) in [0, 1], resized by area. Raises UserError for one that shows
-    nothing."""
+    """A gray picture as weights (1, 1, h, w) in [0, 1], resized by area. Raises UserError where it shows nothing."""
     gray = to_tensor(read_on_white(path)).mean(dim=0)[None, None]
     mask = F.interpolate(gray, size, mode="area")
     if mask.sum() < 1:
@@ -101,11 +105,12 @@ def read_mask(path, size):
     return mask
 
 
-def pad(picture, multiple):
-    """The picture (1, 3, h, w) reflected at the right and below to sides that are multiples: VGG's pooling drops what
-    is over, so that a strip along these borders would feel the shallow layers alone."""
+def pad(picture, multiple, mode="reflect"):
+    """The picture (1, C, h, w), continued (torch.nn.functional.pad) at the right and below to sides that are multiples.
+
+    VGG's pooling drops what is over, so that a strip along these borders would feel the shallow layers alone."""
     down, right = (-side % multiple for side in picture.shape[2:])
-    return F.pad(picture, (0, right, 0, down), mode="reflect") if down or right else picture
+    return F.pad(picture, (0, right, 0, down), mode=mode) if down or right else picture
 
 
 class Turn(NamedTuple):

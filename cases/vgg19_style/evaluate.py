@@ -1,5 +1,4 @@
-"""How far a painted picture is from its style and from its content, by a network that need not be the one that made it
-(specification: D).
+"""How far a painted picture is from its style and from its content, by a network that need not have made it.
 
 style_distance D(y, s): the style is resized so that its long side is the picture's; for k = 0, 1, 2 both are averaged
 over 2^k x 2^k pixels; the mean over k and over the taps of ||G(y) - G(s)||_F / ||G(s)||_F. A scale at which a side of
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 
 from cases.vgg19_style.data import fit_size, read_on_white, resize
 from cases.vgg19_style.losses import gram, square_distance, square_size
-from cases.vgg19_style.painter import STYLE_TAPS
+from cases.vgg19_style.model import STYLE_TAPS
 from common.features import vgg, vgg_files
 
 SCALES, SMALLEST = 3, 32
@@ -18,8 +17,8 @@ METRICS = ["style_distance", "style_distance_untouched", "content_distance", "sc
 
 
 class Judge:
-    """A network that judges. source: common.features.vgg's; content_tap: where content is compared, if it reaches that
-    far, else at its deepest tap."""
+    """A network that judges. source: common.features.vgg_files'; content_tap: where content is compared, if the network
+    reaches that far; else at its deepest tap."""
 
     def __init__(self, source, content_tap, device="cpu"):
         held = vgg.tap_names(source)
@@ -27,24 +26,23 @@ class Judge:
         self.style_taps = [tap for tap in STYLE_TAPS if tap in held] or held
         content_tap = vgg.tap_name(content_tap)
         self.content_tap = content_tap if content_tap in held else self.style_taps[-1]
-        self.trunk = vgg.build(source, list(dict.fromkeys([*self.style_taps, self.content_tap]))).to(device,
-                                                                                                     memory_format=torch.channels_last)
-        self.device = device
+        trunk = vgg.build(source, list(dict.fromkeys([*self.style_taps, self.content_tap])))
+        self.trunk, self.device = trunk.to(device, memory_format=torch.channels_last), device
 
     @torch.inference_mode()
     def style_distance(self, picture, style8):
         """(D, how many scales it is the mean of) of a picture (1, 3, H, W) in [0, 1] and a style, uint8 (h, w, 3).
+
         (nan, 0) under 32 pixels."""
         style = resize(style8, fit_size(style8.shape, max(picture.shape[2:])))
-        distances = []
+        pair, distances = [picture.to(self.device), style.to(self.device)], []
         for k in range(SCALES):
-            pooled = [F.avg_pool2d(each.to(self.device), 2 ** k) if k else each.to(self.device)
-                      for each in (picture, style)]
-            if min(*pooled[0].shape[2:], *pooled[1].shape[2:]) < max(SMALLEST, self.trunk.smallest):
+            y, s = (F.avg_pool2d(each, 2 ** k) for each in pair) if k else pair
+            if min(*y.shape[2:], *s.shape[2:]) < max(SMALLEST, self.trunk.smallest):
                 break
-            painted, wanted = ({tap: gram(features) for tap, features in self.trunk(each).items()} for each in pooled)
-            distances.append(torch.stack([(square_distance(painted[tap], wanted[tap]) / square_size(wanted[tap])).sqrt()
-                                          for tap in self.style_taps]).mean())
+            y, s = self.trunk(y), self.trunk(s)
+            grams = [(gram(y[tap]), gram(s[tap])) for tap in self.style_taps]
+            distances.append(torch.stack([(square_distance(G, A) / square_size(A)).sqrt() for G, A in grams]).mean())
         return (torch.stack(distances).mean().item(), len(distances)) if distances else (float("nan"), 0)
 
     @torch.inference_mode()
@@ -58,8 +56,9 @@ class Judge:
 
 def judges(run):
     """[Judge]: the settings' network, which made optimised pictures, and a second one: test.judge, or, for auto,
-    another that is on this machine. A picture optimised on one network must be judged by another too, or it marks its
-    own homework."""
+    another that is on this machine.
+
+    A picture optimised on one network must be judged by another too, or it marks its own homework."""
     network, wanted = run.config.network, run.config.test.judge
     maker = vgg_files.read(network.name, network.tag, network.padding)
     if wanted == "auto":
@@ -75,8 +74,7 @@ def judges(run):
 
 
 def measure(all_judges, work, picture):
-    """{judge's name: METRICS} of the picture (1, 3, H, W) of a work: distances to the styles (their weighted mean), of
-    the untouched content too."""
+    """{judge's name: METRICS} of the picture (1, 3, H, W) of a work; of several styles the weighted mean."""
     content = resize(read_on_white(work.content), tuple(picture.shape[2:]))
     styles, lines = [read_on_white(style) for style in work.styles], {}
     for judge in all_judges:

@@ -1,8 +1,8 @@
 """The figures of chapter B6 and of the results: python cases/vgg19_style/figures.py [options] [key=value ...]
 
 Uses the pictures and the log of train.py, and the numbers of test.py where that has run under the same name; with
-mode=fast the network that paints in one pass. Figures land in results/vgg19_style/<run>/figures. They want the words
-that train.py was given.
+mode=fast the network that paints in one pass. Give it the words that train.py was given. Figures land in
+results/vgg19_style/<run>/figures.
 """
 import sys
 from pathlib import Path
@@ -12,16 +12,17 @@ if __name__ == "__main__":
 
 import json
 
-from cases.vgg19_style.data import read_on_white, resize, works
+from cases.vgg19_style.data import join_stems, read_on_white, resize, works
 from cases.vgg19_style.drawing import chapter
-from cases.vgg19_style.drawing.captions import CAPTIONS, JUDGED
+from cases.vgg19_style.drawing.captions import CAPTIONS, name_judge
 from cases.vgg19_style.evaluate import Judge
 from cases.vgg19_style.fast.figures import PANELS, draw_mixing, draw_network, files_of
 from cases.vgg19_style.fast.figures import draw_grid as draw_passes
 from cases.vgg19_style.fast.train import load
-from cases.vgg19_style.painter import STYLE_TAPS, own_taps
+from cases.vgg19_style.model import STYLE_TAPS
+from cases.vgg19_style.painter import own_taps
 from common.base.errors import UserError, start
-from common.data.images import read_pixels, to_bytes
+from common.data.images import read_pixels, to_bytes, to_tensor
 from common.data.video import writing
 from common.experiment import figures
 from common.experiment.figures import format_number
@@ -30,8 +31,8 @@ from common.experiment.settings import Settings
 from common.features import vgg_files
 from common.lowlight.figures import draw_training
 
-CONTENTS, STYLES, STRIPS = 5, 6, 3         # at most so many in a figure
-FILM, HELD = 2, 3  # frames per second of the epochs' film; frames for which its last picture stays
+CONTENTS, STYLES, STRIPS = 5, 6, 3      # at most so many in a figure
+FILM, HELD = 2, 3                       # frames per second of the epochs' film; frames for which its last picture stays
 DISTILLED = [("distance to the teachers", STYLE_TAPS),
              ("agreement, held-out photographs", [f"val_{tap}" for tap in STYLE_TAPS])]
 
@@ -41,16 +42,14 @@ def main(argv=None):
     cfg, folder = run.config, figures.FigureFolder(run.folder, CAPTIONS)
     source = vgg_files.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
     chapter.draw_network(folder, Settings(cfg.loss | own_taps(source, cfg.loss)))
-    digest = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.mode](run, folder,
-                                                                                                      source)
-    folder.finish(digest)
+    draw = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.mode]
+    folder.finish(draw(folder, run, source))
     run.record("figures")
     run.say(f"figures: {folder.folder}")
 
 
-def draw_optimised(run, folder, source):
-    """All figures of painting by optimisation. Returns the digest of the weights: the run's pictures, or the network
-    where there are none."""
+def draw_optimised(folder, run, source):
+    """All figures of painting by optimisation. Returns the digest of the pictures, or without any the network's."""
     cfg, device = run.config, run.device
     work = chapter.example(cfg)
     weights, painted = pictures_of(run, source)
@@ -58,8 +57,8 @@ def draw_optimised(run, folder, source):
     chapter.draw_layers(folder, cfg, source, work, device)
     chapter.draw_filters(folder, cfg, source, work)
     if painted:
-        draw_grid(folder, painted, lines, source)
-        draw_epochs(folder, run, painted, source)
+        draw_grid(folder, source, painted, lines)
+        draw_epochs(folder, run, source, painted)
     chapter.draw_networks(folder, cfg, chapter.choose_networks(cfg, source), work, device)
     chapter.draw_weights(folder, cfg, source, work, device)
     draw_curves(folder, run)
@@ -67,19 +66,19 @@ def draw_optimised(run, folder, source):
     return weights.digest if weights else source.digest
 
 
-def draw_one_pass(run, folder, source):
+def draw_one_pass(folder, run, source):
     """The figures of a network that paints in one pass. Returns its digest."""
     network, weights = load(run)
     lines = figures.read_items(run, Path(run.config.data.content).stem)
     draw_network(folder, network)
-    draw_passes(folder, run, network, Judge(source, run.config.test.content_tap, run.device), describe)
+    draw_passes(folder, run, network, Judge(source, run.config.test.content_tap, run.device))
     draw_mixing(folder, run, network)
     draw_training(folder, run, PANELS)
     draw_extremes(folder, run, lines)
     return weights.digest
 
 
-def draw_distilled(run, folder, source):
+def draw_distilled(folder, run, source):
     """The training of the network `small`, and its first filters."""
     draw_training(folder, run, DISTILLED)
     return source.digest
@@ -88,8 +87,7 @@ def draw_distilled(run, folder, source):
 # ---- what the run has painted ----------------------------------------------------------------------------------------
 
 def pictures_of(run, source):
-    """(Weights, [(Work, uint8 (h, w, 3))]) that train.py has painted under this name; (None, []), said in a line, where
-    there is nothing."""
+    """(Weights, [(Work, uint8 (h, w, 3))]) that train.py has painted under this name; (None, []), and said, without."""
     train = f"python cases/vgg19_style/train.py --name {run.name}{' --demo' if run.options.demo else ''}"
     there = run.options.weights or any((run.checkpoints / f"{name}.pt").is_file() for name in ("best", "last"))
     weights = run.weights() if there else None
@@ -114,13 +112,7 @@ def percent(value):
     return "" if value is None else f"{100 * value:.0f} %"
 
 
-def describe(judge):
-    """What a caption adds where numbers stand under the pictures."""
-    return {"judged": JUDGED[0].format(judge=judge) if judge else "",
-            "judged_zh": JUDGED[1].format(judge=judge) if judge else ""}
-
-
-def draw_grid(folder, painted, lines, source):
+def draw_grid(folder, source, painted, lines):
     """Contents down, styles across; what is left of the style distance under each where test.py has measured it."""
     contents = list(dict.fromkeys(work.content for work, _ in painted))[:CONTENTS]
     styles = list(dict.fromkeys(tuple(work.styles) for work, _ in painted))[:STYLES]
@@ -128,21 +120,19 @@ def draw_grid(folder, painted, lines, source):
     shares = {line["item"]: share(line) for line in lines if line["row"] == source.name}
     shape = read_on_white(contents[0]).shape
     grid, rows = [[None, *(chapter.middle(style[0], shape) for style in styles)]], []
-    under = [["", *("+".join(each.stem for each in style) for style in styles)]]
+    under = [["", *map(join_stems, styles)]]
     for content in contents:
         line = [pictures.get((content, style)) for style in styles]
         grid.append([read_on_white(content), *(each and each[1] for each in line)])
         under.append([content.stem, *(percent(shares.get(each[0])) if each else "" for each in line)])
-        rows += [[each[0], format_number(shares.get(each[0])), *(f"{mean:.6f}" for mean in each[1].mean(axis=(0, 1)))]
-                 for each in line if each]
+        rows += [[name, *map(format_number, [shares.get(name), *picture.mean(axis=(0, 1))])]
+                 for name, picture in filter(None, line)]
     folder.save(figures.grid(grid, None, under), "styles_contents", ["picture", "style_left", "red", "green", "blue"],
-                rows, network=source.name,
-                **describe(source.name if shares else ""))
+                rows, network=source.name, **name_judge(source.name if shares else ""))
 
 
-def draw_epochs(folder, run, painted, source):
-    """Snapshots of a few pictures, with the style distance of each, and as a film; left out, said in a line, where none
-    were kept."""
+def draw_epochs(folder, run, source, painted):
+    """Snapshots of a few pictures, with the style distance of each, and as a film; left out, and said, without any."""
     snapshots = {work.name: sorted((run.folder / "train" / "images" / "epochs" / work.name).glob("*.png"))
                  for work, _ in painted}
     kept = [(work, picture) for work, picture in painted if snapshots[work.name]][:STRIPS]
@@ -155,15 +145,14 @@ def draw_epochs(folder, run, painted, source):
         style, last = read_on_white(work.styles[0]), ("result", picture.shape[1::-1], picture)
         early = [(f"epoch {int(path.stem)}", read_pixels(path)) for path in snapshots[work.name]]
         frames = [(name, frame.shape[1::-1], enlarge(frame, picture.shape[:2])) for name, frame in early] + [last]
-        distances = [judge.style_distance(chapter.as_tensor(frame), style)[0] for _, _, frame in frames]
+        distances = [judge.style_distance(to_tensor(frame)[None], style)[0] for _, _, frame in frames]
         grid.append([read_on_white(work.content), *(frame for _, _, frame in frames),
                      chapter.middle(work.styles[0], picture.shape)])
         under.append(["content", *(f"{name}: D {distance:.2f}" for (name, _, _), distance in zip(frames, distances)),
                       "style"])
         rows += [[work.name, name, *size, f"{distance:.6f}"] for (name, size, _), distance in zip(frames, distances)]
     folder.save(figures.grid(grid, None, under), "epochs", ["picture", "epoch", "width", "height", "style_distance"],
-                rows, network=source.name,
-                epoch=run.config.train.epoch)
+                rows, network=source.name, epoch=run.config.train.epoch)
     write_film(folder, run, grid[0][:-1])
 
 
@@ -198,12 +187,12 @@ def draw_curves(folder, run):
         for place, pair in enumerate(pairs):
             points = [(line["step"], line[term]) for line in lines if line["pair"] == pair and line.get(term, 0) > 0]
             colour, dash = figures.COLOURS[place % len(figures.COLOURS)], "-" if place < len(figures.COLOURS) else "--"
-            axis.plot(*zip(*points), color=colour, ls=dash, label=" in ".join(pair.split("__")[:2])) if points else None
+            if points:
+                axis.plot(*zip(*points), color=colour, ls=dash, label=" in ".join(pair.split("__")[:2]))
         axis.set(xlabel="step", ylabel=f"{term} term", yscale="log")
     if len(pairs) <= 12:
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=min(4, len(pairs)), loc="outside "
-                                                                                                            "lower "
-                                                                                                            "center")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False, ncols=min(4, len(pairs)),
+                      loc="outside lower center")
     rows = [[line["pair"], line["step"], term, f"{line[term]:.6g}"] for line in lines for term in terms if term in line]
     folder.save(figure, "curves", ["pair", "step", "term", "value"], rows)
 

@@ -13,8 +13,9 @@ import torch
 
 
 class SymmetricProduct(torch.autograd.Function):
-    """X^T diag(share) X of X (N, M, C): (N, C, C). Its two factors are one, so a single product goes back: share X (S +
-    S^T) for the slope S."""
+    """X^T diag(share) X of X (N, M, C): (N, C, C).
+
+    Its two factors are one, so a single product goes back: share X (S + S^T) for the slope S."""
 
     @staticmethod
     def forward(ctx, x, share):
@@ -56,8 +57,9 @@ def square_size(a):
 
 
 def relative_style(features, targets):
-    """Mean over the taps of ||G - A||_F^2 / ||A||_F^2, (N,). features: {tap: (N, C, h, w)}; targets: {tap: (N or 1, C,
-    C)} Grams per position."""
+    """Mean over the taps of ||G - A||_F^2 / ||A||_F^2, (N,).
+
+    features: {tap: (N, C, h, w)}; targets: {tap: (N or 1, C, C)}, Grams per position."""
     return torch.stack([square_distance(gram(features[tap]), A) / square_size(A)
                         for tap, A in targets.items()]).mean(dim=0)
 
@@ -69,8 +71,7 @@ def relative_content(features, targets, taps):
 
 
 def tv(x):
-    """Total variation of pictures (N, C, H, W): mean of squared differences of neighbours in x plus the same in y,
-    (N,)."""
+    """Total variation of pictures (N, C, H, W): mean dx^2 + mean dy^2 over neighbours, (N,)."""
     dx, dy = x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
     return dx.square().flatten(1).mean(dim=1) + dy.square().flatten(1).mean(dim=1)
 
@@ -82,13 +83,13 @@ class Factors(NamedTuple):
 
 
 def factors(form, content, style, weights=()):
-    """Factors of a form. content: {tap: P (1, C, h, w)}; style: {tap: target Gram per position (1, C, C)}; weights: one
-    per style tap, or none.
+    """Factors of a form. content: {tap: P (1, C, h, w)}; style: {tap: A (1, C, C)}, the target Grams per position;
+    weights: one per style tap, or none.
 
     relative  c = 1 / (n_c ||P||^2), s = w / ||A||^2: each term is 1 where nothing of the target is met; w sum to 1
     gatys     c = 1/2, s = w / (4 C^2), w sum to 1 (Gatys et al. 2016, equations 1 and 4)
-    b6        c = a / (2 M C n_c), a = 1 / n_c; s = b / (4 C^2 n_s), b = .2 unless weights say otherwise: the course weighs each layer *and* divides
-              by their number, so that a layer of five counts .04
+    b6        c = a / (2 M C n_c), a = 1 / n_c; s = b / (4 C^2 n_s), b = .2 unless weights say otherwise: the course
+              weighs each layer *and* divides by their number, so that a layer of five counts .04
     """
     if form == "b6":
         b = dict(zip(style, list(weights) or [0.2] * len(style), strict=True))
@@ -97,7 +98,7 @@ def factors(form, content, style, weights=()):
     weights = list(weights) or [1.0] * len(style)
     share = {tap: weight / sum(weights) for tap, weight in zip(style, weights, strict=True)}
     if form == "gatys":
-        return Factors(dict.fromkeys(content, 0.5), {tap: share[tap] / (4 * A.shape[1] ** 2)
-                                                     for tap, A in style.items()})
+        return Factors(dict.fromkeys(content, 0.5),
+                       {tap: share[tap] / (4 * A.shape[1] ** 2) for tap, A in style.items()})
     return Factors({tap: 1 / (len(content) * square_size(P).item()) for tap, P in content.items()},
                    {tap: share[tap] / square_size(A).item() for tap, A in style.items()})

@@ -1,7 +1,7 @@
 """Painting by optimisation: a picture's own pixels are what is trained (Gatys et al. 2016), from coarse to fine.
 
     trunk, loss = feature_network(settings)
-    canvas, optimizer = prepared(settings)
+    canvas, optimizer = prepare(settings)
     painter = Painter(settings, trunk, loss, work, canvas, optimizer)       # work: data.Work
     for step in range(1, settings.train.steps + 1):
         terms = painter.step(step)
@@ -16,42 +16,41 @@ from torch import nn
 
 from cases.vgg19_style import colour, tiling
 from cases.vgg19_style.data import fit_size, noise_like, pad, read_mask, read_on_white, resize
-from cases.vgg19_style.model import Objective
+from cases.vgg19_style.model import STYLE_TAPS, Objective
 from common.base.errors import UserError
 from common.data.images import by, to_bytes
 from common.experiment.settings import Settings
 from common.features import vgg, vgg_files
 
-STYLE_TAPS, CONTENT_TAP = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "relu4_1"
-# steps that L-BFGS remembers by two pictures each, and the bytes that these may take
-HISTORY, HISTORY_BYTES = 20, 1.0e9
+CONTENT_TAP = "relu4_1"                 # where the settings name none
+HISTORY, HISTORY_BYTES = 20, 1.0e9      # steps that L-BFGS remembers by two pictures each; what these may take
 MULTIPLE = 16                           # pixels: stride of the deepest taps
 COARSEST = 64                           # pixels: the short side of the first scale is not below
-FEWER = 0.6  # each scale has so many times the steps of the one before: fine steps are dear and few are needed
+FEWER = 0.6                             # steps of a scale over those of the one before: fine ones are dear, few suffice
+MATCHES = {"luminance": colour.match_luminance, "cholesky": colour.match_cholesky}      # train.colour, before painting
 
 
 class Canvas(nn.Module):
-    """The picture that is optimised, z, at its present size, with the moving average of its iterates; pictures that are
-    done lie beside it in 8 bit.
+    """The picture that is optimised, z, with the moving average of its iterates; in 8 bit those that are done.
 
     The pixels are x = z * std + mean: for the course's b6, z is in torchvision's units; else mean is 0 and std 1. One
-    canvas serves all works of a
-    run: it is what a checkpoint holds, and its state_dict has whatever size the picture has reached.
+    canvas serves all works of a run: it is what a checkpoint holds, and its state_dict has whatever size the picture
+    has reached.
     """
 
     def __init__(self, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)):
         super().__init__()
         self.z = nn.Parameter(torch.zeros(1, 3, 1, 1))
-        self.register_buffer("sum", torch.zeros(1, 3, 1, 1))             # decaying sum of the iterates
-        self.register_buffer("weight", torch.zeros((), dtype=torch.float64))       # of the iterates in it
-        self.register_buffer("scale", torch.tensor(-1))  # which scale the picture is at; -1: no work begun
+        self.register_buffer("sum", torch.zeros(1, 3, 1, 1))                    # decaying sum of the iterates
+        self.register_buffer("weight", torch.zeros((), dtype=torch.float64))    # of the iterates in it
+        self.register_buffer("scale", torch.tensor(-1))                         # of the picture; -1: no work begun
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.done = {}                                                   # {name: uint8 (3, H, W)}
+        self.done = {}                                                          # {name: uint8 (3, H, W)}
 
     def begin(self, scale, picture):
         """Put a picture (1, 3, H, W) on the canvas; the average starts anew."""
-        self.z.data = ((picture - self.mean) / self.std).contiguous()               # L-BFGS wants it so
+        self.z.data = ((picture - self.mean) / self.std).contiguous()           # L-BFGS wants it so
         self.sum, self.weight = torch.zeros_like(self.z.data), torch.zeros_like(self.weight)
         self.scale.fill_(scale)
 
@@ -78,11 +77,9 @@ class Canvas(nn.Module):
 
 
 def prepare(settings, device="cpu", size=None):
-    """(Canvas, optimiser) for works of at most size (height, width), by default data.size squared; the optimiser is
-    told the canvas's z alone."""
+    """(Canvas, optimiser of its z) for works of at most size (height, width), by default data.size squared."""
     height, width = size or (settings.data.size, settings.data.size)
-    canvas = Canvas(*vgg_files.TAGS["torchvision"]) if settings.loss.form == "b6" else Canvas()
-    canvas.to(device)
+    canvas = Canvas(*vgg_files.TAGS["torchvision"] if settings.loss.form == "b6" else ()).to(device)
     fits = (2 * HISTORY + 1) * 12 * height * width <= HISTORY_BYTES
     if settings.train.optimizer == "lbfgs" or settings.train.optimizer == "auto" and fits:
         return canvas, torch.optim.LBFGS([canvas.z], lr=1.0, max_iter=1, history_size=HISTORY, tolerance_grad=0,
@@ -91,14 +88,13 @@ def prepare(settings, device="cpu", size=None):
     return canvas, torch.optim.Adam([canvas.z], lr=settings.train.lr, betas=betas)
 
 
-def feature_network(settings, device="cpu", name=None):
-    """(trunk, the section `loss` with the taps it has) of the settings `network`, on the device, channels last,
-    bfloat16 where `precision` says so.
+def feature_network(settings, device="cpu"):
+    """(trunk, the section `loss` with the taps that it has) of the settings `network` and `precision`.
 
     Without taps in the settings: those of relu1_1 .. relu5_1 that the network has, and relu4_1 for the content, or the
     deepest; the course's relu5_2 becomes relu5_1 in a network that ends there.
     """
-    source = vgg_files.read(name or settings.network.name, settings.network.tag, settings.network.padding)
+    source = vgg_files.read(settings.network.name, settings.network.tag, settings.network.padding)
     loss = Settings(settings.loss | own_taps(source, settings.loss))
     trunk = vgg.build(source, list(dict.fromkeys([*loss.style_taps, *loss.content_taps])), settings.network.pooling)
     trunk = trunk.to(device, memory_format=torch.channels_last)
@@ -126,18 +122,19 @@ class Scale(NamedTuple):
 
 
 def scales_of(size, count, steps, smallest=COARSEST):
-    """Scales for a picture of size (height, width): at most `count`, each sqrt 2 times the last, the short side of none
-    under `smallest`; FEWER steps from each to the next, at least one."""
-    sizes = [tuple(round(side * 2 ** (-place / 2)) for side in size) for place in range(count)]
-    sizes = [size, *(each for each in sizes[1:] if min(each) >= smallest)][:steps][::-1]
+    """[Scale] for a picture of size (height, width): at most `count`, each sqrt 2 times the last.
+
+    No short side is under `smallest`. FEWER steps from each scale to the next, at least one."""
+    shrinks = [2 ** (-place / 2) for place in range(1, count)]
+    sizes = [(round(size[0] * shrink), round(size[1] * shrink)) for shrink in shrinks]
+    sizes = [size, *(each for each in sizes if min(each) >= smallest)][:steps][::-1]
     shares = [FEWER ** place for place in range(len(sizes))]
     lasts = [max(place + 1, round(steps * sum(shares[:place + 1]) / sum(shares))) for place in range(len(sizes))]
     return [Scale(each, last) for each, last in zip(sizes, [*lasts[:-1], steps])]
 
 
 class Painter:
-    """Paints one work on the canvas, step by step; may begin anywhere, with a canvas and an optimiser that an
-    interrupted run left."""
+    """Paints one work on the canvas, step by step; may go on from the canvas and optimiser of an interrupted run."""
 
     def __init__(self, settings, trunk, loss, work, canvas, optimizer, place=0):
         self.settings, self.trunk, self.loss, self.work, self.place = settings, trunk, loss, work, place
@@ -163,21 +160,19 @@ class Painter:
         return resize(self.content8, size).to(self.device)
 
     def styles_at(self, size):
-        """The styles at the strokes' scale for a content of this size: the long side times data.style_scale. Colours as
-        `colour` says."""
+        """The styles for a content of this size, the long side times data.style_scale; colours as train.colour says."""
         content, found = self.content_at(size), []
         for style8, path in zip(self.styles8, self.work.styles):
             style_size = fit_size(style8.shape, max(1, round(max(size) * self.settings.data.style_scale)))
             self.check(style_size, "the style", path)
             style = resize(style8, style_size).to(self.device)
-            match = {"luminance": colour.match_luminance,
-                     "cholesky": colour.match_cholesky}.get(self.settings.train.colour)
+            match = MATCHES.get(self.settings.train.colour)
             found.append(match(style, content) if match else style)
         return found
 
-    def fit(self, picture):
+    def fit(self, picture, mode="reflect"):
         """A picture as the network sees it."""
-        return picture if self.parity else pad(picture, MULTIPLE)
+        return picture if self.parity else pad(picture, MULTIPLE, mode)
 
     def enter(self, number):
         """Bring canvas and objective to scale `number`."""
@@ -188,17 +183,19 @@ class Painter:
             self.canvas.begin(number, self.start(content))
             forget(self.optimizer)
         elif before != number:
-            painted = self.crop(self.canvas.mean_picture(), self.scales[number - 1].size)
-            self.canvas.begin(number, self.fit(enlarge(painted, size)))
+            painted = F.interpolate(self.painted(), size, mode="bicubic", align_corners=False)
+            self.canvas.begin(number, self.fit(painted))
             carry_moments(self.optimizer, self.canvas.z)
         self.objective, self.at = self.new_objective(number, content), number
 
     def new_objective(self, number, content):
         """The Objective at a scale; content: as the network sees it there."""
-        size = self.scales[number].size
-        masks = [pad_mask(read_mask(mask, size).to(self.device), content) for mask in self.work.masks]
-        return Objective(self.trunk, content, self.styles_at(size), self.loss, self.work.weights, masks,
-                         self.settings.train.tile)
+        size, loss = self.scales[number].size, self.loss
+        masks = [self.fit(read_mask(mask, size).to(self.device), "replicate") for mask in self.work.masks]
+        return Objective(self.trunk, content, self.styles_at(size), content_taps=loss.content_taps,
+                         style_taps=loss.style_taps, form=loss.form, style_weights=loss.style_weights,
+                         alpha=loss.content, beta=loss.style, tv=loss.tv, weights=self.work.weights, masks=masks,
+                         tile=self.settings.train.tile)
 
     def start(self, content):
         """The picture that optimisation starts from."""
@@ -240,14 +237,14 @@ class Painter:
 
     def memory(self):
         """Bytes that the features of a step at the last scale take, tiled where they are: an estimate."""
-        per_pixel, tile = tiling.bytes_per_pixel(self.trunk), tiling.choose_tile(self.settings.train.tile, self.trunk,
-                                                                                 self.size)
-        side = tile + 2 * tiling.halo_of(self.trunk) if tile else 0
-        return per_pixel * min(side * side or np.inf, self.size[0] * self.size[1])
+        tile = tiling.choose_tile(self.settings.train.tile, self.trunk, self.size)
+        side = tile + 2 * tiling.halo_of(self.trunk) if tile else np.inf
+        return tiling.bytes_per_pixel(self.trunk) * min(side * side, self.size[0] * self.size[1])
 
-    def crop(self, picture, size):
-        """Without what fit() added."""
-        return picture[..., :size[0], :size[1]]
+    def painted(self):
+        """The picture as it stands at the present scale, (1, 3, h, w), without what fit() added."""
+        height, width = self.scales[int(self.canvas.scale)].size
+        return self.canvas.mean_picture()[..., :height, :width]
 
     def finish(self):
         """The result, kept on the canvas in 8 bit, which is then free for the next work."""
@@ -258,28 +255,18 @@ class Painter:
         return picture
 
     def result(self):
-        """The picture as it stands, (1, 3, H, W) in [0, 1], at the size of the present scale."""
-        size = self.scales[int(self.canvas.scale)].size
-        painted = self.crop(self.canvas.mean_picture(), size).clamp(0, 1)
-        return (colour.with_luminance_of(self.content_at(size), painted) if self.settings.train.colour == "luminance"
-                else painted)
-
-
-def enlarge(picture, size):
-    """(1, C, H, W) at size (h, w), bicubic."""
-    return F.interpolate(picture, size, mode="bicubic", align_corners=False)
-
-
-def pad_mask(mask, content):
-    """A mask (1, 1, h, w) at the size of the padded content."""
-    return F.pad(mask, (0, content.shape[3] - mask.shape[3], 0, content.shape[2] - mask.shape[2]), mode="replicate")
+        """The picture as it stands, (1, 3, h, w) in [0, 1], at the size of the present scale."""
+        painted = self.painted().clamp(0, 1)
+        if self.settings.train.colour != "luminance":
+            return painted
+        return colour.with_luminance_of(self.content_at(tuple(painted.shape[2:])), painted)
 
 
 def forget(optimizer):
     """Let an optimiser begin anew, with a picture of whatever size."""
     optimizer.state.clear()
     if hasattr(optimizer, "_numel_cache"):
-        optimizer._numel_cache = None                                    # L-BFGS's own note of the number of values
+        optimizer._numel_cache = None                                   # L-BFGS's own note of the number of values
 
 
 def carry_moments(optimizer, z):

@@ -1,5 +1,5 @@
-"""Exact tiles: the loss depends on features through Grams and sums over positions alone, so its gradient splits (see
-objective.py)."""
+"""Exact tiles of a picture: what Objective.gradient_in_tiles of model.py computes one by one."""
+from sys import maxsize
 from typing import NamedTuple
 
 from common.base.errors import UserError
@@ -9,15 +9,36 @@ PER_VALUE = 10.0  # bytes per feature value of a step, measured: the value, what
 
 
 class Tile(NamedTuple):
-    """A part of a picture: crop and core = (top, left, bottom, right) in pixels; the core tiles the picture, the crop
-    is the core and its halo."""
+    """A part of a picture: its core, and the crop that is computed for it, the core with a halo; (top, left, bottom,
+    right) in pixels."""
     crop: tuple
     core: tuple
 
+    @property
+    def window(self):
+        """The index of the crop in the picture."""
+        return ..., slice(*self.crop[::2]), slice(*self.crop[1::2])
+
+    def inside(self, stride):
+        """The index of the core's positions in the crop's features at a stride.
+
+        Pooling drops odd last rows, and so does the division."""
+        top, left, bottom, right = (edge // stride - origin // stride
+                                    for edge, origin in zip(self.core, self.crop[:2] * 2))
+        return ..., slice(top, bottom), slice(left, right)
+
+    def place(self, stride):
+        """The index of the core's positions in the whole picture's features."""
+        return self._replace(crop=(0, 0)).inside(stride)
+
+
+WHOLE = Tile((0, 0, maxsize, maxsize), (0, 0, maxsize, maxsize))   # the picture as its only tile, whatever its size
+
 
 def tiles_of(size, side, halo, stride):
-    """Tiles of a picture of size (height, width). Edges lie at multiples of the stride, crops end where the picture
-    ends, so that the network's own padding acts there and only there."""
+    """Tiles of a picture of size (height, width), with edges at multiples of the stride.
+
+    Crops end where the picture ends, so that the network's own padding acts there and only there."""
     side, halo = (-(-value // stride) * stride for value in (side, halo))
     height, width = size
     found = []
@@ -29,22 +50,13 @@ def tiles_of(size, side, halo, stride):
     return found
 
 
-def in_features(tile, stride):
-    """(rows, columns): where the core lies in its crop's features at a stride, as slices. Pooling drops odd last rows,
-    and so does the division."""
-    return tuple(slice(tile.core[axis] // stride - tile.crop[axis] // stride,
-                       tile.core[axis + 2] // stride - tile.crop[axis] // stride)
-                 for axis in (0, 1))
-
-
 def halo_of(trunk):
     """How far the deepest tap sees beyond a core, in pixels."""
     return max(trunk.reach(tap) for tap in trunk.taps)
 
 
 def bytes_per_pixel(trunk):
-    """What a step keeps per pixel of the picture, about: every convolution's output and what its ReLU and its gradient
-    need."""
+    """What a step keeps per pixel, about: every convolution's output and what its ReLU and its gradient need."""
     if not hasattr(trunk, "reach"):
         return PER_VALUE * 40
     widths = {name: trunk.widths[int(name[4]) - 1] for name in trunk.names if name.startswith("conv")}
@@ -52,20 +64,18 @@ def bytes_per_pixel(trunk):
 
 
 def choose_tile(tile, trunk, size):
-    """The tile's side for a picture of size (height, width), or None for the whole at once. tile: auto, none, or a
-    number."""
-    if not hasattr(trunk, "reach"):                          # SqueezeNet's grid is not aligned with its input's borders
-        if tile not in ("auto", "none"):
-            raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: "
-                            "set train.tile=none")
-        return None
-    if tile == "none":
+    """The tile's side for a picture of size (height, width), or None for the whole. tile: auto, none, or a number."""
+    aligned = hasattr(trunk, "reach")                       # SqueezeNet's grid is not, with its input's borders
+    if not aligned and tile not in ("auto", "none"):
+        raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: "
+                        "set train.tile=none")
+    if tile == "none" or not aligned:
         return None
     if tile != "auto":
         return int(tile)
     per_pixel = bytes_per_pixel(trunk)
     if size[0] * size[1] * per_pixel <= BUDGET:
         return None
-    stride = max(trunk.stride(tap) for tap in trunk.taps)
+    stride = trunk.stride(trunk.names[-1])
     side = int((BUDGET / per_pixel) ** 0.5) - 2 * halo_of(trunk)
     return max(side // stride, 4) * stride

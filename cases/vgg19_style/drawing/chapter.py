@@ -1,5 +1,4 @@
-"""The figures of the course's chapter, which need no run: the network, what its layers keep, its first filters,
-weights, networks compared.
+"""The figures of the course's chapter, which need no run: network, layers, first filters, weights, other networks.
 
 The pictures in them are painted here, small and in few steps (the settings `figures`), by the painter of train.py with
 the loss in its relative form.
@@ -12,15 +11,14 @@ from cases.vgg19_style import evaluate
 from cases.vgg19_style.data import Work, fit_size, noise_like, pictures_at, read_on_white, resize
 from cases.vgg19_style.painter import Painter, own_taps, prepare
 from common.base.errors import UserError
-from common.data.images import to_bytes
+from common.data.images import to_bytes, to_tensor
 from common.experiment import figures
 from common.experiment.figures import format_number
 from common.experiment.settings import Settings
 from common.features import vgg, vgg_files
 
-WEIGHTS = [0.01, 0.1, 1.0, 10.0]                         # of the content term, in the weight grid
-# a Gabor bank for 3 x 3 pixels: degrees, pixels, degrees
-ANGLES, WAVES, PHASES = range(0, 180, 15), (2.5, 3.5, 5.0), (0, 90)
+WEIGHTS = [0.01, 0.1, 1.0, 10.0]                        # of the content term, in the weight grid
+ANGLES, WAVES, PHASES = range(0, 180, 15), (2.5, 3.5, 5.0), (0, 90)     # a Gabor bank: degrees, pixels, degrees
 FAINT = 0.1                                             # amplitude of the noise that reconstructed contents start from
 SHOWN = (0, 45, 90, 135)                                # degrees whose answers are shown
 
@@ -42,14 +40,13 @@ def illustration(cfg, source, work, device="cpu", *, loss, start):
     """
     plain = {"form": "relative", "style_weights": [], "tv": 0.0}
     train = {"steps": cfg.figures.steps, "optimizer": "lbfgs", "lr": 1.0, "scales": 1, "average": 0.0,
-             "colour": "style", "tile": "none",
-             "start": "content" if start == "content" else "noise"}
+             "colour": "style", "tile": "none", "start": "content" if start == "content" else "noise"}
     settings = Settings(cfg | {"loss": Settings(cfg.loss | plain | loss), "train": Settings(cfg.train | train),
                                "data": Settings(cfg.data | {"size": cfg.figures.size})})
     taps = list(dict.fromkeys([*settings.loss.style_taps, *settings.loss.content_taps]))
     trunk = vgg.build(source, taps, cfg.network.pooling).to(device, memory_format=torch.channels_last)
-    painter = (FaintPainter if start == "faint" else Painter)(settings, trunk, settings.loss, work,
-                                                              *prepare(settings, device))
+    kind = FaintPainter if start == "faint" else Painter
+    painter = kind(settings, trunk, settings.loss, work, *prepare(settings, device))
     for step in range(1, settings.train.steps + 1):
         terms = painter.step(step)
     return to_bytes(painter.result()[0].cpu()), {name: term.item() for name, term in terms.items()}
@@ -76,8 +73,7 @@ def small(path, cfg):
 
 
 def middle(path, like):
-    """The middle of a picture, uint8, in the proportions of another of shape (h, w, ...), so that both fill equal
-    places in a figure."""
+    """The middle of a picture, uint8, in the proportions of a shape (h, w, ...), so that both fill equal places."""
     pixels = read_on_white(path)
     height, width = pixels.shape[:2]
     size = min(height, round(width * like[0] / like[1])), min(width, round(height * like[1] / like[0]))
@@ -88,13 +84,11 @@ def middle(path, like):
 # ---- B6.1 and the layers ---------------------------------------------------------------------------------------------
 
 def draw_network(folder, loss):
-    """B6.1: VGG19's layers, from the module itself at full width without weights, with the taps of the section `loss`
-    marked."""
+    """B6.1: VGG19's layers, from the module itself without weights; the taps of the section `loss` are marked."""
     with torch.device("meta"):                              # shapes alone: nothing is computed
         trunk = vgg.Trunk("vgg19", vgg_files.layers("vgg19"))
         x, shapes = torch.empty(1, 3, 224, 224), {}
-        layers = figures.trace(trunk, lambda: shapes.update({name: tuple(each.shape[1:])
-                                                             for name, each in trunk(x).items()}))
+        layers = figures.trace(trunk, lambda: shapes.update({name: each.shape[1:] for name, each in trunk(x).items()}))
     convolutions, boxes, rows, total = iter(layers), [("x", "3 x 224 x 224", None)], [], 0
     for place, name in enumerate(trunk.names[:-1]):         # without pool5, behind which only the classifier would come
         if name.startswith("relu"):
@@ -106,51 +100,42 @@ def draw_network(folder, loss):
         sees = trunk.stride(name) + 2 * trunk.reach(name)
         mark = "".join(f" {use[0].upper()}" for use in uses)
         title = f"{name}{mark}\nsees {sees} px" if name.startswith("conv") else f"{name}\nmax 2 x 2"
-        colour = {"": 7 if name.startswith("pool") else None, "style": 0, "content": 1,
-                  "style+content": 3}["+".join(uses)]
+        plain = 7 if name.startswith("pool") else None
+        colour = {"": plain, "style": 0, "content": 1, "style+content": 3}["+".join(uses)]
         boxes.append((title, " x ".join(map(str, shapes[name])), colour))
         rows.append([name, place, layer["kind"], "x".join(map(str, shapes[name])), layer["parameters"], total,
-                     trunk.stride(name), sees,
-                     "+".join(uses)])
+                     trunk.stride(name), sees, "+".join(uses)])
     folder.save(figures.flow(boxes, per_row=7, box=(1.0, 0.72)), "B6.1_network",
                 ["layer", "index", "kind", "outputs", "parameters", "parameters_to_here", "stride", "sees_pixels",
                  "tap"], rows, total=total)
 
 
 def draw_layers(folder, cfg, source, work, device):
-    """What each layer keeps of a content, and of a style with all layers before it (Gatys et al. 2016, figure 1): from
-    noise, one term alone; from faint noise for the content, whose deep layers would leave the rest as it is."""
+    """What each layer keeps of a content, and of a style with all layers before it (Gatys et al. 2016, figure 1).
+
+    From noise, one term alone; from faint noise for the content, whose deep layers would leave the rest as it is."""
     taps, _ = usual_taps(source)
     content = small(work.content, cfg)
     grid, under, rows = [[content], [middle(work.styles[0], content.shape)]], [["content"], ["style"]], []
     for number, tap in enumerate(taps):
-        for line, term, loss in ((0, "content", {"content": 1.0, "style": 0.0, "content_taps": [tap],
-                                                 "style_taps": taps[:1]}),
-                                 (1, "style", {"content": 0.0, "style": 1.0, "content_taps": taps[:1],
-                                               "style_taps": taps[:number + 1]})):
+        for line, (term, used) in enumerate((("content", [tap]), ("style", taps[:number + 1]))):
+            loss = {"content": 0.0, "style": 0.0, "content_taps": taps[:1], "style_taps": taps[:1]}
+            loss |= {term: 1.0, f"{term}_taps": used}
             picture, terms = illustration(cfg, source, work, device, loss=loss, start="noise" if line else "faint")
+            left = f"{100 * terms[term]:.2g} %" if terms[term] >= 1e-4 else "< 0.01 %"
             grid[line].append(picture)
-            under[line].append(f"{'to ' if line and number else ''}{tap}: {percentage(terms[term])} left")
-            rows.append([term, tap if line == 0 else "+".join(taps[:number + 1]), format_number(terms[term])])
+            under[line].append(f"{'to ' if line and number else ''}{tap}: {left} left")
+            rows.append([term, "+".join(used), format_number(terms[term])])
     folder.save(figures.grid(grid, None, under), "layers", ["term", "taps", "left"], rows, network=source.name,
                 steps=cfg.figures.steps)
-
-
-def percentage(share):
-    """A share as a percentage."""
-    return f"{100 * share:.2g} %" if share >= 1e-4 else "< 0.01 %"
-
-
-def short(tap):
-    """1_1 of relu1_1."""
-    return tap.removeprefix("relu")
 
 
 # ---- conv1_1 beside a Gabor bank -------------------------------------------------------------------------------------
 
 def gabor(angle, wave, phase, side):
-    """A Gabor filter, side x side, without mean, of norm 1. angle: of its stripes' normal to the right, degrees; wave:
-    pixels."""
+    """A Gabor filter, side x side, without mean, of norm 1.
+
+    angle, phase: degrees, the angle between its stripes' normal and the right; wave: pixels."""
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     along = x * np.cos(np.radians(angle)) + y * np.sin(np.radians(angle))
     pattern = np.exp(-(x * x + y * y) / (2 * (side / 4) ** 2)) * np.cos(2 * np.pi * along / wave + np.radians(phase))
@@ -166,8 +151,7 @@ def matches(patterns, bank):
 
 
 def draw_filters(folder, cfg, source, work):
-    """conv1_1's filters, each beside the hand-made filter that it resembles most, and what both answer to a
-    photograph."""
+    """conv1_1's filters beside the hand-made ones that they resemble most; what both answer to a photograph."""
     weights = source.state["features.0.weight"].numpy()                              # (n, 3, 3, 3)
     settings = [(angle, wave, phase) for angle in ANGLES for wave in WAVES for phase in PHASES]
     bank = np.stack([gabor(*setting, 3) for setting in settings])
@@ -176,18 +160,19 @@ def draw_filters(folder, cfg, source, work):
     found = matches(gray, bank)
     chance = np.median(matches(np.random.default_rng(0).standard_normal((1000, 3, 3)), bank).max(axis=1))
     best = found.argmax(axis=1)
-    photo = as_tensor(small(work.content, cfg)).mean(dim=1, keepdim=True)
-    grid = [[mosaic(show_filter(weights))], [mosaic(np.stack([shade(gabor(*each, 15)) for each in wide_bank()]))]]
+    photo = to_tensor(small(work.content, cfg))[None].mean(dim=1, keepdim=True)
+    shown = [shade(gabor(angle, wave, 0, 15)) for wave in (4.0, 6.0, 9.0) for angle in range(0, 180, 30)]
+    learned = np.stack([shade(each) for each in weights]).transpose(0, 2, 3, 1)     # (n, 3, 3, 3), channels last
+    grid = [[mosaic(learned)], [mosaic(np.stack(shown))]]
     under = [[f"conv1_1 of {source.name}"], ["a Gabor bank"]]
     for angle in SHOWN:
         columns = [place for place, setting in enumerate(settings) if setting[0] == angle]
-        chosen = np.unravel_index(np.where(colour[:, None] < 0.5, found[:, columns], 0).argmax(),
-                                  (len(gray), len(columns)))
-        pair = gray[chosen[0]], bank[columns[chosen[1]]]
-        grid[0].append(answer(photo, pair[0]))
-        grid[1].append(answer(photo, pair[1]))
-        under[0].append(f"filter {chosen[0]} answers")
-        under[1].append(f"{angle} degrees, match {found[chosen[0], columns[chosen[1]]]:.2f}")
+        candidates = np.where(colour[:, None] < 0.5, found[:, columns], 0)
+        number, column = np.unravel_index(candidates.argmax(), candidates.shape)
+        grid[0].append(answer(photo, gray[number]))
+        grid[1].append(answer(photo, bank[columns[column]]))
+        under[0].append(f"filter {number} answers")
+        under[1].append(f"{angle} degrees, match {found[number, columns[column]]:.2f}")
     rows = [[number, *settings[best[number]], format_number(found[number, best[number]]),
              format_number(colour[number])] for number in range(len(gray))]
     folder.save(figures.grid(grid, None, under), "filters",
@@ -195,19 +180,9 @@ def draw_filters(folder, cfg, source, work):
                 network=source.name, match=np.median(found.max(axis=1)), chance=chance)
 
 
-def wide_bank():
-    """The bank as it is shown, on 15 x 15 pixels."""
-    return [(angle, wave, 0) for wave in (4.0, 6.0, 9.0) for angle in range(0, 180, 30)]
-
-
 def shade(pattern):
     """A pattern as gray or colours in [0, 1], 0.5 for 0."""
     return 0.5 + pattern / (2 * np.abs(pattern).max() + 1e-9)
-
-
-def show_filter(weights):
-    """Filters (n, 3, 3, 3) as pictures (n, 3, 3, 3) in [0, 1], channels last."""
-    return np.stack([shade(each) for each in weights]).transpose(0, 2, 3, 1)
 
 
 def mosaic(tiles, gap=0.15):
@@ -238,49 +213,40 @@ def draw_weights(folder, cfg, source, work, device):
     one = evaluate.Judge(source, content_tap, device)
     grid, under, rows, sets = [], [], [], [taps[:2], taps]
     for used in sets:
-        line = [illustration(cfg, source, work, device, start="content",
-                             loss={"content": weight, "style": 1.0, "content_taps": [content_tap],
-                                   "style_taps": used})[0] for weight in WEIGHTS]
-        values = [evaluate.measure([one], work, as_tensor(picture))[one.name] for picture in line]
+        loss = {"style": 1.0, "content_taps": [content_tap], "style_taps": used}
+        line = [illustration(cfg, source, work, device, start="content", loss=loss | {"content": weight})[0]
+                for weight in WEIGHTS]
+        values = [evaluate.measure([one], work, to_tensor(picture)[None])[one.name] for picture in line]
         grid.append(line)
         under.append([f"D {value['style_distance']:.2f}, content {value['content_distance']:.3f}" for value in values])
         rows += [["+".join(used), weight, format_number(value["style_distance"]),
-                  format_number(value["content_distance"])]
-                 for weight, value in zip(WEIGHTS, values)]
-    columns, sides = [f"content = {weight:g}" for weight in WEIGHTS], [f"style of\n{short(used[0])} to "
-                                                                       f"{short(used[-1])}" for used in sets]
+                  format_number(value["content_distance"])] for weight, value in zip(WEIGHTS, values)]
+    columns = [f"content = {weight:g}" for weight in WEIGHTS]
+    sides = [f"style of\n{used[0].removeprefix('relu')} to {used[-1].removeprefix('relu')}" for used in sets]
     folder.save(figures.grid(grid, columns, under, sides), "weights",
                 ["style_taps", "content_weight", "style_distance", "content_distance"], rows,
                 network=source.name, tap=content_tap, size=cfg.figures.size)
 
 
-def as_tensor(picture):
-    """uint8 (h, w, 3) as (1, 3, h, w) in [0, 1]."""
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-
-
 def choose_networks(cfg, source):
-    """[Source]: VGG16 and VGG19 where their weights are on this machine, the run's network, others at hand, the
-    settings' figures.networks."""
-    there = [vgg_files.read(name) for name in ("vgg16", "vgg19") if vgg_files.at_hand(name)] + [source]
-    there += ([vgg_files.read(name) for name in ("squeezenet", "small") if vgg_files.at_hand(name)]
-              + [vgg_files.read(path) for path in cfg.figures.networks])
+    """[Source]: VGG16 and VGG19 where their weights are at hand, the run's network, others, figures.networks."""
+    vggs, others = (list(filter(vgg_files.at_hand, names)) for names in (("vgg16", "vgg19"), ("squeezenet", "small")))
+    there = [*map(vgg_files.read, vggs), source, *map(vgg_files.read, [*others, *cfg.figures.networks])]
     return list({each.digest: each for each in there}.values())
 
 
 def at_random(source, seed=0):
-    """The Source with weights drawn by chance (He's), and no biases: what the training of a network contributes is what
-    this one lacks."""
+    """The Source with weights drawn by chance (He's), and no biases: what it lacks is what training contributes."""
     draw = torch.Generator().manual_seed(seed)
     state = {name: torch.randn(value.shape, generator=draw) * (2 / value[0].numel()) ** 0.5 if value.dim() == 4
-             else torch.zeros_like(value)
-             for name, value in source.state.items()}
+             else torch.zeros_like(value) for name, value in source.state.items()}
     return source._replace(name="random", state=state, digest="")
 
 
 def draw_networks(folder, cfg, sources, work, device):
-    """The same content and style by several networks, each at its usual taps, and by one of random weights; D by two of
-    them under each."""
+    """The same content and style by several networks at their usual taps, and by one of random weights.
+
+    Under each D by the first two of them."""
     judges = [evaluate.Judge(source, cfg.test.content_tap, device) for source in sources[:2]]
     content = small(work.content, cfg)
     grid, under, rows, drawn = [content], [""], [], ["content"]
@@ -288,13 +254,12 @@ def draw_networks(folder, cfg, sources, work, device):
     for name, source in zip(names, [*sources, at_random(sources[0])]):
         style_taps, content_tap = usual_taps(source)
         loss = {"content": cfg.loss.content if cfg.loss.form == "relative" else 0.1, "style": 1.0,
-                "content_taps": [content_tap],
-                "style_taps": style_taps}
+                "content_taps": [content_tap], "style_taps": style_taps}
         try:
             picture, _ = illustration(cfg, source, work, device, loss=loss, start="content")
         except UserError:                                   # the illustration is too small for this one
             continue
-        values = evaluate.measure(judges, work, as_tensor(picture))
+        values = evaluate.measure(judges, work, to_tensor(picture)[None])
         grid.append(picture)
         drawn.append(name.replace(", ", "\n"))
         under.append("\n".join(f"D by {each.name}: {values[each.name]['style_distance']:.2f}" for each in judges))
@@ -302,8 +267,7 @@ def draw_networks(folder, cfg, sources, work, device):
                   format_number(values[each.name]["style_distance_untouched"]),
                   format_number(values[each.name]["content_distance"])] for each in judges]
     names = "; ".join(dict.fromkeys(row[0] for row in rows))
-    folder.save(figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]]),
-                "networks",
+    figure = figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]])
+    folder.save(figure, "networks",
                 ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows,
-                names=names,
-                judges=", ".join(each.name for each in judges), size=cfg.figures.size)
+                names=names, judges=", ".join(each.name for each in judges), size=cfg.figures.size)

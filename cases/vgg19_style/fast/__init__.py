@@ -1,1 +1,1 @@
-"""Networks that paint in one pass: Johnson et al. 2016, Dumoulin et al. 2017."""
+"""Networks that paint in one pass: one style (Johnson et al. 2016), many styles (Dumoulin et al. 2017)."""

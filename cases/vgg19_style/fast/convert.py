@@ -1,10 +1,10 @@
 """Networks of pytorch/examples' fast_neural_style and its many descendants as weights files of this project:
 
-    python -m cases.vgg19_style.fast.convert candy.model -o candy.pt          (test.py's --weights reads candy.model itself as well)
+    python -m cases.vgg19_style.fast.convert candy.model -o candy.pt
 
-A file is a .pth or .model of torch, old form (before 1.6) or new, or an .npz of the same names. They paint pictures of
-0..255, ours of [0, 1]: the first convolution is multiplied by 255, the last one divided by it, which changes nothing
-but rounding.
+They are Johnson et al. 2016 with instance norm. A file is a .pth or .model of torch, old form (before 1.6) or new, or
+an .npz of the same names; test.py's --weights reads it as well. They paint pictures of 0..255, ours of [0, 1]: the
+first convolution is multiplied by 255, the last one divided by it, which changes nothing but rounding.
 """
 import argparse
 import sys
@@ -18,14 +18,14 @@ from common.base.files import impostor
 from common.experiment import checkpoints
 from common.features.vgg_files import read_npz
 
-EXPECTED = "a network of pytorch/examples' fast_neural_style (.pth, .model or .npz with conv1.conv2d.weight and so on) was expected"
-# what instance norm kept before torch 0.4, and never used
-UNUSED = ("running_mean", "running_var", "num_batches_tracked")
+EXPECTED = ("a network of pytorch/examples' fast_neural_style (.pth, .model or .npz with conv1.conv2d.weight and so "
+            "on) was expected")
+UNUSED = ("running_mean", "running_var", "num_batches_tracked")     # instance norm kept them before torch 0.4
 
 
 def names():
-    """{name in those files, without .weight and .bias: (our module, whether it is a norm)}."""
-    found = {}
+    """{entry of those files: (our entry, whether it is a norm's: ours has a row for each style)}."""
+    found, parts = {}, {False: ("weight", "bias"), True: ("gamma", "beta")}
     for number in range(3):
         found[f"conv{number + 1}.conv2d"] = f"down.{number}.convolution", False
         found[f"in{number + 1}"] = f"down.{number}.norm", True
@@ -36,12 +36,15 @@ def names():
     for number in range(2):
         found[f"deconv{number + 1}.conv2d"] = f"up.{number}.convolution", False
         found[f"in{number + 4}"] = f"up.{number}.norm", True
-    return found | {"deconv3.conv2d": ("last", False)}
+    found["deconv3.conv2d"] = "last", False
+    return {f"{theirs}.{part}": (f"{module}.{own}", norm) for theirs, (module, norm) in found.items()
+            for part, own in zip(("weight", "bias"), parts[norm])}
 
 
 def translate(state, path):
-    """(arguments of FastNetwork, its state_dict) of a foreign one. Raises UserError that names every missing, unknown
-    or misshapen entry."""
+    """(arguments of FastNetwork, its state_dict) of a foreign one.
+
+    Raises UserError that names every missing, unknown or misshapen entry."""
     state = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
     state = {name: tensor for name, tensor in state.items() if name.split(".")[-1] not in UNUSED}
     first = state.get("conv1.conv2d.weight")
@@ -49,21 +52,17 @@ def translate(state, path):
         raise UserError(f"no network that paints: {path}: it has {join_some(state, 3) or 'no entries'}: {EXPECTED}: "
                         "give another file")
     arguments = {"width": len(first), "styles": [Path(path).stem]}
-    ours, found, problems, known = FastNetwork(**arguments).state_dict(), {}, [], set()
-    for theirs, (module, norm) in names().items():
-        for part, own in (("weight", "gamma"), ("bias", "beta")) if norm else (("weight", "weight"), ("bias", "bias")):
-            name, key = f"{theirs}.{part}", f"{module}.{own}"
-            shape = ours[key].shape[1:] if norm else ours[key].shape
-            tensor = state.get(name)
-            known.add(name)
-            if not torch.is_tensor(tensor):
-                problems.append(f"{name} is missing")
-            elif tensor.shape != shape:
-                problems.append(f"{name} is {list(tensor.shape)}, not {list(shape)}")
-            elif not tensor.isfinite().all():
-                problems.append(f"{name} has values that are not numbers")
-            else:
-                found[key] = tensor.float().reshape(ours[key].shape)
+    ours, found, problems, known = FastNetwork(**arguments).state_dict(), {}, [], names()
+    for name, (key, norm) in known.items():
+        tensor, shape = state.get(name), ours[key].shape[1:] if norm else ours[key].shape
+        if not torch.is_tensor(tensor):
+            problems.append(f"{name} is missing")
+        elif tensor.shape != shape:
+            problems.append(f"{name} is {list(tensor.shape)}, not {list(shape)}")
+        elif not tensor.isfinite().all():
+            problems.append(f"{name} has values that are not numbers")
+        else:
+            found[key] = tensor.float().reshape(ours[key].shape)
     problems += [f"{name} is unknown" for name in state if name not in known]
     if problems:
         raise UserError(f"another network than pytorch/examples': {path}: {join_some(problems, 4)}: {EXPECTED}: give "
@@ -74,8 +73,7 @@ def translate(state, path):
 
 
 def read(path):
-    """The checkpoints.Weights in a file, ours or foreign, or None where it is ours. Raises UserError for every way it
-    can be broken."""
+    """The checkpoints.Weights in a foreign file; None for ours. Raises UserError for every way it can be broken."""
     path = Path(path)
     if path.is_file() and (wrong := impostor(path.open("rb").read(512))):
         raise UserError(f"{wrong[0]}: {path}: {EXPECTED}: {wrong[1]}")
@@ -100,8 +98,8 @@ def convert(path, target):
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m cases.vgg19_style.fast.convert",
                                      description=__doc__.split("\n\n")[0])
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a .pth, .model or .npz of pytorch/examples' "
-                                                                 "fast_neural_style")
+    parser.add_argument("files", nargs="+", metavar="FILE",
+                        help="a .pth, .model or .npz of pytorch/examples' fast_neural_style")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the file to write (.pt), or a folder")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)

@@ -1,14 +1,16 @@
-"""Figures of the networks that paint in one pass: their layers, contents x styles, from style to style."""
+"""Figures of the networks that paint in one pass: layers (Johnson et al. 2016), contents x styles, from style to style
+(Dumoulin et al. 2017)."""
 from pathlib import Path
 
 import torch
 
 from cases.vgg19_style.data import Work, fit_size, pictures_at, read_on_white, resize
-from cases.vgg19_style.drawing import chapter
+from cases.vgg19_style.drawing.captions import name_judge
+from cases.vgg19_style.drawing.chapter import middle
 from cases.vgg19_style.evaluate import measure
 from cases.vgg19_style.fast import train
 from common.base.errors import UserError
-from common.data.images import to_bytes
+from common.data.images import to_bytes, to_tensor
 from common.experiment import figures
 from common.experiment.figures import format_number
 
@@ -39,16 +41,15 @@ def draw_network(folder, network):
     for layer in layers:
         part, kind = layer["name"].split(".")[0], layer["kind"].replace("convolution", "conv")
         what = {"up": f"x2, {kind}", "residual": f"+ 2 {kind}"}.get(part, kind)
-        if not layer["name"].endswith("second.convolution"):                            # a residual block is one box
+        if not layer["name"].endswith("second.convolution"):                    # a residual block is one box
             boxes.append((f"{part}\n{what}", " x ".join(map(str, layer["outputs"])),
                           {"down": 0, "residual": 2, "up": 4, "last": 1}[part]))
     own = sum(parameter[0].numel() for name, parameter in network.named_parameters()
               if name.endswith(("gamma", "beta")))
+    rows = [[layer["name"], layer["kind"], "x".join(map(str, layer["inputs"])), "x".join(map(str, layer["outputs"])),
+             layer["parameters"]] for layer in layers]
     folder.save(figures.flow(boxes, per_row=6, box=(1.0, 0.72)), "network_fast",
-                ["layer", "kind", "inputs", "outputs", "parameters"],
-                [[layer["name"], layer["kind"], *("x".join(map(str, layer[key])) for key in ("inputs", "outputs")),
-                  layer["parameters"]]
-                 for layer in layers],
+                ["layer", "kind", "inputs", "outputs", "parameters"], rows,
                 total=sum(parameter.numel() for parameter in network.parameters()), styles=count, own=own)
 
 
@@ -58,20 +59,16 @@ def paint(network, content8, size, mix, device):
     return to_bytes(train.stylise(network, content.to(device), mix).cpu())
 
 
-def draw_grid(folder, run, network, judge, said):
-    """Every content in every style of the network; what is left of the style distance under each whose style's picture
-    is there.
-
-    said: from a judge's name, or nothing, to what the caption adds.
-    """
+def draw_grid(folder, run, network, judge):
+    """Every content in every style of the network, over what is left of the style distance where the style is there."""
     cfg = run.config
     styles = dict(list(train.choose_styles(network, cfg.test.style).items())[:STYLES])
     contents, files = files_of(cfg.data)
     grid, under, rows = [], [], []
     if any(name in files for name in styles):
         shape = read_on_white(next(iter(contents.values()))).shape
-        grid, under = [[None, *(chapter.middle(files[name], shape) if name in files else None
-                                for name in styles)]], [["", *styles]]
+        grid = [[None, *(middle(files[name], shape) if name in files else None for name in styles)]]
+        under = [["", *styles]]
     for stem, path in list(contents.items())[:CONTENTS]:
         content8 = read_on_white(path)
         grid.append([content8])
@@ -80,14 +77,14 @@ def draw_grid(folder, run, network, judge, said):
             picture, left = paint(network, content8, cfg.data.size, mix, run.device), None
             if name in files:
                 work = Work(f"{stem}__{name}", path, [files[name]], [1.0], [])
-                values = measure([judge], work, chapter.as_tensor(picture))[judge.name]
+                values = measure([judge], work, to_tensor(picture)[None])[judge.name]
                 left = values["style_distance"] / values["style_distance_untouched"]
             grid[-1].append(picture)
             under[-1].append(name if left is None else f"{100 * left:.0f} %")
-            rows.append([stem, name, format_number(left), *(f"{mean:.6f}" for mean in picture.mean(axis=(0, 1)))])
+            rows.append([stem, name, *map(format_number, [left, *picture.mean(axis=(0, 1))])])
     folder.save(figures.grid(grid, None, under), "fast_grid",
                 ["content", "style", "style_left", "red", "green", "blue"], rows,
-                **said(judge.name if any(row[2] for row in rows) else ""))
+                **name_judge(judge.name if any(row[2] for row in rows) else ""))
 
 
 def draw_mixing(folder, run, network):
@@ -103,7 +100,7 @@ def draw_mixing(folder, run, network):
             mix = torch.zeros(len(network.styles))
             mix[network.styles.index(first)], mix[network.styles.index(second)] = share, 1 - share
             line.append(paint(network, content8, run.config.data.size, mix, run.device))
-            rows.append([stem, first, second, f"{share:.2f}", *(f"{mean:.6f}" for mean in line[-1].mean(axis=(0, 1)))])
+            rows.append([stem, first, second, f"{share:.2f}", *map(format_number, line[-1].mean(axis=(0, 1)))])
         grid.append(line)
         under.append([first, *(f"{share:g} : {1 - share:g}" for share in SHARES[1:-1]), second])
     folder.save(figures.grid(grid, None, under), "mixing",

@@ -1,15 +1,14 @@
-"""The networks that paint in one pass: Johnson et al. 2016, and with a gamma and beta per style Dumoulin et al. 2017.
+"""The network that paints in one pass: Johnson et al. 2016; with a gamma and beta per style Dumoulin et al. 2017.
 
-    FastNetwork(width=16)                                    # one style: 424,899 parameters
-    FastNetwork(width=16, styles=["waves", "scream"])(x, weights)      # several; weights (N, 2) says how much of each
+    FastNetwork(width=16)(x)                                           # one style: 424,899 parameters
+    FastNetwork(width=16, styles=["waves", "scream"])(x, weights)      # several; weights (N, 2): how much of each
 """
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 BLOCKS = 5                              # residual blocks
-# values, of a convolution's input or output, above which it is computed in bands of rows (without gradients)
-BAND = 2**26
+BAND = 2**26                            # values in and out from which a convolution without gradients goes by bands
 
 
 class FastNetwork(nn.Module):
@@ -35,8 +34,7 @@ class FastNetwork(nn.Module):
         nn.init.constant_(self.last.bias, 0.5)                          # the first pictures are gray, not black
 
     def forward(self, x, weights=None):
-        """weights: (N, S) or (S,), how much of each style, sums to 1: gammas and betas are mixed. None: the one
-        style."""
+        """weights: (N, S) or (S,), how much of each style, summing to 1: gammas and betas are mixed. None: the one."""
         height, width = x.shape[-2:]
         if min(height, width) < self.smallest:
             raise ValueError(f"pictures of at least {self.smallest} pixels a side were expected, got {width}x{height}")
@@ -44,9 +42,8 @@ class FastNetwork(nn.Module):
         return self.paint(x, weights)[..., :height, :width]
 
     def paint(self, x, weights=None):
-        """forward() without the extension: a side that is no multiple of 4 comes out as the next one, as in the
-        published networks."""
-        mix = self.mix(weights, len(x), x)                              # (N, S)
+        """forward() without the extension: a side comes out as the next multiple of 4, as in the published networks."""
+        mix = self.mix(weights, x)                                      # (N, S)
         for layer in self.down:
             x = F.relu(layer(x, mix), inplace=True)                     # (N, 4 width, H/4, W/4) in the end
         for block in self.residual:
@@ -55,12 +52,12 @@ class FastNetwork(nn.Module):
             x = F.relu(layer(x, mix), inplace=True)                     # (N, width, H, W) in the end
         return self.last(x)
 
-    def mix(self, weights, count, like):
+    def mix(self, weights, x):
         """weights as (N, S)."""
-        styles = max(1, len(self.styles))
+        count, styles = len(x), max(1, len(self.styles))
         if weights is None and styles > 1:
             raise ValueError(f"weights for the {styles} styles were expected: {', '.join(self.styles)}")
-        weights = like.new_ones(1) if weights is None else weights.to(like)
+        weights = x.new_ones(1) if weights is None else weights.to(x)
         weights = weights.expand(count, -1) if weights.dim() == 1 else weights
         if weights.shape != (count, styles):
             raise ValueError(f"weights of shape ({count}, {styles}) were expected, got {tuple(weights.shape)}")
@@ -92,8 +89,7 @@ class Convolution(nn.Conv2d):
     def rows(self, x, top, bottom):
         """Rows top to bottom of the output."""
         reach, stride, height = self.kernel_size[0] // 2, self.stride[0], self.enlarge * x.shape[2]
-        # rows of the enlarged input; some lie outside
-        first, last = top * stride - reach, (bottom - 1) * stride + reach
+        first, last = top * stride - reach, (bottom - 1) * stride + reach       # of the enlarged input; some outside
         above, below = max(0, -first), max(0, last - height + 1)
         begin, end = max(0, first), min(height, last + 1)
         if self.enlarge > 1:
@@ -106,8 +102,7 @@ class Convolution(nn.Conv2d):
 
 
 class InstanceNorm(torch.autograd.Function):
-    """(x - mu) / sigma * gamma + beta with mu, sigma of each picture and channel: x (N, C, H, W), gamma and beta (N,
-    C).
+    """(x - mu) / sigma * gamma + beta with mu, sigma of each picture and channel: x (N, C, H, W), gamma, beta (N, C).
 
     By hand because autograd's own chain of operations takes three times as long on a CPU, which was a third of the time
     of a training.
@@ -134,8 +129,7 @@ class InstanceNorm(torch.autograd.Function):
 def mean_square(x):
     """Mean of x^2 over the picture, (N, C), without a copy of a large x."""
     rows = max(1, BAND // (4 * x[:, :, :1].numel()))
-    return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / (x.shape[2]
-                                                                                                       * x.shape[3])
+    return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / x[0, 0].numel()
 
 
 def scale_and_shift(x, factor, shift):
@@ -144,13 +138,14 @@ def scale_and_shift(x, factor, shift):
 
 
 class ConditionalNorm(nn.Module):
-    """z = gamma_s (x - mu) / sigma + beta_s: mu and sigma of each picture and channel, gamma and beta of each style s
-    (Dumoulin et al. 2017)."""
+    """z = gamma_s (x - mu) / sigma + beta_s (Dumoulin et al. 2017).
+
+    mu and sigma are those of each picture and channel, gamma and beta those of each style s."""
 
     def __init__(self, channels, styles, eps=1e-5):
         super().__init__()
-        self.gamma, self.beta, self.eps = nn.Parameter(torch.ones(styles, channels)), nn.Parameter(torch.zeros(styles,
-                                                                                                               channels)), eps
+        self.gamma, self.beta = nn.Parameter(torch.ones(styles, channels)), nn.Parameter(torch.zeros(styles, channels))
+        self.eps = eps
 
     def forward(self, x, mix):
         gamma, beta = mix @ self.gamma, mix @ self.beta                                # (N, C)

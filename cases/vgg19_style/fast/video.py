@@ -1,4 +1,4 @@
-"""Videos painted frame by frame, with a remedy against flicker and a number for it.
+"""Videos painted frame by frame by the networks of Johnson et al. 2016 and Dumoulin et al. 2017, without their flicker.
 
 A network paints every frame anew, and small changes of the input move whole strokes. So each result is blended with the
 one before, carried along by optical flow, wherever flow and frames agree; what is newly seen, or follows a cut, is
@@ -20,8 +20,7 @@ RETURNS = 1.0                  # pixels by which flow there and back may miss
 
 
 class Steady:
-    """Results that follow the scene: smooth(frame, painted) -> painted, blended with what came before. All uint8 (h, w,
-    3).
+    """Results that follow the scene: smooth(frame, painted) -> painted, blended with what came before, uint8 (h, w, 3).
 
     flicker: {"painted", "steady", "input"}: see the head of this file; nan before two frames that agree somewhere.
     """
@@ -37,7 +36,7 @@ class Steady:
         steady = painted
         if self.before is not None:
             old_frame, old_gray, old_painted, old_steady = self.before
-            back = self.dis.calc(gray, old_gray, None)                              # frame(x) is old_frame(x + back)
+            back = self.dis.calc(gray, old_gray, None)                          # frame(x) is old_frame(x + back)
             carried = warp(old_frame, back)
             agrees = (gap(frame, carried) < AGREES) & returns(self.dis.calc(old_gray, gray, None), back)
             trust = self.kept * cv2.GaussianBlur(agrees.astype(np.float32), (0, 0), 2)[..., None] * agrees[..., None]
@@ -77,17 +76,17 @@ def returns(forth, back):
 
 
 def stylise_video(run, network, path, target, weights, kept=KEPT):
-    """Paint a video file into `target` (.webm, .mp4 or .avi), which appears when it is whole. weights: (S,) of the
-    network's styles.
+    """Paint a video file into `target` (.webm, .mp4 or .avi), which appears when it is whole.
 
-    kept: see KEPT; 0 leaves every frame as it was painted. Returns {frames, flicker, flicker_painted, flicker_input}:
-    of what was written, of the frames before blending, of the input. Raises UserError for files that are no video.
+    weights: (S,) of the network's styles; kept: see KEPT; 0 leaves every frame as it was painted. Returns {frames,
+    flicker, flicker_painted, flicker_input}: of what was written, of the frames before blending, of the input. Raises
+    UserError for files that are no video.
     """
     if target.suffix.lower() not in CODECS:
         raise UserError(f"this kind of video cannot be written: {target}: {', '.join(CODECS)} were expected: choose "
                         "another --output")
     film, steady, count = open_film(path), Steady(kept), 0
-    size = tuple(side - side % 2 for side in film.size)                             # codecs want even sides
+    size = tuple(side - side % 2 for side in film.size)                         # codecs want even sides
     with writing(target, film.rate, size) as write:
         for frame in watch(frames_of(film), f"painting {path.name}", film.count or 1):
             frame = np.ascontiguousarray(frame[:size[1], :size[0]])

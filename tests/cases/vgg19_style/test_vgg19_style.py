@@ -8,14 +8,13 @@ from PIL import Image
 from seeded_vgg import seeded_source
 
 from cases.vgg19_style import losses
-from cases.vgg19_style.model import Objective
-from cases.vgg19_style.tiling import choose_tile, in_features, tiles_of
+from cases.vgg19_style.model import STYLE_TAPS, Objective
+from cases.vgg19_style.tiling import choose_tile, tiles_of
 from common.base.errors import UserError
 from common.base.paths import ROOT
 from common.data.images import read_image
 from common.data.samples import photograph
 from common.experiment import checkpoints
-from common.experiment.settings import Settings
 from common.features import vgg, vgg_files
 
 SHARED = ROOT.parent / "shared"
@@ -25,11 +24,7 @@ needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason="../shared/golden 
 NETWORKS = ["vgg19_block1-3", "vgg19_small16x", "seeded"]
 
 
-def loss_settings(**changed):
-    """The section `loss` of the settings, with changes."""
-    return Settings({"form": "relative", "content_taps": ["relu4_1"],
-                     "style_taps": ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"],
-                     "style_weights": [], "content": 0.1, "style": 1.0, "tv": 0.0} | changed)
+RELATIVE = {"form": "relative", "content_taps": ["relu4_1"], "alpha": 0.1, "beta": 1.0}    # arguments of an Objective
 
 
 def narrow_trunk(taps, padding="zeros", pooling="max", seed=0, dtype=torch.float32):
@@ -47,7 +42,7 @@ def write_small_set(folder, size, style_size):
     Image.fromarray(photograph("chelsea.png")[20:260, 60:420]).resize(size).save(folder / "cat.png")
     for name, file in (("tissue", "ihc.png"), ("gravel", "gravel.png")):
         Image.fromarray(photograph(file)[:200, :260]).resize(style_size).save(folder / "style" / f"{name}.png")
-    trunk = narrow_trunk(["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"], "reflect")
+    trunk = narrow_trunk(STYLE_TAPS, "reflect")
     checkpoints.save(folder / "net.pt", {"case": "vgg19_style", "model": {"tag": "torchvision", "padding": "reflect"},
                                          "weights": trunk.state_dict()})
 
@@ -72,8 +67,7 @@ HAND_S = torch.tensor([[[[0.0, 1], [1, 0]], [[1, 0], [1, 2]]]], dtype=torch.floa
 
 
 def test_b6_by_hand():
-    """The course's formula on a 2 x 2 picture with two channels: content 18/16, style 49/256, and both gradients
-    (specification, section 2)."""
+    """The course's formula on a 2 x 2 picture with two channels: content 18/16, style 49/256, and both gradients."""
     x = HAND_X.clone().requires_grad_()
     assert torch.equal(losses.gram(x, 1.0)[0], torch.tensor([[6.0, -1], [-1, 11]], dtype=torch.float64))
     target = losses.gram(HAND_S)
@@ -95,15 +89,14 @@ def test_relative_terms_are_one_where_nothing_is_met_and_nothing_at_the_target()
     features = {"a": torch.rand(2, 5, 6, 7, generator=draw), "b": torch.rand(2, 3, 3, 3, generator=draw)}
     targets = {tap: losses.gram(each) for tap, each in features.items()}
     nothing = {tap: torch.zeros_like(each) for tap, each in features.items()}
-    assert torch.allclose(losses.relative_style(nothing, targets),
-                          torch.ones(2)) and losses.relative_style(features, targets).max() == 0
+    assert torch.allclose(losses.relative_style(nothing, targets), torch.ones(2))
+    assert losses.relative_style(features, targets).max() == 0
     assert torch.allclose(losses.relative_content(nothing, features, ["a", "b"]), torch.ones(2))
     assert losses.relative_content(features, features, ["a"]).max() == 0
 
 
 def test_gram_of_a_mask():
-    """A mask of ones changes nothing; a mask that shows half gives the Gram of that half; the channels' order in memory
-    does not matter."""
+    """A mask of ones changes nothing, one of half gives that half's Gram; the order in memory does not matter."""
     features = torch.rand(1, 4, 6, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     ones, half = torch.ones(1, 1, 6, 8, dtype=torch.float64), torch.zeros(1, 1, 6, 8, dtype=torch.float64)
     half[..., :4] = 1
@@ -129,10 +122,10 @@ def test_b6_and_gatys_equal_the_golden_values(network, style):
         expected = numbers[key]
         content_tap = f"relu{expected['content_layer']}"
         trunk = vgg.build(source, list(dict.fromkeys([*taps, content_tap]))).double()
-        settings = loss_settings(form=form, content_taps=[content_tap], style_taps=taps, content=alpha_beta[0],
-                                 style=alpha_beta[1])
-        objective = Objective(trunk, read("content_48x32.png"), [read(f"{style}.png")], settings)
+        objective = Objective(trunk, read("content_48x32.png"), [read(f"{style}.png")], form=form,
+                              content_taps=[content_tap], style_taps=taps, alpha=alpha_beta[0], beta=alpha_beta[1])
         terms, slope = objective.gradient(x0)
+        assert objective(x0).item() == sum(terms.values()).item()
         assert terms["content"].item() == pytest.approx(expected["content"], rel=1e-4)
         total = next(value for field, value in expected.items() if field.startswith("total"))
         assert sum(terms.values()).item() == pytest.approx(total, rel=1e-4)
@@ -147,10 +140,10 @@ def test_b6_and_gatys_equal_the_golden_values(network, style):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_grams_and_variation_equal_the_golden_values(network):
     """F F^T, not normalised: trace, sum, norm and corner of each style layer; the total variation of x0."""
-    numbers = golden()[network]
-    features = vgg.build(source_of(network), [f"relu{tap}"
-                                              for tap in numbers["gram_raw"]]).double()(read("content_48x32.png"))
-    for tap, expected in numbers["gram_raw"].items():
+    raw_grams = golden()[network]["gram_raw"]
+    trunk = vgg.build(source_of(network), [f"relu{tap}" for tap in raw_grams]).double()
+    features = trunk(read("content_48x32.png"))
+    for tap, expected in raw_grams.items():
         raw = losses.gram(features[f"relu{tap}"], 1.0)[0]
         found = {"trace": raw.trace(), "sum": raw.sum(), "fro": raw.norm()}
         assert all(value.item() == pytest.approx(expected[name], rel=1e-6) for name, value in found.items())
@@ -164,43 +157,38 @@ def test_grams_and_variation_equal_the_golden_values(network):
 
 @pytest.mark.parametrize(("padding", "size"), [("zeros", (203, 121)), ("reflect", (208, 112))])
 def test_the_tiled_gradient_is_the_whole_one(padding, size):
-    """To 1e-10 in float64, for all forms, with masks and variation; sizes that are no multiple of 16 too, where a halo
-    too small would show."""
-    taps = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-    trunk = narrow_trunk(taps, padding, dtype=torch.float64)
+    """To 1e-10 in float64, with masks and variation; at sizes off the multiples of 16 a small halo would show."""
+    trunk = narrow_trunk(STYLE_TAPS, padding, dtype=torch.float64)
     draw = torch.Generator().manual_seed(4)
     content, x = (torch.rand(1, 3, *size, generator=draw, dtype=torch.float64) for _ in range(2))
     styles = [torch.rand(1, 3, 90, 101, generator=draw, dtype=torch.float64) for _ in range(2)]
     left = torch.zeros(1, 1, *size, dtype=torch.float64)
     left[..., :size[1] // 3] = 1
     for masks in ((), (left, 1 - left)):
-        settings = loss_settings(form="relative", tv=0.7)
-        arguments = trunk, content, styles, settings, (0.3, 0.7), masks
-        terms, whole = Objective(*arguments).gradient(x)
-        tiled_terms, tiled = Objective(*arguments, tile=64).gradient(x)
+        arguments = RELATIVE | {"tv": 0.7, "weights": (0.3, 0.7), "masks": masks}
+        terms, whole = Objective(trunk, content, styles, **arguments).gradient(x)
+        tiled_terms, tiled = Objective(trunk, content, styles, **arguments, tile=64).gradient(x)
         assert (tiled - whole).abs().max() < 1e-10 * whole.abs().max()
         assert all(tiled_terms[name].item() == pytest.approx(term.item(), rel=1e-10) for name, term in terms.items())
 
 
 def test_a_halo_too_small_would_show():
-    """The test above can fail: with a reach that is 16 pixels short, the gradient at such a size is off by more than it
-    allows."""
+    """The test above can fail: with a reach too short, the gradient at such a size is off by more than it allows."""
     trunk = narrow_trunk(["relu4_1", "relu5_1"], "reflect", dtype=torch.float64)
     draw = torch.Generator().manual_seed(4)
     content, x = (torch.rand(1, 3, 203, 121, generator=draw, dtype=torch.float64) for _ in range(2))
-    settings = loss_settings(style_taps=["relu4_1", "relu5_1"])
-    _, whole = Objective(trunk, content, [content], settings).gradient(x)
+    arguments = RELATIVE | {"style_taps": ["relu4_1", "relu5_1"]}
+    _, whole = Objective(trunk, content, [content], **arguments).gradient(x)
     reach = trunk.reach
     trunk.reach = lambda tap: reach(tap) - 40
-    _, tiled = Objective(trunk, content, [content], settings, tile=64).gradient(x)
+    _, tiled = Objective(trunk, content, [content], **arguments, tile=64).gradient(x)
     assert (tiled - whole).abs().max() > 1e-5 * whole.abs().max()
 
 
 def test_tiles_cover_every_position_once():
     seen = torch.zeros(203 // 8, 249 // 8)
     for tile in tiles_of((203, 249), 64, 70, 16):
-        rows, columns = in_features(tile._replace(crop=(0, 0)), 8)
-        seen[rows, columns] += 1
+        seen[tile.place(8)] += 1
         assert all(edge % 16 == 0 for edge in tile.crop[:2]) and tile.core[2] <= tile.crop[2] <= 203
     assert (seen == 1).all()
 

@@ -42,7 +42,7 @@ def pictures(count=2, height=32, width=40, seed=0):
 
 @pytest.mark.parametrize("width, count", [(8, 108_771), (16, 424_899), (32, 1_679_235)])
 def test_parameters_are_those_of_the_published_networks(width, count):
-    one, two = (sum(parameter.numel() for parameter in FastNetwork(width, styles).parameters())
+    one, two = (torch.nn.utils.parameters_to_vector(FastNetwork(width, styles).parameters()).numel()
                 for styles in ((), ("a", "b")))
     assert one == count
     assert two - one == 100 * width, "gamma and beta of 50 times the width"
@@ -74,9 +74,8 @@ def test_a_batch_equals_its_pictures():
 
 
 def test_one_style_of_many_equals_a_network_of_that_style():
-    painter, x = network(), pictures()
+    painter, x, alone = network(), pictures(), FastNetwork(4, ["one"])
     for number in (0, 1):
-        alone = FastNetwork(4, ["one"])
         alone.load_state_dict({name: value[number:number + 1] if name.endswith(("gamma", "beta")) else value
                                for name, value in painter.state_dict().items()})
         with torch.no_grad():
@@ -84,27 +83,24 @@ def test_one_style_of_many_equals_a_network_of_that_style():
 
 
 def test_a_mixture_has_the_mixed_parameters():
-    painter, x, share = network(), pictures(), 0.25
-    mixed = FastNetwork(4, ["both"])
-    mixed.load_state_dict({name: share * value[:1] + (1 - share) * value[1:] if name.endswith(("gamma", "beta"))
-                           else value
+    painter, x, mixed = network(), pictures(), FastNetwork(4, ["both"])
+    mixed.load_state_dict({name: 0.25 * value[:1] + 0.75 * value[1:] if name.endswith(("gamma", "beta")) else value
                            for name, value in painter.state_dict().items()})
     with torch.no_grad():
-        assert torch.allclose(mixed(x), painter(x, torch.tensor([share, 1 - share])), atol=1e-5)
+        assert torch.allclose(mixed(x), painter(x, torch.tensor([0.25, 0.75])), atol=1e-5)
 
 
 def test_another_styles_parameters_change_nothing():
     painter, x = network(), pictures()
+    styled = [parameter for name, parameter in painter.named_parameters() if name.endswith(("gamma", "beta"))]
     with torch.no_grad():
         before = painter(x, torch.tensor([1.0, 0.0]))
-        for name, parameter in painter.named_parameters():
-            if name.endswith(("gamma", "beta")):
-                parameter[1] += 1
+        for parameter in styled:
+            parameter[1] += 1
         assert torch.equal(before, painter(x, torch.tensor([1.0, 0.0])))
         assert not torch.allclose(before, painter(x, torch.tensor([0.0, 1.0])), atol=1e-2)
     painter(x, torch.tensor([1.0, 0.0])).square().sum().backward()
-    assert all(parameter.grad[1].abs().max() == 0 for name, parameter in painter.named_parameters()
-               if name.endswith(("gamma", "beta")))
+    assert all(parameter.grad[1].abs().max() == 0 for parameter in styled)
 
 
 @pytest.mark.parametrize("size", [(33, 40), (32, 41), (37, 51), (5, 6), (34, 35)])
@@ -144,14 +140,13 @@ def test_the_norm_is_instance_norm_and_its_slopes_are_right():
     with torch.no_grad():
         norm.gamma.normal_(1, 0.5)
         norm.beta.normal_(0, 0.5)
-    x, mix = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True), torch.tensor([[1.0, 0.0], [0.4, 0.6]],
-                                                                                            dtype=torch.float64)
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    mix = torch.tensor([[1.0, 0.0], [0.4, 0.6]], dtype=torch.float64)
     gamma, beta = mix @ norm.gamma, mix @ norm.beta
     wanted = F.instance_norm(x, eps=norm.eps) * gamma[..., None, None] + beta[..., None, None]
     assert torch.allclose(norm(x, mix), wanted)
-    assert torch.autograd.gradcheck(lambda x, gamma, beta: architecture.InstanceNorm.apply(x, gamma, beta, 1e-5),
-                                    (x, gamma.detach().requires_grad_(),
-                                                                                                          beta.detach().requires_grad_()))
+    inputs = x, gamma.detach().requires_grad_(), beta.detach().requires_grad_()
+    assert torch.autograd.gradcheck(lambda *inputs: architecture.InstanceNorm.apply(*inputs, 1e-5), inputs)
 
 
 @pytest.mark.parametrize("weights", [None, torch.ones(3), torch.ones(1, 2, 2)])
@@ -166,14 +161,10 @@ def test_weights_that_do_not_fit_are_refused(weights):
 
 def as_foreign(width=4):
     """A network as pytorch/examples' files have it: {name: tensor}."""
-    state, found = network(("one",), width).state_dict(), {}
-    for theirs, (module, norm) in convert.names().items():
-        for part, own in (("weight", "gamma"), ("bias", "beta")) if norm else (("weight", "weight"), ("bias", "bias")):
-            tensor = state[f"{module}.{own}"]
-            found[f"{theirs}.{part}"] = tensor[0] if norm else tensor
-    found["conv1.conv2d.weight"] = found["conv1.conv2d.weight"] / 255
-    found["deconv3.conv2d.weight"], found["deconv3.conv2d.bias"] = found["deconv3.conv2d.weight"] * 255, found["deconv3.conv2d.bias"] * 255
-    return found
+    state = network(("one",), width).state_dict()
+    found = {theirs: state[own][0] if norm else state[own] for theirs, (own, norm) in convert.names().items()}
+    first, *last = "conv1.conv2d.weight", "deconv3.conv2d.weight", "deconv3.conv2d.bias"
+    return found | {first: found[first] / 255} | {name: found[name] * 255 for name in last}
 
 
 def with_statistics(state):
@@ -207,13 +198,11 @@ def broken_files(folder):
     np.savez(arrays, **{name: tensor.numpy() for name, tensor in as_foreign().items()})
     return {"page.pth": (b"<!DOCTYPE html><html>not found</html>", "a web page"), "empty.npz": (b"", "empty"),
             "note.model": (b"hello", "a text file"),
-            "pointer.model": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1710688\n", "Git LFS "
-                                                                                                           "pointer"),
-            "cut.model": (whole.read_bytes()[:20000], "cut short"), "begun.model": (whole.read_bytes()[:40], "cut "
-                                                                                                             "short"),
-            "cut.pth": (zipped.read_bytes()[:20000], "cut short"), "cut.npz": (arrays.read_bytes()[:20000], "not a "
-                                                                                                            "readable "
-                                                                                                            ".npz")}
+            "pointer.model": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+            "begun.model": (whole.read_bytes()[:40], "cut short"),
+            "cut.model": (whole.read_bytes()[:20000], "cut short"),
+            "cut.pth": (zipped.read_bytes()[:20000], "cut short"),
+            "cut.npz": (arrays.read_bytes()[:20000], "not a readable .npz")}
 
 
 def test_broken_files_are_named_for_what_they_are(tmp_path):
@@ -230,11 +219,10 @@ def test_broken_files_are_named_for_what_they_are(tmp_path):
     (lambda state: {"features.0.weight": torch.ones(1)}, "no network that paints.*features.0.weight"),
     (lambda state: {name: value for name, value in state.items() if name != "in4.bias"}, "in4.bias is missing"),
     (lambda state: state | {"conv9.conv2d.weight": torch.ones(1)}, "conv9.conv2d.weight is unknown"),
-    (lambda state: state | {"deconv1.conv2d.weight": state["deconv1.conv2d.weight"].transpose(0, 1)}, "deconv1.* is "
-                                                                                                      ".16, 8, 3, 3., "
-                                                                                                      "not .8, 16"),
-    (lambda state: state | {"in1.weight": state["in1.weight"] * torch.nan}, "in1.weight has values that are not "
-                                                                            "numbers"),
+    (lambda state: state | {"deconv1.conv2d.weight": state["deconv1.conv2d.weight"].transpose(0, 1)},
+     "deconv1.* is .16, 8, 3, 3., not .8, 16"),
+    (lambda state: state | {"in1.weight": state["in1.weight"] * torch.nan},
+     "in1.weight has values that are not numbers"),
     (lambda state: [1, 2], "no table of weights")])
 def test_other_networks_are_refused(tmp_path, change, said):
     torch.save(change(as_foreign()), tmp_path / "other.pth")
@@ -260,8 +248,7 @@ def test_our_own_file_needs_no_conversion(tmp_path):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with twelve photographs, two styles and a small feature network with random weights; results and
-    checkpoints go there."""
+    """A folder with twelve photographs, two styles and a random feature network; results and checkpoints go there."""
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     draw = np.random.default_rng(0)
@@ -281,28 +268,25 @@ def place(tmp_path, monkeypatch):
 def blobs(draw, height, width):
     """A drawn picture with soft shapes: (3, height, width) in [0, 1]."""
     small = draw.uniform(0, 1, (height // 8, width // 8, 3)).astype(np.float32)
-    return torch.from_numpy(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)).permute(2, 0, 1).clamp(0,
-                                                                                                                      1)
+    large = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return torch.from_numpy(large).permute(2, 0, 1).clamp(0, 1)
 
 
-def train(place, name, *words):
+def train(place, name, *words, levels=2):
     options = ["--name", name, "mode=fast", f"network={place / 'net.pt'}", f"data.photos={place / 'photos'}",
-               f"data.style={place / 'styles'}",
-               "data.size=64", "train.crop=48", "train.steps=12", "train.batch_size=4", "train.lr=0.001",
-               "train.warmup=0", "train.average=0.5",
-               "train.log_every=1", "train.save_every=5", "train.validate_every=6", "train.validate_pictures=2",
-               "model.width=4", "workers=0",
-               "loss.tv=0.01", *words, *([] if any(word.startswith("loss.levels") for word in words)
-                                         else ["loss.levels=2"])]
+               f"data.style={place / 'styles'}", "data.size=64", "train.crop=48", "train.steps=12",
+               "train.batch_size=4", "train.lr=0.001", "train.warmup=0", "train.average=0.5", "train.log_every=1",
+               "train.save_every=5", "train.validate_every=6", "train.validate_pictures=2", "model.width=4",
+               "workers=0", "loss.tv=0.01", f"loss.levels={levels}", *words]
     started = Training(Run("vgg19_style", "train", options))
     training.train_fast(started, started.run.config)
     started.finish()
-    return [json.loads(line) for line in (place / "results/vgg19_style" / name
-                                          / "train/log.jsonl").read_text().splitlines()]
+    log = place / "results/vgg19_style" / name / "train/log.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def load(place, *options):
-    return training.load(Run("vgg19_style", "test", [*options]))
+def load(*options):
+    return training.load(Run("vgg19_style", "test", options))
 
 
 def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
@@ -310,23 +294,22 @@ def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
     held = [line["val_loss"] for line in log if "val_loss" in line]
     assert len(held) == 2 and held[1] < 0.8 * held[0]
     steps = [line for line in log if "loss" in line]
-    assert len(steps) == 12 and {"style", "content",
-                                 "tv"} <= steps[0].keys() and steps[0]["loss"] > 2 * steps[-1]["loss"]
-    painter, weights = load(place, "--name", "short")
+    assert len(steps) == 12 and {"style", "content", "tv"} <= steps[0].keys()
+    assert steps[0]["loss"] > 2 * steps[-1]["loss"]
+    painter, weights = load("--name", "short")
     assert painter.styles == ["blue", "red"] and weights.model == {"width": 4, "styles": ["blue", "red"]}
     photo = read_image(place / "photos/0.png")
     painted = {label: training.stylise(painter, photo, chosen)
                for label, chosen in training.choose_styles(painter, None).items()}
-    assert painted.keys() == {"blue", "red"} and all(picture.shape == photo.shape and 0 <= picture.min()
-                                                     <= picture.max() <= 1
-                                                     for picture in painted.values())
+    assert painted.keys() == {"blue", "red"}
+    assert all(each.shape == photo.shape and 0 <= each.min() <= each.max() <= 1 for each in painted.values())
     assert (painted["red"] - painted["blue"]).abs().mean() > 0.005, "the styles have parted"
 
 
 def test_the_first_steps_learn_to_copy(place):
     log = [line for line in train(place, "copies", "train.copying=8") if "loss" in line]
-    assert all(line.keys() - {"stage", "step", "loss"}
-               == ({"copy"} if line["step"] <= 8 else {"style", "content", "tv"}) for line in log)
+    terms = [line.keys() - {"stage", "step", "loss"} for line in log]
+    assert terms == [{"copy"}] * 8 + [{"style", "content", "tv"}] * 4
     assert log[7]["copy"] < 0.9 * log[0]["copy"]
 
 
@@ -338,10 +321,9 @@ def test_an_interrupted_training_ends_like_a_whole_one(place, monkeypatch):
         if self.step == 8:
             raise KeyboardInterrupt
         descend(self, *arguments, **terms)
-    monkeypatch.setattr(Training, "descend", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Training, "descend", dies)
         train(place, "broken")
-    monkeypatch.setattr(Training, "descend", descend)
     train(place, "broken")
     ends = [checkpoints.load(place / "checkpoints/vgg19_style" / name / "last.pt") for name in ("whole", "broken")]
     assert checkpoints.digest(ends[0]["weights"]) == checkpoints.digest(ends[1]["weights"])
@@ -373,7 +355,7 @@ def test_styles_have_names_of_their_own(place):
     with pytest.raises(UserError, match="model.styles has 1 names, there are 2 styles"):
         train(place, "names", "model.styles=[one]")
     with pytest.raises(UserError, match="48 pixels are too small for 4 levels on net: at least 64"):
-        train(place, "levels", "loss.levels=4")
+        train(place, "levels", levels=4)
     with pytest.raises(UserError, match="loss.form=gatys in mode=fast"):
         train(place, "form", "loss.form=gatys")
 
@@ -388,33 +370,31 @@ def test_crops_are_a_function_of_their_place(place):
         assert one[place_].photo.shape == (3, 48, 48)
     drawn = [one[epoch, index].style for epoch in range(20) for index in range(10)]
     assert 70 < sum(drawn) < 130, "both styles alike"
-    assert training.Crops(photos, 32, 48, styles, seed=3)[0, 0].photo.shape == (3, 48,
-                                                                                48), "small photographs are enlarged"
+    small = training.Crops(photos, 32, 48, styles, seed=3)[0, 0].photo
+    assert small.shape == (3, 48, 48), "small photographs are enlarged"
 
 
 def test_foreign_weights_are_taken_as_they_are(place):
     torch.save(as_foreign(), place / "candy.model", _use_new_zipfile_serialization=False)
-    painter, weights = load(place, "--weights", str(place / "candy.model"))
+    painter, weights = load("--weights", str(place / "candy.model"))
     assert painter.styles == ["candy"] and "foreign" in weights.said
-    assert training.stylise(painter, pictures(1)[0], training.choose_styles(painter, "candy")["candy"]).shape == (3, 32,
-                                                                                                                  40)
+    candy = training.choose_styles(painter, "candy")["candy"]
+    assert training.stylise(painter, pictures(1)[0], candy).shape == (3, 32, 40)
     (place / "page.pth").write_text("<html>sign in</html>")
     with pytest.raises(UserError, match="a web page"):
-        load(place, "--weights", str(place / "page.pth"))
+        load("--weights", str(place / "page.pth"))
     with pytest.raises(UserError, match="too small: 40x4"):
         training.stylise(painter, pictures(1, 4, 40)[0], torch.ones(1))
 
 
 def test_styles_are_chosen_by_name_and_weight():
     painter = network()
-    assert {label: weights.tolist() for label, weights in training.choose_styles(painter,
-                                                                                 None).items()} == {"waves": [1, 0],
-                                                                                                    "scream": [0, 1]}
+    every = training.choose_styles(painter, None)
+    assert {label: weights.tolist() for label, weights in every.items()} == {"waves": [1, 0], "scream": [0, 1]}
     assert training.choose_styles(painter, "scream")["scream"].tolist() == [0, 1]
     mixed = training.choose_styles(painter, "scream=3, waves=1")
     assert list(mixed) == ["waves-0.25+scream-0.75"] and mixed["waves-0.25+scream-0.75"].tolist() == [0.25, 0.75]
-    for text, said in (("monet", "'monet' is no style.*waves, scream"), ("waves=-1", "no weight"), ("waves=x", "no "
-                                                                                                               "weight"),
-                       ("waves=0", "all weights are 0"), ("waves=nan", "no weight")):
+    for text, said in (("monet", "'monet' is no style.*waves, scream"), ("waves=-1", "no weight"),
+                       ("waves=x", "no weight"), ("waves=0", "all weights are 0"), ("waves=nan", "no weight")):
         with pytest.raises(UserError, match=said):
             training.choose_styles(painter, text)

@@ -1,5 +1,4 @@
-"""vgg19_style's optimised pictures: colours, scales, resuming, masks, mistakes; on a narrow random network, which needs
-no file from elsewhere."""
+"""vgg19_style's optimised pictures: colours, scales, masks, mistakes; on a narrow random network."""
 import json
 
 import numpy as np
@@ -28,9 +27,10 @@ def place(tmp_path, monkeypatch):
 
 def words(place, *more):
     usual = [f"network={place / 'net.pt'}", f"data.content={place / 'cat.png'}",
-             f"data.style={place / 'style' / 'tissue.png'}", "data.size=96",
-             "train.steps=12", "train.lr=0.005", "train.log_every=3", "train.save_every=5", "workers=0"]
-    return [word for word in usual if word.split("=")[0] not in {other.split("=")[0] for other in more}] + list(more)
+             f"data.style={place / 'style' / 'tissue.png'}", "data.size=96", "train.steps=12", "train.lr=0.005",
+             "train.log_every=3", "train.save_every=5", "workers=0"]
+    given = {word.split("=")[0] for word in more}
+    return [word for word in usual if word.split("=")[0] not in given] + list(more)
 
 
 def settings(place, *more):
@@ -73,23 +73,21 @@ def test_matched_styles_have_the_contents_colours():
     wanted_mean, wanted = colour.statistics(content)
     assert torch.allclose(mean, wanted_mean, atol=1e-3) and torch.allclose(covariance, wanted, atol=1e-3)
     gray = colour.match_luminance(style, content)
-    assert torch.equal(gray[:, 0],
-                       gray[:, 1]) and gray.mean().item() == pytest.approx(colour.luminance(content).mean().item(),
-                                                                           abs=1e-3)
+    assert torch.equal(gray[:, 0], gray[:, 1])
+    assert gray.mean().item() == pytest.approx(colour.luminance(content).mean().item(), abs=1e-3)
     flat = torch.full_like(style, 0.5)
-    assert torch.isfinite(colour.match_cholesky(flat, content)).all() and torch.isfinite(colour.match_luminance(flat,
-                                                                                                                content)).all()
+    for match in (colour.match_cholesky, colour.match_luminance):
+        assert torch.isfinite(match(flat, content)).all()
 
 
 def test_scales():
     found = scales_of((384, 512), 5, 305)
-    assert [scale.size for scale in found] == [(96, 128), (136, 181), (192, 256), (272, 362),
-                                               (384, 512)] and found[-1].last == 305
+    assert [scale.size for scale in found] == [(96, 128), (136, 181), (192, 256), (272, 362), (384, 512)]
     steps = np.diff([0, *(scale.last for scale in found)])
-    assert (np.diff(steps) < 0).all() and steps[0] > 100 and steps[-1] < 25
-    assert [scale.size for scale in scales_of((64, 96), 5, 10)] == [(64, 96)] and scales_of((64, 96), 5,
-                                                                                            10)[0].last == 10
-    assert [scale.last for scale in scales_of((512, 512), 5, 2)][-1] == 2 and len(scales_of((512, 512), 5, 2)) <= 2
+    assert (np.diff(steps) < 0).all() and steps[0] > 100 and steps[-1] < 25 and found[-1].last == 305
+    assert scales_of((64, 96), 5, 10) == [((64, 96), 10)]
+    few = scales_of((512, 512), 5, 2)
+    assert few[-1].last == 2 and len(few) <= 2
 
 
 def test_average_is_the_mean_that_it_says():
@@ -106,17 +104,15 @@ def test_average_is_the_mean_that_it_says():
 def test_padding_reflects_right_and_below_alone():
     picture = torch.rand(1, 3, 37, 50)
     grown = data.pad(picture, 16)
-    assert grown.shape[2:] == (48, 64) and torch.equal(grown[..., :37, :50],
-                                                       picture) and torch.equal(grown[..., 37, :50],
-                                                                                picture[..., 35, :])
+    assert grown.shape[2:] == (48, 64) and torch.equal(grown[..., :37, :50], picture)
+    assert torch.equal(grown[..., 37, :50], picture[..., 35, :])
 
 
 # ---- painting --------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("more", [[], ["train.optimizer=lbfgs", "train.lr=1.0", "train.start=noise"],
-                                  ["preset=b6", "train.lr=0.03"],
-                                  ["train.colour=cholesky", "loss.tv=0.1"], ["network.pooling=avg", "train.scales=1",
-                                                                             "precision=bf16"]])
+                                  ["preset=b6", "train.lr=0.03"], ["train.colour=cholesky", "loss.tv=0.1"],
+                                  ["network.pooling=avg", "train.scales=1", "precision=bf16"]])
 def test_the_loss_falls_and_the_picture_has_its_size(place, more):
     picture, losses = painted(place, *more)
     assert picture.shape == (1, 3, 64, 96) and picture.min() >= 0 and picture.max() <= 1 and np.isfinite(losses).all()
@@ -148,20 +144,18 @@ def test_masks_say_where(place):
     for mask in ("left", "ones", None):
         masks = [f"data.masks=[{place / f'{mask}.png'}]"] if mask else []
         one = painter(place, f"data.styles=[{place / 'style' / 'tissue.png'}]", "loss.style_taps=[relu1_1, relu2_1]",
-                      "loss.content=0.0",
-                      "loss.tv=0.0", *masks)
+                      "loss.content=0.0", "loss.tv=0.0", *masks)
         one.enter(0)
         slopes[mask] = one.objective.gradient(one.canvas.picture())[1]
     reach = one.trunk.reach("relu2_1") + 2
-    assert slopes["left"][..., 48 + reach:].abs().max() == 0 and slopes["left"][...,
-                                                                                :48].abs().min(dim=1).values.mean() > 0
-    assert torch.allclose(slopes["ones"], slopes[None], rtol=1e-4,
-                          atol=1e-5 * slopes[None].abs().max().item()) and slopes[None][..., 60:].abs().max() > 0
+    left, ones, unmasked = slopes.values()
+    assert left[..., 48 + reach:].abs().max() == 0 and left[..., :48].abs().min(dim=1).values.mean() > 0
+    assert torch.allclose(ones, unmasked, rtol=1e-4, atol=1e-5 * unmasked.abs().max().item())
+    assert unmasked[..., 60:].abs().max() > 0
 
 
 def test_the_relative_form_does_not_depend_on_the_features_scale(place):
-    """The same network with features ten times as large: the same relative terms, and a style term of Gatys' form
-    10,000 times as large."""
+    """With features ten times as large the relative terms stay, the style term of Gatys' form grows 10,000 times."""
     content = checkpoints.load(place / "net.pt")
     for name, tensor in content["weights"].items():
         tensor.mul_(0.0 if name.endswith("bias") else 1.0)
@@ -178,8 +172,7 @@ def test_the_relative_form_does_not_depend_on_the_features_scale(place):
 # ---- train.py and test.py --------------------------------------------------------------------------------------------
 
 def test_train_then_test(place, capsys):
-    """Every content in every style, one after the other; the log says which; a second run of the same words has nothing
-    to do."""
+    """Every content in every style, one after the other; the log says which; the same words again do nothing."""
     arguments = words(place, "train.snapshots=[1]", "train.epoch=6", f"data.style={place / 'style'}")
     train.main(["--name", "x", *arguments])
     folder = place / "results" / "vgg19_style" / "x" / "train"
@@ -192,7 +185,8 @@ def test_train_then_test(place, capsys):
     assert "finished" in capsys.readouterr().out
     test.main(["--name", "x", *arguments, "test.judge=none"])
     metrics = json.loads((place / "results/vgg19_style/x/test/cat/metrics.json").read_text())
-    assert metrics["net"]["count"] == 2 and metrics["net"]["style_distance"] < metrics["net"]["style_distance_untouched"]
+    assert metrics["net"]["count"] == 2
+    assert metrics["net"]["style_distance"] < metrics["net"]["style_distance_untouched"]
     assert set(metrics["net"]["by"]["style"]) == {"gravel", "tissue"}
     lines = (place / "results/vgg19_style/x/test/cat/items.csv").read_text()
     assert "cat__gravel__net" in lines and "images/net/cat__tissue__net.png" in lines
@@ -202,8 +196,7 @@ def test_train_then_test(place, capsys):
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_contents_of_other_sizes_follow_each_other(place, optimizer):
-    """One canvas and one optimiser serve all works of a run, whatever their sizes: the second is what it would have
-    been alone."""
+    """One canvas and one optimiser serve works of any sizes: the second is what it would have been alone."""
     (place / "contents").mkdir()
     for name, size in (("a", (120, 80)), ("b", (80, 80))):
         Image.open(place / "cat.png").resize(size).save(place / "contents" / f"{name}.png")
@@ -216,9 +209,9 @@ def test_contents_of_other_sizes_follow_each_other(place, optimizer):
 
 
 def test_own_picture(place):
-    test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"), "--style",
-               str(place / "style" / "gravel.png"),
-                 "--output", str(place / "out.png"), "data.size=64", "train.steps=4", "test.judge=none"])
+    test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"),
+               "--style", str(place / "style" / "gravel.png"), "--output", str(place / "out.png"), "data.size=64",
+               "train.steps=4", "test.judge=none"])
     assert read_pixels(place / "out.png").shape == (43, 64, 3)
 
 
@@ -229,23 +222,19 @@ def test_sixteen_bits_and_transparency(place):
     clear = np.zeros((48, 64, 4), np.uint8)
     Image.fromarray(clear).save(place / "clear.png")
     assert (data.read_on_white(place / "clear.png") == 255).all()
-    test.main(["--name", "own", *words(place)[:3], "--input", str(place / "deep.png"), "--output",
-               str(place / "deep-out.png"), "data.size=64",
-                 "train.steps=3", "test.judge=none"])
+    test.main(["--name", "own", *words(place)[:3], "--input", str(place / "deep.png"),
+               "--output", str(place / "deep-out.png"), "data.size=64", "train.steps=3", "test.judge=none"])
     assert open_picture(place / "deep-out.png").bits == 16 and not open_picture(place / "deep-out.png").gray
 
 
 @pytest.mark.parametrize(("more", "expected"), [
     (["data.size=40"], "at least 32"), (["data.style={}/nothing"], "no such folder"),
-    (["loss.style_taps=[relu9_1]"], "relu9_1"),
+    (["loss.style_taps=[relu9_1]"], "relu9_1"), (["loss.style_weights=[1, 2]"], "loss.style_weights"),
     (["network={}/missing.pth"], "no such network"), (["network={}/page.pth"], "web page"),
-    (["network={}/cut.pth"], "cut short or damaged"),
-    (["data.weights=[1]"], "data.styles"), (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/black.png]"],
-                                            "empty mask"),
-    (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/tall.png]"], "another shape"), (["train.tile=-4"], "a "
-                                                                                                                "whole "
-                                                                                                                "number"),
-    (["loss.style_weights=[1, 2]"], "loss.style_weights")])
+    (["network={}/cut.pth"], "cut short or damaged"), (["data.weights=[1]"], "data.styles"),
+    (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/black.png]"], "empty mask"),
+    (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/tall.png]"], "another shape"),
+    (["train.tile=-4"], "a whole number")])
 def test_mistakes_have_one_message(place, more, expected):
     (place / "page.pth").write_text("<!DOCTYPE html><html>not found</html>")
     (place / "cut.pth").write_bytes((place / "net.pt").read_bytes()[:2000])
@@ -263,7 +252,7 @@ def test_an_extreme_picture_is_refused_with_its_size(place):
 
 def test_one_file_for_many_styles_is_refused(place):
     with pytest.raises(UserError, match="a folder was expected"):
-        test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"), "--style",
-                   str(place / "style"), "--output",
-                     str(place / "out.png"), "data.size=64", "train.steps=2", "test.judge=none"])
+        test.main(["--name", "own", *words(place)[:1], "--input", str(place / "cat.png"),
+                   "--style", str(place / "style"), "--output", str(place / "out.png"), "data.size=64",
+                   "train.steps=2", "test.judge=none"])
     assert not (place / "out.png").exists()

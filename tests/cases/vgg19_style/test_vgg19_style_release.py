@@ -22,8 +22,7 @@ def test_the_release_paints_five_styles():
 
 
 def test_the_release_takes_over_the_paintings_styles(shared):
-    """Of a photograph of another set, at most .6 of each style's distance is left (README: .32 to .51 on eight larger
-    ones)."""
+    """Of a photograph of another set, at most .6 of each style's distance is left (README: .32 to .51)."""
     weights = checkpoints.find("vgg19_style", "none", "release-styles")
     painter, judge = checkpoints.build(FastNetwork, weights), Judge(vgg_files.read("small"), "relu4_1")
     photo = train.read_fitted(shared("data/photos_val") / "bsds_112090.jpg", 360)

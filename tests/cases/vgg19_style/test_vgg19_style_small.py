@@ -1,5 +1,4 @@
-"""The distilled feature network: its first weights, its teachers, a short training, and what the release file must be
-able to do."""
+"""The distilled feature network: its first weights, its teachers, a short training, what the release file can do."""
 import json
 
 import numpy as np
@@ -20,8 +19,7 @@ from common.features import vgg, vgg_files
 BLOCKS, STUDENT = "weights/vgg/vgg19_block1-3.npz", "weights/vgg/vgg19_small16x.npz"
 REQUIRED = {"relu1_1": 0.95, "relu2_1": 0.85, "relu3_1": 0.78}             # median per-channel correlation with VGG19
 NAMES = {f"features.{place}.{part}" for place in (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
-         for part in ("weight", "bias")} | {
-    f"aux.{tap}.{part}" for tap in TAPS for part in ("weight", "bias")}
+         for part in ("weight", "bias")} | {f"aux.{tap}.{part}" for tap in TAPS for part in ("weight", "bias")}
 
 
 @pytest.fixture
@@ -108,26 +106,23 @@ def test_agreement_is_the_median_of_pooled_correlations():
 # ---- teachers and crops ----------------------------------------------------------------------------------------------
 
 def test_each_tap_comes_from_the_first_file_that_knows_it(shared):
-    """True VGG19 to relu3_1, the student's maps behind it; their statistics on the golden picture are the golden
-    ones."""
-    teachers = Teachers([shared(BLOCKS), shared(STUDENT)])
+    """True VGG19 to relu3_1, the student's maps behind it; on the golden picture with the golden statistics."""
+    files = [shared(BLOCKS), shared(STUDENT)]
+    teachers = Teachers(files)
     assert [trunk.taps for trunk in teachers.trunks] == [["relu1_1", "relu2_1", "relu3_1"], ["relu4_1", "relu5_1"]]
-    assert teachers.trunks[0].padding == "zeros" and Teachers([shared(BLOCKS), shared(STUDENT)],
-                                                              "reflect").trunks[0].padding == "reflect"
+    assert teachers.trunks[0].padding == "zeros" and Teachers(files, "reflect").trunks[0].padding == "reflect"
     x = read_image(shared("golden/vgg19_style") / "content_48x32.png")[None]
     golden = json.loads((shared("golden/vgg19_style") / "golden.json").read_text())
     with torch.no_grad():
         found = teachers(x)
+    true, estimated = (golden[name]["content_taps_mean_std_max"] for name in ("vgg19_block1-3", "vgg19_small16x"))
     for tap in ("relu1_1", "relu2_1", "relu3_1"):
-        assert statistics(found[tap]) == pytest.approx(golden["vgg19_block1-3"]["content_taps_mean_std_max"][tap],
-                                                       rel=1e-4)
+        assert statistics(found[tap]) == pytest.approx(true[tap], rel=1e-4)
     student = vgg.load(str(shared(STUDENT)), ["relu4_1", "relu5_1"])
     for tap, features in student(x).items():
         weight, bias = teachers.maps[tap]
         estimates = torch.einsum("nchw,kc->nhwk", features, weight) + bias
-        assert statistics(estimates) == pytest.approx(golden["vgg19_small16x"]["content_taps_mean_std_max"]["aux"
-                                                                                                            + tap[4:]],
-                                                      rel=1e-4)
+        assert statistics(estimates) == pytest.approx(estimated["aux" + tap[4:]], rel=1e-4)
         assert torch.allclose(found[tap], estimates.relu(), rtol=1e-4, atol=1e-4)
 
 
@@ -182,13 +177,12 @@ def test_a_short_training_follows_its_teacher(tmp_path, monkeypatch, photos, tea
     monkeypatch.setattr(distill, "CALIBRATION", 12)
     training = Training(Run("vgg19_style", "train", [
         "preset=small", f"data.photos={photos}", f"train.teachers=[{teacher}]", "workers=0", "train.steps=24",
-        "train.crop=48", "train.warmup=2",
-        "train.batch_size=2", "train.validate_every=8", "train.log_every=4", "train.validate_pictures=2",
-        "train.average=0.5"]))
+        "train.crop=48", "train.warmup=2", "train.batch_size=2", "train.validate_every=8", "train.log_every=4",
+        "train.validate_pictures=2", "train.average=0.5"]))
     distill.distill(training, training.run.config)
     training.finish()
-    lines = [json.loads(line) for line in (tmp_path
-                                           / "results/vgg19_style/default/train/log.jsonl").read_text().splitlines()]
+    log = (tmp_path / "results/vgg19_style/default/train/log.jsonl").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
     losses, validated = ([line[name] for line in lines if name in line] for name in ("loss", "val_loss"))
     assert all(np.isfinite(losses)) and losses[-1] < 0.9 * losses[0] and validated[-1] < validated[0]
     best = tmp_path / "checkpoints/vgg19_style/default/best.pt"
@@ -201,11 +195,11 @@ def test_a_short_training_follows_its_teacher(tmp_path, monkeypatch, photos, tea
 
 def test_the_release_loads_as_small(release):
     assert vgg_files.SMALL.stat().st_size <= 2_000_000
-    assert set(release["weights"]) == NAMES and {value.dtype
-                                                 for value in release["weights"].values()} == {torch.float16}
+    assert set(release["weights"]) == NAMES
+    assert all(value.dtype == torch.float16 for value in release["weights"].values())
     trunk = vgg.load("small", list(TAPS))
-    assert (trunk.name, trunk.tag, trunk.padding, trunk.widths, trunk.smallest) == ("small", "rgb01", "reflect", WIDTHS,
-                                                                                    32)
+    assert (trunk.name, trunk.tag, trunk.padding) == ("small", "rgb01", "reflect")
+    assert (trunk.widths, trunk.smallest) == (WIDTHS, 32)
     features = trunk(torch.rand(1, 3, 32, 64))
     assert list(features) == list(TAPS) and features["relu5_1"].shape == (1, 128, 2, 4)
 
@@ -219,8 +213,7 @@ def test_the_release_did_not_start_from_the_student(release, shared):
 
 
 def test_the_release_agrees_with_vgg19(release, shared):
-    """Median over VGG19's channels of the correlation over the positions of photographs that no training saw: ten of
-    the forty."""
+    """Median over VGG19's channels of the correlation over positions, on ten of the photographs no training saw."""
     network = checkpoints.build(Small, checkpoints.find("vgg19_style", "none", "release-small"))
     pictures = [read_image(path)[None] for path in list_images(shared("data/photos_val"))[::4]]
     found = distill.agreement(network, Teachers([shared(BLOCKS), shared(STUDENT)]), pictures)
@@ -231,12 +224,12 @@ def test_the_release_agrees_with_vgg19(release, shared):
 
 
 def test_no_channel_of_the_release_drowns_the_others(release, shared):
-    """Mean strengths on photographs: of the channels that ever answer (at relu5_1 29 of 128 never do) none is stronger
-    than all others together."""
+    """Mean strengths on photographs: of the channels that answer (at relu5_1 29 of 128 never do) none is stronger than
+    all others together."""
     trunk = vgg.load("small", list(TAPS))
     pictures = [read_image(path)[None] for path in list_images(shared("data/photos_val"))[::8]]
     with torch.inference_mode():
         for tap, width in zip(TAPS, WIDTHS, strict=True):
             strengths = torch.stack([trunk(picture)[tap].mean((0, 2, 3)) for picture in pictures]).mean(0)
-            assert (strengths
-                    > 1e-3).sum() >= 0.75 * width and strengths.max() < 10 and strengths.max() < 0.5 * strengths.sum()
+            assert (strengths > 1e-3).sum() >= 0.75 * width
+            assert strengths.max() < 10 and strengths.max() < 0.5 * strengths.sum()

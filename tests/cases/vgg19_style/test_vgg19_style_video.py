@@ -3,19 +3,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from test_vgg19_style_fast import network
 
 from cases.vgg19_style.fast import video
-from cases.vgg19_style.fast.network import FastNetwork
 from common.base import paths
 from common.base.errors import UserError
 from common.data.video import frames_of, open_film
 from common.experiment.run import Run
-
-
-def network():
-    """A FastNetwork of two styles with random weights, in evaluation mode."""
-    torch.manual_seed(0)
-    return FastNetwork(4, ["waves", "scream"]).eval()
 
 
 def pan(count=8, size=(64, 96), step=2, seed=0):
@@ -62,8 +56,8 @@ def test_a_picture_carried_back_along_its_flow_is_itself():
 @pytest.mark.parametrize("suffix", [".webm", ".mp4"])
 def test_a_video_file_in_and_out(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
-    started, source, target = Run("vgg19_style", "test",
-                                  ["mode=fast"]), tmp_path / "in.mp4", tmp_path / "out" / f"painted{suffix}"
+    started, source = Run("vgg19_style", "test", ["mode=fast"]), tmp_path / "in.mp4"
+    target = tmp_path / "out" / f"painted{suffix}"
     writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*"mp4v"), 12, (96, 64))
     for frame in pan():
         writer.write(frame[..., ::-1])
