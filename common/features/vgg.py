@@ -153,5 +153,3 @@ def _widths(source):
         if name.startswith("features.") and name.endswith(".weight"):
             widths[int(layers(source.layout)[int(name.split(".")[1])][4]) - 1] = tensor.shape[0]
     return widths
-
-

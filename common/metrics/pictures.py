@@ -161,5 +161,3 @@ def _expect_rgb8(picture):
 
 
 # ---- boxes of trackers: float64 (N, 4), x, y, w, h; equal to the got10k toolkit 0.1.3 to rounding ----
-
-
