@@ -67,8 +67,7 @@ class Report:
             self.count(f"{folder.name}/{side}", len(found), expected)
         files = both[0] + both[1]
         counts = Counter(path.name for path in files)
-        alone = [path for path in files if counts[path.name] == 1]
-        if alone:
+        if alone := [path for path in files if counts[path.name] == 1]:
             self.problems.append(f"{folder.name}: {len(alone):,} without a partner of the same name: "
                                  f"{join_some(alone)}")
         self.pictures(folder.name, files, size)
@@ -111,14 +110,9 @@ def pictures_in(folder):
     return list_images(folder) if folder.is_dir() else []
 
 
-def look_at_lol(root, report):
-    for split, count in (("our485", 485), ("eval15", 15)):
-        report.pairs(root / split, ("low", "high"), count, (400, 600))
-
-
-def look_at_udis(root, report):
-    for split, count in (("training", 10440), ("testing", 1106)):
-        report.pairs(root / split, ("input1", "input2"), count, (512, 512))
+def look_at_pairs(root, report, splits, sides, size):
+    for split, count in splits.items():
+        report.pairs(root / split, sides, count, size)
 
 
 def look_at_got10k(root, report):
@@ -184,7 +178,7 @@ SETS = {
         "500 pairs of a short and a normal exposure, 600x400 (Wei et al., BMVC 2018)",
         "our485/low/2.png  our485/high/2.png  (485 pairs)\neval15/low/1.png  eval15/high/1.png  (15 pairs)",
         "https://daooshee.github.io/BMVC2018website/ : its link leads to Google Drive, which wants a browser",
-        look_at_lol),
+        partial(look_at_pairs, splits={"our485": 485, "eval15": 15}, sides=("low", "high"), size=(400, 600))),
     "GOT-10k": DataSet(
         "9,335 + 180 + 180 tracking sequences, about 70 GB (Huang et al., TPAMI 2019)",
         "train/list.txt  train/GOT-10k_Train_000001/00000001.jpg, groundtruth.txt, ...  (9,335 sequences)\n"
@@ -202,7 +196,8 @@ SETS = {
         "testing/input1, testing/input2  (1,106 pairs)",
         "https://github.com/nie-lang/UnsupervisedDeepImageStitching : "
         "its links lead to Google Drive and Baidu, which want a browser",
-        look_at_udis),
+        partial(look_at_pairs, splits={"training": 10440, "testing": 1106}, sides=("input1", "input2"),
+                size=(512, 512))),
     "coco/val2014": DataSet(
         "40,504 photographs, 6.6 GB packed, 13.5 GB while unpacking (Lin et al., ECCV 2014)",
         "COCO_val2014_000000000042.jpg, ...  (40,504 photographs)",

@@ -84,9 +84,16 @@ def to_tensor(pixels):
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float().div_(255)
 
 
-def to_bytes(picture):
-    """uint8 (H, W, C) of a tensor (C, H, W): floor(255 y + 0.5), clamped. NaN raises ValueError: no byte says it."""
-    return _levels(picture, 255)
+def to_bytes(picture, top=255):
+    """uint8 (H, W, C) of a tensor (C, H, W): floor(255 y + 0.5), clamped. NaN raises ValueError: no byte says it.
+
+    top: the highest level, 65535 for uint16.
+    """
+    picture = picture.detach().float().cpu()
+    if picture.isnan().any():
+        raise ValueError("the picture has values that are not numbers (NaN)")
+    levels = picture.clamp(0, 1).mul_(top).add_(0.5).floor_()
+    return levels.permute(1, 2, 0).numpy().astype(np.uint8 if top == 255 else np.uint16, order="C")
 
 
 def write_image(path, picture, like=None):
@@ -107,9 +114,9 @@ def write_image(path, picture, like=None):
         if like.alpha is not None and suffix not in WITHOUT_ALPHA:
             channels = torch.cat([channels, like.alpha.to(channels.device)])
         top = 65535 if like.bits == 16 and suffix in SIXTEEN_BIT else 255
-    levels = _levels(channels, top)
+    pixels = to_bytes(channels, top)
     try:
-        data = _encode(levels, suffix)
+        data = _encode(pixels, suffix)
     except (OSError, ValueError) as error:                  # WebP ends at 16383 pixels a side, JPEG at 65500
         raise UserError(f"this format cannot hold the picture ({reason(error)}): {path}: a smaller one was expected: "
                         "write it as PNG") from error
@@ -279,15 +286,6 @@ def _upright(pixels, orientation):
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels
-
-
-def _levels(picture, top):
-    """floor(top y + 0.5) of a (C, H, W) tensor clamped to [0, 1], as (H, W, C) of the integer type that top fits."""
-    picture = picture.detach().float().cpu()
-    if picture.isnan().any():
-        raise ValueError("the picture has values that are not numbers (NaN)")
-    levels = picture.clamp(0, 1).mul_(top).add_(0.5).floor_()
-    return levels.permute(1, 2, 0).numpy().astype(np.uint8 if top == 255 else np.uint16, order="C")
 
 
 def _encode(pixels, suffix):

@@ -127,8 +127,7 @@ class PairedImages(Dataset):
 def pair_folders(root, split):
     """(low, high) folders of a split: root/split/{low,high}. Raises UserError where they are missing."""
     folders = tuple(Path(root) / split / side for side in ("low", "high"))
-    missing = [folder for folder in folders if not folder.is_dir()]
-    if missing:
+    if missing := [folder for folder in folders if not folder.is_dir()]:
         raise UserError(f"data set not found: {join_some(missing)}: folders {split}/low and {split}/high with equal "
                         "file names were expected: put the data there or set data.root; `python -m common.data check "
                         "LOL` says where to get it")
@@ -157,8 +156,7 @@ def choose_names(root, split, names):
     if names is None:
         return there
     names = list(names)
-    missing = [name for name in names if name not in set(there)]
-    if missing:
+    if missing := [name for name in names if name not in set(there)]:
         raise UserError(f"no such pairs: {Path(root) / split}: {join_some(missing)}: names of files in low and high "
                         "were expected")
     return names

@@ -69,10 +69,8 @@ def low_light_pairs(folder):
 
 def colourful(picture, rng, size):
     """Of eight random square windows the one with the largest spread of levels, resized to size (width, height)."""
-    windows = []
-    for _ in range(8):
-        side = int(min(picture.shape[:2]) * rng.uniform(0.3, 0.5))
-        windows.append(random_window(picture, rng, (side, side)))
+    short = min(picture.shape[:2])
+    windows = [random_window(picture, rng, 2 * [int(short * rng.uniform(0.3, 0.5))]) for _ in range(8)]
     return crop_to_fit(max(windows, key=np.std), size)
 
 
