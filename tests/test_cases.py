@@ -30,16 +30,16 @@ def words(case, script, *others):
 TRAPPED = """
 import os, runpy, signal, sys, time
 sys.path[0] = os.getcwd()
-import common.experiment.checkpoints, common.base.files, common.experiment.run
+import common.experiment.checkpoints, common.base.files, common.experiment.training
 kind, number, *rest = os.environ["TRAP"].split()
 if kind == "step":
-    original = common.experiment.run.Run._after_step
+    original = common.experiment.training.Training._after_step
     def after_step(self, *arguments):
         if self.step == int(number):
             (os.killpg if "group" in rest else os.kill)(os.getpid(), getattr(signal, rest[0]))
             time.sleep(1 if "group" in rest else 0)             # long enough to hear of a worker that died
         original(self, *arguments)
-    common.experiment.run.Run._after_step = after_step
+    common.experiment.training.Training._after_step = after_step
 else:
     count, whole = [0], common.experiment.checkpoints.write_whole
     def write_whole(path, data):

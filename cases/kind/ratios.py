@@ -20,7 +20,7 @@ class Measured(nn.Module):
         self.register_buffer("down", torch.zeros(len(names)))
 
     @torch.no_grad()
-    def once(self, model, pairs, run):
+    def once(self, run, model, pairs):
         """Decompose every whole picture of `pairs`, unless that is done; fit model.automatic to the ratios."""
         if self.up.any():
             return

@@ -23,7 +23,7 @@ from cases.kind.model import KinD
 from common import metrics
 from common.base.errors import UserError, start
 from common.data import video
-from common.data.images import read_image, write_image
+from common.data.images import read_image, to_tensor, write_image
 from common.experiment.run import Run
 from common.lowlight import baselines, evaluation
 from common.lowlight.evaluation import (
@@ -35,7 +35,6 @@ from common.lowlight.evaluation import (
     niqe_parameters,
     no_reference,
     of_input,
-    tensor,
 )
 from common.metrics import fidelity
 
@@ -86,9 +85,9 @@ def benchmark(run, model, weights):
             lines |= evaluation.measure_output(results, item, method, picture, low, high, parameters)
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
-    content = results.finish([Path(name).stem for name in pairs.names])
-    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs=pairs.inputs(),
-               seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
+    rate = round(1e6 * seconds / pixels, 3) if pixels else None
+    content = run.finish_test(results, weights, [Path(name).stem for name in pairs.names], inputs=pairs.inputs(),
+                              seconds_per_megapixel=rate)
     run.say(f"levels are written by {'rounding' if settings.output == 'round' else 'truncation'} (test.output)")
     evaluation.show(run, content, results, first="gt_ratio")
     return results.expect_no_failures()
@@ -135,7 +134,7 @@ def measure_networks(results, item, outputs, low, high, parameters):
     for row, (values, picture) in lines.items():
         path = results.image_path(item, row) if row in PROTOCOLS else None
         if path:
-            write_image(path, tensor(picture)[0])
+            write_image(path, to_tensor(picture))
         lines[row] = values, path
     return lines
 

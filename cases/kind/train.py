@@ -27,6 +27,7 @@ from common.data.images import to_bytes
 from common.experiment import checkpoints
 from common.experiment.run import Run
 from common.experiment.schedules import falls_at, moving_average, warmup_cosine
+from common.experiment.training import Training
 from common.metrics import psnr, ssim
 
 STRETCHED = torch.tensor([[0.0, 1.0]])                          # stretch bounds of what is stretched already
@@ -34,101 +35,105 @@ STRETCHED = torch.tensor([[0.0, 1.0]])                          # stretch bounds
 
 def main(argv=None):
     run = Run("kind", "train", argv)
-    stage = run.config.stage
-    training, validation = training_sets(run.config, run.say)
-    model = run.prepare(KinD(**run.config.model).requires_grad_(False), start=False)
-    begin_from_weights(run, model)
-    measured = Measured(training.names).to(run.device)
+    training, stage = Training(run), run.config.stage
+    pairs, held_out = training_sets(run.config, run.say)
+    model = run.prepare(KinD(**run.config.model).requires_grad_(False))
+    start_from_parts(run, model)
+    measured = Measured(pairs.names).to(run.device)
     if stage in ("all", "decompose"):
-        decompose(run, model, training, validation)
+        decompose(training, model, pairs, held_out)
     if stage in ("all", "restore"):
-        restore(run, model, training, validation)
+        restore(training, model, pairs, held_out)
     if stage in ("all", "adjust"):
-        adjust(run, model, training, validation, measured)
+        adjust(training, model, pairs, held_out, measured)
     if stage in ("all", "joint") and run.config.joint.steps:
-        joint(run, model, training, validation, measured)
-    run.finish()
+        joint(training, model, pairs, held_out, measured)
+    training.finish()
 
 
 # ---- the stages ------------------------------------------------------------------------------------------------------
 
-def decompose(run, model, training, validation):
+def decompose(training, model, pairs, held_out):
     """Stage 1: R and I of both pictures of a pair, by one network."""
+    run = training.run
     settings, weights, norm = run.config.decompose, dict(run.config.loss.decompose), run.config.loss.gradient_norm
     first = weights["guide"]
     part = begin(run, model, "decomposition", settings=settings)
-    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
-                          stage="decompose", **part.states):
+    for pair in training.steps(pairs.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+                               stage="decompose", **part.states):
         count = len(pair.low)
         with run.autocast():
             reflectance, illumination = part.network(torch.cat([pair.low, pair.high]))
         low, high = zip(reflectance.float().split(count), illumination.float().split(count))
         terms = (losses.decomposition(low, high, pair.low, pair.high, norm)
                  | {"guide": losses.guide(low[1], high[1], pair.low, pair.high)})
-        weights["guide"] = max(first * (1 - 2 * run.step / part.steps), weights["guide_end"])
-        run.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
-        run.log(I_low=low[1].mean(), I_high=high[1].mean())      # both tend to gray where the terms are out of balance
+        weights["guide"] = max(first * (1 - 2 * training.step / part.steps), weights["guide_end"])
+        training.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
+        training.log(I_low=low[1].mean(), I_high=high[1].mean())      # both tend to gray where the terms are out of balance
         part.after_step()
-        if run.due(run.config.train.validate_every):
-            run.validated(**validate_decomposition(run, part.whole, validation))
+        if training.due(run.config.train.validate_every):
+            training.validated(**validate_decomposition(run, part.whole, held_out))
     part.keep(model)
 
 
-def restore(run, model, training, validation):
+def restore(training, model, pairs, held_out):
     """Stage 2: R_l, whose noise is strong where I_l is small, becomes R_h to a power."""
+    run = training.run
     settings, weights, norm = run.config.restore, run.config.loss.restore, run.config.loss.gradient_norm
     part = begin(run, model, "restoration", settings=settings)
-    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
-                          stage="restore", **part.states):
+    for pair in training.steps(pairs.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+                               stage="restore", **part.states):
         (r_low, i_low), (r_high, _) = decompose_batch(run, model, pair, settings.border)
         with run.autocast():
             prediction = part.network(r_low, i_low)
         target = losses.restoration_target(r_high, run.config.loss.target_power)
-        run.descend(part.optimizer, run.config.train.clip,
+        training.descend(part.optimizer, run.config.train.clip,
                     **losses.weigh(losses.restoration(prediction.float(), target, norm), weights))
         part.after_step()
-        if run.due(run.config.train.validate_every):
-            run.validated(**validate_restoration(run, part.whole, validation))
+        if training.due(run.config.train.validate_every):
+            training.validated(**validate_restoration(run, part.whole, held_out))
     part.keep(model)
 
 
-def adjust(run, model, training, validation, measured):
+def adjust(training, model, pairs, held_out, measured):
     """Stage 3: I of one picture, told the ratio, becomes I of the other; half of the patches are brightened, half are
     darkened."""
+    run = training.run
     settings, weights, norm = run.config.adjust, run.config.loss.adjust, run.config.loss.gradient_norm
     part = begin(run, model, "adjustment", settings=settings, measured=measured)
-    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
-                          stage="adjust", **part.states):
-        measured.once(model, training, run)  # whole pictures: light ratios, and the fit of the automatic one
+    for pair in training.steps(pairs.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+                               stage="adjust", **part.states):
+        measured.once(run, model, pairs)  # whole pictures: light ratios, and the fit of the automatic one
         (_, i_low), (_, i_high) = decompose_batch(run, model, pair, settings.border)
         up, down = measured.ratios(pair.name, i_low, i_high, run.config.loss.ratio)
         source, target, ratio = losses.alternately((i_low, i_high, up), (i_high, i_low, down))
         with run.autocast():
             prediction = part.network(source, ratio)
-        run.descend(part.optimizer, run.config.train.clip,
+        training.descend(part.optimizer, run.config.train.clip,
                     **losses.weigh(losses.adjustment(prediction.float(), target, norm), weights))
         part.after_step()
-        if run.due(run.config.train.validate_every):
-            run.validated(**validate(run, part.whole, validation))
+        if training.due(run.config.train.validate_every):
+            training.validated(**validate(run, part.whole, held_out))
     part.keep(model)
 
 
-def joint(run, model, training, validation, measured):
+def joint(training, model, pairs, held_out, measured):
     """Stage 4 (ours): restoration and adjustment together, on the final picture."""
+    run = training.run
     settings, weights = run.config.joint, run.config.loss.joint
     part = begin(run, model, "restoration", "adjustment", settings=settings, measured=measured)
-    for pair in run.steps(training.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
-                          stage="joint", **part.states):
-        measured.once(model, training, run)
+    for pair in training.steps(pairs.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+                               stage="joint", **part.states):
+        measured.once(run, model, pairs)
         with run.autocast():
             ratio = measured.ratios(pair.name, None, None, "picture")[0]
             output = part.network(pair.low, ratio, STRETCHED.expand(len(pair.low), 2).to(run.device))
         terms = {"l1": losses.absolute(output.float(), pair.high),
                  "ssim": losses.dissimilarity(output.float(), pair.high)}
-        run.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
+        training.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
         part.after_step()
-        if run.due(run.config.train.validate_every):
-            run.validated(**validate(run, part.whole, validation))
+        if training.due(run.config.train.validate_every):
+            training.validated(**validate(run, part.whole, held_out))
     part.keep(model)
 
 
@@ -162,7 +167,7 @@ def begin(run, model, *names, settings, **more):
     """Get one or two networks of the model ready to be trained. more: further states of a run."""
     train = run.config.train
     trained = nn.ModuleDict({name: getattr(model, name).requires_grad_(True) for name in names})
-    network = run.prepare(model if len(names) > 1 else getattr(model, names[0]), start=False)
+    network = run.prepare(model if len(names) > 1 else getattr(model, names[0]))
     average = moving_average(trained, train.average)
     whole = copy.copy(model)                                      # shares every network but those that are trained
     whole._modules = model._modules | dict(average.module.items())
@@ -188,7 +193,7 @@ def decompose_batch(run, model, pair, border):
     return tuple(zip(*(value.chunk(2) for value in inside)))
 
 
-def begin_from_weights(run, model):
+def start_from_parts(run, model):
     """Take over the networks that the file of --weights holds (all, or what a converter found); check that a late stage
     has what it needs."""
     stage, found = run.config.stage, set()

@@ -126,7 +126,7 @@ class MSRNet(nn.Module):
         nn.init.zeros_(self.restore.bias)
         self.halo = 1 + sum(dilations)  # pixels around a tile that its result depends on
 
-    def fuse(self, x, thumbnail=None):
+    def fuse_logs(self, x, thumbnail=None):
         """f1: (M, X1, code). The code is None without exposure."""
         logs = self.logarithm(x)
         if self.exposure is None:
@@ -141,7 +141,7 @@ class MSRNet(nn.Module):
         thumbnail: (N, 3, 32, 32) of the whole picture where x is a part of it and exposure=True; otherwise x is taken
         for the whole.
         """
-        logs, x1, code = self.fuse(x, thumbnail)
+        logs, x1, code = self.fuse_logs(x, thumbnail)
         maps = list(self.cascade.maps(x1, code))
         illumination = self.cascade.average(torch.cat(maps, dim=1))           # H_{K+1}
         x2 = x1 - illumination
@@ -154,7 +154,7 @@ class MSRNet(nn.Module):
         averaged and colour-restored as soon as it is there. The same sum in another order, equal to 1e-6, in training
         and in use.
         """
-        _, x1, code = self.fuse(x, thumbnail)
+        _, x1, code = self.fuse_logs(x, thumbnail)
         colour, average = self.restore.weight.flatten(1), self.cascade.average           # (3, 3)
         folded = (colour @ average.weight.flatten(1))[:, :, None, None]                  # (3, 32 K, 1, 1)
         y = F.conv2d(x1, self.restore.weight, self.restore.bias - colour @ average.bias)

@@ -64,9 +64,9 @@ def benchmark(run, model, weights):
             lines |= measure_output(results, item, method, picture, low, high, parameters)
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
-    content = results.finish([Path(name).stem for name in pairs.names])
-    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path), inputs=pairs.inputs(),
-               seconds_per_megapixel=round(1e6 * seconds / pixels, 3) if pixels else None)
+    rate = round(1e6 * seconds / pixels, 3) if pixels else None
+    content = run.finish_test(results, weights, [Path(name).stem for name in pairs.names], inputs=pairs.inputs(),
+                              seconds_per_megapixel=rate)
     evaluation.show(run, content, results)
     return results.expect_no_failures()
 

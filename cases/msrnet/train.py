@@ -19,15 +19,16 @@ from common.base.errors import start
 from common.data.images import to_bytes
 from common.experiment.run import Run, bare
 from common.experiment.schedules import falls_at, moving_average, warmup_cosine
+from common.experiment.training import Training
 from common.metrics import psnr, ssim
 
 
 def main(argv=None):
     run = Run("msrnet", "train", argv)
-    cfg = run.config
-    training, validation = training_sets(cfg)
+    cfg, training = run.config, Training(run)
+    pairs, held_out = training_sets(cfg)
 
-    model = run.prepare(MSRNet(**cfg.model))
+    model = run.prepare(training.start_from(MSRNet(**cfg.model)))
     average = moving_average(bare(model), cfg.train.average)
     optimizer = torch.optim.AdamW(model.parameters(), lr=cfg.train.lr, betas=(0.9, 0.99),
                                   weight_decay=cfg.train.weight_decay)
@@ -36,20 +37,20 @@ def main(argv=None):
     else:
         schedule = falls_at(optimizer, cfg.train.milestones)
 
-    for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size,
-                          model=model, optimizer=optimizer, schedule=schedule, average=average):
+    for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
+                               model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             output = model(pair.low, pair.thumbnail)
-        run.descend(optimizer, cfg.train.clip, **terms(output.float(), pair.high, bare(model), cfg.train))
+        training.descend(optimizer, cfg.train.clip, **terms(output.float(), pair.high, bare(model), cfg.train))
         schedule.step()
         average.update_parameters(bare(model))
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate(average.module, validation, run))
-    run.finish()
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate(run, average.module, held_out))
+    training.finish()
 
 
 @torch.inference_mode()
-def validate(model, pairs, run):
+def validate(run, model, pairs):
     """Mean SSIM and PSNR (gt_free, on the 8-bit pictures) over whole held-out pictures. SSIM stands first: it chooses
     the weights, since the PSNR of new scenes hangs on guessing their brightness and goes up and down from one
     validation to the next."""

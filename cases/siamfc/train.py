@@ -22,28 +22,29 @@ from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import start
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
+from common.experiment.training import Training
 from common.metrics import tracking
 
 
 def main(argv=None):
     run = Run("siamfc", "train", argv)
-    cfg = run.config
+    cfg, training = run.config, Training(run)
     pairs, clips = training_sets(cfg)
 
-    model = run.prepare(SiamFC(**cfg.model))
+    model = run.prepare(training.start_from(SiamFC(**cfg.model)))
     average = moving_average(bare(model), cfg.train.average)
     optimizer, schedule = optimisation(model, cfg.train)
 
-    for pair in run.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
-                          model=model, optimizer=optimizer, schedule=schedule, average=average):
+    for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
+                               model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             responses = model(pair.z.float(), pair.x.float())  # (N, N, 15, 15): every exemplar on every search region
-        run.descend(optimizer, cfg.train.clip, **terms(responses, pair.offset, cfg.train.loss))
+        training.descend(optimizer, cfg.train.clip, **terms(responses, pair.offset, cfg.train.loss))
         schedule.step()
         average.update_parameters(bare(model))
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate(average.module, clips, run))
-    run.finish()
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate(run, average.module, clips))
+    training.finish()
 
 
 def optimisation(model, settings):
@@ -66,7 +67,7 @@ def optimisation(model, settings):
     return optimizer, warmup_cosine(optimizer, settings.steps, settings.warmup)
 
 
-def validate(model, clips, run):
+def validate(run, model, clips):
     """Mean AO and success AUC over the validation clips, tracked with the popular settings. AO stands first: it chooses
     the weights."""
     tracker = SiamFCTracker(model, device=run.device, precision=run.config.precision)

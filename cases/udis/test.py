@@ -13,8 +13,7 @@ from cases.udis.baselines import ALIGNED, JOINED, answers, domain, join_all, net
 from cases.udis.data import class_of, read_photographed
 from cases.udis.model import UDIS
 from cases.udis.quality import ALIGN, JOIN, measure_alignment, measure_joined
-from common.base.errors import UserError, start
-from common.base.progress import watch
+from common.base.errors import start
 from common.data.images import to_bytes, to_tensor, write_image
 from common.experiment.run import Run
 from common.stitching.estimators import estimator, stitch_own
@@ -31,23 +30,20 @@ def main(argv=None):
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + JOIN,
                           classings=classings, ranked="psnr_overlap")
-    for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
-        if results.has(item):
-            continue
-        try:
-            a, b = pairs.pair(place)
-            found = answers(model, a, b, run.device, run.config.test.refine.start)
-            lines = measure(found, a, b)
-            if run.config.test.reconstruct:
-                lines |= reconstructions(results, run, model, a, b, found["refined"],
-                                         item if place < run.config.test.images else None)
-        except UserError as problem:
-            results.fail(item, problem)
-            continue
+
+    def measure_pair(place):
+        """{row: (metrics, image path)} of one pair."""
+        a, b = pairs.pair(place)
+        found = answers(model, a, b, run.device, run.config.test.refine.start)
+        lines = measure(found, a, b)
+        if run.config.test.reconstruct:
+            kept = pairs.names[place] if place < run.config.test.images else None
+            lines |= reconstructions(results, run, model, a, b, found["refined"], kept)
+        return lines
+    for place, item, lines in results.remaining(pairs.names, measure_pair):
         results.add(item, lines, classes=pairs.classes(place) | {"seen": class_of(pairs, place)})
-    content = results.finish(pairs.names)
-    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path),
-               inputs={item: str(pairs.files[2 * place]) for place, item in enumerate(pairs.names)})
+    inputs = {item: str(pairs.files[2 * place]) for place, item in enumerate(pairs.names)}
+    content = run.finish_test(results, weights, pairs.names, inputs=inputs)
     show(run, results, content, ALIGN, ALIGNED)
     if run.config.test.reconstruct:
         show(run, results, content, JOIN, JOINED)

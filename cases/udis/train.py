@@ -25,6 +25,7 @@ from common.data.images import list_images, to_bytes, to_tensor
 from common.experiment import checkpoints
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
+from common.experiment.training import Training
 from common.stitching.estimators import Answer, network_estimate
 from common.stitching.pairs import HomographyPairs, draw_pairs
 
@@ -33,77 +34,79 @@ HELD = 10                          # every tenth photograph in name order is nev
 
 def main(argv=None):
     run = Run("udis", "train", argv)
-    cfg = run.config
-    {"pretrain": pretrain, "align": align, "reconstruct": reconstruct}[cfg.stage](run, cfg)
-    run.finish()
+    training = Training(run)
+    {"pretrain": pretrain, "align": align, "reconstruct": reconstruct}[run.config.stage](training, run.config)
+    training.finish()
 
 
-def pretrain(run, cfg):
+def pretrain(training, cfg):
     """Synthetic pairs of photographs, disturbed independently. Unsupervised, and, where offset_weight is not 0, by the
     known offsets too."""
-    photos = list_images(cfg.data.photos)
+    run, photos = training.run, list_images(cfg.data.photos)
     held = photos[::HELD]
-    training = HomographyPairs([photo for photo in photos if photo not in set(held)] or photos, cfg.seed, augment=True,
-                               label=False)
-    validation = draw_pairs(held, cfg.train.validate_pairs, 1)
-    model, average, optimizer, schedule = prepare(run, cfg, "homography")
-    for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="pretrain",
-                          model=model, optimizer=optimizer, schedule=schedule, average=average):
+    pairs = HomographyPairs([photo for photo in photos if photo not in set(held)] or photos, cfg.seed, augment=True,
+                            label=False)
+    held_out = draw_pairs(held, cfg.train.validate_pairs, 1)
+    model, average, optimizer, schedule = prepare(training, cfg, "homography")
+    for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="pretrain",
+                               model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             prediction = model(pair.a, pair.b)
         terms = alignment_terms(prediction, pair.a, pair.b, cfg.train)
         if cfg.train.offset_weight:
             terms["offsets"] = cfg.train.offset_weight * offset_distance(prediction.stages, pair.offsets)
-        run.descend(optimizer, cfg.train.clip, **terms)
-        after_step(run, model, average, schedule)
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate_offsets(average.module, validation, run))
+        training.descend(optimizer, cfg.train.clip, **terms)
+        after_step(model, average, schedule)
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate_offsets(run, average.module, held_out))
 
 
-def align(run, cfg):
+def align(training, cfg):
     """Photographed pairs, no labels at all. The network sees jittered colours, the loss the plain pictures."""
-    pairs = read_photographed(cfg.data.root, "training")
-    training = AlignmentPairs(pairs, trainable(pairs), cfg.seed)
-    model, average, optimizer, schedule = prepare(run, cfg, "homography")
-    for views in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="align",
-                           model=model, optimizer=optimizer, schedule=schedule, average=average):
+    run, pairs = training.run, read_photographed(cfg.data.root, "training")
+    samples = AlignmentPairs(pairs, trainable(pairs), cfg.seed)
+    model, average, optimizer, schedule = prepare(training, cfg, "homography")
+    for views in training.steps(samples, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="align",
+                                model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             prediction = model(colour_jitter(views.a), colour_jitter(views.b))
-        run.descend(optimizer, cfg.train.clip, **alignment_terms(prediction, views.a, views.b, cfg.train))
-        after_step(run, model, average, schedule)
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate_warps(average.module, pairs, training.places[:cfg.train.validate_pairs], run))
+        training.descend(optimizer, cfg.train.clip, **alignment_terms(prediction, views.a, views.b, cfg.train))
+        after_step(model, average, schedule)
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate_warps(run, average.module, pairs,
+                                                samples.places[:cfg.train.validate_pairs]))
 
 
-def reconstruct(run, cfg):
+def reconstruct(training, cfg):
     """Stage 2 on the warps of stage 1 (refined), one pair at a time, since canvases differ. Stage 1 is frozen;
     --weights brings it."""
-    if not run.options.weights and not run.resumed:
+    run = training.run
+    if not run.options.weights and not training.resumed:
         raise UserError("stage=reconstruct needs a trained homography network to stand on: --weights was expected: "
                         "--weights checkpoints/udis/RUN/best.pt, with the RUN that trained stage=align or "
                         "stage=pretrain")
     pairs = read_photographed(cfg.data.root, "training")
-    training = WholePairs(pairs, trainable(pairs), cfg.train.longest)
+    samples = WholePairs(pairs, trainable(pairs), cfg.train.longest)
     features = perceptual(cfg.train, run.device, run.say) if cfg.model.form == "paper" else None
-    model, average, optimizer, schedule = prepare(run, cfg, "reconstruction")
+    model, average, optimizer, schedule = prepare(training, cfg, "reconstruction")
     aligner = Aligner(run, model)
-    for views in run.steps(training, steps=cfg.train.steps, batch=run.world, stage="reconstruct",
-                           model=model, optimizer=optimizer, schedule=schedule, average=average):
+    for views in training.steps(samples, steps=cfg.train.steps, batch=run.world, stage="reconstruct",
+                                model=model, optimizer=optimizer, schedule=schedule, average=average):
         warps = turn(aligner.warps(views))
         with run.autocast():
             stitched = model(warps)
         stitched = type(stitched)(*(each.float() if torch.is_tensor(each) else each for each in stitched))
         terms = (repaint_terms(stitched, warps, features, cfg.train) if stitched.share is None
                  else cut_terms(stitched, warps, cfg.train))
-        run.descend(optimizer, cfg.train.clip, **terms)
-        after_step(run, model, average, schedule)
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate_joined(average.module, training, aligner, run))
+        training.descend(optimizer, cfg.train.clip, **terms)
+        after_step(model, average, schedule)
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate_joined(run, average.module, samples, aligner))
 
 
 # ---- what the stages share -------------------------------------------------------------------------------------------
 
-def prepare(run, cfg, part):
+def prepare(training, cfg, part):
     """(model, its moving average, optimiser, schedule): the other part of the model is frozen."""
     model = UDIS(**cfg.model)
     if part == "reconstruction" and cfg.model.form == "paper" and cfg.train.copy_start:
@@ -111,10 +114,10 @@ def prepare(run, cfg, part):
             raise UserError(f"train.copy_start=true needs nine feature maps: model.width={cfg.model.width}: at least 9 "
                             "were expected: set model.width=16 or train.copy_start=false")
         model.reconstruction.start_as_copy()
-    begin(run, model)
+    start_from_parts(training, model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(part))
-    model = run.prepare(model)
+    model = training.run.prepare(model)
     average = moving_average(bare(model), cfg.train.average)
     optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad],
                                  lr=cfg.train.lr)
@@ -123,11 +126,11 @@ def prepare(run, cfg, part):
     return model, average, optimizer, LambdaLR(optimizer, lambda step: 0.96 ** (step / 12500))
 
 
-def begin(run, model):
+def start_from_parts(training, model):
     """Take over from --weights what fits: the homography network, of this case or of view_free_stitch (the same one),
     and stage 2 where it is of the same form and width. A run that goes on has its own weights."""
-    wanted, run.options.weights = run.options.weights, None               # run.prepare() would want all of it
-    if not wanted or run.resumed:
+    run, wanted = training.run, training.run.options.weights
+    if not wanted or training.resumed:
         return
     content = checkpoints.load(wanted) if Path(wanted).is_file() else {"case": "udis"}
     state = (content["weights"] if content["case"] == "view_free_stitch"
@@ -146,7 +149,7 @@ def begin(run, model):
     run.say(f"starting from {wanted}: {' and '.join(parts)}")
 
 
-def after_step(run, model, average, schedule):
+def after_step(model, average, schedule):
     schedule.step()
     average.update_parameters(bare(model))
 
@@ -186,7 +189,7 @@ def turn(warps):
 # ---- validation ------------------------------------------------------------------------------------------------------
 
 @torch.inference_mode()
-def validate_offsets(model, pairs, run):
+def validate_offsets(run, model, pairs):
     """Mean and median of the offsets' error over synthetic pairs of held-out photographs, pixels, each at most 100."""
     model.eval()
     errors = []
@@ -199,7 +202,7 @@ def validate_offsets(model, pairs, run):
 
 
 @torch.inference_mode()
-def validate_warps(model, pairs, places, run):
+def validate_warps(run, model, pairs, places):
     """Mean psnr_overlap of the network alone, at full size, over the pairs that train (uncropped); an impossible answer
     counts as 0 dB."""
     model.eval()
@@ -213,13 +216,13 @@ def validate_warps(model, pairs, places, run):
 
 
 @torch.inference_mode()
-def validate_joined(model, training, aligner, run):
+def validate_joined(run, model, samples, aligner):
     """Means over the first pairs that train. form=mask is chosen by ghost plus seam_step, form=paper, which can lose
     content, by content_psnr."""
     model.eval()
     values = []
-    for place in range(min(run.config.train.validate_pairs, len(training))):
-        views = training[0, place]
+    for place in range(min(run.config.train.validate_pairs, len(samples))):
+        views = samples[0, place]
         warps = aligner.warps(views._replace(a=views.a[None], b=views.b[None], name=[views.name]))
         warps = type(warps)(*(each.cpu() for each in warps))
         made = join_all(model, warps, run.device)["reconstructed"]

@@ -20,7 +20,6 @@ from cases.vgg19_style.evaluate import METRICS, judges, measure, show
 from cases.vgg19_style.extras import own_pictures
 from cases.vgg19_style.fast import train
 from common.base.errors import UserError, join_some, start
-from common.base.progress import watch
 from common.data.images import to_bytes, write_image
 from common.experiment.run import Run
 
@@ -88,27 +87,22 @@ def finish(run, weights, all_judges, found, paint):
     results = run.results(set_name, weights, [sizes, [judge.digest for judge in all_judges]],
                           rows=[judge.name for judge in all_judges],
                           metrics=METRICS, classings=["style", "content"])
-    seconds = {}
-    for work in watch(found, "judging"):
-        if results.has(work.name):
-            continue
-        try:
-            began = time.perf_counter()
-            picture = paint(work)[None].float() / 255
-            seconds[work.name] = round(time.perf_counter() - began, 3)
-            lines = measure(all_judges, work, picture)
-        except UserError as problem:
-            results.fail(work.name, problem)
-            continue
-        first = all_judges[0].name
+    names, seconds, first = [work.name for work in found], {}, all_judges[0].name
+
+    def judge(place):
+        """(picture, {judge: metrics}) of one work."""
+        began = time.perf_counter()
+        picture = paint(found[place])[None].float() / 255
+        seconds[names[place]] = round(time.perf_counter() - began, 3)
+        return picture, measure(all_judges, found[place], picture)
+    for place, _, (picture, lines) in results.remaining(names, judge, "judging"):
+        work = found[place]
         path = results.image_path(work.name, first)                      # once: all rows judge the same picture
         write_image(path, picture[0])
         results.add(work.name, {row: (values, path if row == first else None) for row, values in lines.items()},
                     classes={"style": "+".join(style.stem for style in work.styles), "content": work.content.stem})
-    content = results.finish([work.name for work in found])
     more = {"seconds_per_picture": seconds} if run.config.mode == "fast" else {}
-    run.record(f"test/{set_name}", paths=run.machine(), weights=str(weights.path),
-               inputs={work.name: str(work.content) for work in found}, **more)
+    content = run.finish_test(results, weights, names, inputs={work.name: str(work.content) for work in found}, **more)
     show(run, content, results)
     return results.expect_no_failures("picture")
 

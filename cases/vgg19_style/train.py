@@ -22,18 +22,21 @@ from common.base.errors import start
 from common.base.progress import duration
 from common.data.images import write_image
 from common.experiment.run import Run
+from common.experiment.training import Training
 
 LONG = 120                              # seconds of work from which an estimate is printed first
 
 
 def main(argv=None):
     run = Run("vgg19_style", "train", argv)
-    {"optimise": paint, "fast": train_fast, "distill": distill}[run.config.mode](run, run.config)
-    run.finish()
+    training = Training(run)
+    {"optimise": paint, "fast": train_fast, "distill": distill}[run.config.mode](training, run.config)
+    training.finish()
 
 
-def paint(run, cfg):
+def paint(training, cfg):
     """Every content in every style, one picture after the other; a stage of the run is one picture."""
+    run = training.run
     trunk, loss = feature_network(cfg, run.device)
     run.say(f"network {trunk.name} ({trunk.tag}): style {', '.join(loss.style_taps)}; content "
             f"{', '.join(loss.content_taps)}")
@@ -44,21 +47,22 @@ def paint(run, cfg):
     folder, seconds = run.folder / "train" / "images", {}
     for place, work in enumerate(all_works):
         painter = Painter(cfg, trunk, loss, work, canvas, optimizer, place)
-        if place == 0 and not run.resumed:
+        if place == 0 and not training.resumed:
             say_estimate(run, painter, len(all_works))
         began = time.perf_counter()
-        for _ in run.steps(Turns(all_works), steps=cfg.train.steps, batch=run.world, stage=work.name,
+        for _ in training.steps(Turns(all_works), steps=cfg.train.steps, batch=run.world, stage=work.name,
                            marks={"pair": work.name},
                            model=canvas, optimizer=optimizer):
-            terms = painter.step(run.step)
-            run.log(loss=run.expect_finite(terms), **terms)
-            if run.step % cfg.train.epoch == 0 and run.step // cfg.train.epoch in cfg.train.snapshots and run.main:
-                write_image(folder / "epochs" / work.name / f"{run.step // cfg.train.epoch:03d}.png",
+            terms = painter.step(training.step)
+            training.log(loss=training.expect_finite(terms), **terms)
+            epoch, within = divmod(training.step, cfg.train.epoch)
+            if within == 0 and epoch in cfg.train.snapshots and run.main:
+                write_image(folder / "epochs" / work.name / f"{epoch:03d}.png",
                             painter.result()[0])
-            if run.due(cfg.train.save_every) and run.main:
-                last = run.step == cfg.train.steps
+            if training.due(cfg.train.save_every) and run.main:
+                last = training.step == cfg.train.steps
                 write_image(folder / f"{work.name}.png", (painter.finish() if last else painter.result())[0])
-            if run.step == 1:
+            if training.step == 1:
                 seconds[work.name] = None
         if work.name in seconds:
             seconds[work.name] = round(time.perf_counter() - began, 2)

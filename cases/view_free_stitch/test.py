@@ -19,9 +19,8 @@ from cases.view_free_stitch.baselines import AT, ROWS, answers, network_blend
 from cases.view_free_stitch.data import evaluation_pairs
 from cases.view_free_stitch.losses import jitter
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
-from common.base.errors import UserError, start
-from common.base.progress import watch
-from common.data.images import to_bytes, write_image
+from common.base.errors import start
+from common.data.images import to_bytes, to_tensor, write_image
 from common.experiment.run import Run
 from common.stitching.estimators import estimator, stitch_own
 from common.stitching.geometry import corners, offsets_from_homography, refusal, transform, warp
@@ -39,7 +38,8 @@ def main(argv=None):
     if run.options.input:
         return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
     pairs = evaluation_pairs(run.config)
-    return (real_pairs if isinstance(pairs, RealPairs) else measure_generated)(run, model, weights, pairs)
+    measure = measure_photographed if isinstance(pairs, RealPairs) else measure_generated
+    return measure(run, model, weights, pairs)
 
 
 def measure_generated(run, model, weights, pairs):
@@ -48,21 +48,13 @@ def measure_generated(run, model, weights, pairs):
     metrics = ["rmse_4pt", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap", "psnr_union", "psnr_b_own",
                "seam_step"]
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS + REVISION, metrics=metrics,
-                          classings=["overlap"],
-                          ranked="rmse_4pt")
-    for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
-        if results.has(item):
-            continue
-        try:
-            pair = pairs.pair(place)
-        except UserError as problem:
-            results.fail(item, problem)
-            continue
+                          classings=["overlap"], ranked="rmse_4pt")
+    for place, item, pair in results.remaining(pairs.names, pairs.pair):
         found = answers(model, pair.a, pair.b, run.device, run.config.test.gain_bias)
         lines = {row: (measure_answer(answer, pair), None) for row, answer in found.items()}
         lines |= join_all(results, run, model, pair, found, item if place < run.config.test.images else None)
         results.add(item, lines, classes={"overlap": overlap_class(pair.overlap)})
-    content = finish(run, results, weights, pairs)
+    content = run.finish_test(results, weights, pairs.names)
     show(run, results, content, ["rmse_4pt", "rmse_4pt_median", "rmse_4pt_below_1px", "failures", "psnr_overlap",
                                  "ssim_overlap"], ROWS)
     show(run, results, content, ["psnr_union", "psnr_b_own", "seam_step"], REVISION)
@@ -70,35 +62,23 @@ def measure_generated(run, model, weights, pairs):
     return results.expect_no_failures("pair")
 
 
-def real_pairs(run, model, weights, pairs):
+def measure_photographed(run, model, weights, pairs):
     """Every method on photographed pairs, judged by how well B's warp fits A; the classes come from their pairs.csv."""
     metrics = ["failures", "psnr_overlap", "ssim_overlap"]
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)})
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS, metrics=metrics, classings=classings,
                           ranked="psnr_overlap")
-    for place, item in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
-        if results.has(item):
-            continue
-        try:
-            a, b = pairs.pair(place)
-        except UserError as problem:
-            results.fail(item, problem)
-            continue
+    for place, item, (a, b) in results.remaining(pairs.names, pairs.pair):
         found = answers(model, a, b, run.device, gain_bias=True)
         results.add(item, {row: (measure_overlap(answer, a, b), None) for row, answer in found.items()},
                     classes=pairs.classes(place))
-    content = finish(run, results, weights, pairs)
+    content = run.finish_test(results, weights, pairs.names)
     show(run, results, content, metrics, ROWS)
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
 
 # ---- one pair --------------------------------------------------------------------------------------------------------
-
-def tensor(picture):
-    """uint8 (h, w, 3) as (1, 3, h, w) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
-
 
 def measure_answer(answer, pair):
     """The numbers of one method's answer to a generated pair; `reason` where it counts as a failure."""
@@ -125,8 +105,8 @@ def measure_overlap(answer, a, b, fair=None):
         fair(answer.H_ba) if fair else refusal(answer.H_ba, a.shape[1::-1], b.shape[1::-1]))
     if reason or answer.H_ba is None:
         return {"failures": 1, "reason": reason or "no estimate"}
-    target = tensor(a)
-    warped, mask = warp(tensor(b), answer.H_ba[None], a.shape[1::-1])
+    target = to_tensor(a)[None]
+    warped, mask = warp(to_tensor(b)[None], answer.H_ba[None], a.shape[1::-1])
     scores = {"psnr_overlap": psnr_overlap(target, warped, mask).item(),
               "ssim_overlap": ssim_overlap(target, warped, mask).item()}
     return {"failures": 0} | {name: value for name, value in scores.items() if not np.isnan(value)}
@@ -136,7 +116,7 @@ def measure_overlap(answer, a, b, fair=None):
 def join_all(results, run, model, pair, found, item):
     """{row: (metrics, image path)} of the joined pictures at three homographies: the network's, the refined, the true
     one with noise."""
-    a, b, label = (tensor(picture) for picture in (pair.a, pair.b, pair.label))
+    a, b, label = (to_tensor(picture)[None] for picture in (pair.a, pair.b, pair.label))
     generator = torch.Generator().manual_seed(run.config.test.jitter_seed + int(pair.name))
     at = {"network": found["network"].H_ba, "refined": found["network_refined"].H_ba}
     offsets = {name: offsets_from_homography(H[None], (SIDE, SIDE)) for name, H in at.items()}
@@ -149,7 +129,7 @@ def join_all(results, run, model, pair, found, item):
         own = mask_b & ~mask_a & known
         for method, picture in (("average", warps.average()), ("a_over_b", warps.a_over_b()),
                                 ("revised", stitched.revised)):
-            written = tensor(to_bytes(picture[0].float().cpu()))
+            written = to_tensor(to_bytes(picture[0].float().cpu()))[None]
             scores = {"psnr_union": psnr_where(written, label, (mask_a | mask_b) & known),
                       "psnr_b_own": psnr_where(written, label, own),
                       "seam_step": seam_step(written, [label], mask_a, mask_b & known)}
@@ -159,15 +139,6 @@ def join_all(results, run, model, pair, found, item):
                 write_image(path, written[0])
             lines[f"{method}/{name}"] = {key: value.item() for key, value in scores.items() if not value.isnan()}, path
     return lines
-
-
-# ---- the end ---------------------------------------------------------------------------------------------------------
-
-def finish(run, results, weights, pairs):
-    """Write metrics.json and the rest; returns its content."""
-    content = results.finish(pairs.names)
-    run.record(f"test/{pairs.set_name}", paths=run.machine(), weights=str(weights.path))
-    return content
 
 
 def show(run, results, content, metrics, rows):

@@ -20,43 +20,43 @@ from cases.view_free_stitch.model import CANVAS, MARGIN, SIDE, ViewFreeStitch
 from common.base.errors import UserError, start
 from common.experiment.run import Run, bare
 from common.experiment.schedules import falls_at, moving_average, warmup_cosine
+from common.experiment.training import Training
 
 
 def main(argv=None):
     run = Run("view_free_stitch", "train", argv)
-    cfg = run.config
-    train_stage = {"homography": train_homography, "revise": train_revision}[cfg.stage]
-    train_stage(run, cfg)
-    run.finish()
+    training = Training(run)
+    {"homography": train_homography, "revise": train_revision}[run.config.stage](training, run.config)
+    training.finish()
 
 
-def train_homography(run, cfg):
+def train_homography(training, cfg):
     """Stage 1: offsets of generated pairs. Weights with the least mean error on pairs of held-out photographs are
     kept."""
-    training, validation = training_pairs(cfg, label=False), validation_pairs(cfg)
-    model, average, optimizer, schedule = prepare(run, cfg, "homography")
-    for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size,
-                          model=model, optimizer=optimizer, schedule=schedule, average=average):
+    run, pairs, held_out = training.run, training_pairs(cfg, label=False), validation_pairs(cfg)
+    model, average, optimizer, schedule = prepare(training, cfg, "homography")
+    for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
+                               model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             prediction = model(pair.a, pair.b)
-        run.descend(optimizer, cfg.train.clip, **homography_terms(prediction, pair.offsets, cfg.train))
+        training.descend(optimizer, cfg.train.clip, **homography_terms(prediction, pair.offsets, cfg.train))
         schedule.step()
         average.update_parameters(bare(model))
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate_homography(average.module, validation, run))
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate_homography(run, average.module, held_out))
 
 
-def train_revision(run, cfg):
+def train_revision(training, cfg):
     """Stage 2: the revised canvas, at true offsets with the noise of stage 1 put on them. Stage 1 is frozen; --weights
     brings it."""
-    if not run.options.weights and not run.resumed:
+    if not training.run.options.weights and not training.resumed:
         raise UserError("stage=revise needs a trained homography network to stand on: --weights was expected: "
                         "--weights checkpoints/view_free_stitch/RUN/best.pt, with the RUN that trained "
                         "stage=homography")
-    training, validation = training_pairs(cfg, label=True), validation_pairs(cfg)
-    model, average, optimizer, schedule = prepare(run, cfg, "revision")
-    for pair in run.steps(training, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="revise",
-                          model=model, optimizer=optimizer, schedule=schedule, average=average):
+    run, pairs, held_out = training.run, training_pairs(cfg, label=True), validation_pairs(cfg)
+    model, average, optimizer, schedule = prepare(training, cfg, "revision")
+    for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="revise",
+                               model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             window = random_window(cfg.train.window)
             stitched = model(pair.a, pair.b, jitter(pair.offsets, cfg.train.jitter), window)
@@ -64,11 +64,11 @@ def train_revision(run, cfg):
         union = (stitched.warps.mask_a | stitched.warps.mask_b) * mask
         revised = stitched.revised.float()
         loss = whole_canvas(revised, label) if cfg.train.loss == "squares" else content(revised, label, union)
-        run.descend(optimizer, cfg.train.clip, content=loss)
+        training.descend(optimizer, cfg.train.clip, content=loss)
         schedule.step()
         average.update_parameters(bare(model))
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate_revision(average.module, validation, run))
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate_revision(run, average.module, held_out))
 
 
 def random_window(side):
@@ -87,12 +87,12 @@ def cut(canvas, window):
     return canvas[..., top:top + side, left:left + side]
 
 
-def prepare(run, cfg, part):
+def prepare(training, cfg, part):
     """(model, its moving average, optimiser, schedule): the other part of the model is frozen."""
     model = ViewFreeStitch(**cfg.model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(part))
-    model = run.prepare(model)
+    model = training.run.prepare(training.start_from(model))
     average = moving_average(bare(model), cfg.train.average)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=cfg.train.lr, weight_decay=cfg.train.weight_decay)
@@ -111,7 +111,7 @@ def batches(pairs, size=32):
 
 
 @torch.inference_mode()
-def validate_homography(model, pairs, run):
+def validate_homography(run, model, pairs):
     """Mean and median over the pairs of the error of the offsets, in pixels, each at most 100."""
     model.eval()
     errors = []
@@ -124,7 +124,7 @@ def validate_homography(model, pairs, run):
 
 
 @torch.inference_mode()
-def validate_revision(model, pairs, run):
+def validate_revision(run, model, pairs):
     """PSNR inside the union, of the revised picture and of the plain average, at offsets with the noise of training."""
     model.eval()
     revised, average = [], []

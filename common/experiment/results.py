@@ -12,6 +12,7 @@ from pathlib import Path
 
 from common.base.errors import Negative, UserError, join_some
 from common.base.files import sha256, write_whole
+from common.base.progress import watch
 from common.base.yaml_text import to_yaml
 from common.metrics import metric_of
 
@@ -148,6 +149,21 @@ class TestResults:
         """Whether every row of this item is there already, without a failure."""
         done = [line for line in self.lines if line["item"] == item and line["status"] == "ok"]
         return len(done) == len(self.rows)
+
+    def remaining(self, items, read, title=None, again=False):
+        """Yield (place, item, read(place)) for each of the items that is not done yet, with progress.
+
+        Where read raises UserError the item is entered as failed, with the reason, and the rest goes on. again: do all.
+        """
+        for place, item in enumerate(watch(items, title or f"testing on {self.set_name}")):
+            if self.has(item) and not again:
+                continue
+            try:
+                sample = read(place)
+            except UserError as problem:
+                self.fail(item, problem)
+                continue
+            yield place, item, sample
 
     def image_path(self, item, row, suffix=".png"):
         """Where the picture of an item in a row belongs; give the same path to add()."""

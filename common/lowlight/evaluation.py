@@ -6,13 +6,8 @@ its mean gray.
 """
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from common import metrics
-from common.base.errors import UserError
-from common.base.progress import watch
-from common.data.images import open_picture, picture_files, read_pixels, to_bytes, write_image
+from common.data.images import open_picture, picture_files, read_pixels, to_bytes, to_tensor, write_image
 from common.data.lol import shares_scene_with_evaluation
 from common.metrics import fidelity
 
@@ -22,15 +17,7 @@ INPUT = ["input_light", "input_noise"]  # mean gray level and noise of the dark 
 CLASSINGS = ["light", "noise", "scene"]
 
 
-# ---- methods without a network ---------------------------------------------------------------------------------------
-
-
 # ---- numbers ---------------------------------------------------------------------------------------------------------
-
-def tensor(rgb8):
-    """An 8-bit picture as (1, 3, h, w) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb8)).permute(2, 0, 1)[None].float() / 255
-
 
 def niqe_parameters(run):
     """The pristine model that test.niqe names; None, said in a line, where it names none."""
@@ -65,17 +52,12 @@ def classes_of(name, values):
 def pictures_left(results, pairs):
     """(name, item, (low path, high path), low, high) of the pictures that are not tested yet, 8-bit; an unreadable one
     is a failed item."""
-    for index, name in enumerate(watch(pairs.names, f"testing on {pairs.set_name}")):
-        item = Path(name).stem
-        if results.has(item):
-            continue
-        paths = pairs.paths(index)
-        try:
-            low, high = map(read_pixels, paths)
-        except UserError as problem:
-            results.fail(item, problem)
-            continue
-        yield name, item, paths, low, high
+    items = [Path(name).stem for name in pairs.names]
+
+    def read(place):
+        return [read_pixels(path) for path in pairs.paths(place)]
+    for place, item, (low, high) in results.remaining(items, read):
+        yield pairs.names[place], item, pairs.paths(place), low, high
 
 
 def row_name(method, protocol):
@@ -93,7 +75,7 @@ def measure_output(results, item, method, picture, low, high, parameters):
     for protocol, values, result in (("gt_free", free, picture), ("gt_mean", fidelity(scaled, high), scaled)):
         path = results.image_path(item, protocol) if method == "network" else None
         if path:
-            write_image(path, tensor(result)[0])
+            write_image(path, to_tensor(result))
         lines[row_name(method, protocol)] = values, path
     return lines
 
@@ -127,24 +109,20 @@ def enhance_own(run, weights, enhance, inputs=None):
     parameters = niqe_parameters(run)
     results = run.own_results(weights, paths, rows=["identity", "network"],
                               metrics=NO_REFERENCE + (["niqe"] if parameters else []) + INPUT)
-    for path, item in zip(watch(paths, "brightening"), items):
-        if results.has(item) and not run.options.output:
-            continue
-        try:
-            picture = open_picture(path)
-            low = to_bytes(picture.rgb)
-            bright = enhance(picture.rgb)
-            kept = results.image_path(item, "network")
-            write_image(run.output_path(path, item) or kept, bright, like=picture)
-        except UserError as problem:
-            results.fail(item, problem)
-            continue
-        values = no_reference(to_bytes(bright), low, parameters)
+
+    def brighten(place):
+        """(dark picture, bright picture), 8-bit, of one file; the bright one is written."""
+        picture = open_picture(paths[place])
+        bright = enhance(picture.rgb)
+        target = run.output_path(paths[place], items[place]) or results.image_path(items[place], "network")
+        write_image(target, bright, like=picture)
+        return to_bytes(picture.rgb), to_bytes(bright)
+    for _, item, (low, bright) in results.remaining(items, brighten, "brightening", again=bool(run.options.output)):
+        kept = None if run.options.output else results.image_path(item, "network")
+        values = no_reference(bright, low, parameters)
         before = no_reference(low, low, parameters) | of_input(low)
-        results.add(item, {"identity": (before, None), "network": (values, None if run.options.output else kept)})
-    results.finish(items)
-    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path),
-               inputs=dict(zip(items, map(str, paths))))
+        results.add(item, {"identity": (before, None), "network": (values, kept)})
+    run.finish_test(results, weights, items, inputs=dict(zip(items, map(str, paths))))
     run.say(f"{len(items) - len(results.failures())} picture(s) brightened: "
             f"{run.options.output or results.final / 'images' / 'network'}; numbers: {results.final / 'items.csv'}")
     return results

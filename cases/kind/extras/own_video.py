@@ -7,9 +7,8 @@ import torch
 from cases.kind import enhance
 from common.base.errors import UserError
 from common.base.progress import watch
-from common.data.images import to_bytes
+from common.data.images import to_bytes, to_tensor
 from common.data.video import SUFFIXES, frames_of, open_film, writing  # noqa: F401  SUFFIXES belongs to what this module offers
-from common.lowlight.evaluation import tensor
 
 KEPT = 0.95                                                     # share of the running average that stays at each frame
 CUT = 0.3  # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
@@ -34,7 +33,7 @@ class Steady:
             self.bounds = self.log_ratio = self.level_in = self.level_out = None
             self.shots += 1
         self.thumbnail = thumbnail
-        picture = tensor(frame)[0]
+        picture = to_tensor(frame)
         self.bounds = average(self.bounds, enhance.whole_bounds(picture[None], self.settings.hot_pixels))
         maps = enhance.decompose(self.model, picture, self.settings.tile, bounds=self.bounds)
         self.log_ratio = average(self.log_ratio, np.log(self.settings.ratio or enhance.guess(self.model, maps)))

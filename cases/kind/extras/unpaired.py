@@ -7,11 +7,9 @@ import cv2
 import numpy as np
 
 from cases.kind import enhance
-from common.base.errors import UserError
-from common.base.progress import watch
-from common.data.images import list_images, picture_files, read_pixels, to_bytes, write_image
+from common.data.images import list_images, picture_files, read_pixels, to_bytes, to_tensor, write_image
 from common.experiment.results import write_csv
-from common.lowlight.evaluation import INPUT, NO_REFERENCE, niqe_parameters, no_reference, of_input, tensor
+from common.lowlight.evaluation import INPUT, NO_REFERENCE, niqe_parameters, no_reference, of_input
 
 SETS = ("VV", "MEF", "DICM", "LIME", "NPE")                     # the course names the first three
 ROWS = ["identity", "gt_free"]
@@ -26,29 +24,22 @@ def cross_dataset(run, model, weights):
     parameters = niqe_parameters(run)
     numbers = NO_REFERENCE + (["niqe"] if parameters else [])
     pictures = {f"{name}/{path.stem}": path for name, paths in groups.items() for path in paths}
+    items, files = list(pictures), list(pictures.values())
     data = [[item, path.stat().st_size] for item, path in pictures.items()]
     results = run.results("cross-dataset", weights, data, rows=ROWS, classings=["dataset"],
                           metrics=numbers + INPUT + ["light_ratio"])
-    for item, path in watch(list(pictures.items()), "brightening"):
-        if results.has(item):
-            continue
-        try:
-            low = read_pixels(path)
-        except UserError as problem:
-            results.fail(item, problem)
-            continue
-        output, ratio = enhance.enhance(model, tensor(low)[0], run.config.test)
+    for _, item, low in results.remaining(items, lambda place: read_pixels(files[place]), "brightening"):
+        output, ratio = enhance.enhance(model, to_tensor(low), run.config.test)
         bright = to_bytes(output)
         kept = results.image_path(item, "gt_free")
         write_image(kept, output)
         results.add(item, {"identity": (no_reference(low, low, parameters) | of_input(low), None),
                            "gt_free": (no_reference(bright, low, parameters) | {"light_ratio": ratio}, kept)},
                     classes={"dataset": item.split("/")[0]})
-    content = results.finish(list(pictures))
+    inputs = {item: str(path) for item, path in pictures.items()}
+    content = run.finish_test(results, weights, items, inputs=inputs)
     contact_sheet(run, results, [], files=pictures, row="gt_free")
     tell(run, results, content, groups, numbers)
-    run.record("test/cross-dataset", paths=run.machine(), weights=str(weights.path),
-               inputs={item: str(path) for item, path in pictures.items()})
     return results.expect_no_failures()
 
 
@@ -107,7 +98,7 @@ def contact_sheet(run, results, inputs, files=None, row="network"):
     if len(cells) % 2:
         cells.append(np.full_like(cells[0], 255))
     sheet = np.vstack([np.hstack(cells[place:place + 2]) for place in range(0, len(cells), 2)])
-    write_image(results.final / "contact_sheet.png", tensor(sheet)[0])
+    write_image(results.final / "contact_sheet.png", to_tensor(sheet))
     results.enter()
     run.say(f"all of them side by side: {results.final / 'contact_sheet.png'}")
 

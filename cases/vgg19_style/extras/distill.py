@@ -21,7 +21,6 @@ from common.data.cache import fingerprint
 from common.data.images import by, list_images, read_pixels, to_tensor
 from common.experiment.run import bare
 from common.experiment.schedules import moving_average, warmup_cosine
-from common.experiment.settings import Settings
 from common.features import vgg, vgg_files
 
 TAPS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}      # and VGG19's channels there
@@ -31,38 +30,38 @@ EVEN = 0.01                        # weight of the term that keeps the channels 
 CALIBRATION = 48                   # crops whose statistics scale the first weights and the teachers' channels
 
 
-def distill(run, cfg):
+def distill(training, cfg):
     """Train `small` with the teachers cfg.train.teachers on the photographs cfg.data.photos; best.pt is what agrees
     best on the held-out ones."""
-    training, held = photographs(cfg.data.photos)
-    crops = Crops(training, cfg.train.crop, cfg.seed)
-    teachers = run.prepare(Teachers(cfg.train.teachers, padding="reflect"), start=False)
+    run = training.run
+    photos, held = photographs(cfg.data.photos)
+    crops = Crops(photos, cfg.train.crop, cfg.seed)
+    teachers = run.prepare(Teachers(cfg.train.teachers, padding="reflect"))
     sample = torch.stack([crops[0, index * len(crops) // CALIBRATION % len(crops)].picture
                           for index in range(CALIBRATION)])
     teachers.calibrate(sample.split(8))
     network = Small()
     network.start(sample[::3], teachers)
-    # what the weights files say: tag and padding belong in them
-    run.config = Settings(cfg | {"model": Settings(network.arguments)})
-    model = run.prepare(network)
+    training.arguments = network.arguments                              # with tag and padding, which belong in the file
+    model = run.prepare(training.start_from(network))
     average = moving_average(bare(model), cfg.train.average)
     optimizer = torch.optim.Adam(rates(model, cfg.train.lr), betas=(0.9, 0.99))
     schedule = warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
-    validation = [middle(path) for path in held[::max(1, len(held)
-                                                      // cfg.train.validate_pictures)][:cfg.train.validate_pictures]]
+    every = max(1, len(held) // cfg.train.validate_pictures)
+    held_out = [middle(path) for path in held[::every][:cfg.train.validate_pictures]]
 
-    for batch in run.steps(crops, steps=cfg.train.steps, batch=cfg.train.batch_size,
-                           model=model, optimizer=optimizer, schedule=schedule, average=average):
+    for batch in training.steps(crops, steps=cfg.train.steps, batch=cfg.train.batch_size,
+                                model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             with torch.no_grad():
                 targets = teachers(batch.picture)
             strengths, estimates = model(batch.picture)
-        run.descend(optimizer, cfg.train.clip, **distances(estimates, targets),
-                    even=EVEN * ((strengths.float() - 1) ** 2).mean())
+        training.descend(optimizer, cfg.train.clip, **distances(estimates, targets),
+                         even=EVEN * ((strengths.float() - 1) ** 2).mean())
         schedule.step()
         average.update_parameters(bare(model))
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate(average.module, teachers, validation, run))
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate(run, average.module, teachers, held_out))
 
 
 def rates(model, lr):
@@ -81,7 +80,7 @@ def distances(estimates, targets):
 
 
 @torch.inference_mode()
-def validate(model, teachers, pictures, run):
+def validate(run, model, teachers, pictures):
     """The sum of the distances, which chooses the weights, and the agreement at each tap (see agreement()), on held-out
     pictures."""
     model.eval()

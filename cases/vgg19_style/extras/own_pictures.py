@@ -91,24 +91,20 @@ def make(run, weights, tasks, paint):
     if None not in targets and len(set(targets)) < len(targets):
         raise UserError(f"--output {run.options.output} is one file for {len(tasks)} pictures: a folder was expected: "
                         "name one, or one style")
-    for task, target in zip(tasks, targets):
-        if results.has(task.item) and not target:
-            continue
-        try:
-            picture = paint(task)
-            kept = results.image_path(task.item, rows[0])
-            source = open_picture(task.path)
-            write_image(target or kept, picture, like=source._replace(alpha=None, gray=False))
-            written = resize(to_bytes(picture), picture.shape[1:])
-            lines = measure(all_judges, task.work, written) if all_judges else {rows[0]: {}}
-        except UserError as problem:
-            results.fail(task.item, problem)
-            continue
-        results.add(task.item, {row: (values, None if target or row != rows[0] else kept)
-                                for row, values in lines.items()})
-    results.finish([task.item for task in tasks])
-    run.record(f"test/{results.set_name}", paths=run.machine(), weights=str(weights.path),
-               inputs={task.item: str(task.path) for task in tasks})
+    items = [task.item for task in tasks]
+
+    def paint_and_judge(place):
+        """{row: metrics} of one picture, which is written."""
+        task = tasks[place]
+        picture, source = paint(task), open_picture(task.path)
+        target = targets[place] or results.image_path(task.item, rows[0])
+        write_image(target, picture, like=source._replace(alpha=None, gray=False))
+        written = resize(to_bytes(picture), picture.shape[1:])
+        return measure(all_judges, task.work, written) if all_judges else {rows[0]: {}}
+    for place, item, lines in results.remaining(items, paint_and_judge, "painting", again=bool(run.options.output)):
+        kept = None if targets[place] else results.image_path(item, rows[0])
+        results.add(item, {row: (values, kept if row == rows[0] else None) for row, values in lines.items()})
+    run.finish_test(results, weights, items, inputs={task.item: str(task.path) for task in tasks})
     run.say(f"{len(tasks) - len(results.failures())} picture(s) painted: "
             f"{run.options.output or results.final / 'images' / rows[0]}")
     return results.expect_no_failures()

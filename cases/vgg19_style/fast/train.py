@@ -23,7 +23,6 @@ from common.data.images import list_images, picture_size, to_tensor
 from common.experiment import checkpoints
 from common.experiment.run import bare
 from common.experiment.schedules import moving_average, warmup_cosine
-from common.experiment.settings import Settings
 
 STYLE_RATE = 5                     # rate of gammas and betas over that of the filters
 RELEASE = "release-styles"
@@ -31,35 +30,35 @@ WINDOWS, SMALLEST = 2, 14          # of the local style term: at most 2 x 2, of 
 HELD = 10                          # every tenth photograph in name order is never trained on
 
 
-def train_fast(run, cfg):
+def train_fast(training, cfg):
     """A FastNetwork for the styles of data.styles, else data.style, trained on the photographs of data.photos."""
-    files = style_files(cfg.data)
+    run, files = training.run, style_files(cfg.data)
     names = style_names(files, cfg.model.styles)
-    run.config = Settings(cfg | {"model": Settings(width=cfg.model.width, styles=names)})  # what the weights file says
+    training.arguments = {"width": cfg.model.width, "styles": names}
     photos, held = photographs(cfg.data.photos)
     crops = Crops(photos, cfg.data.size, cfg.train.crop, files, cfg.seed)
     perception = Perception(cfg, files, run.device)
     run.say(f"feature network {perception.trunk.name} (content {perception.trunk.digest[:12]}); styles: "
             f"{', '.join(names)}")
 
-    model = run.prepare(FastNetwork(**run.config.model))
+    model = run.prepare(training.start_from(FastNetwork(**training.arguments)))
     average = moving_average(bare(model), cfg.train.average)
     optimizer = torch.optim.Adam(parameter_groups(model, cfg.train.lr))
     schedule = warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
 
-    for batch in run.steps(crops, steps=cfg.train.steps, batch=cfg.train.batch_size,
-                           model=model, optimizer=optimizer, schedule=schedule, average=average):
+    for batch in training.steps(crops, steps=cfg.train.steps, batch=cfg.train.batch_size,
+                                model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
             painted = model(batch.photo, F.one_hot(batch.style, len(files)).float())
-        if run.step <= cfg.train.copying:  # from noise, the way to a picture of nothing but strokes is shorter
+        if training.step <= cfg.train.copying:  # from noise, the way to a picture of nothing but strokes is shorter
             terms = {"copy": (painted.float() - batch.photo).abs().mean()}
         else:
             terms = {name: term.mean() for name, term in perception(painted.float(), batch.photo, batch.style).items()}
-        run.descend(optimizer, cfg.train.clip, **terms)
+        training.descend(optimizer, cfg.train.clip, **terms)
         schedule.step()
         average.update_parameters(bare(model))
-        if run.due(cfg.train.validate_every):
-            run.validated(**validate(average.module, perception, held[:cfg.train.validate_pictures], cfg))
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate(average.module, perception, held[:cfg.train.validate_pictures], cfg))
 
 
 def parameter_groups(model, lr):

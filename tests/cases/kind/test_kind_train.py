@@ -20,14 +20,14 @@ SHORT = ["--demo", "train.steps=6", "train.save_every=2", "train.log_every=2", "
 TRAPPED = """
 import os, runpy, signal, sys
 sys.path[0] = os.getcwd()
-import common.experiment.run
+import common.experiment.training
 stage, step = os.environ["TRAP"].split()
-original = common.experiment.run.Run._after_step
+original = common.experiment.training.Training._after_step
 def after_step(self, *arguments):
     original(self, *arguments)
     if (self.stage, self.step) == (stage, int(step)):
         os.kill(os.getpid(), signal.SIGKILL)
-common.experiment.run.Run._after_step = after_step
+common.experiment.training.Training._after_step = after_step
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

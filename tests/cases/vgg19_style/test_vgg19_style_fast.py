@@ -17,6 +17,7 @@ from common.base.errors import UserError
 from common.data.images import read_image, write_image
 from common.experiment import checkpoints
 from common.experiment.run import Run
+from common.experiment.training import Training
 from common.features import vgg
 
 FOREIGN = {"candy": "candy_nc16.model", "udnie": "udnie_nc16.model", "mosaic": "mosaic_nc16.npz",
@@ -293,8 +294,8 @@ def train(place, name, *words):
                "model.width=4", "workers=0",
                "loss.tv=0.01", *words, *([] if any(word.startswith("loss.levels") for word in words)
                                          else ["loss.levels=2"])]
-    started = Run("vgg19_style", "train", options)
-    training.train_fast(started, started.config)
+    started = Training(Run("vgg19_style", "train", options))
+    training.train_fast(started, started.run.config)
     started.finish()
     return [json.loads(line) for line in (place / "results/vgg19_style" / name
                                           / "train/log.jsonl").read_text().splitlines()]
@@ -331,16 +332,16 @@ def test_the_first_steps_learn_to_copy(place):
 
 def test_an_interrupted_training_ends_like_a_whole_one(place, monkeypatch):
     train(place, "whole")
-    descend = Run.descend
+    descend = Training.descend
 
     def dies(self, *arguments, **terms):
         if self.step == 8:
             raise KeyboardInterrupt
         descend(self, *arguments, **terms)
-    monkeypatch.setattr(Run, "descend", dies)
+    monkeypatch.setattr(Training, "descend", dies)
     with pytest.raises(KeyboardInterrupt):
         train(place, "broken")
-    monkeypatch.setattr(Run, "descend", descend)
+    monkeypatch.setattr(Training, "descend", descend)
     train(place, "broken")
     ends = [checkpoints.load(place / "checkpoints/vgg19_style" / name / "last.pt") for name in ("whole", "broken")]
     assert checkpoints.digest(ends[0]["weights"]) == checkpoints.digest(ends[1]["weights"])

@@ -12,7 +12,9 @@ from cases.vgg19_style.extras.distill import TAPS, WIDTHS, Crops, Small, Teacher
 from common.base import paths
 from common.base.errors import UserError
 from common.data.images import list_images, read_image
-from common.experiment import checkpoints, run
+from common.experiment import checkpoints
+from common.experiment.run import Run
+from common.experiment.training import Training
 from common.features import vgg, vgg_files
 
 BLOCKS, STUDENT = "weights/vgg/vgg19_block1-3.npz", "weights/vgg/vgg19_small16x.npz"
@@ -178,12 +180,12 @@ def test_a_short_training_follows_its_teacher(tmp_path, monkeypatch, photos, tea
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(distill, "CALIBRATION", 12)
-    training = run.Run("vgg19_style", "train", [
+    training = Training(Run("vgg19_style", "train", [
         "preset=small", f"data.photos={photos}", f"train.teachers=[{teacher}]", "workers=0", "train.steps=24",
         "train.crop=48", "train.warmup=2",
         "train.batch_size=2", "train.validate_every=8", "train.log_every=4", "train.validate_pictures=2",
-        "train.average=0.5"])
-    distill.distill(training, training.config)
+        "train.average=0.5"]))
+    distill.distill(training, training.run.config)
     training.finish()
     lines = [json.loads(line) for line in (tmp_path
                                            / "results/vgg19_style/default/train/log.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""What Run promises a train.py, on a toy: resume, best weights, the non-finite stop, the fallback to the previous
+"""What Run and Training promise a train.py, on a toy: resume, best weights, the non-finite stop, the fallback to the previous
 state."""
 import json
 from typing import NamedTuple
@@ -10,8 +10,10 @@ from torch import nn
 
 from common.base import paths
 from common.base.errors import Negative, UserError, start
-from common.experiment import checkpoints, run
+from common.experiment import checkpoints
+from common.experiment.run import Run
 from common.experiment.schedules import falls_at, moving_average, warmup_cosine
+from common.experiment.training import Training
 
 
 class Sample(NamedTuple):
@@ -53,10 +55,10 @@ WORDS = ["train.log_every=2", "train.save_every=3", "--device", "cpu"]
 
 
 def train(*words, workers=0, steps=8, stop=None, spoil=None, stages=("train",), data=Toy,
-          score=lambda step: float(step)):
+          score=lambda step: float(step), metric="psnr"):
     """A small training; stop: raise after so many steps (a crash); spoil: make the loss infinite at that step."""
-    it = run.Run("msrnet", "train", [*WORDS, f"workers={workers}", *words])
-    model = it.prepare(Line())
+    it = Training(Run("msrnet", "train", [*WORDS, f"workers={workers}", *words]))
+    model = it.run.prepare(it.start_from(Line()))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     average, schedule = moving_average(model, 0.9), warmup_cosine(optimizer, steps, 2)
     for stage in stages:
@@ -67,7 +69,7 @@ def train(*words, workers=0, steps=8, stop=None, spoil=None, stages=("train",), 
             schedule.step()
             average.update_parameters(model)
             if it.due(4):
-                it.validated(psnr=score(it.step))
+                it.validated(**{metric: score(it.step)})
             if it.step == stop and stage == stages[-1]:
                 raise RuntimeError("crash")
     it.finish()
@@ -125,6 +127,23 @@ def test_best_is_by_the_metric_direction(folders):
     assert checkpoints.load(folders / "checkpoints/msrnet/rising/best.pt")["best"]["step"] == 8
 
 
+@pytest.mark.parametrize("metric", ["mae", "entropy"])
+def test_a_score_without_a_direction_cannot_choose_the_weights(folders, metric):
+    """An unknown one (mae .5, .2, .9 was maximised once) and one that no direction of is better."""
+    with pytest.raises(UserError, match=f"{metric}.*common/metrics/table.py"):
+        train("--name", "undirected", metric=metric)
+    assert not (folders / "checkpoints/msrnet/undirected/best.pt").exists()
+
+
+def test_a_training_starts_from_other_weights(folders, capsys):
+    train("--name", "first")
+    best = folders / "checkpoints/msrnet/first/best.pt"
+    begun = Training(Run("msrnet", "train", [*WORDS, "--name", "second", "--weights", str(best)]))
+    network = begun.start_from(Line())
+    assert torch.equal(network.layer.weight, checkpoints.load(best)["weights"]["layer.weight"])
+    assert "starting from" in capsys.readouterr().out
+
+
 def test_finished_runs_do_nothing_and_other_settings_are_refused(folders, capsys):
     train("--name", "done")
     before = state(folders, "done")
@@ -157,8 +176,8 @@ def test_log_has_means_six_digits_and_no_clock(folders):
 
 
 def test_batches_must_divide_over_processes(monkeypatch):
-    it = run.Run("msrnet", "train", [*WORDS, "--name", "x"])
-    it.world = 3
+    it = Training(Run("msrnet", "train", [*WORDS, "--name", "x"]))
+    it.run.world = 3
     with pytest.raises(UserError, match="multiple of 3"):
         next(it.steps(Toy(), steps=2, batch=4, model=Line()))
 
@@ -184,8 +203,8 @@ def test_schedules():
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
-    assert rates[0] == pytest.approx(1
-                                     / 11) and max(rates) == pytest.approx(rates[10]) and rates[50] == pytest.approx(0.505)
+    assert rates[0] == pytest.approx(1 / 11) and rates[50] == pytest.approx(0.505)
+    assert max(rates) == pytest.approx(rates[10])
     assert rates[-1] < 0.012 and all(a >= b for a, b in zip(rates[11:], rates[12:]))
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     schedule = falls_at(optimizer, [2, 4])
