@@ -1,9 +1,13 @@
 """Measure KinD on LOL, or brighten your own pictures and videos: python cases/kind/test.py [options] [key=value ...]
 
-LOL's 15 evaluation pictures      python cases/kind/test.py --name check --weights release
-your own pictures                 python cases/kind/test.py --input photo.jpg folder/ --output brighter/ [--ratio 4]
-a video                           python cases/kind/test.py --input night.mp4 --output bright.mp4
-pictures of other data sets       python cases/kind/test.py test.set=cross-dataset test.unpaired=FOLDER
+LOL's 15 evaluation pictures
+    python cases/kind/test.py --name check --weights release
+your own pictures
+    python cases/kind/test.py --input photo.jpg folder/ --output brighter/ [--ratio 4]
+a video
+    python cases/kind/test.py --input night.mp4 --output bright.mp4
+pictures of other data sets
+    python cases/kind/test.py test.set=cross-dataset test.unpaired=FOLDER
 """
 import sys
 from pathlib import Path

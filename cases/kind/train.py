@@ -1,9 +1,12 @@
-"""Train KinD, one network after the other: python cases/kind/train.py [options] [key=value ...]   (settings: configs/kind.yaml)
+"""Train KinD, one network after the other: python cases/kind/train.py [options] [key=value ...]
 
-all stages on LOL                    python cases/kind/train.py
-the restoration alone, on top of     python -m cases.kind.extras.convert decomposition.npz adjustment.npz -o official.pt
-the official decomposition           python cases/kind/train.py stage=restore --weights official.pt --name restored
-a first look                         python cases/kind/train.py --demo            embedded sample data
+all stages on LOL (settings: configs/kind.yaml)
+    python cases/kind/train.py
+the restoration alone, on top of the official decomposition
+    python -m cases.kind.extras.convert decomposition.npz adjustment.npz -o official.pt
+    python cases/kind/train.py stage=restore --weights official.pt --name restored
+a first look (embedded sample data)
+    python cases/kind/train.py --demo
 """
 import sys
 from pathlib import Path
@@ -16,6 +19,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import MultiStepLR
 from torch.optim.swa_utils import AveragedModel
 
 from cases.kind import losses
@@ -26,7 +30,7 @@ from common.base.errors import UserError, start
 from common.data.images import to_bytes
 from common.experiment import checkpoints
 from common.experiment.run import Run
-from common.experiment.schedules import falls_at, moving_average, warmup_cosine
+from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 from common.metrics import psnr, ssim
 
@@ -69,7 +73,7 @@ def decompose(training, model, pairs, held_out):
                  | {"guide": losses.guide(low[1], high[1], pair.low, pair.high)})
         weights["guide"] = max(first * (1 - 2 * training.step / part.steps), weights["guide_end"])
         training.descend(part.optimizer, run.config.train.clip, **losses.weigh(terms, weights))
-        training.log(I_low=low[1].mean(), I_high=high[1].mean())      # both tend to gray where the terms are out of balance
+        training.log(I_low=low[1].mean(), I_high=high[1].mean())    # both tend to gray where terms are out of balance
         part.after_step()
         if training.due(run.config.train.validate_every):
             training.validated(**validate_decomposition(run, part.whole, held_out))
@@ -175,9 +179,8 @@ def begin(run, model, *names, settings, **more):
     optimizer = torch.optim.Adam(trained.parameters(), lr=settings.lr)
     if train.schedule == "cosine":
         schedule = warmup_cosine(optimizer, steps, train.warmup)
-    else:
-        # the others' rate stays
-        schedule = falls_at(optimizer, train.milestones if "restoration" in names else [], by=0.5)
+    else:                                                         # the others' rate stays
+        schedule = MultiStepLR(optimizer, train.milestones if "restoration" in names else [], gamma=0.5)
     states = {"model": model, "average": whole, "moving": average, "optimizer": optimizer, "schedule": schedule, **more}
     return Part(list(names), network, trained, average, whole, optimizer, schedule, steps, states)
 

@@ -1,7 +1,9 @@
 """Measure MSR-net on LOL, or brighten your own pictures: python cases/msrnet/test.py [options] [key=value ...]
 
-LOL's 15 evaluation pictures      python cases/msrnet/test.py --name check --weights release
-your own pictures                 python cases/msrnet/test.py --weights release-denoise --input photo.jpg folder/ --output brighter/
+LOL's 15 evaluation pictures
+    python cases/msrnet/test.py --name check --weights release
+your own pictures
+    python cases/msrnet/test.py --weights release-denoise --input photo.jpg folder/ --output brighter/
 """
 import sys
 from pathlib import Path

@@ -1,8 +1,11 @@
 """Train MSR-net: python cases/msrnet/train.py [options] [key=value ...]   (settings: configs/msrnet.yaml)
 
-The paper's network on LOL     python cases/msrnet/train.py                   about 10 minutes on one core
-the denoising variant          python cases/msrnet/train.py preset=denoise --name denoise    about 25 minutes
-a first look                   python cases/msrnet/train.py --demo            half a minute, embedded sample data
+The paper's network on LOL (about 10 minutes on one core)
+    python cases/msrnet/train.py
+the denoising variant (about 25 minutes)
+    python cases/msrnet/train.py preset=denoise --name denoise
+a first look (half a minute, embedded sample data)
+    python cases/msrnet/train.py --demo
 """
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
 import torch
+from torch.optim.lr_scheduler import MultiStepLR
 
 from cases.msrnet.data import training_sets
 from cases.msrnet.losses import terms
@@ -18,7 +22,7 @@ from cases.msrnet.model import MSRNet
 from common.base.errors import start
 from common.data.images import to_bytes
 from common.experiment.run import Run, bare
-from common.experiment.schedules import falls_at, moving_average, warmup_cosine
+from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 from common.metrics import psnr, ssim
 
@@ -35,7 +39,7 @@ def main(argv=None):
     if cfg.train.schedule == "cosine":
         schedule = warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
     else:
-        schedule = falls_at(optimizer, cfg.train.milestones)
+        schedule = MultiStepLR(optimizer, cfg.train.milestones)
 
     for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
                                model=model, optimizer=optimizer, schedule=schedule, average=average):

@@ -1,9 +1,13 @@
 """Train SiamFC: python cases/siamfc/train.py [options] [key=value ...]   (settings: configs/siamfc.yaml)
 
-from still photographs with boxes      python cases/siamfc/train.py                        what made the release weights
-on GOT-10k                             python cases/siamfc/train.py preset=got10k --name got10k
-the paper's schedule                   python cases/siamfc/train.py preset=paper --name paper
-a first look                           python cases/siamfc/train.py --demo                 embedded sample sequences
+from still photographs with boxes (what made the release weights)
+    python cases/siamfc/train.py
+on GOT-10k
+    python cases/siamfc/train.py preset=got10k --name got10k
+the paper's schedule
+    python cases/siamfc/train.py preset=paper --name paper
+a first look (embedded sample sequences)
+    python cases/siamfc/train.py --demo
 """
 import sys
 from pathlib import Path
@@ -54,8 +58,12 @@ def optimisation(model, settings):
     kernels, doubled, others = [], [], []
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            norm = isinstance(module, torch.nn.BatchNorm2d)
-            (kernels if parameter.dim() == 4 else others if norm and name == "bias" else doubled).append(parameter)
+            if parameter.dim() == 4:
+                kernels.append(parameter)
+            elif name == "bias" and isinstance(module, torch.nn.BatchNorm2d):
+                others.append(parameter)
+            else:
+                doubled.append(parameter)
     if settings.optimizer == "sgd":
         groups = [{"params": kernels, "weight_decay": settings.weight_decay},
                   {"params": doubled, "lr": 2 * settings.lr}, {"params": others}]

@@ -1,7 +1,9 @@
 """Measure unsupervised stitching, or stitch your own photographs: python cases/udis/test.py [options] [key=value ...]
 
-photographed pairs        python cases/udis/test.py --name check --weights release data.test.root=FOLDER   (a pairs.csv, UDIS-D, two folders)
-your own photographs      python cases/udis/test.py --weights release --input FOLDER --output panorama/
+photographed pairs (a pairs.csv, UDIS-D, two folders)
+    python cases/udis/test.py --name check --weights release data.test.root=FOLDER
+your own photographs
+    python cases/udis/test.py --weights release --input FOLDER --output panorama/
 """
 import sys
 from pathlib import Path

@@ -1,15 +1,21 @@
 """Train unsupervised stitching: python cases/udis/train.py [options] [key=value ...]   (settings: configs/udis.yaml)
 
-the homography on synthetic pairs    python cases/udis/train.py --name pretrain --weights checkpoints/view_free_stitch/release.pt
-... on photographed pairs            python cases/udis/train.py preset=align --name align --weights checkpoints/udis/pretrain/best.pt
-stage 2 on aligned pairs             python cases/udis/train.py preset=reconstruct --name reconstruct --weights checkpoints/udis/align/best.pt
-a first look                         python cases/udis/train.py --demo        embedded sample data
+the homography on synthetic pairs
+    python cases/udis/train.py --name pretrain --weights checkpoints/view_free_stitch/release.pt
+... on photographed pairs
+    python cases/udis/train.py preset=align --name align --weights checkpoints/udis/pretrain/best.pt
+stage 2 on aligned pairs
+    python cases/udis/train.py preset=reconstruct --name reconstruct --weights checkpoints/udis/align/best.pt
+a first look (embedded sample data)
+    python cases/udis/train.py --demo
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
+
+from operator import itemgetter
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
@@ -228,7 +234,7 @@ def validate_joined(run, model, samples, aligner):
         made = join_all(model, warps, run.device)["reconstructed"]
         values.append(measure_joined(made._replace(picture=to_tensor(to_bytes(made.picture[0]))[None]), warps))
     model.train()
-    means = {name: sum(each[name] for each in values) / len(values) for name in ("content_psnr", "ghost", "seam_step")}
+    means = {name: sum(map(itemgetter(name), values)) / len(values) for name in ("content_psnr", "ghost", "seam_step")}
     if run.config.model.form == "paper":
         return means
     return {"join_cost": means["ghost"] + means["seam_step"], "ghost": means["ghost"], "seam_step": means["seam_step"]}

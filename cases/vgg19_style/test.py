@@ -1,9 +1,13 @@
 """Judge painted pictures by numbers, or paint your own: python cases/vgg19_style/test.py [options] [key=value ...]
 
-what train.py painted            python cases/vgg19_style/test.py --name check
-the network of many styles       python cases/vgg19_style/test.py mode=fast
-your own picture                 python cases/vgg19_style/test.py --input photo.jpg --style painting.jpg --output out.png
-... in one pass, or a video      python cases/vgg19_style/test.py mode=fast --style starry_night --input photo.jpg film.mp4 --output painted/
+what train.py painted
+    python cases/vgg19_style/test.py --name check
+the network of many styles
+    python cases/vgg19_style/test.py mode=fast
+your own picture
+    python cases/vgg19_style/test.py --input photo.jpg --style painting.jpg --output out.png
+... in one pass, or a video
+    python cases/vgg19_style/test.py mode=fast --style starry_night --input photo.jpg film.mp4 --output painted/
 """
 import sys
 from pathlib import Path
@@ -83,10 +87,10 @@ def judge_network(run, network, weights):
 def finish(run, weights, all_judges, found, paint):
     """Judge all works, write the results, print the table. paint: from a work to its picture, uint8 (3, H, W)."""
     set_name = Path(run.config.data.content).stem
-    sizes = [[work.name, *(path.stat().st_size for path in [work.content, *work.styles])] for work in found]
+    sizes = [[work.name, work.content.stat().st_size, *(style.stat().st_size for style in work.styles)]
+             for work in found]
     results = run.results(set_name, weights, [sizes, [judge.digest for judge in all_judges]],
-                          rows=[judge.name for judge in all_judges],
-                          metrics=METRICS, classings=["style", "content"])
+                          rows=[judge.name for judge in all_judges], metrics=METRICS, classings=["style", "content"])
     names, seconds, first = [work.name for work in found], {}, all_judges[0].name
 
     def judge(place):

@@ -1,10 +1,15 @@
 """Style transfer: python cases/vgg19_style/train.py [options] [key=value ...]   (settings: configs/vgg19_style.yaml)
 
-paint every content in every style   python cases/vgg19_style/train.py
-a network that paints one style      python cases/vgg19_style/train.py preset=fast --name starry data.style=starry_night.jpg
-... or many                          python cases/vgg19_style/train.py preset=styles --name styles data.styles=[a.jpg,b.jpg]
-the feature network `small`          python cases/vgg19_style/train.py preset=small --name small
-a first look                         python cases/vgg19_style/train.py --demo        embedded sample data
+paint every content in every style
+    python cases/vgg19_style/train.py
+a network that paints one style
+    python cases/vgg19_style/train.py preset=fast --name starry data.style=starry_night.jpg
+... or many
+    python cases/vgg19_style/train.py preset=styles --name styles data.styles=[a.jpg,b.jpg]
+the feature network `small`
+    python cases/vgg19_style/train.py preset=small --name small
+a first look (embedded sample data)
+    python cases/vgg19_style/train.py --demo
 """
 import sys
 from pathlib import Path
@@ -76,8 +81,9 @@ def say_estimate(run, painter, count):
     began = time.perf_counter()
     painter.probe()
     rate = (time.perf_counter() - began) / pixels(painter.scales[0].size)
-    steps = [scale.last - last for scale, last in zip(painter.scales, [0, *(scale.last for scale in painter.scales)])]
-    seconds = count * rate * sum(pixels(scale.size) * number for scale, number in zip(painter.scales, steps))
+    lasts = [0, *(scale.last for scale in painter.scales)]
+    work = sum(pixels(scale.size) * (scale.last - before) for scale, before in zip(painter.scales, lasts))
+    seconds = count * rate * work
     if seconds > LONG:
         run.say(f"{count} pictures of {cfg.train.steps} steps, about {duration(seconds)}; "
                 f"{painter.memory() / 2**30:.1f} GiB for the features")

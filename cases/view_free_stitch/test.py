@@ -1,10 +1,13 @@
-"""Measure the stitching network, or stitch your own photographs: python cases/view_free_stitch/test.py [options]
-[key=value ...]
+"""Measure the stitching network, or stitch photographs: python cases/view_free_stitch/test.py [options] [key=value ...]
 
-pairs cut from photographs     python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER
-the fixed 300 pairs            python cases/view_free_stitch/test.py --name check --weights release data.test.pairs=val300.csv data.test.root=FOLDER
-photographed pairs             python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER_WITH_pairs.csv
-your own photographs           python cases/view_free_stitch/test.py --weights release --input FOLDER --output panorama/
+pairs cut from photographs
+    python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER
+the fixed 300 pairs
+    python cases/view_free_stitch/test.py --name check --weights release test.pairs=val300.csv test.root=FOLDER
+photographed pairs
+    python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER_WITH_pairs.csv
+your own photographs
+    python cases/view_free_stitch/test.py --weights release --input FOLDER --output panorama/
 """
 import sys
 from pathlib import Path
@@ -101,10 +104,11 @@ def behind(H_ba):
 def measure_overlap(answer, a, b, fair=None):
     """failures (0 or 1), psnr_overlap, ssim_overlap of one answer, pictures uint8. fair: what objects to a homography;
     default: refusal()."""
-    reason = answer.reason if answer.H_ba is None else (
-        fair(answer.H_ba) if fair else refusal(answer.H_ba, a.shape[1::-1], b.shape[1::-1]))
-    if reason or answer.H_ba is None:
-        return {"failures": 1, "reason": reason or "no estimate"}
+    if answer.H_ba is None:
+        return {"failures": 1, "reason": answer.reason or "no estimate"}
+    reason = fair(answer.H_ba) if fair else refusal(answer.H_ba, a.shape[1::-1], b.shape[1::-1])
+    if reason:
+        return {"failures": 1, "reason": reason}
     target = to_tensor(a)[None]
     warped, mask = warp(to_tensor(b)[None], answer.H_ba[None], a.shape[1::-1])
     scores = {"psnr_overlap": psnr_overlap(target, warped, mask).item(),

@@ -1,8 +1,13 @@
-"""Train the stitching network: python cases/view_free_stitch/train.py [options] [key=value ...]   (settings: configs/view_free_stitch.yaml)
+"""Train the stitching network (settings: configs/view_free_stitch.yaml):
 
-stage 1, the homography      python cases/view_free_stitch/train.py --name homography
-stage 2, content revision    python cases/view_free_stitch/train.py preset=revise --name revise --weights RUN/best.pt
-a first look                 python cases/view_free_stitch/train.py --demo        embedded sample data
+    python cases/view_free_stitch/train.py [options] [key=value ...]
+
+stage 1, the homography
+    python cases/view_free_stitch/train.py --name homography
+stage 2, content revision
+    python cases/view_free_stitch/train.py preset=revise --name revise --weights RUN/best.pt
+a first look (embedded sample data)
+    python cases/view_free_stitch/train.py --demo
 """
 import sys
 from pathlib import Path
@@ -13,13 +18,14 @@ if __name__ == "__main__":
 import math
 
 import torch
+from torch.optim.lr_scheduler import MultiStepLR
 
 from cases.view_free_stitch.data import training_pairs, validation_pairs
 from cases.view_free_stitch.losses import content, homography_terms, jitter, whole_canvas
 from cases.view_free_stitch.model import CANVAS, MARGIN, SIDE, ViewFreeStitch
 from common.base.errors import UserError, start
 from common.experiment.run import Run, bare
-from common.experiment.schedules import falls_at, moving_average, warmup_cosine
+from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 
 
@@ -96,10 +102,9 @@ def prepare(training, cfg, part):
     average = moving_average(bare(model), cfg.train.average)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=cfg.train.lr, weight_decay=cfg.train.weight_decay)
-    falls = cfg.train.schedule == "cosine"
-    schedule = (warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup) if falls
-                else falls_at(optimizer, cfg.train.milestones))
-    return model, average, optimizer, schedule
+    if cfg.train.schedule == "cosine":
+        return model, average, optimizer, warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
+    return model, average, optimizer, MultiStepLR(optimizer, cfg.train.milestones)
 
 
 def batches(pairs, size=32):

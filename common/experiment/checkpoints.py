@@ -1,8 +1,8 @@
 """Weights and training states as files: written whole, read without pickle, checked by digest, every defect named.
 
-A file is a dictionary of plain data (EXAMPLES habit 9): `case`, `model` (the keyword arguments that build the network),
-`weights` (its state_dict) and, in last.pt, what a run needs to go on. `python -m common.experiment.checkpoints release
-CASE RUN --as release` makes a release file.
+A file is a dictionary of plain data, never of Python objects: `case`, `model` (the keyword arguments that build the
+network), `weights` (its state_dict) and, in last.pt, what a run needs to go on. A release file is made by
+python -m common.experiment.checkpoints release CASE RUN --as release
 """
 import argparse
 import hashlib
@@ -19,8 +19,7 @@ from common.base.files import impostor, sha256, write_whole
 
 
 class Weights(NamedTuple):
-    """What a weights file says: the network's arguments, its state_dict, a digest of the content, and the file
-    itself."""
+    """What a weights file says: the network's arguments, its state_dict, a digest of the content, the file itself."""
     path: Path
     model: dict
     state: dict
@@ -71,7 +70,7 @@ def read(path):
         raise UserError(f"there is no weights file {path}: give another --weights, or train first")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:                     # torch has five exceptions for a broken file (EXAMPLES habit 11)
+    except Exception as error:                     # torch has five exceptions for a broken file
         reason, remedy = _what_is(path, error)
         raise UserError(f"{path} is not a readable weights file: {reason}: {remedy}") from None
 
@@ -129,9 +128,9 @@ def check_release(path):
     """Compare a file of checkpoints/<case>/ with its line in SHA256SUMS; files without a line are the user's own."""
     sums = paths.CHECKPOINTS / "SHA256SUMS"
     lines = sums.read_text(encoding="utf-8").splitlines() if sums.exists() else []
-    known = {name.strip(): value for value, name in (line.split(maxsplit=1) for line in lines if line.strip())}
     name = path.relative_to(paths.CHECKPOINTS).as_posix()
-    if name in known and sha256(path) != known[name]:
+    released = [line.split()[0] for line in lines if line.endswith(f"  {name}")]
+    if released and sha256(path) != released[-1]:
         raise UserError(f"{path} is not the file that was released: its SHA-256 differs from checkpoints/SHA256SUMS: "
                         f"get it again: git checkout checkpoints/{name}")
 

@@ -23,8 +23,7 @@ _stubs = []  # operator libraries that import_torchvision() had to define; they 
 
 
 def choose_device(name="auto"):
-    """The torch.device for `--device`: auto is cuda when there is one, else cpu; any other torch device name is passed
-    on.
+    """The torch.device for `--device`: auto is cuda when there is one, else cpu; other names are torch's.
 
     Raises UserError for a name that torch does not know and for a device that this machine lacks.
     """
@@ -51,8 +50,8 @@ def set_threads():
 
 
 def seed_all(seed):
-    """Seed the global generators: weights' initial values and dropout. Data draws have their own (EXAMPLES: a function
-    of place)."""
+    """Seed the global generators: weights' initial values and dropout. Every draw of the data is a function of seed,
+    epoch and index alone."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

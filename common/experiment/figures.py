@@ -75,14 +75,12 @@ def new_figure(width=WIDTH, height=3.0, rows=1, columns=1, **options):
 
 
 def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
-    """A labelled grid of pictures. pictures: list of rows, each a list of (h, w, 3) or (h, w) arrays in [0, 1] or
-    uint8, or None.
+    """A labelled grid of pictures: rows of (h, w, 3) or (h, w) arrays in [0, 1] or uint8, or None.
 
-    columns: heading of each column; rows: label at the left of each row; captions: text under each picture, as nested
-    lists.
+    columns: heading of each column; rows: label at the left of each row; captions: texts under them, as nested lists.
     """
     count = max(len(line) for line in pictures)
-    heights = [max(picture.shape[0] / picture.shape[1] for picture in line if picture is not None) for line in pictures]
+    heights = [tallest(line) for line in pictures]
     under = 0.2 if captions else 0.03
     cell = width / count
     figure, axes = new_figure(width, sum(cell * ratio + under for ratio in heights) + 0.35, len(pictures), count,
@@ -109,9 +107,13 @@ def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
     return figure
 
 
+def tallest(line):
+    """The largest ratio of height to width in a line of pictures, None among them."""
+    return max(picture.shape[0] / picture.shape[1] for picture in line if picture is not None)
+
+
 def read_log(path):
-    """log.jsonl as {name: (steps, values)}, steps of several stages one after the other; empty where there is no
-    log."""
+    """log.jsonl as {name: (steps, values)}, steps of several stages one after the other; empty without a log."""
     series, offset, stage, last = {}, 0, None, 0
     for line in Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []:
         entry = json.loads(line)
@@ -127,8 +129,7 @@ def read_log(path):
 
 
 def curve(series, panels, width=WIDTH, height=2.8):
-    """Curves over training steps. series: read_log(); panels: [(y label, [names])], drawn where the log has them, the
-    first logarithmic."""
+    """Curves over steps. series: read_log(); panels: [(y label, [names in the log])], the first logarithmic."""
     figure, axes = new_figure(width, height, 1, len(panels))
     for axis, (label, names), first in zip(axes[0], panels, [True] + [False] * len(panels)):
         for name in names:
@@ -137,7 +138,7 @@ def curve(series, panels, width=WIDTH, height=2.8):
                           marker="o" if len(series[name][0]) < 30 else None, markersize=3)
         axis.set_xlabel("step")
         axis.set_ylabel(label)
-        if first and all(value > 0 for name in names if name in series for value in series[name][1]):
+        if first and all(min(series[name][1]) > 0 for name in names if name in series):
             axis.set_yscale("log")
         if any(name in series for name in names):
             axis.legend(frameon=False)
@@ -145,8 +146,7 @@ def curve(series, panels, width=WIDTH, height=2.8):
 
 
 def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=None):
-    """Grouped bars. groups: {legend: values}, one value per label (None leaves a gap); each bar has its number where
-    there is room.
+    """Grouped bars, with their numbers where there is room. groups: {legend: values}, one value per label, None a gap.
 
     colours: one per label, or {legend: colour}.
     """
@@ -168,11 +168,9 @@ def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=No
 
 
 def trace(module, call):
-    """The layers that `call()` runs through, in that order: [{name, kind, inputs, outputs, parameters}]; shapes without
-    the batch.
+    """The layers that call() runs through, in order: [{name, kind, inputs, outputs, parameters}], without the batch.
 
-    Taken from the module itself by hooks on everything with parameters, so a diagram cannot say what the code does not
-    do.
+    Taken from the module itself by hooks on all that has parameters: a diagram cannot say what the code does not do.
     """
     layers, handles = [], []
     for name, layer in module.named_modules():
@@ -182,8 +180,8 @@ def trace(module, call):
         def record(layer, inputs, output, name=name):
             kernel = "x".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
             dilated = f" d{layer.dilation[0]}" if getattr(layer, "dilation", (1,))[0] > 1 else ""
-            layers.append({"name": name, "kind": f"{type(layer).__name__.lower().removesuffix('2d')} "
-                                                 f"{kernel}{dilated}".strip(),
+            kind = type(layer).__name__.lower().removesuffix("2d")
+            layers.append({"name": name, "kind": f"{kind} {kernel}{dilated}".strip(),
                            "inputs": (sum(x.shape[1] for x in inputs), *inputs[0].shape[2:]),
                            "outputs": tuple(output.shape[1:]),
                            "parameters": sum(parameter.numel() for parameter in layer.parameters())})
@@ -250,8 +248,9 @@ def read_items(run, set_name):
 
 def mean(lines, row, metric, **classes):
     """Mean of a metric over the lines of a row, and of classes where given; None where there is none."""
-    values = [float(line[metric]) for line in lines if line["row"] == row and line[metric] not in ("", "nan", "inf")
-              and all(line.get(f"by_{name}") == value for name, value in classes.items())]
+    wanted = {"row": row} | {f"by_{name}": value for name, value in classes.items()}
+    values = [float(line[metric]) for line in lines
+              if wanted.items() <= line.items() and line[metric] not in ("", "nan", "inf")]
     return float(np.mean(values)) if values else None
 
 

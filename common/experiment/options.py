@@ -7,7 +7,7 @@ from common.experiment import settings
 
 
 def parse(case, script, argv, shorthands=None):
-    """The options of DESIGN section 2 and the `key=value` words. Returns (options, words).
+    """The options that every script has, and the `key=value` words. Returns (options, words).
 
     shorthands: {option: (key, help)} of a case's settings that are options as well: `--ratio 5` for `test.ratio=5`.
     """
@@ -16,19 +16,19 @@ def parse(case, script, argv, shorthands=None):
         prog=f"cases/{case}/{script}.py", usage=f"python cases/{case}/{script}.py [options] [key=value ...]",
         epilog=f"key=value changes a setting of configs/{case}.yaml for this run, for example train.steps=100")
     parser.add_argument("--config", metavar="FILE", help="a YAML file whose keys replace those of the case's")
-    parser.add_argument("--name", metavar="RUN", help="the run's name in results/ and checkpoints/ (`default`; with "
-                                                      "--demo `demo`)")
+    parser.add_argument("--name", metavar="RUN",
+                        help="the run's name in results/ and checkpoints/ (`default`; with --demo `demo`)")
     parser.add_argument("--demo", action="store_true", help="small settings on the embedded sample data")
     parser.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:N | any torch device")
-    parser.add_argument("--weights", metavar="W", help="a file, `best`, `last`, or the stem of a file in "
-                                                       "checkpoints/CASE/ (release)")
+    parser.add_argument("--weights", metavar="W",
+                        help="a file, `best`, `last`, or the stem of a file in checkpoints/CASE/ (release)")
     parser.add_argument("--fresh", action="store_true", help="forget what this run has done before")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     if script == "test":
-        parser.add_argument("--input", nargs="+", metavar="PATH", help="your own files or folders instead of the test "
-                                                                       "set")
-        parser.add_argument("--output", metavar="PATH", help="where results of --input go: a folder, or a file for one "
-                                                             "file")
+        parser.add_argument("--input", nargs="+", metavar="PATH",
+                            help="your own files or folders instead of the test set")
+        parser.add_argument("--output", metavar="PATH",
+                            help="where results of --input go: a folder, or a file for one file")
     for option, (key, said) in (shorthands or {}).items():
         parser.add_argument(option, dest=key, metavar="X", help=f"{said} (the setting {key})")
     parsed = parser.parse_args(options)

@@ -1,5 +1,4 @@
-"""Result folders: items.csv, metrics.json and pictures of a test, environment.json, manifest.json (DESIGN section
-4)."""
+"""Result folders: items.csv, metrics.json and pictures of a test, environment.json, manifest.json."""
 import csv
 import hashlib
 import io
@@ -8,6 +7,8 @@ import math
 import os
 import shutil
 import statistics
+from bisect import bisect
+from collections import defaultdict
 from pathlib import Path
 
 from common.base.errors import Negative, UserError, join_some
@@ -21,8 +22,6 @@ COLUMNS = ["item", "row", "status", "reason", "image", "reference"]  # then the 
 
 def write_text(path, text):
     """Write text whole, UTF-8 with LF, making the folder."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.encode())
 
 
@@ -50,18 +49,16 @@ def write_csv(path, header, rows):
 
 
 def is_judged(name):
-    """Whether a file of a run, by its path inside results/<case>/<run>, is entered in the manifest and compared (DESIGN
-    section 4)."""
+    """Whether a file of a run, by its path inside results/<case>/<run>, is entered in the manifest and compared: all of
+    train/ and test/<set>/ but hidden ones, and the numbers of figures, whose pixels depend on the fonts."""
     part, *inside = name.split("/")
     if part == "figures":
         return name.endswith(".csv")
-    return (len(inside) > (part == "test") and part in ("train", "test")
-            and not any(piece.startswith(".") for piece in inside))
+    return part in ("train", "test") and len(inside) > (part == "test") and "/." not in name
 
 
 def write_manifest(folder, part, weights=None):
-    """Enter every judged file below results/<case>/<run>/<part> (`train`, `test/<set>`, `figures`) in the run's
-    manifest.json.
+    """Enter every judged file below results/<case>/<run>/<part> (train, test/<set>, figures) in its manifest.json.
 
     Lines of other parts stay. weights: content digest of the weights that made the part.
     """
@@ -203,20 +200,20 @@ class TestResults:
             os.fsync(file.fileno())
 
     def finish(self, items):
-        """Put the lines into the order of `items` (names), write metrics.json and the manifest, take the old folder's
-        place.
+        """Put the lines into the order of `items`, write metrics.json and the manifest, take the old folder's place.
 
         Returns metrics.json's content. Items no longer in the set are left out.
         """
         order = {name: number for number, name in enumerate(items)}
         self.lines = sorted((line for line in self.lines if line["item"] in order),
                             key=lambda line: (order[line["item"]], self.rows.index(line["row"])))
-        done = [line for line in self.lines if line["status"] == "ok"]
-        for row in self.rows if self.ranked else []:
-            rank([line for line in done if line["row"] == row], self.ranked)
-        write_csv(self.folder / "items.csv", self.header, [[line[name] for name in self.header] for line in self.lines])
-        content = {row: summary([line for line in done if line["row"] == row], self.metrics, self.classings)
-                   for row in self.rows}
+        content = {}
+        for row in self.rows:
+            lines = [line for line in self.lines if line["row"] == row and line["status"] == "ok"]
+            if self.ranked:
+                rank(lines, self.ranked)
+            content[row] = summary(lines, self.metrics, self.classings)
+        write_csv(self.folder / "items.csv", self.header, [map(line.get, self.header) for line in self.lines])
         write_json(self.folder / "metrics.json", content)
         if self.folder != self.final:
             old = self.final.with_name(f".{self.set_name}.old")
@@ -234,8 +231,7 @@ class TestResults:
 
     def failures(self):
         """[(item, reason)] of the items that failed."""
-        return list({line["item"]: (line["item"], line["reason"]) for line in self.lines if line["status"]
-                     != "ok"}.values())
+        return list(dict.fromkeys((line["item"], line["reason"]) for line in self.lines if line["status"] != "ok"))
 
     def expect_no_failures(self, things="picture"):
         """Raise Negative when items failed, so that the exit status says it."""
@@ -246,24 +242,22 @@ class TestResults:
 
 
 def rank(lines, metric):
-    """Sort one row's lines by a metric, best first, and put them into the classes best_30, 30_60, 60_100 of by_rank;
-    none without a value."""
-    lower = metric_of(metric).direction == "lower"
+    """Put one row's lines, sorted by a metric, best first, into the classes best_30, 30_60, 60_100 of by_rank; lines
+    without a value into none."""
+    sign = 1 if metric_of(metric).direction == "lower" else -1
     known = [line for line in lines if line[metric] not in ("", "nan")]
-    # stable: equal values stay in the items' order
-    known.sort(key=lambda line: float(line[metric]) * (1 if lower else -1))
-    for place, line in enumerate(known):
-        share = place / len(known)
-        line["by_rank"] = "best_30" if share < 0.3 else "30_60" if share < 0.6 else "60_100"
+    for place, line in enumerate(sorted(known, key=lambda line: sign * float(line[metric]))):      # stable
+        line["by_rank"] = ("best_30", "30_60", "60_100")[bisect(RANKS, place / len(known))]
 
 
+RANKS = (0.3, 0.6)                                         # shares of the items where a class ends
 SUMMED = ("failures",)                                     # columns of 0 and 1 whose sum is the metric, not the mean
 MEDIANS = {"rmse_4pt": "rmse_4pt_median"}                  # means that failures rule are told beside their median
 
 
 def summary(lines, metrics, classings=()):
-    """Means of the written values over lines of one row (sums of SUMMED, medians beside of MEDIANS), the count, and the
-    same by class.
+    """Means of the written values over one row's lines (sums of SUMMED, medians beside of MEDIANS), count, the same by
+    class.
 
     A value that is empty or not finite is left out of its mean; `left_out` says how many, where there are any. A metric
     that no line has is not named; one whose values are all left out is null.
@@ -284,9 +278,10 @@ def summary(lines, metrics, classings=()):
         result["left_out"] = left_out
     by = {}
     for classing in classings:
-        classes = list(dict.fromkeys(line[f"by_{classing}"] for line in lines))
-        inside = {name: [line for line in lines if line[f"by_{classing}"] == name] for name in sorted(classes) if name}
-        by[classing] = {name: summary(members, metrics) for name, members in inside.items()}
+        inside = defaultdict(list)
+        for line in lines:
+            inside[line[f"by_{classing}"]].append(line)
+        by[classing] = {name: summary(inside[name], metrics) for name in sorted(filter(None, inside))}
     if any(by.values()):
         result["by"] = by
     return result

@@ -55,7 +55,7 @@ class Run:
             if samples.FOLDER in path.parents and path.relative_to(samples.FOLDER).parts[0] in samples.SAMPLES:
                 samples.build(path.relative_to(samples.FOLDER).parts[0])
 
-    # ---- networks ------------------------------------------------------------------------------------------------------
+    # ---- networks ----------------------------------------------------------------------------------------------------
 
     def prepare(self, model):
         """A network on the device, channels last; wrapped to share its gradients while training under torchrun."""
@@ -81,7 +81,7 @@ class Run:
         """The context for forward passes at the setting `precision`."""
         return device.autocast(self.device, self.config.precision)
 
-    # ---- results -------------------------------------------------------------------------------------------------------
+    # ---- results -----------------------------------------------------------------------------------------------------
 
     def results(self, set_name, weights, data, *, rows, metrics, classings=(), ranked=None):
         """The results.TestResults of test/<set_name>/ for these weights, settings and data (a fingerprint)."""

@@ -6,8 +6,7 @@ import torch
 
 
 class Places:
-    """A batch sampler: for each step from `start` to `stop` the places (epoch, index) of this process's share of the
-    batch.
+    """A batch sampler: for each step from `start` to `stop` the places (epoch, index) of this process's samples.
 
     The samples of all epochs stand in one long row, each epoch in an order drawn from (seed, epoch); step s has the
     batch at s * batch. So resuming is arithmetic, and neither workers nor the number of processes change what a step
@@ -15,7 +14,8 @@ class Places:
     """
 
     def __init__(self, count, batch, seed, start, stop, rank=0, world=1):
-        self.count, self.batch, self.seed, self.start, self.stop, self.rank, self.world = count, batch, seed, start, stop, rank, world
+        self.count, self.batch, self.seed, self.start, self.stop = count, batch, seed, start, stop
+        self.rank, self.world = rank, world
 
     def __len__(self):
         return self.stop - self.start
@@ -48,8 +48,7 @@ def as_worker(number):
 
 
 def to_device(batch, device):
-    """The tensors of a batch (a NamedTuple) on the device, pictures with the channels last; other fields as they
-    are."""
+    """The tensors of a batch (a NamedTuple) on the device, pictures channels last; other fields as they are."""
     def move(value):
         if not torch.is_tensor(value):
             return value

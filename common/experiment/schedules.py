@@ -13,11 +13,6 @@ def warmup_cosine(optimizer, steps, warmup=0, end=0.01):
     return LambdaLR(optimizer, factor)
 
 
-def falls_at(optimizer, milestones, by=0.1):
-    """Multiplies the rate by `by` at each of the milestones (steps)."""
-    return LambdaLR(optimizer, lambda step: by ** sum(step >= milestone for milestone in milestones))
-
-
 def moving_average(model, decay):
     """An exponential moving average of the weights; call .update_parameters(model) after each step, evaluate .module.
 

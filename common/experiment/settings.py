@@ -25,6 +25,7 @@ from common.base.yaml_text import Document, Dumper, plain_value, quote, to_yaml
 # settings of the machine, wherever they stand: equal runs may differ in them
 MACHINE = ("workers", "threads", "device")
 TYPED = "given on the command line"
+RENAMED = {"data.test": "test", "test.floors": "test.baselines", "mode": "stage"}      # settings and sections of before
 WORD = re.compile(r"[A-Za-z_][\w.]*=")
 
 
@@ -65,13 +66,18 @@ class Rule:
         """In words, for messages."""
         example = _element(self.default) if isinstance(self.default, list) else self.default
         kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
-        text = kinds.get(type(example), "a number" if self.range else "a single value (written null, true, false where "
-                                                                      "one is meant)")
-        text = "a path" if self.path else f"{text} in {self.range[0]}" if self.range else text
-        text = ("one of " + ", ".join("a whole number" if choice == "N" else quote(choice) for choice in self.choices)
-                if self.choices else text)
-        return (f"a list, each element {text}" if isinstance(self.default, list)
-                else text + (" or null" if self.default is None else ""))
+        if self.choices:
+            words = ("a whole number" if choice == "N" else quote(choice) for choice in self.choices)
+            text = "one of " + ", ".join(words)
+        elif self.path:
+            text = "a path"
+        elif self.range:
+            text = f"{kinds.get(type(example), 'a number')} in {self.range[0]}"
+        else:
+            text = kinds.get(type(example), "a single value (written null, true, false where one is meant)")
+        if isinstance(self.default, list):
+            return f"a list, each element {text}"
+        return text + " or null" * (self.default is None)
 
     def fit(self, value, example, folder):
         """value in the type of example (the default or an element of it), a path made absolute; TypeError or ValueError
@@ -126,8 +132,8 @@ class Schema:
         for name, value in values.items():
             key = above + name
             if not name.isidentifier() or hasattr(dict, name):
-                expected = "expected letters, digits and _ (and no method of dict, such as items), so that cfg.<name> is the setting"
-                raise UserError(f"{self.document.where(key)}: {name!r} cannot name a setting: {expected}")
+                raise UserError(f"{self.document.where(key)}: {name!r} cannot name a setting: expected letters, digits "
+                                "and _ (and no method of dict, such as items), so that cfg.<name> is the setting")
             self.rules[key] = None if isinstance(value, dict) else Rule(value, self.document.comments[key])
             if isinstance(value, dict):
                 self.add(value, key + ".")
@@ -172,6 +178,8 @@ class Schema:
         beside = {other.rpartition(".")[2]: other for other in self.rules if other.rpartition(".")[0] == section}
         namesakes = [other for other in self.rules if other.rpartition(".")[2] == name]
         near = [beside[other] for other in difflib.get_close_matches(name, beside, n=1)]
+        if name_today(key) in self.rules:
+            near = [name_today(key)]
         if not near and namesakes:                          # the right name in a wrong section
             near = difflib.get_close_matches(key, namesakes, n=1, cutoff=0)
         if not near and not (section and beside):           # inside a section its name would make every key look near
@@ -180,8 +188,9 @@ class Schema:
         while section and section not in self.sections:
             section = section.rpartition(".")[0]
         question = f"did you mean {near[0]!r}? " if near else ""
-        listing = f" of {section!r} are listed in {self.document.where(section)}" if section else f" are listed in {self.document.name}"
-        return f"{question}Settings{listing}"
+        if section:
+            return f"{question}Settings of {section!r} are listed in {self.document.where(section)}"
+        return f"{question}Settings are listed in {self.document.name}"
 
     def nest(self, values):
         """Settings with the values at their places, every section present, in the order of the file."""
@@ -276,6 +285,22 @@ def _parse(words, schema):
     if len(presets) > 1:
         raise UserError(f"'preset' is given twice ({TYPED}): keep one of the two")
     return pairs, presets[0] if presets else None
+
+
+def name_today(key):
+    """The name of today of a setting's dotted key, which results and weights of before may carry."""
+    for before, today in RENAMED.items():
+        if key == before or key.startswith(before + "."):
+            return today + key.removeprefix(before)
+    return key
+
+
+def flatten(settings, above=""):
+    """Nested settings as {dotted key: value}, by their names of today."""
+    values = {}
+    for name, value in settings.items():
+        values |= flatten(value, f"{above}{name}.") if isinstance(value, dict) else {name_today(above + name): value}
+    return values
 
 
 def plain(settings):

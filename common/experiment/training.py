@@ -14,7 +14,7 @@ from common.base.yaml_text import to_yaml
 from common.experiment import checkpoints, device, results
 from common.experiment.run import bare
 from common.experiment.sampling import Places, as_worker, to_device
-from common.experiment.settings import plain
+from common.experiment.settings import flatten, plain
 from common.metrics import metric_of
 
 
@@ -36,10 +36,9 @@ class Training:
         self._saved = None if run.options.fresh else self._read_last()
         self.resumed, self.finished = bool(self._saved), bool(self._saved and self._saved["finished"])
         settings = run.resolved.judged_settings()
-        if self.resumed and self._saved["settings"] != settings:
-            changed = join_some(list_changes(self._saved["settings"], settings))
-            raise UserError(f"the run {run.name} began with other settings: {changed}: a run keeps its settings to "
-                            "the end: use --name NEW for another run, or --fresh to start this one again")
+        if self.resumed and (changes := list_changes(self._saved["settings"], settings)):
+            raise UserError(f"the run {run.name} began with other settings: {join_some(changes)}: a run keeps its "
+                            "settings to the end: use --name NEW for another run, or --fresh to start this one again")
         self._say_begin()
         if run.main:
             results.write_text(run.folder / "train" / "config.yaml", to_yaml(settings))
@@ -265,13 +264,7 @@ class Training:
         device.leave_processes()
 
 
-def list_changes(before, now, prefix=""):
-    """The keys in which two nested settings differ, each as `key was before, is now`."""
-    lines = []
-    for key in [*before, *(key for key in now if key not in before)]:
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            lines += list_changes(old, new, f"{prefix}{key}.")
-        elif old != new:
-            lines.append(f"{prefix}{key} was {old}, is {new}")
-    return lines
+def list_changes(before, now):
+    """The settings in which two nested ones differ, each as `key was before, is now`."""
+    old, new = flatten(before), flatten(now)
+    return [f"{key} was {old.get(key)}, is {new.get(key)}" for key in old | new if old.get(key) != new.get(key)]

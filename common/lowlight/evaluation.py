@@ -1,9 +1,9 @@
-"""What every low-light case measures, compares with and writes: simple methods, fidelity under named protocols, classes
-of inputs.
+"""What every low-light case measures and writes: fidelity under named protocols, classes of inputs, own pictures.
 
 8-bit pictures are RGB arrays (h, w, 3). Protocols: gt_free uses nothing of the reference; gt_mean scales the output to
 its mean gray.
 """
+from bisect import bisect
 from pathlib import Path
 
 from common import metrics
@@ -15,6 +15,8 @@ FIDELITY = ["psnr", "ssim", "ssim_gray"]
 NO_REFERENCE = ["entropy", "noise_sigma", "sharpness", "loe"]  # niqe follows where it can be had
 INPUT = ["input_light", "input_noise"]  # mean gray level and noise of the dark picture
 CLASSINGS = ["light", "noise", "scene"]
+LIGHT = ["a: under 10", "b: 10 to 18", "c: over 18"]                                   # mean gray levels
+NOISE = ["a: under 1.45", "b: 1.45 to 1.6", "c: over 1.6"]                             # levels
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
@@ -42,11 +44,11 @@ def of_input(low):
 def classes_of(name, values):
     """The classes of an input: by its mean level, its noise, and, for a picture of LOL, whether our485 shows its
     scene."""
-    light, noise = values["input_light"], values["input_noise"]
-    scene = ("seen in training" if shares_scene_with_evaluation(name) else "new") if name else ""
-    return {"light": "a: under 10" if light < 10 else "b: 10 to 18" if light < 18 else "c: over 18",
-            "noise": "a: under 1.45" if noise < 1.45 else "b: 1.45 to 1.6" if noise < 1.6 else "c: over 1.6",
-            "scene": scene}
+    scene = ""
+    if name:
+        scene = "seen in training" if shares_scene_with_evaluation(name) else "new"
+    return {"light": LIGHT[bisect([10, 18], values["input_light"])],
+            "noise": NOISE[bisect([1.45, 1.6], values["input_noise"])], "scene": scene}
 
 
 def pictures_left(results, pairs):

@@ -1,5 +1,4 @@
-"""What Run and Training promise a train.py, on a toy: resume, best weights, the non-finite stop, the fallback to the previous
-state."""
+"""What Run and Training promise a train.py, on a toy: resume, best weights, the non-finite stop, the state before."""
 import json
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from common.base import paths
 from common.base.errors import Negative, UserError, start
 from common.experiment import checkpoints
 from common.experiment.run import Run
-from common.experiment.schedules import falls_at, moving_average, warmup_cosine
+from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 
 
@@ -206,12 +205,6 @@ def test_schedules():
     assert rates[0] == pytest.approx(1 / 11) and rates[50] == pytest.approx(0.505)
     assert max(rates) == pytest.approx(rates[10])
     assert rates[-1] < 0.012 and all(a >= b for a, b in zip(rates[11:], rates[12:]))
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    schedule = falls_at(optimizer, [2, 4])
-    for expected in (1, 1, 0.1, 0.1, 0.01):
-        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
-        optimizer.step()
-        schedule.step()
 
 
 def test_moving_average_forgets_its_start_and_zero_means_none():
