@@ -1,7 +1,9 @@
-"""Integer pictures for the tests of common/data/images.py, and what reading them must give; a tiny set of pairs."""
+"""Pictures for tests: drawn at random, photographed, read; what reading integers must give; a tiny set of pairs."""
 import numpy as np
+import skimage
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from common.data.images import open_picture, read_image, read_pixels, to_bytes, write_image
 
@@ -11,6 +13,18 @@ DRAWN = settings(max_examples=30, deadline=None)
 
 def drawn(*shape, dtype=np.uint8):
     return RNG.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+def photo(name):
+    return np.ascontiguousarray(getattr(skimage.data, name)()[..., :3])
+
+
+def image(path):
+    return np.array(Image.open(path))
 
 
 def planes(pixels):

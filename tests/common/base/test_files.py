@@ -1,5 +1,4 @@
-"""common/base/files.py: a file is old or new and never half, foreign files are known by their first bytes, no archive
-leaves its folder."""
+"""common/base/files.py: a file is old or new, never half; foreign files are known; no archive leaves its folder."""
 import hashlib
 import io
 import os
@@ -74,10 +73,10 @@ def test_a_file_where_a_folder_should_be(tmp_path):
 
 
 def test_killed_inside_a_write(tmp_path):
-    """The process dies with half of the new content on disk: the old one stays, the part is removed at the next
-    start."""
+    """The process dies with half of the new content on disk: the old one stays, the part goes at the next start."""
     write_whole(tmp_path / "file", b"old")
-    program = "import os, sys; from common.base.files import write_whole; os.fsync = lambda _: os._exit(9); write_whole(sys.argv[1], b'new')"
+    program = ("import os, sys; from common.base.files import write_whole; os.fsync = lambda _: os._exit(9); "
+               "write_whole(sys.argv[1], b'new')")
     assert subprocess.run([sys.executable, "-c", program, tmp_path / "file"], check=False).returncode == 9
     left = tree(tmp_path)
     assert len(left) == 2 and left["file"] == b"old"

@@ -1,5 +1,4 @@
-"""Pairs of pictures: what belongs together stays together, and every draw depends on the place alone. And the user's
-own files."""
+"""Pairs of pictures: what belongs together stays so, each draw depends on the place alone; the user's own files."""
 import multiprocessing
 import os
 import pickle
@@ -132,14 +131,12 @@ def test_batches_are_pairs_and_workers_change_nothing(root, workers):
     pairs = PairedImages(root, "our485", patch=16)
     batches = list(DataLoader(pairs, batch_sampler=[[(0, 2), (0, 0)], [(1, 1), (1, 2)]], num_workers=workers))
     assert [list(batch.name) for batch in batches] == [["10.png", "1.png"], ["2.png", "10.png"]]
-    assert batches[0].low.shape == (2, 3, 16, 16) and batches[0].thumbnail.shape == (2, 3, 32,
-                                                                                     32) and batches[0].box.shape == (2,
-                                                                                                                      4)
+    assert batches[0].low.shape == (2, 3, 16, 16)
+    assert batches[0].thumbnail.shape == (2, 3, 32, 32) and batches[0].box.shape == (2, 4)
     assert torch.equal(batches[1].low[0], pairs[1, 1].low) and torch.equal(batches[1].box[0], pairs[1, 1].box)
 
 
-@pytest.mark.skipif(multiprocessing.get_start_method(allow_none=False) != "fork", reason="processes are not forked "
-                                                                                         "here")
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="processes are not forked here")
 def test_forked_workers_share_what_they_read(root):
     pairs = PairedImages(root, "our485", patch=16)
     expected = [pairs[0, index] for index in range(3)]
@@ -227,7 +224,8 @@ def test_missing_partners(root):
     (root / "our485" / "high" / "2.png").unlink()
     (root / "our485" / "low" / "1.png").unlink()
     text = message(root, "our485")
-    assert f"no partner for {root / 'our485' / 'low' / '2.png'}" in text and f"no partner for {root / 'our485' / 'high' / '1.png'}" in text
+    assert f"no partner for {root / 'our485' / 'low' / '2.png'}" in text
+    assert f"no partner for {root / 'our485' / 'high' / '1.png'}" in text
     assert "low has 2 pictures" in text and "high 2" in text
 
 

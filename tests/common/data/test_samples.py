@@ -197,6 +197,7 @@ def test_another_process_may_be_faster(tiny_set, monkeypatch):
 def test_mistakes(tiny_set, capsys):
     assert start(main, ["samples", "LOOL"]) == 2
     message = capsys.readouterr().err
-    assert message.startswith("error: ") and "'LOOL'" in message and "tiny" in message and len(message.splitlines()) == 1
+    assert message.startswith("error: ") and "'LOOL'" in message and "tiny" in message
+    assert len(message.splitlines()) == 1
     with pytest.raises(UserError, match=r"nobody\.png"):
         samples.photograph("nobody.png")

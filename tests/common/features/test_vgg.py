@@ -1,5 +1,4 @@
-"""common/features/vgg.py: taps equal to the golden values and to torchvision's modules, reach and strides, and the
-user's wrong files."""
+"""common/features: taps equal to the golden values and to torchvision's modules, reach, strides, wrong files."""
 import json
 
 import numpy as np
