@@ -241,8 +241,8 @@ def test_a_name_given_twice_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["bomb.zip", "bomb.tar.gz"])
 def test_bombs_are_refused(tmp_path, name):
-    refused(packed(tmp_path / name, {str(place): bytes(10_000_000) for place in range(4)}), tmp_path / "out", "grow "
-                                                                                                              "beyond")
+    archive = packed(tmp_path / name, {str(place): bytes(10_000_000) for place in range(4)})
+    refused(archive, tmp_path / "out", "grow beyond")
 
 
 def test_limits_of_size_and_number(tmp_path, monkeypatch):
@@ -282,10 +282,9 @@ def test_a_zip_file_with_a_password(tmp_path):
     refused(archive, tmp_path / "out", "without a password")
 
 
-@pytest.mark.parametrize("data, match", [(b"", "an empty file"), (b"<!doctype html>", "a web page"),
-                                         (b"version https://git-lfs", "Git LFS"),
-                                         (b"not an archive", "a text file"), (b"\x89PNG\r\n\x1a\n" * 99, "cannot "
-                                                                                                         "unpack")])
+@pytest.mark.parametrize("data, match", [
+    (b"", "an empty file"), (b"<!doctype html>", "a web page"), (b"version https://git-lfs", "Git LFS"),
+    (b"not an archive", "a text file"), (b"\x89PNG\r\n\x1a\n" * 99, "cannot unpack")])
 def test_what_is_no_archive(tmp_path, data, match):
     (tmp_path / "x.zip").write_bytes(data)
     refused(tmp_path / "x.zip", tmp_path / "out", match)

@@ -214,8 +214,11 @@ def test_command_line():
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server on this machine: server.files[path] = bytes; .ranges: whether it can resume; .cut: bytes after which the
-    next answer breaks off; .endless: no length said, and no end; .asked: the Range header of each request."""
+    """A server on this machine: server.files[path] = bytes.
+
+    ranges: whether it can resume; cut: bytes after which the next answer breaks off; endless: no length said, and no
+    end; asked: the Range header of each request.
+    """
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             here.asked.append(self.headers.get("Range"))
@@ -312,8 +315,8 @@ def test_servers_that_say_no(server, tmp_path):
 def offered(server, monkeypatch):
     """The data set `toy` of two archives."""
     archives = tuple(Archive(f"{server.url}/{name}.zip", name, name) for name in ("A", "B"))
-    monkeypatch.setitem(check.SETS, "toy", check.DataSet("a toy", "A B", "nowhere", lambda root, report: None,
-                                                         archives))
+    toy = check.DataSet("a toy", "A B", "nowhere", lambda root, report: None, archives)
+    monkeypatch.setitem(check.SETS, "toy", toy)
     server.files |= {"/A.zip": packed(A__1="a", A__deep__2="b", other="c"), "/B.zip": packed(B__1="a")}
     return server
 

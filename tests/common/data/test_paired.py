@@ -52,9 +52,8 @@ def test_whole_pictures_are_untouched(root):
     pairs = PairedImages(root, "our485")
     assert pairs.names == ["1.png", "2.png", "10.png"] and len(pairs) == 3
     for index, name in enumerate(pairs.names):
-        pair = pairs[7, index]
-        assert pair.name == name and pairs.paths(index) == (root / "our485" / "low" / name,
-                                                            root / "our485" / "high" / name)
+        pair, folder = pairs[7, index], root / "our485"
+        assert pair.name == name and pairs.paths(index) == (folder / "low" / name, folder / "high" / name)
         assert pair.low.dtype == torch.float32
         torch.testing.assert_close(pair.low, read_image(pairs.paths(index)[0]), rtol=0, atol=0)
         torch.testing.assert_close(pair.high, read_image(pairs.paths(index)[1]), rtol=0, atol=0)
@@ -71,8 +70,7 @@ def test_thumbnail_is_the_area_average(tmp_path):
 
 @pytest.mark.parametrize("turns", [False, True])
 def test_patch_thumbnail_and_box_belong_together(root, turns):
-    """The patch is what its box cuts out of the whole picture in one of the allowed orientations, and so is the
-    thumbnail."""
+    """In one of the allowed orientations the patch is what its box cuts out of the whole, and the thumbnail is right."""
     pairs, whole = PairedImages(root, "our485", patch=16, turns=turns), PairedImages(root, "our485")
     allowed = [Orientation(*map(bool, bits)) for bits in np.ndindex(2, 2, 2) if turns or bits[1:] == (0, 0)]
     seen = set()
@@ -84,9 +82,8 @@ def test_patch_thumbnail_and_box_belong_together(root, turns):
             matches = []
             for orientation in allowed:
                 turned = orientation.turn(picture.low)
-                height, width = turned.shape[1:]
-                top, left, bottom, right = (pair.box * torch.tensor([height, width, height,
-                                                                     width])).round().int().tolist()
+                sides = torch.tensor([*turned.shape[1:], *turned.shape[1:]])
+                top, left, bottom, right = (pair.box * sides).round().int().tolist()
                 if torch.equal(turned[:, top:bottom, left:right], pair.low):
                     matches.append(orientation)
             assert len(matches) == 1
