@@ -70,7 +70,7 @@ def test_thumbnail_is_the_area_average(tmp_path):
 
 @pytest.mark.parametrize("turns", [False, True])
 def test_patch_thumbnail_and_box_belong_together(root, turns):
-    """In one of the allowed orientations the patch is what its box cuts out of the whole, and the thumbnail is right."""
+    """In one of the allowed orientations the patch is what its box cuts out of the whole; so is the thumbnail."""
     pairs, whole = PairedImages(root, "our485", patch=16, turns=turns), PairedImages(root, "our485")
     allowed = [Orientation(*map(bool, bits)) for bits in np.ndindex(2, 2, 2) if turns or bits[1:] == (0, 0)]
     seen = set()
