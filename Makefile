@@ -1,11 +1,12 @@
 # A menu: every target is a line or two of Python, which the README names for systems without make.
 PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
 
-.PHONY: help setup demo test data check train evaluate figures bench report skeleton compare pack trackers clean
+.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton compare pack trackers clean
 
 help:             ## this menu
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo '  CASE=msrnet NAME=mine ARGS="train.steps=100 ..." narrow train, evaluate, figures, bench and report'
 
 setup: .venv/ready  ## .venv with everything that requirements.txt pins
@@ -16,7 +17,10 @@ demo: setup       ## every case on embedded sample data: train, test, figures
 	@$(PYTHON) -m common.menu demo $(SELECT)
 
 test: setup       ## the project's own tests
-	@$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) $(ARGS)
+
+test-all: setup   ## ... and those that take long: large pictures, whole test sets, interruptions at many moments
+	@$(PYTEST) -m "" $(ARGS)
 
 data: setup       ## the embedded sample data, in datasets/sample
 	@$(PYTHON) -m common.data samples

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.base.paths import ROOT, all_cases
+from common.experiment.device import commit
 from common.data.samples import build
 
 SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
@@ -108,12 +109,15 @@ def trained(request, clone, script):
     return clone, request.param
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_never_stopped(trained, script):
-    """SIGKILL before the first checkpoint, at three steps drawn from a seed, inside a checkpoint's write; other workers
-    each time."""
+    """SIGKILL at moments that the commit draws, with other workers each time: for one case, drawn too, before the first
+    checkpoint, inside a checkpoint's write and at three steps; for each other inside the write and at one step."""
     clone, case = trained
-    draw = random.Random(20)
-    traps = ["step 1 SIGKILL", *(f"step {step} SIGKILL" for step in sorted(draw.sample(range(4, 12), 3))), "write 2"]
+    draw = random.Random(commit(ROOT) or 0)
+    steps = sorted(draw.sample(range(4, 12), 3))
+    whole = case == draw.choice(all_cases())
+    traps = [f"step {step} SIGKILL" for step in ([1, *steps] if whole else steps[:1])] + ["write 2"]
     draw.shuffle(traps)
     for number, trap in enumerate(traps):
         done = script(case, "train", f"workers={number % 3}", "--name", "killed", trap=trap)
@@ -125,7 +129,7 @@ def test_killed_and_resumed_is_never_stopped(trained, script):
     assert not list((clone / "checkpoints" / case / "killed").glob(".*")), "left-over parts of files"
 
 
-@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("number", "status"), [pytest.param("SIGINT", 130, marks=pytest.mark.slow), ("SIGTERM", 143)])
 def test_a_signal_ends_the_step_and_saves(trained, script, number, status):
     """As a terminal's Ctrl-C and a scheduler's SIGTERM come: to every process of the group, the loader's workers
     too."""
@@ -169,6 +173,7 @@ def compare(processes, clone, case, *words):
     return processes.run(command, clone, os.environ | {"PYTHONPATH": str(clone)})
 
 
+@pytest.mark.slow
 def test_compare_tells_runs_apart(second, script, processes):
     """The same seed is identical; another one is not exactly so, with a metric and the seed named; a changed byte in a
     picture is found."""
