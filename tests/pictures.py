@@ -1,11 +1,13 @@
-"""Pictures for tests: integer ones and what reading them must give, a tiny set of pairs, one for a process alone."""
+"""Pictures for tests: random, photographed, read; integers and what reading them gives; pairs; a process alone."""
 import subprocess
 import sys
 
 import cv2
 import numpy as np
+import skimage
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from common.base.paths import ROOT
 from common.data.images import open_picture, read_image, read_pixels, to_bytes, write_image
@@ -16,6 +18,18 @@ DRAWN = settings(max_examples=30, deadline=None)
 
 def drawn(*shape, dtype=np.uint8):
     return RNG.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+def photo(name):
+    return np.ascontiguousarray(getattr(skimage.data, name)()[..., :3])
+
+
+def image(path):
+    return np.array(Image.open(path))
 
 
 def planes(pixels):

@@ -1,9 +1,9 @@
-"""The project as a whole: documents that say the same in two languages, arrows that point one way, files of a readable
-size."""
+"""The project as a whole: two languages that say the same, imports that only go down, files of a readable size."""
 import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -50,15 +50,66 @@ def test_links_and_named_scripts_exist(readme):
         assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
 
 
+FLOORS = [["base"], ["data", "metrics"], ["experiment", "stitching"], ["lowlight", "features", "report"],
+          ["compare", "pack", "menu"]]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+NOT_FOR_CASES = {"report", "compare", "pack", "menu"}         # these read what cases have written
+
+
+def module_name(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in [*ROOT.glob("common/**/*.py"), *ROOT.glob("cases/**/*.py")]}
+
+
+def imported(path):
+    """Names of the modules that a file imports, also inside its functions; of a package the submodules named."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}, line {node.lineno}: say from where: `from common.…` or `from cases.…`"
+            inside = (f"{node.module}.{alias.name}" for alias in node.names)
+            found.update(name if name in MODULES else node.module for name in inside)
+    return found
+
+
+def may_import(module, name):
+    """A room of common imports only rooms of lower floors; a case only common; common/install.py nothing of ours."""
+    top, own, *_ = [*module.split("."), ""]
+    other_top, other, *_ = [*name.split("."), ""]
+    if other_top not in ("common", "cases"):
+        return own != "base" or other_top != "torch"
+    if (top, own) == (other_top, other):
+        return True
+    if top == "cases":
+        return other_top == "common" and other in FLOOR_OF.keys() - NOT_FOR_CASES
+    return other_top == "common" and FLOOR_OF.get(other, len(FLOORS)) < FLOOR_OF.get(own, 0)
+
+
 def test_arrows_point_one_way():
-    """common imports no case; no case imports another."""
-    for path in [*ROOT.glob("common/*.py"), *ROOT.glob("cases/*/*.py")]:
-        own = f"cases.{path.parent.name}"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for name in names:
-                assert not name.startswith("cases") or (name + ".").startswith(own + "."), f"{path} imports {name}"
+    wrong = [f"{module} imports {name}" for module, path in MODULES.items() for name in sorted(imported(path))
+             if not may_import(module, name)]
+    assert not wrong
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    TopologicalSorter({module: imported(path) for module, path in MODULES.items()}).prepare()     # else CycleError
+
+
+@pytest.mark.parametrize("module, name", [
+    ("common.base.files", "common.data.images"), ("common.base.files", "torch.nn"),
+    ("common.data.images", "common.metrics"), ("common.metrics.ssim", "common.data.images"),
+    ("common.data.check", "common.experiment.run"), ("common.experiment.run", "common.stitching.network"),
+    ("common.features.vgg", "common.lowlight.figures"), ("common.report.case", "common.compare.judge"),
+    ("common.menu", "common.pack"), ("common.menu", "cases.kind.model"), ("common.install", "common.base.paths"),
+    ("common.pack", "common.install"), ("common.new_room.file", "common.base.paths"), ("common.report", "common.new"),
+    ("cases.kind.train", "cases.msrnet.model"), ("cases.kind.train", "common.report.page"),
+    ("cases.kind.train", "common.install")])
+def test_a_wrong_arrow_is_seen(module, name):
+    assert not may_import(module, name)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,17 +1,15 @@
-"""One message for a user's mistake: `error: what is wrong: where: what was expected: what to do`, exit status 2, no
-traceback."""
+"""A user's mistake is one line, `error: what is wrong: where: what was expected: what to do`, and exit status 2."""
 import os
 import sys
 import unicodedata
 
 
 class UserError(Exception):
-    """Something that the user can mend. The text is the whole message, in one line without the leading "error: "."""
+    """Something that the user can mend: the whole message, in one line without the leading "error: "."""
 
 
 class Negative(Exception):
-    """A task that ran well and whose answer is no (nothing to stitch, a difference found): the reason, exit status
-    1."""
+    """A task that ran well and answers no (nothing to stitch, a difference found): its reason; exit status 1."""
 
 
 def join_some(problems, shown=10):
@@ -41,7 +39,7 @@ def start(main, argv=None):
     except (UserError, Negative) as problem:
         if "--debug" in words:
             raise
-        if int(os.environ.get("RANK", 0)) == 0:  # under torchrun every process meets the same mistake: said once
+        if int(os.environ.get("RANK", 0)) == 0:          # under torchrun every process meets the same mistake
             print(f"{'error' if isinstance(problem, UserError) else 'no'}: {printable(problem)}", file=sys.stderr)
         return 2 if isinstance(problem, UserError) else 1
     except BrokenPipeError:                              # the reader of our output went away, as in `... | head`

@@ -1,5 +1,4 @@
-"""Files that are never half there: whole writes, digests, what a foreign file really is, and archives unpacked without
-trust."""
+"""Files that are never half there: whole writes, digests, what a foreign file really is, archives not to be trusted."""
 import hashlib
 import lzma
 import os
@@ -15,7 +14,7 @@ from tqdm import tqdm
 from common.base.errors import UserError
 
 MAX_FILES = 2_000_000        # in one archive; GOT-10k, the largest set here, has 1.5 million
-MAX_RATIO = 200  # unpacked bytes per packed byte over the whole archive; pictures have about 1, text about 10
+MAX_RATIO = 200              # unpacked bytes per packed byte over all of it; pictures have about 1, text about 10
 FREE_OF_RATIO = 16 << 20     # bytes that any archive may grow to, however small it is
 
 
@@ -47,8 +46,7 @@ def write_whole(path, data):
 
 
 def remove_parts(folder):
-    """Remove what interrupted writes left in folder and below; for the start of a run, when nothing else writes
-    there."""
+    """Remove what interrupted writes left in folder and below: at the start of a run, when nobody else writes there."""
     for part in list(Path(folder).rglob(".*.part")):
         if re.fullmatch(r"\..+\.\d+\.part", part.name):
             shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink(missing_ok=True)
@@ -71,9 +69,11 @@ def impostor(head):
     if not head.strip(b"\0"):
         return "nothing but zero bytes", again
     if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the file itself", "run `git lfs pull` in its repository, or download the file itself"
+        return ("a Git LFS pointer, not the file itself",
+                "run `git lfs pull` in its repository, or download the file itself")
     if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body|script|\?xml)", head, re.IGNORECASE):
-        return "a web page, not the file itself", "download it again in a browser: the site may ask for a login or a confirmation"
+        return ("a web page, not the file itself",
+                "download it again in a browser: the site may ask for a login or a confirmation")
     text = head.decode("utf-8", "ignore")
     if len(text.encode()) >= len(head) - 3 and all(letter.isprintable() or letter.isspace() for letter in text):
         return "a text file", "give the right file, or " + again
@@ -86,8 +86,7 @@ def reason(error):
 
 
 def leads_out(name):
-    """Whether a relative name from elsewhere, with / or \\, may lead out of the folder that it is meant for: absolute,
-    `..`, a drive."""
+    """Whether a foreign relative name, with / or \\, may lead out of its folder: absolute, `..`, a drive."""
     inside = PurePosixPath(name.replace("\\", "/"))        # as Windows would read it
     return inside.is_absolute() or any(step == ".." or step[1:2] == ":" for step in inside.parts)
 
@@ -128,13 +127,13 @@ def _fill(folder, archive, max_bytes):
     room = min(shutil.disk_usage(folder).free if max_bytes is None else max_bytes,
                FREE_OF_RATIO + MAX_RATIO * archive.stat().st_size)
     members = tqdm(_members(archive), desc=f"unpacking {archive.name}", unit=" files", delay=2, disable=None)
-    for count, (name, kind, size, open_member) in enumerate(members, 1):
+    for count, (name, is_folder, is_file, size, open_member) in enumerate(members, 1):
         inside = PurePosixPath(name.replace("\\", "/"))
         if leads_out(name):
             refuse(f"the name {name!r} leads out of the folder")
-        if kind == "other":
+        if not is_folder and not is_file:
             refuse(f"{name!r} is a link or a device")
-        if kind == "folder":
+        if is_folder:
             (folder / inside).mkdir(parents=True, exist_ok=True)
             continue
         room -= size
@@ -148,7 +147,7 @@ def _fill(folder, archive, max_bytes):
 
 
 def _members(archive):
-    """(name, kind, size, function that opens it) of each member, one after the other; kind: file, folder or other."""
+    """(name, is it a folder, is it a plain file, size, function that opens it) of each member, one after the other."""
     with open(archive, "rb") as file:
         head = file.read(512)
     if wrong := impostor(head):
@@ -156,12 +155,9 @@ def _members(archive):
     if head.startswith(b"PK"):
         with zipfile.ZipFile(archive) as packed:
             for info in packed.infolist():
-                # upper four bits of a Unix mode: 8 file, 4 folder, 10 link, 0 not said
-                file_type = info.external_attr >> 28
-                kind = "folder" if info.is_dir() else "file" if file_type in (0, 8) else "other"
-                yield info.filename, kind, info.file_size, lambda info=info: packed.open(info)
+                is_file = info.external_attr >> 28 in (0, 8)     # of a Unix mode: 8 file, 4 folder, 10 link, 0 not said
+                yield info.filename, info.is_dir(), is_file, info.file_size, lambda info=info: packed.open(info)
     else:
         with tarfile.open(archive) as packed:
             for info in packed:
-                kind = "folder" if info.isdir() else "file" if info.isfile() else "other"
-                yield info.name, kind, info.size, lambda info=info: packed.extractfile(info)
+                yield info.name, info.isdir(), info.isfile(), info.size, lambda info=info: packed.extractfile(info)

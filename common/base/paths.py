@@ -7,10 +7,10 @@ from common.base.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = ROOT / "checkpoints"
 RESULTS = ROOT / "results"
-START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"           # how a path begins that is absolute or leads out
-# a text, or `key=` and a text, that is such a path
-WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)
-INSIDE = re.compile(rf"""(?<![\w./\\~-]){START}[^'",;\[\]{{}}()|<>\r\n]+""")  # such a path in the midst of other text
+
+START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"                             # a path that is absolute or leads out:
+WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)    # alone, or behind `key=`
+INSIDE = re.compile(rf"""(?<![\w./\\~-]){START}[^'",;\[\]{{}}()|<>\r\n]+""")     # in the midst of other text
 
 
 def all_cases():
@@ -28,8 +28,7 @@ def choose_cases(case):
 
 
 def without_paths(value):
-    """A JSON value in which every path that is absolute, or climbs out by `..` or `~`, is its last part: /home/li/LOL
-    is LOL."""
+    """A JSON value whose absolute paths, and those that climb out by `..` or `~`, are cut: /home/li/LOL becomes LOL."""
     if isinstance(value, dict):
         return {name: without_paths(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""Progress of everything that takes longer than two seconds: a bar on a terminal, a plain line now and then
-elsewhere."""
+"""Progress of whatever takes more than two seconds: a bar on a terminal, a plain line now and then elsewhere."""
 import sys
 import time
+from contextlib import closing
 
 from tqdm import tqdm
 
@@ -23,10 +23,10 @@ class Progress:
     """A bar (or plain lines) from `start` to `total`, with the running mean of the loss."""
 
     def __init__(self, title, start, total, show=True):
-        self.title, self.first, self.total, self.began, self.spoke = title, start, total, time.monotonic(), time.monotonic()
-        self.bar = None
-        if show and sys.stderr.isatty():
-            self.bar = tqdm(total=total, initial=start, desc=title, delay=2, mininterval=BAR_EVERY, dynamic_ncols=True)
+        self.title, self.first, self.total = title, start, total
+        self.began = self.spoke = time.monotonic()
+        self.bar = (tqdm(total=total, initial=start, desc=title, delay=2, mininterval=BAR_EVERY, dynamic_ncols=True)
+                    if show and sys.stderr.isatty() else None)
         self.lines = show and self.bar is None
 
     def update(self, step, sums=None):
@@ -41,8 +41,8 @@ class Progress:
             self.spoke = now
             rate = (step - self.first) / (now - self.began)
             left = duration((self.total - step) / rate) if rate else "?"
-            print(f"{self.title} {step}/{self.total}  {mean_of(sums)}  {rate:.2f}/s  {left} left", file=sys.stderr,
-                  flush=True)
+            print(f"{self.title} {step}/{self.total}  {mean_of(sums)}  {rate:.2f}/s  {left} left",
+                  file=sys.stderr, flush=True)
 
     def close(self):
         if self.bar is not None:
@@ -56,15 +56,11 @@ def mean_of(sums):
 
 
 def watch(items, title, count=None):
-    """Iterate over a list with progress. count: how many there will be, for an iterable that must not be held in
-    memory."""
+    """Iterate with progress. count: how many there will be, for an iterable that must not be held in memory."""
     if count is None:
         items = list(items)
         count = len(items)
-    progress = Progress(title, 0, count)
-    try:
+    with closing(Progress(title, 0, count)) as progress:
         for number, item in enumerate(items, 1):
             yield item
             progress.update(number)
-    finally:
-        progress.close()

@@ -18,13 +18,11 @@ COMMENT = re.compile(r"[ \t]*(?:[:,][ \t]*)?#[ \t]*(.*)")
 
 
 def plain_value(word):
-    """What a word without quotes means: null, true, false or a number, else text (no, off, 1:30, 2024-01-01, 0x1F,
-    .inf, 1e999)."""
+    """What a word without quotes means: null, true, false or a number, else text (no, 1:30, 2024-01-01, 0x1F, .inf)."""
     if word in SPECIAL:
         return SPECIAL[word]
-    # no setting means anything when it is infinite
-    if (INT.match(word) or FLOAT.match(word)) and math.isfinite(float(word)):
-        return int(word) if INT.match(word) else float(word)                       # decimal: 017 is 17
+    if (INT.match(word) or FLOAT.match(word)) and math.isfinite(float(word)):     # no setting is infinite
+        return int(word) if INT.match(word) else float(word)                      # decimal: 017 is 17
     return word
 
 
@@ -53,17 +51,19 @@ class Dumper(yaml.SafeDumper):
         return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=not nested)
 
 
-# the list: possible first characters
-Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
+Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))      # possible first characters
 Dumper.add_implicit_resolver("tag:yaml.org,2002:int", INT, list("-+0123456789"))
 Dumper.add_representer(str, Dumper.represent_text)
 Dumper.add_representer(list, Dumper.represent_list)
 
 
 class Document:
-    """YAML as plain values, with the line and the comment of every key by its dotted name."""
+    """YAML as plain values, with the line and the comment of every key by its dotted name.
 
-    def __init__(self, source, name="the given text", lined=True):  # lined: whether messages add the line to the name
+    source, name: as for load_yaml. lined: whether messages add the line to the name.
+    """
+
+    def __init__(self, source, name="the given text", lined=True):
         self.name, self.lined = name, lined
         self.lines, self.comments = {}, {}
         if isinstance(source, Path):
@@ -80,7 +80,7 @@ class Document:
             line = data.count(b"\n", 0, error.start) + 1
             raise UserError(f"{self.place(line)}: not UTF-8 text: save the file as UTF-8") from None
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)  # missing where a character is not allowed in YAML at all
+            mark = getattr(error, "problem_mark", None)         # missing where YAML does not allow a character at all
             line = mark.line + 1 if mark else self.text.count("\n", 0, error.position) + 1
             raise UserError(f"{self.place(line)}: cannot be read as YAML: {error.problem if mark else error.reason}: "
                             "check indentation (spaces, no tabs), colons, brackets and quotes") from None
@@ -107,12 +107,12 @@ class Document:
             place = self.place(name_node.start_mark.line + 1)
             name = self.value(name_node, "")
             if not isinstance(name, str):
-                raise UserError(f"{place}: the key {quote(name)} is no text: put quotes around it if it is meant as "
-                                "text")
+                raise UserError(f"{place}: the key {quote(name)} is no text: "
+                                "put quotes around it if it is meant as text")
             key = f"{above}.{name}" if above else name
             if name in values:
-                raise UserError(f"{place}: {key!r} is given twice, first in line {self.lines[key]}: keep one of the "
-                                "two")
+                raise UserError(f"{place}: {key!r} is given twice, first in line {self.lines[key]}: "
+                                "keep one of the two")
             self.lines[key], self.comments[key] = name_node.start_mark.line + 1, self.comment(name_node, value_node)
             values[name] = self.value(value_node, key)
         return values
@@ -124,8 +124,7 @@ class Document:
         return found[1].strip() if found else ""
 
     def section(self, *names):
-        """The mapping under these names, one inside the other, empty where it is missing; without names: the
-        settings."""
+        """The mapping under these names, one inside the other, empty where missing; without names: the settings."""
         values = self.values
         if not isinstance(values, dict):
             problem = "the file is empty" if values is None else f"{quote(values)} is no setting"
@@ -134,20 +133,18 @@ class Document:
             values = {} if values.get(name) is None else values[name]
             if not isinstance(values, dict):
                 key = ".".join(names[:depth])
-                raise UserError(f"{self.where(key)}: {key!r} cannot be {quote(values)}: expected keys with values "
-                                "below it")
+                raise UserError(f"{self.where(key)}: {key!r} cannot be {quote(values)}: "
+                                "expected keys with values below it")
         return values if names else {name: value for name, value in values.items() if name not in APART}
 
 
 def load_yaml(source, name="the given text"):
-    """Plain values of a YAML file (a Path) or of YAML text (str or bytes, called `name` in messages); UserError with
-    file and line."""
+    """Plain values of a YAML file (a Path) or text (str or bytes, `name` in messages); UserError with file and line."""
     return Document(source, name).values
 
 
 def to_yaml(values):
-    """YAML text (LF) of plain values: keys in their order, and load_yaml(to_yaml(values)) == values where numbers are
-    finite."""
+    """YAML text (LF) of plain values, keys in their order: load_yaml(to_yaml(values)) == values for finite numbers."""
     return yaml.dump(values, Dumper=Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True,
                      width=math.inf)
 

@@ -1,4 +1,4 @@
-"""Decoded pictures that all loader processes share, the eight ways to lay one down, and windows out of it."""
+"""Decoded pictures that all loader processes share, windows out of them, and the eight ways to lay one down."""
 import hashlib
 import math
 import mmap
@@ -11,7 +11,7 @@ import torch
 from common.base.errors import UserError
 from common.data.images import by
 
-CACHE_BYTES = 1.5e9  # decoded pictures of a set are kept when all of them together stay under this; LOL has 0.7e9
+CACHE_BYTES = 1.5e9         # a set's decoded pictures are kept when together they stay under this; LOL has 0.7e9
 
 
 class Orientation(NamedTuple):
@@ -22,8 +22,7 @@ class Orientation(NamedTuple):
 
     @classmethod
     def draw(cls, rng, flips, turns):
-        """One at random: mirrored or not (flips), and the other two (turns); nothing is drawn for what is not
-        wanted."""
+        """One at random: mirrored or not (flips), the other two (turns); nothing is drawn for what is not wanted."""
         mirrored = bool(flips) and rng.random() < 0.5
         return cls(mirrored, *(rng.random(2) < 0.5)) if turns else cls(mirrored)
 
@@ -45,16 +44,16 @@ class Orientation(NamedTuple):
 
 
 class SharedPixels:
-    """Decoded uint8 pictures of known shapes, read when first asked for, in memory that loader processes made by fork
-    share: what one has read no other reads again. Where processes are spawned (Windows, macOS) each begins with an
-    empty memory of its own."""
+    """Decoded uint8 pictures of known shapes, read when asked for: what one process has read no other reads again.
+
+    The memory is shared by loader processes made by fork. Where they are spawned (Windows, macOS) each begins with an
+    empty one of its own. It begins with a byte per picture, 1 when it is there; the system gives pages when written to.
+    """
 
     def __init__(self, shapes):
         self.shapes = list(shapes)
-        # first one byte each: is it there?
-        ends = np.cumsum([len(self.shapes)] + [math.prod(shape) for shape in self.shapes])
+        ends = np.cumsum([len(self.shapes), *map(math.prod, self.shapes)])
         self.starts = ends[:-1]
-        # the system gives pages when written to
         self.memory = np.frombuffer(mmap.mmap(-1, max(1, int(ends[-1]))), np.uint8)
 
     def __reduce__(self):
@@ -74,11 +73,10 @@ class SharedPixels:
 
 
 def share_pixels(sizes):
-    """SharedPixels for RGB pictures of these sizes (h, w); None where all of them together are more than
-    CACHE_BYTES."""
+    """SharedPixels for RGB pictures of these sizes (h, w); None where together they are more than CACHE_BYTES."""
     if 3 * sum(map(math.prod, sizes)) > CACHE_BYTES:
         return None
-    return SharedPixels([(*size, 3) for size in sizes])
+    return SharedPixels((*size, 3) for size in sizes)
 
 
 def fingerprint(paths):
@@ -88,8 +86,7 @@ def fingerprint(paths):
 
 
 def random_window(rng, size, patch, path):
-    """(top, left) of a random patch in a picture of size (h, w). Raises UserError, naming path, where it does not
-    fit."""
+    """(top, left) of a random patch in a picture of size (h, w). UserError, naming path, where it does not fit."""
     if min(size) < patch:
         raise UserError(f"{path} is {by(size)}: patches of {patch} do not fit: lower data.patch, or remove the picture")
     return tuple(int(rng.integers(side - patch + 1)) for side in size)

@@ -1,10 +1,7 @@
-"""Are the data sets complete, in the right layout and readable? Where does each come from, and what can be downloaded?
-
-python -m common.data check [NAME] [ROOT] [--decode]      exit status 0: fine, 1: something is missing or broken
-python -m common.data get NAME                            downloads what its authors offer without an account
-"""
+"""Are the data sets complete, in the right layout, readable? Where does each come from, and what can be downloaded?"""
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,22 +14,23 @@ from common.data.download import Archive
 from common.data.images import by, list_images, picture_size, read_pixels
 
 DATASETS = paths.ROOT / "datasets"
-# how PNG and JPEG files begin, and what stands at their end
-LAST_BYTES = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
-OTB_100 = """
-Basketball Biker Bird1 Bird2 BlurBody BlurCar1 BlurCar2 BlurCar3 BlurCar4 BlurFace BlurOwl Board Bolt Bolt2 Box Boy Car1 Car2 Car24 Car4
-CarDark CarScale ClifBar Coke Couple Coupon Crossing Crowds Dancer Dancer2 David David2 David3 Deer Diving Dog Dog1 Doll DragonBaby Dudek
-FaceOcc1 FaceOcc2 Fish FleetFace Football Football1 Freeman1 Freeman3 Freeman4 Girl Girl2 Gym Human2 Human3 Human4 Human5 Human6 Human7
-Human8 Human9 Ironman Jogging Jump Jumping KiteSurf Lemming Liquor Man Matrix Mhyang MotorRolling MountainBike Panda RedTeam Rubik Shaking
-Singer1 Singer2 Skater Skater2 Skating1 Skating2 Skiing Soccer Subway Surfer Suv Sylvester Tiger1 Tiger2 Toy Trans Trellis Twinnings Vase
-Walking Walking2 Woman
-"""
-OTB_NAMES = OTB_100.split()
+LAST_BYTES = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}       # how PNG and JPEG files begin, and how they end
+OTB_NAMES = """
+Basketball Biker Bird1 Bird2 BlurBody BlurCar1 BlurCar2 BlurCar3 BlurCar4 BlurFace BlurOwl Board Bolt Bolt2 Box Boy Car1
+Car2 Car24 Car4 CarDark CarScale ClifBar Coke Couple Coupon Crossing Crowds Dancer Dancer2 David David2 David3 Deer
+Diving Dog Dog1 Doll DragonBaby Dudek FaceOcc1 FaceOcc2 Fish FleetFace Football Football1 Freeman1 Freeman3 Freeman4
+Girl Girl2 Gym Human2 Human3 Human4 Human5 Human6 Human7 Human8 Human9 Ironman Jogging Jump Jumping KiteSurf Lemming
+Liquor Man Matrix Mhyang MotorRolling MountainBike Panda RedTeam Rubik Shaking Singer1 Singer2 Skater Skater2 Skating1
+Skating2 Skiing Soccer Subway Surfer Suv Sylvester Tiger1 Tiger2 Toy Trans Trellis Twinnings Vase Walking Walking2 Woman
+""".split()
 
 
 class Report:
-    """What a look at a data set brought up. facts: lines to read; notes: oddities that harm nothing by themselves;
-    problems: missing or broken things, which make the exit status 1."""
+    """What a look at a data set brought up.
+
+    facts: lines to read; notes: oddities that harm nothing by themselves; problems: missing or broken things, which
+    make the exit status 1.
+    """
 
     def __init__(self, decode=False):
         self.decode, self.facts, self.notes, self.problems = decode, [], [], []
@@ -64,30 +62,31 @@ class Report:
 
     def pairs(self, folder, sides, expected, size):
         """Two folders of equally named pictures."""
-        files = [{path.name: path for path in pictures_in(folder / side)} for side in sides]
-        for side, found in zip(sides, files):
+        both = [pictures_in(folder / side) for side in sides]
+        for side, found in zip(sides, both):
             self.count(f"{folder.name}/{side}", len(found), expected)
-        alone = [str(files[here][name]) for here, there in ((0, 1), (1, 0)) for name in files[here]
-                 if name not in files[there]]
-        if alone:
+        files = both[0] + both[1]
+        counts = Counter(path.name for path in files)
+        if alone := [path for path in files if counts[path.name] == 1]:
             self.problems.append(f"{folder.name}: {len(alone):,} without a partner of the same name: "
                                  f"{join_some(alone)}")
-        self.pictures(folder.name, [path for found in files for path in found.values()], size)
+        self.pictures(folder.name, files, size)
 
 
 class DataSet(NamedTuple):
-    """What is known of a data set. look(root, report) writes down what it finds; archives are what anybody may
-    download."""
+    """What is known of a data set."""
     what: str
     tree: str
     source: str
-    look: Callable[[Path, Report], None]
-    archives: tuple[Archive, ...] = ()
+    look: Callable[[Path, Report], None]        # look(root, report) writes down what it finds
+    archives: tuple[Archive, ...] = ()          # what anybody may download
 
 
 def glance(path, decode=False):
-    """(what is wrong or None, (height, width) or None) of a picture file: its first and last bytes and its header, or
-    all of it."""
+    """(what is wrong or None, (height, width) or None) of a picture file, by its first and last bytes and its header.
+
+    decode: by reading all of it.
+    """
     try:
         if decode:
             return None, read_pixels(path).shape[:2]
@@ -111,14 +110,9 @@ def pictures_in(folder):
     return list_images(folder) if folder.is_dir() else []
 
 
-def look_at_lol(root, report):
-    for split, count in (("our485", 485), ("eval15", 15)):
-        report.pairs(root / split, ("low", "high"), count, (400, 600))
-
-
-def look_at_udis(root, report):
-    for split, count in (("training", 10440), ("testing", 1106)):
-        report.pairs(root / split, ("input1", "input2"), count, (512, 512))
+def look_at_pairs(root, report, splits, sides, size):
+    for split, count in splits.items():
+        report.pairs(root / split, sides, count, size)
 
 
 def look_at_got10k(root, report):
@@ -142,21 +136,22 @@ def look_at_otb(root, report):
 
 
 def look_at_sequences(report, title, sequences, only_first=False):
-    """(folder, folder of its frames) of sequences: frames and rows of boxes must match (more frames than rows do occur
-    in OTB), the first and the last frame must be readable (all of them with --decode). only_first: the boxes of later
-    frames are withheld."""
+    """Frames and rows of boxes must match, the first and the last frame must be readable (all of them with --decode).
+
+    sequences: (folder, folder of its frames) of each. More frames than rows do occur in OTB. only_first: the boxes of
+    later frames are withheld.
+    """
     total, ends, wrong, unlabelled = 0, [], [], []
     for folder, frame_folder in watch(sequences, f"listing {title}"):
         frames = list_images(frame_folder)
         total += len(frames)
         ends += frames if report.decode else frames[:1] + frames[1:][-1:]
         texts = [path.read_text(errors="replace") for path in sorted(folder.glob("groundtruth*.txt"))]
-        rows = max((sum(bool(line.strip()) for line in text.splitlines()) for text in texts), default=0)
-        if not frames or not rows:
+        rows = max((len([*filter(str.strip, text.splitlines())]) for text in texts), default=0)
+        if not frames or not rows or rows > len(frames):
             wrong.append(f"{folder.name}: {len(frames)} frames, {rows} boxes")
-        elif rows > len(frames) or any("nan" in text.lower() for text in texts):
-            wrong.append(f"{folder.name}: {len(frames)} frames, {rows} boxes"
-                         + (", some of them NaN" if rows <= len(frames) else ""))
+        elif any("nan" in text.lower() for text in texts):
+            wrong.append(f"{folder.name}: {len(frames)} frames, {rows} boxes, some of them NaN")
         elif rows < len(frames) and not only_first:
             unlabelled.append(f"{folder.name} {len(frames)} and {rows}")
     report.facts.append(f"{title + ' frames':24s} {total:7,}")
@@ -167,23 +162,15 @@ def look_at_sequences(report, title, sequences, only_first=False):
     report.pictures(title, ends)
 
 
-def look_at_coco(root, report):
+def look_at_photos(root, report, title="photographs", expected=None):
     paths = pictures_in(root)
-    report.count("photographs", len(paths), 40504)
-    report.pictures("photographs", paths)
-
-
-def look_at_photos(root, report):
-    paths = pictures_in(root)
-    report.count("photographs", len(paths))
-    report.pictures("photographs", paths)
+    report.count(title, len(paths), expected)
+    report.pictures(title, paths)
 
 
 def look_at_style(root, report):
     for name in ("style", "content"):
-        paths = pictures_in(root / name)
-        report.count(name, len(paths))
-        report.pictures(name, paths)
+        look_at_photos(root / name, report, name)
 
 
 SETS = {
@@ -191,7 +178,7 @@ SETS = {
         "500 pairs of a short and a normal exposure, 600x400 (Wei et al., BMVC 2018)",
         "our485/low/2.png  our485/high/2.png  (485 pairs)\neval15/low/1.png  eval15/high/1.png  (15 pairs)",
         "https://daooshee.github.io/BMVC2018website/ : its link leads to Google Drive, which wants a browser",
-        look_at_lol),
+        partial(look_at_pairs, splits={"our485": 485, "eval15": 15}, sides=("low", "high"), size=(400, 600))),
     "GOT-10k": DataSet(
         "9,335 + 180 + 180 tracking sequences, about 70 GB (Huang et al., TPAMI 2019)",
         "train/list.txt  train/GOT-10k_Train_000001/00000001.jpg, groundtruth.txt, ...  (9,335 sequences)\n"
@@ -205,15 +192,16 @@ SETS = {
               for name in OTB_NAMES)),
     "UDIS-D": DataSet(
         "10,440 + 1,106 pairs of overlapping video frames, 512x512 (Nie et al., TIP 2021)",
-        "training/input1/000001.jpg  training/input2/000001.jpg  (10,440 pairs)\ntesting/input1, testing/input2  "
-        "(1,106 pairs)",
-        "https://github.com/nie-lang/UnsupervisedDeepImageStitching : its links lead to Google Drive and Baidu, which "
-        "want a browser",
-        look_at_udis),
+        "training/input1/000001.jpg  training/input2/000001.jpg  (10,440 pairs)\n"
+        "testing/input1, testing/input2  (1,106 pairs)",
+        "https://github.com/nie-lang/UnsupervisedDeepImageStitching : "
+        "its links lead to Google Drive and Baidu, which want a browser",
+        partial(look_at_pairs, splits={"training": 10440, "testing": 1106}, sides=("input1", "input2"),
+                size=(512, 512))),
     "coco/val2014": DataSet(
         "40,504 photographs, 6.6 GB packed, 13.5 GB while unpacking (Lin et al., ECCV 2014)",
         "COCO_val2014_000000000042.jpg, ...  (40,504 photographs)",
-        "https://cocodataset.org/#download", look_at_coco,
+        "https://cocodataset.org/#download", partial(look_at_photos, expected=40504),
         (Archive("http://images.cocodataset.org/zips/val2014.zip", "val2014", "", 6645013297,
                  "a3d79f5ed8d289b7a7554ce06a5782b3"),)),
     "photos": DataSet(
@@ -254,14 +242,13 @@ def show(name, root, decode=False):
 def show_sample(name, root):
     """The same for sample data, which is whole or not."""
     whole = samples.is_whole(root)
-    print("  sample data, "
-          f"{'as built' if whole else f'outdated or damaged: `python -m common.data samples {name}` builds it again'}")
+    print("  sample data,", "as built" if whole else
+          f"outdated or damaged: `python -m common.data samples {name}` builds it again")
     return 0 if whole else 1
 
 
 def check(name=None, root=None, decode=False):
-    """Check one data set at root (default: datasets/NAME), or all that are below datasets/. Raises Negative when
-    something is wrong."""
+    """Check one data set at root (default: datasets/NAME), or all below datasets/. Negative when something is wrong."""
     if name:
         find_data_set(name)
         there = [(name, Path(root) if root else DATASETS / name)]
@@ -275,5 +262,3 @@ def check(name=None, root=None, decode=False):
     if broken:
         raise Negative(f"missing or broken: {', '.join(broken)}: the problems stand above")
     print("nothing is missing or broken in what is there")
-
-

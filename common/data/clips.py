@@ -1,5 +1,4 @@
-"""Synthetic tracking sequences from photographs, with exactly known boxes, and the folder layout of GOT-10k to keep
-them in.
+"""Synthetic tracking sequences from photographs, with exactly known boxes, and GOT-10k's folder layout to keep them in.
 
 A patch with a soft elliptic edge moves over another photograph: its place and its size walk at random, the background
 drifts, the light changes slowly, a bar passes in front, and a copy in other colours moves nearby. Boxes are (x, y, w,
@@ -34,12 +33,11 @@ def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True,
     width, height = size
     backdrop = crop_to_fit(background, (round(width * 1.2), round(height * 1.2)))
     shape = np.array(patch.shape[1::-1], dtype=np.float64)                             # (w, h) of the patch
-    path = Walk(rng, shape, size)
-    other = Walk(rng, shape, size)
+    path, other = Walk(rng, shape, size), Walk(rng, shape, size)
     colours = patch[..., [1, 2, 0]]
-    # from one corner to another
-    pan = rng.uniform(0, 1, (2, 2)) * (backdrop.shape[1] - width, backdrop.shape[0] - height)
-    light = rng.permutation([rng.uniform(0.5, 0.8), rng.uniform(1.1, 1.4)])           # the day breaks, or ends
+    room = backdrop.shape[1] - width, backdrop.shape[0] - height
+    pan = rng.uniform(0, 1, (2, 2)) * room                                             # from one corner to another
+    light = rng.permutation([rng.uniform(0.5, 0.8), rng.uniform(1.1, 1.4)])            # the day breaks, or ends
     first, last = (frames // 3, frames // 3 + max(4, frames // 5)) if occluder else (frames, frames)
     bar_colour, angle = rng.integers(0, 256, 3), 0.0
     pictures, boxes, cover, cut = [], [], [], []
@@ -53,16 +51,16 @@ def synthetic(rng, background, patch, frames=30, size=(320, 240), occluder=True,
         angle += rng.normal(0, turn) if turn else 0.0
         picture, mask = paste(picture, patch, centre, scale, angle)
         seen = mask.sum()
-        w, h = shape * scale
-        if first <= number < last:  # the bar passes from left to right
+        w, h = sides = shape * scale
+        if first <= number < last:                                                     # a bar passes, left to right
             x = centre[0] - w / 2 + w * (number - first + 0.5) / (last - first)
             columns = slice(max(0, round(x - w / 8)), max(0, round(x + w / 8)))
             picture[:, columns], mask[:, columns] = bar_colour, 0
         whole = np.pi / 4 * w * h                                                      # area of the ellipse
-        boxes.append([centre[0] - (w - 1) / 2 + 1, centre[1] - (h - 1) / 2 + 1, w, h])
+        corner = centre - (sides - 1) / 2 + 1                                          # upper left, 1-based
+        boxes.append([*corner, *sides])
         cover.append(round(8 * min(1.0, float(mask.sum()) / max(1.0, min(seen, whole)))))
-        cut.append(bool(boxes[-1][0] < 1 or boxes[-1][1] < 1 or boxes[-1][0] + w > width + 1 or boxes[-1][1] + h
-                        > height + 1))
+        cut.append(bool((corner < 1).any() or (corner + sides > np.add(size, 1)).any()))
         pictures.append(np.clip(picture * (light[0] * (1 - share) + light[1] * share) + 0.5, 0, 255).astype(np.uint8))
     return Clip(pictures, np.array(boxes), np.array(cover), np.array(cut))
 
@@ -78,11 +76,10 @@ class Walk:
     def next(self, avoid=None):
         """The next centre and scale; avoid: a place (x, y) to keep off by 1.2 sides."""
         here, scale, side = self.centre.copy(), self.scale, self.shape.min()
-        self.velocity = np.clip(self.velocity + self.rng.uniform(-STEP, STEP, 2) * side, -FASTEST * side,
-                                FASTEST * side)
+        fastest = FASTEST * side
+        velocity = np.clip(self.velocity + self.rng.uniform(-STEP, STEP, 2) * side, -fastest, fastest)
         low, high = self.shape * 0.4, self.size - self.shape * 0.4
-        self.velocity = np.where(here < low, abs(self.velocity),
-                                 np.where(here > high, -abs(self.velocity), self.velocity))
+        self.velocity = np.select([here < low, here > high], [abs(velocity), -abs(velocity)], velocity)
         if avoid is not None and np.linalg.norm(here - avoid) < 1.2 * side:
             away = (here - avoid) / max(1.0, np.linalg.norm(here - avoid))
             self.velocity = away * FASTEST * side
@@ -92,16 +89,14 @@ class Walk:
 
 
 def paste(picture, patch, centre, scale, angle):
-    """(picture with the patch on it, its mask): float32; the patch's middle lies at centre (x, y), turned by angle in
-    degrees."""
+    """(picture with the patch on it, mask), float32; the patch's middle at centre (x, y), turned by angle degrees."""
     height, width = patch.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     matrix[:, 2] += np.asarray(centre) - ((width - 1) / 2, (height - 1) / 2)
     size = picture.shape[1::-1]
     mask = cv2.warpAffine(ellipse(height, width), matrix, size, flags=cv2.INTER_LINEAR)
-    moved = cv2.warpAffine(patch, matrix, size, flags=cv2.INTER_LINEAR,
-                           borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    return picture + mask[..., None] * (moved - picture), mask
+    moved = cv2.warpAffine(patch, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return picture + mask[..., None] * (moved.astype(np.float32) - picture), mask
 
 
 def ellipse(height, width, soft=0.12):
@@ -136,18 +131,20 @@ def write_sequence(folder, clip, object_class="patch", url="(synthetic)"):
 
 def write_labels(folder, boxes, cover, absence, cut, size, object_class, url):
     """The text files of a GOT-10k sequence. boxes: (N, 4); the others (N,); size: (width, height)."""
-    def text(name, lines):
-        (Path(folder) / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-    text("groundtruth.txt", (",".join(f"{value:.4f}" for value in box) for box in boxes))
+    write_lines(folder, "groundtruth.txt", ("{:.4f},{:.4f},{:.4f},{:.4f}".format(*box) for box in boxes))
     for name, values in (("cover", cover), ("absence", absence), ("cut_by_image", cut)):
-        text(f"{name}.label", (int(value) for value in values))
+        write_lines(folder, f"{name}.label", map(int, values))
     meta = {"url": url, "begin": "00:00:00", "end": "00:00:00", "anno_fps": "10Hz", "object_class": object_class,
-            "motion_class": "moving",
-            "major_class": "object", "root_class": "object", "motion_adverb": "slowly", "resolution": f"({size[0]}, "
-                                                                                                      f"{size[1]})"}
-    text("meta_info.ini", ["[METAINFO]", *(f"{key}: {value}" for key, value in meta.items())])
+            "motion_class": "moving", "major_class": "object", "root_class": "object", "motion_adverb": "slowly",
+            "resolution": f"({size[0]}, {size[1]})"}
+    write_lines(folder, "meta_info.ini", ["[METAINFO]", *(f"{key}: {value}" for key, value in meta.items())])
 
 
 def write_list(folder, names):
     """list.txt of a split: one name per line."""
-    (Path(folder) / "list.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
+    write_lines(folder, "list.txt", names)
+
+
+def write_lines(folder, name, lines):
+    """A text file in folder, each line ended by LF."""
+    (Path(folder) / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")

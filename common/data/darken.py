@@ -17,8 +17,8 @@ def darken(rgb, rng, gain=(1 / 40, 1 / 6), full_well=(1000, 8000), read_noise=(1
 
     Light times a gain (log-uniform in its range) fills a pixel's well of so many electrons; these arrive as Poisson
     counts and are read with Gaussian noise of so many electrons; then sRGB, a small change of gamma and contrast (both
-    from `jitter`), and rounding.
-    rng: the np.random.Generator of every draw. A range of equal ends, as in gain=(0.1, 0.1), is a fixed value.
+    from `jitter`), and rounding. rng: the np.random.Generator of every draw. A range of equal ends, as in
+    gain=(0.1, 0.1), is a fixed value.
     """
     exposure = np.exp(rng.uniform(*np.log(gain)))
     well, sigma = rng.uniform(*full_well), rng.uniform(*read_noise)

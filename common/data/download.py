@@ -1,5 +1,4 @@
-"""Downloads that survive a broken line: bounded, resumed where they stopped, checked, and unpacked only when they are
-whole."""
+"""Downloads that survive a broken line: bounded, resumed where they stopped, checked, unpacked only when whole."""
 import hashlib
 import http.client
 import os
@@ -7,6 +6,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +30,10 @@ class Archive(NamedTuple):
 
 
 def install(archive, root):
-    """Download an archive and put its folder in place: root/archive.folder appears whole. Raises UserError; the same
-    call goes on then."""
+    """Download an archive and put its folder in place: root/archive.folder appears whole.
+
+    Raises UserError; the same call goes on from there.
+    """
     target = Path(root) / archive.folder
     packed = target.with_name(f".{archive.url.rsplit('/', 1)[1]}")
     unpacked = target.with_name(f".{target.name}.unpacked")
@@ -55,8 +57,7 @@ def install(archive, root):
 
 
 def download(url, path, size=None, md5=None):
-    """Download url to path; what an earlier call began is continued. size: its bytes; md5: its digest. Raises
-    UserError."""
+    """Download url to path, or continue what an earlier call began. size: its bytes; md5: its digest. UserError."""
     path = Path(path)
     if path.exists() and (size is None or path.stat().st_size == size):
         return
@@ -89,8 +90,10 @@ def download(url, path, size=None, md5=None):
 
 
 def receive(url, part, size):
-    """Append to part what is missing of url; whether it is whole now. Raises what urllib raises, and UserError for the
-    wrong size."""
+    """Append to part what is missing of url; whether it is whole now.
+
+    Raises what urllib raises, and UserError for the wrong size.
+    """
     have = part.stat().st_size if part.exists() else 0
     if size is not None and have == size:
         return True
@@ -110,18 +113,17 @@ def receive(url, part, size):
         limit = total or MAX_BYTES
         if size is not None and limit != size or limit > MAX_BYTES:
             raise UserError(f"not the file that was expected: {url}: {limit} bytes instead of "
-                            f"{size or f'at most {MAX_BYTES}'}: the authors may have changed it: look at the data "
-                            "set's page")
+                            f"{size or f'at most {MAX_BYTES}'}: the authors may have changed it: "
+                            "look at the data set's page")
         if total and total - have > shutil.disk_usage(part.parent).free:
             raise UserError(f"not enough room: {part.parent}: {(total - have) / 1e9:.1f} GB were expected to be free: "
                             "make room there")
-        progress = Progress(f"downloading {url.rsplit('/', 1)[1]} (MB)", have >> 20, limit >> 20)
-        with open(part, "ab" if have else "wb") as file:
+        title = f"downloading {url.rsplit('/', 1)[1]} (MB)"
+        with closing(Progress(title, have >> 20, limit >> 20)) as progress, open(part, "ab" if have else "wb") as file:
             while have <= limit and (piece := answer.read(PIECE)):
                 file.write(piece)
                 have += len(piece)
                 progress.update(have >> 20)
-        progress.close()
     if have > limit:
         part.unlink()
         raise UserError(f"larger than announced: {url}: {limit} bytes were expected: look at the data set's page")
@@ -129,7 +131,6 @@ def receive(url, part, size):
 
 
 def digest(path):
-    """The MD5 sum of a file, in hexadecimal: what authors publish to find damage (it proves nothing against ill
-    will)."""
+    """The MD5 sum of a file, in hexadecimal: authors publish it to find damage; it proves nothing against ill will."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

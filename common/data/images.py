@@ -20,7 +20,7 @@ from common.base.errors import UserError
 from common.base.files import impostor, reason, write_whole
 from common.base.progress import watch
 
-Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS below takes its place: Pillow's own check would warn at 89 megapixels
+Image.MAX_IMAGE_PIXELS = None           # MAX_PIXELS below takes its place: Pillow itself would warn at 89 megapixels
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)        # no remarks on a TIFF's unusual tags
 MAX_PIXELS = 178_000_000
 EXPECTED = "a PNG, JPEG, BMP, WebP or TIFF picture was expected"
@@ -38,8 +38,7 @@ WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
 SIXTEEN_BIT = (".png", ".tif", ".tiff")
 GRAY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"}          # Pillow's names of pixel kinds
 READABLE = GRAY | {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-# numbers of TIFF tags; EXIF has the third as well
-BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA = 258, 262, 274, 284, 338
+BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA = 258, 262, 274, 284, 338         # TIFF tags; EXIF has the third too
 
 
 class Picture(NamedTuple):
@@ -51,8 +50,7 @@ class Picture(NamedTuple):
 
 
 def open_picture(path, max_pixels=MAX_PIXELS):
-    """The Picture in a PNG, JPEG, BMP, WebP or TIFF file: 1 to 16 bits, gray, palette, RGB, CMYK, with or without
-    transparency.
+    """The Picture in a PNG, JPEG, BMP, WebP or TIFF file: 1 to 16 bits, gray, palette, RGB or CMYK, also transparent.
 
     Turned upright by its EXIF orientation. Raises UserError, with what to do, for anything that is not such a picture,
     is incomplete, or has more than max_pixels pixels (known before they are decoded).
@@ -64,39 +62,46 @@ def open_picture(path, max_pixels=MAX_PIXELS):
 
 
 def read_image(path):
-    """The colours of a picture file: (3, H, W) float32 RGB in [0, 1]; transparency is left out. Errors as
-    open_picture."""
+    """The colours of a picture file: (3, H, W) float32 RGB in [0, 1], no transparency. Errors as open_picture."""
     return open_picture(path).rgb
 
 
 def read_pixels(path):
-    """The colours of a picture file as uint8 (H, W, 3) RGB, without the detour through floats; 16-bit ones rounded as
-    write_image does."""
+    """The colours of a picture file as uint8 (H, W, 3) RGB; 16-bit ones are rounded as write_image does."""
     return bytes_of(_contents(path), path)
 
 
 def bytes_of(data, path, max_pixels=MAX_PIXELS):
-    """read_bytes of a file's contents that are in memory already; path is what messages call it."""
+    """read_pixels of a file's contents that are in memory already; path is what messages call it."""
     pixels, _ = _decode(data, path, max_pixels)
     if pixels.dtype == np.uint16:
-        # floor(255 v / 65535 + 0.5) in whole numbers
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)     # floor(255 v / 65535 + 0.5), no floats
     return np.ascontiguousarray(pixels[..., :3])
 
 
-def to_bytes(picture):
-    """uint8 (H, W, C) of a tensor (C, H, W): floor(255 y + 0.5), clamped. NaN raises ValueError: no byte says it."""
-    return _levels(picture, 255)
+def to_tensor(pixels):
+    """float32 (3, H, W) in [0, 1] of uint8 (H, W, 3); the order in memory stays: channels last."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float().div_(255)
+
+
+def to_bytes(picture, top=255):
+    """uint8 (H, W, C) of a tensor (C, H, W): floor(255 y + 0.5), clamped. NaN raises ValueError: no byte says it.
+
+    top: the highest level, 65535 for uint16.
+    """
+    picture = picture.detach().float().cpu()
+    if picture.isnan().any():
+        raise ValueError("the picture has values that are not numbers (NaN)")
+    levels = picture.clamp(0, 1).mul_(top).add_(0.5).floor_()
+    return levels.permute(1, 2, 0).numpy().astype(np.uint8 if top == 255 else np.uint16, order="C")
 
 
 def write_image(path, picture, like=None):
-    """Write a (3, H, W) RGB tensor, clamped to [0, 1], whole or not at all; folders are made, the suffix decides the
-    format (none: PNG).
+    """Write a (3, H, W) RGB tensor, clamped to [0, 1], whole or not at all; the suffix decides the format (none: PNG).
 
     like: the Picture that this one was made from. Its alpha is passed on (JPEG and BMP have none), a gray source is
-    written as gray (mean of the channels), and where the format can (PNG, TIFF) a 16-bit source as floor(65535 y +
-    0.5). The one
-    exception: 16-bit gray with alpha is written as RGBA, for want of an encoder.
+    written as gray (mean of the channels), and where the format can (PNG, TIFF) a 16-bit one as floor(65535 y + 0.5).
+    The one exception: 16-bit gray with alpha is written as RGBA, for want of an encoder. Folders are made.
     """
     path = Path(path)
     suffix = path.suffix.lower() or ".png"
@@ -109,9 +114,9 @@ def write_image(path, picture, like=None):
         if like.alpha is not None and suffix not in WITHOUT_ALPHA:
             channels = torch.cat([channels, like.alpha.to(channels.device)])
         top = 65535 if like.bits == 16 and suffix in SIXTEEN_BIT else 255
-    levels = _levels(channels, top)
+    pixels = to_bytes(channels, top)
     try:
-        data = _encode(levels, suffix)
+        data = _encode(pixels, suffix)
     except (OSError, ValueError) as error:                  # WebP ends at 16383 pixels a side, JPEG at 65500
         raise UserError(f"this format cannot hold the picture ({reason(error)}): {path}: a smaller one was expected: "
                         "write it as PNG") from error
@@ -119,8 +124,7 @@ def write_image(path, picture, like=None):
 
 
 def list_images(folder):
-    """Paths of the pictures directly in a folder, by their suffix, in natural order (1, 2, 10); hidden files do not
-    count."""
+    """Paths of the pictures directly in a folder, by suffix, hidden files left out, in natural order (1, 2, 10)."""
     folder = Path(folder)
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "no such folder"
@@ -136,9 +140,48 @@ def natural(name):
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
+def picture_files(inputs):
+    """(paths, items): the pictures that files and folders name, and for each a unique name (the stem where it is)."""
+    paths = []
+    for path in map(Path, inputs):
+        if path.is_dir():
+            found = list_images(path)
+            if not found:
+                raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another "
+                                "folder")
+            paths += found
+        elif path.exists():
+            paths.append(path)
+        else:
+            raise UserError(f"no such file or folder: {path}: pictures were expected: check the path")
+    items, taken = [], set()
+    for path in paths:
+        item, count = path.stem, 1
+        while item.casefold() in taken:                     # `a.png` and `A.png` are one file on some systems
+            count += 1
+            item = f"{path.stem}-{count}"
+        items.append(item)
+        taken.add(item.casefold())
+    return paths, items
+
+
+def picture_size(path):
+    """(height, width) of a picture, upright, from its header; None where there is none to read."""
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif() if "exif" in image.info else {}              # asking a PNG without would decode it
+            return image.size if exif.get(ORIENTATION) in (5, 6, 7, 8) else image.size[::-1]
+    except (OSError, ValueError, SyntaxError):              # Pillow raises all three on damaged headers
+        return None
+
+
+def by(size):
+    """`600x400`, width first, of a shape (h, w, ...)."""
+    return f"{size[1]}x{size[0]}"
+
+
 def map_tiles(function, image, tile=512, halo=11, multiple=1):
-    """function(image), computed tile by tile: the same values to float rounding, in the memory of the output and one
-    tile.
+    """function(image) tile by tile: the same values to float rounding, in the memory of the output and one tile.
 
     function(crop, box) maps (1, C, h, w) to (1, C', h, w), each pixel from its surroundings of `halo` pixels; box =
     (top, left, bottom, right) is where the crop lies in the picture, so that whole-picture inputs can be cut alike.
@@ -195,8 +238,7 @@ def _decode(data, path, max_pixels):
 
 
 def _pixels(image, data):
-    """(pixels, gray) of a picture that Pillow has opened from data. Raises ValueError for kinds that cannot be told
-    rightly."""
+    """(pixels, gray) of a picture that Pillow has opened from data. ValueError for kinds that cannot be told right."""
     if image.mode not in READABLE:
         raise ValueError(f"pixels of the kind {image.mode}, not 8 or 16 bits of gray, palette, RGB or CMYK")
     gray = image.mode in GRAY or (image.format == "PNG" and data[25] == 4)     # PNG's colour type 4: gray with alpha
@@ -208,8 +250,7 @@ def _pixels(image, data):
 
 
 def _is_deep(image, data):
-    """Whether the file has 16 bits per channel and OpenCV reads them; CMYK and premultiplied colours keep Pillow's
-    upper 8."""
+    """Whether the file has 16 bits per channel that OpenCV reads; CMYK and premultiplied colours keep Pillow's 8."""
     if image.format == "PNG":
         return data[24] == 16
     if image.format != "TIFF" or 16 not in image.tag_v2.get(BITS, ()):
@@ -225,13 +266,13 @@ def _sixteen_bits(image, data):
     if pixels is None or pixels.dtype != np.uint16:
         raise ValueError("its 16-bit pixels cannot be read")
     if image.format == "PNG":
-        pixels = _upright(pixels, image.getexif().get(ORIENTATION))  # OpenCV turns TIFF files whatever it is told
+        pixels = _upright(pixels, image.getexif().get(ORIENTATION))             # OpenCV turns every TIFF by itself
     elif image.tag_v2.get(PHOTOMETRIC) == 0:
         pixels = 65535 - pixels                                                 # 0 is white
     if pixels.ndim == 3:
         return pixels[..., [2, 1, 0, 3][:pixels.shape[2]]]                      # from BGR(A)
     channels = [pixels] * 3
-    if "transparency" in image.info:  # the one gray level that stands for a hole
+    if "transparency" in image.info:                                            # the one gray level that is a hole
         channels.append(np.where(pixels == image.info["transparency"], 0, 65535).astype(np.uint16))
     return np.stack(channels, axis=-1)
 
@@ -247,15 +288,6 @@ def _upright(pixels, orientation):
     return pixels
 
 
-def _levels(picture, top):
-    """floor(top y + 0.5) of a (C, H, W) tensor clamped to [0, 1], as (H, W, C) of the integer type that top fits."""
-    picture = picture.detach().float().cpu()
-    if picture.isnan().any():
-        raise ValueError("the picture has values that are not numbers (NaN)")
-    levels = picture.clamp(0, 1).mul_(top).add_(0.5).floor_()
-    return levels.permute(1, 2, 0).numpy().astype(np.uint8 if top == 255 else np.uint16, order="C")
-
-
 def _encode(pixels, suffix):
     """The bytes of a file of that suffix for pixels (H, W, 1 gray, 2 gray and alpha, 3 RGB or 4 RGBA)."""
     if pixels.dtype == np.uint16:
@@ -265,49 +297,3 @@ def _encode(pixels, suffix):
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, name, **options)
     return buffer.getvalue()
-
-
-def picture_size(path):
-    """(height, width) of a picture, upright, from its header; None where there is none to read."""
-    try:
-        with Image.open(path) as image:
-            exif = image.getexif() if "exif" in image.info else {}  # asking a PNG without any would decode it
-            return image.size if exif.get(ORIENTATION) in (5, 6, 7, 8) else image.size[::-1]
-    except (OSError, ValueError, SyntaxError):  # Pillow raises all three on damaged headers
-        return None
-
-
-def by(size):
-    """`600x400`, width first, of a shape (h, w, ...)."""
-    return f"{size[1]}x{size[0]}"
-
-
-def to_tensor(pixels):
-    """uint8 (h, w, 3) as float32 (3, h, w) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float().div_(255)
-
-
-def picture_files(inputs):
-    """(paths, items): the pictures that files and folders name, and a name for each that is unique among them (the stem
-    where it is)."""
-    paths = []
-    for path in map(Path, inputs):
-        if path.is_dir():
-            found = list_images(path)
-            if not found:
-                raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another "
-                                "folder")
-            paths += found
-        elif path.exists():
-            paths.append(path)
-        else:
-            raise UserError(f"no such file or folder: {path}: pictures were expected: check the path")
-    items, taken = [], set()
-    for path in paths:
-        item, count = path.stem, 1
-        while item.casefold() in taken:                     # `a.png` and `A.png` are one file on some systems
-            count += 1
-            item = f"{path.stem}-{count}"
-        items.append(item)
-        taken.add(item.casefold())
-    return paths, items

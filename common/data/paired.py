@@ -1,7 +1,4 @@
-"""Data sets: pairs of pictures in LOL's layout, and the command line that checks and fetches the real sets.
-
-python -m common.data check [NAME] [ROOT]      is a data set complete and readable?
-python -m common.data get NAME                 download what can be had without an account
+"""Pairs of a dark and a bright picture in LOL's layout, as a data set.
 
 A sample is asked for by its place (epoch, index), and all its draws come from (seed, epoch, index): the number of
 workers, the order in which they answer and an interrupted run change nothing.
@@ -19,7 +16,7 @@ from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint, random_window, share_pixels
 from common.data.images import by, list_images, picture_size, read_pixels, to_tensor
 
-THUMBNAIL = 32                      # side of the thumbnails
+THUMBNAIL = 32                      # side in pixels
 WHOLE = torch.tensor([0.0, 0.0, 1.0, 1.0])
 
 
@@ -29,8 +26,7 @@ class Pair(NamedTuple):
     high: Tensor                    # (3, h, w)
     thumbnail: Tensor               # (3, 32, 32) area average of the whole dark picture, mirrored like the patch
     name: str                       # the file's name
-    # (4,) float32: top, left, bottom, right of the patch in the whole (mirrored) picture, in [0, 1]
-    box: Tensor = WHOLE
+    box: Tensor = WHOLE             # (4,) top, left, bottom, right of the patch in the (mirrored) picture, in [0, 1]
 
 
 class PairedImages(Dataset):
@@ -38,15 +34,15 @@ class PairedImages(Dataset):
 
     patch: side of a random crop; None: whole pictures, untouched. names: file names of a part of the set. flips:
     patches are mirrored left to right at random; turns: also upside down and transposed. cache: decoded pictures stay
-    in memory where all of them fit (CACHE_BYTES).
-    thumbnails: an .npz file with `name` and `low_thumbnail`, for files that are only crops of the pictures whose
-    thumbnails are needed (`box` then still refers to the file). Raises UserError for a missing folder or partner,
-    unequal sizes, pictures smaller than the patch.
+    in memory where all of them fit (CACHE_BYTES). thumbnails: an .npz file with `name` and `low_thumbnail`, for files
+    that are only crops of the pictures whose thumbnails are needed (`box` then still refers to the file). Raises
+    UserError for a missing folder or partner, unequal sizes, pictures smaller than the patch.
     """
 
     def __init__(self, root, split, patch=None, seed=0, names=None, cache=True, flips=True, turns=False,
                  thumbnails=None):
-        self.root, self.split, self.patch, self.seed, self.flips, self.turns = Path(root), split, patch, seed, flips, turns
+        self.root, self.split, self.patch, self.seed = Path(root), split, patch, seed
+        self.flips, self.turns = flips, turns
         self.folders = pair_folders(root, split)
         self.names = choose_names(root, split, names)
         self.store = share_pixels(self._sizes()) if cache else None
@@ -84,8 +80,10 @@ class PairedImages(Dataset):
         return Pair(low, high, orientation.turn(thumbnail), self.names[index], box)
 
     def _sizes(self):
-        """(height, width) of every picture, low and high in turn, from the headers alone. (0, 0) where there is no
-        readable header: such a file speaks up when it is needed, so that it does not stop the others."""
+        """(height, width) of every picture, low and high in turn, from the headers alone.
+
+        (0, 0) where no header can be read: such a file speaks up when it is needed, and does not stop the others.
+        """
         sizes, problems = [], []
         for index, name in enumerate(self.names):
             low, high = (picture_size(path) for path in self.paths(index))
@@ -129,8 +127,7 @@ class PairedImages(Dataset):
 def pair_folders(root, split):
     """(low, high) folders of a split: root/split/{low,high}. Raises UserError where they are missing."""
     folders = tuple(Path(root) / split / side for side in ("low", "high"))
-    missing = [folder for folder in folders if not folder.is_dir()]
-    if missing:
+    if missing := [folder for folder in folders if not folder.is_dir()]:
         raise UserError(f"data set not found: {join_some(missing)}: folders {split}/low and {split}/high with equal "
                         "file names were expected: put the data there or set data.root; `python -m common.data check "
                         "LOL` says where to get it")
@@ -138,10 +135,10 @@ def pair_folders(root, split):
 
 
 def list_pairs(root, split):
-    """File names that both folders of a split have, in natural order. Raises UserError for missing partners and empty
-    folders."""
+    """File names that both folders of a split have, in natural order. UserError for missing partners, empty folders."""
     low, high = pair_folders(root, split)
-    names, others = ([path.name for path in list_images(folder)] for folder in (low, high))
+    names = [path.name for path in list_images(low)]
+    others = [path.name for path in list_images(high)]
     if not names and not others:
         raise UserError(f"no pictures: {low} and {high}: files of equal names in both were expected: put the data "
                         "there or set data.root")
@@ -159,25 +156,23 @@ def choose_names(root, split, names):
     if names is None:
         return there
     names = list(names)
-    missing = [name for name in names if name not in set(there)]
-    if missing:
+    if missing := [name for name in names if name not in set(there)]:
         raise UserError(f"no such pairs: {Path(root) / split}: {join_some(missing)}: names of files in low and high "
                         "were expected")
     return names
 
 
 def read_thumbnails(path, names):
-    """{name: (3, 32, 32) float32} from an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3). Raises
-    UserError."""
+    """{name: (3, 32, 32) float32} from an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3), else UserError."""
     try:
         with np.load(path, allow_pickle=False) as file:
             pictures = torch.from_numpy(file["low_thumbnail"].astype(np.float32)).permute(0, 3, 1, 2).contiguous()
             found = {str(name): picture for name, picture in zip(file["name"], pictures, strict=True)}
-        missing = [name for name in names if name not in found]
-        if missing or pictures.shape[1:] != (3, THUMBNAIL, THUMBNAIL):
-            raise ValueError(f"none for {join_some(missing)}" if missing else "they have the shape "
-                                                                              f"{tuple(pictures.shape)}")
-    except Exception as error:  # NumPy raises nearly everything on foreign files
+        if missing := [name for name in names if name not in found]:
+            raise ValueError(f"none for {join_some(missing)}")
+        if pictures.shape[1:] != (3, THUMBNAIL, THUMBNAIL):
+            raise ValueError(f"they have the shape {tuple(pictures.shape)}")
+    except Exception as error:                              # NumPy raises nearly everything on foreign files
         raise UserError(f"no thumbnails ({error}): {path}: an .npz file with `name` and `low_thumbnail` (N, 32, 32, 3) "
                         "was expected: mend data.thumbnails") from error
     return found

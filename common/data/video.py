@@ -9,8 +9,7 @@ from common.base.errors import UserError
 from common.base.files import part_of
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-# what OpenCV's wheel can write; of these browsers play .webm
-CODECS = {".webm": "VP80", ".avi": "MJPG", ".mp4": "mp4v"}
+CODECS = {".webm": "VP80", ".avi": "MJPG", ".mp4": "mp4v"}      # what OpenCV's wheel can write; browsers play .webm
 
 
 class Film(NamedTuple):
@@ -45,8 +44,7 @@ def frames_of(film):
 
 @contextmanager
 def writing(target, rate, size):
-    """A function that appends a frame, uint8 RGB (h, w, 3), to the video `target`; frames of another size than (width,
-    height) are fitted.
+    """A function that appends a frame, uint8 RGB (h, w, 3), to the video `target`, fitted to size (width, height).
 
     The file appears when it is whole: leaving the block by an exception leaves nothing. The suffix decides the kind;
     folders are made.

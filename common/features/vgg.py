@@ -1,17 +1,15 @@
-"""Fixed feature networks for style, content and perceptual losses: VGG16, VGG19, SqueezeNet 1.1, and our own narrow
-`small`.
+"""Fixed feature networks for style, content and perceptual losses: VGG16, VGG19, SqueezeNet 1.1, our narrow `small`.
 
     trunk = vgg.load("small", ["relu1_1", "conv4_2"])       # a torch.nn.Module, frozen, only as deep as the deepest tap
-    features = trunk(x)                                     # x (N, 3, H, W) RGB in [0, 1] -> {"relu1_1": (N, C, H, W), ...}
+    features = trunk(x)                         # x (N, 3, H, W) RGB in [0, 1] -> {"relu1_1": (N, C, H, W), ...}
 
 A tap's name says block, number and side of the ReLU: relu4_2 is behind it, conv4_2 before; Keras' block4_conv2 means
 relu4_2, because a Keras layer contains its ReLU. SqueezeNet's taps are torchvision's: features.1, .4, .7, .12.
 Gradients flow to x, never to the weights.
 
 Preprocessing belongs to weights, so a network without its tag is a bug. No file from elsewhere carries its tag (ours
-do): known files are told by their digest, others need tag=. See TAGS.
+do): known files are told by their digest, others need tag=. vgg_files.py has the tags and reads the files.
 """
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -20,13 +18,20 @@ from common.base.errors import UserError, join_some
 from common.experiment.device import import_torchvision
 from common.features.vgg_files import TAGS, layers, read
 
-SQUEEZE_TAPS = {"features.1": 2, "features.4": 4, "features.7": 8, "features.12": 16}           # and their strides
+SQUEEZE_TAPS = {"features.1": 2, "features.4": 4, "features.7": 8, "features.12": 16}       # and their strides
 
 
 def tap_name(name):
     """A tap as this module calls it: Keras' block4_conv2 is relu4_2."""
     block, _, conv = name.partition("_conv")
     return f"relu{block.removeprefix('block')}_{conv}" if block.startswith("block") and conv else name
+
+
+def register_tag(trunk, tag):
+    """Give a trunk the mean and std of a tag, (1, 3, 1, 1); they are no part of its state_dict."""
+    trunk.tag = tag
+    for name, values in zip(("mean", "std"), TAGS[tag]):
+        trunk.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
 
 class Trunk(nn.Module):
@@ -40,7 +45,8 @@ class Trunk(nn.Module):
     def __init__(self, layout, taps, widths=(64, 128, 256, 512, 512), pooling="max", padding="zeros",
                  tag="torchvision"):
         super().__init__()
-        self.layout, self.taps, self.widths, self.pooling, self.padding, self.tag = layout, list(taps), tuple(widths), pooling, padding, tag
+        self.layout, self.taps, self.widths = layout, list(taps), tuple(widths)
+        self.pooling, self.padding = pooling, padding
         names = layers(layout)
         self.names = names[:1 + max(names.index(tap) for tap in taps)]
         self.features, channels = nn.ModuleDict(), 3
@@ -49,13 +55,10 @@ class Trunk(nn.Module):
                 width = widths[int(name[4]) - 1]
                 self.features[str(place)] = nn.Conv2d(channels, width, 3, padding=1, padding_mode=padding)
                 channels = width
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in TAGS[tag])
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
+        register_tag(self, tag)
 
     def forward(self, x):
-        x = (x - self.mean) / self.std
-        x, features = x.to(next(self.parameters()).dtype), {}
+        x, features = ((x - self.mean) / self.std).to(next(self.parameters()).dtype), {}
         for place, name in enumerate(self.names):
             if name.startswith("conv"):
                 x = self.features[str(place)](x)
@@ -72,30 +75,25 @@ class Trunk(nn.Module):
         return 2 ** sum(name.startswith("pool") for name in self.names[:self.names.index(tap)])
 
     def reach(self, tap):
-        """How many pixels beyond its own cell of stride x stride a position of a tap depends on, to each side: 70 for
-        relu5_1 of VGG19."""
+        """How many pixels beyond its own cell of stride x stride a position depends on: 70 for VGG19's relu5_1."""
         return sum(self.stride(name) for name in self.names[:self.names.index(tap) + 1] if name.startswith("conv"))
 
     @property
     def smallest(self):
-        """The smallest side of a picture in pixels: reflection needs two cells at the deepest convolution, zeros
-        one."""
+        """The smallest side of a picture, pixels: two cells of the deepest convolution to reflect, one for zeros."""
         return self.stride(self.names[-1]) * (2 if self.padding == "reflect" else 1)
 
 
 class SqueezeTrunk(nn.Module):
-    """SqueezeNet 1.1 (torchvision's module) up to its deepest tap; taps: keys of SQUEEZE_TAPS. Its grid of stride 2 is
-    not VGG's."""
+    """SqueezeNet 1.1 (torchvision's module) up to its deepest tap of SQUEEZE_TAPS; its strides are not VGG's."""
     layout, padding, pooling, smallest = "squeezenet", "zeros", "max", 17
 
     def __init__(self, taps, tag="squeeze"):
         super().__init__()
-        self.taps, self.tag = list(taps), tag
+        self.taps = list(taps)
         depth = max(int(tap.split(".")[1]) for tap in taps)
         self.features = import_torchvision().models.squeezenet1_1(weights=None).features[:depth + 1]
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in TAGS[tag])
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
+        register_tag(self, tag)
 
     def forward(self, x):
         x, features = ((x - self.mean) / self.std).to(next(self.parameters()).dtype), {}
@@ -139,11 +137,10 @@ def build(source, taps, pooling="max"):
 def tap_names(source):
     """The taps that a Source can serve, from shallow to deep."""
     if source.layout == "squeezenet":
-        return [tap for tap in SQUEEZE_TAPS if any(name.startswith(tap + ".") for name in source.state) or tap
-                == "features.1"]
-    names = layers(source.layout)
+        held = {".".join(name.split(".")[:2]) for name in source.state} | {"features.1"}      # a ReLU, without weights
+        return [tap for tap in SQUEEZE_TAPS if tap in held]
     deepest = max(int(name.split(".")[1]) for name in source.state if name.startswith("features."))
-    return [name for name in names[:deepest + 2] if not name.startswith("pool")]
+    return [name for name in layers(source.layout)[:deepest + 2] if not name.startswith("pool")]
 
 
 def _widths(source):
@@ -153,5 +150,3 @@ def _widths(source):
         if name.startswith("features.") and name.endswith(".weight"):
             widths[int(layers(source.layout)[int(name.split(".")[1])][4]) - 1] = tensor.shape[0]
     return widths
-
-

@@ -12,19 +12,17 @@ from common.base.files import impostor, sha256
 from common.data.download import download
 from common.experiment import checkpoints
 
-TAGS = {  # (mean, std): the network sees (x - mean) / std, x RGB in [0, 1]
+TAGS = {                                                    # (mean, std): the network sees (x - mean) / std
     "torchvision": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),                          # torchvision's own training
-    # 255 x - mean, RGB: the original VGG
-    "caffe": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255)),
-    # 255 x - (123, 117, 104): SqueezeNet's authors
-    "squeeze": ((123 / 255, 117 / 255, 104 / 255), (1 / 255, 1 / 255, 1 / 255)),
-    "rgb01": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),                                            # x itself
+    "caffe": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3),                # the original VGG, in RGB
+    "squeeze": ((123 / 255, 117 / 255, 104 / 255), (1 / 255,) * 3),                         # SqueezeNet's authors
+    "rgb01": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),                                            # x itself, RGB in [0, 1]
 }
 PADDINGS = ("zeros", "reflect")
 LAYOUTS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}                              # convolutions per block
 SMALL = paths.CHECKPOINTS / "vgg19_style" / "release-small.pt"
 RELEASES = {"vgg19": "vgg19-dcbb9e9d.pth", "vgg16": "vgg16-397923af.pth", "squeezenet": "squeezenet1_1-b8a52dc0.pth"}
-URL = "https://download.pytorch.org/models/"  # torchvision's files: their names end in the beginning of their SHA-256
+URL = "https://download.pytorch.org/models/"                # of RELEASES, whose names end in how their SHA-256 begins
 KNOWN = {                                                   # other files, by their SHA-256: tag and padding
     "1eacac80fc9a285e9f597f6d95f70b9796740b9984ad2ee44aba30e7a8b21988": ("caffe", "zeros"),     # vgg19_block1-3.npz
     "e4f4fc575b442d7b05396f1a58411a92d45db373621d91d024ccc026172b04c3": ("rgb01", "reflect"),   # vgg19_small16x.npz
@@ -34,9 +32,8 @@ KINDS = "torchvision's .pth, an .npz with its names, or a file of this project"
 
 
 class Source(NamedTuple):
-    """What a weights file holds: the network's name for outputs, its layout, the state_dict, how it wants its input, a
-    digest."""
-    name: str
+    """What a weights file holds, and how the network in it wants its input."""
+    name: str                           # of the network, for outputs
     layout: str                         # vgg19 | vgg16 | squeezenet
     state: dict                         # torchvision's names, float32; `aux.*` of distilled networks too
     tag: str
@@ -46,12 +43,11 @@ class Source(NamedTuple):
 
 
 def layers(layout):
-    """The names of a VGG's layers in torchvision's order, so that features.N is layers(layout)[N]: conv1_1, relu1_1,
-    conv1_2 ... pool5."""
+    """The names of a VGG's layers in torchvision's order, conv1_1, relu1_1, conv1_2 ... pool5: [N] is features.N."""
     names = []
     for block, count in enumerate(LAYOUTS[layout], 1):
-        names += ([f"{kind}{block}_{number}" for number in range(1, count + 1) for kind in ("conv", "relu")]
-                  + [f"pool{block}"])
+        names += [f"{kind}{block}_{number}" for number in range(1, count + 1) for kind in ("conv", "relu")]
+        names += [f"pool{block}"]
     return names
 
 
@@ -71,8 +67,11 @@ def cache_path(network):
 
 
 def find(network):
-    """The file of a network: vgg19, vgg16, squeezenet (torchvision's, downloaded into its cache where missing), small
-    (ours), auto (best_at_hand), or a file, relative to the working directory or the repository."""
+    """The file of a network, by its name or path.
+
+    Names: vgg19, vgg16, squeezenet (torchvision's, downloaded into its cache where missing), small (ours), auto
+    (best_at_hand). A path is relative to the working directory or the repository.
+    """
     network = best_at_hand() if network == "auto" else network
     if network == "small":
         if not SMALL.is_file():
@@ -105,12 +104,13 @@ def _download(network, path):
 
 
 def read(network, tag=None, padding=None):
-    """The Source of a network (see find()). tag and padding are needed for full-width files from elsewhere, and refused
-    against known ones."""
+    """The Source of a network, by what find() takes.
+
+    tag and padding are needed for full-width files from elsewhere, and refused against known ones.
+    """
     path = find(network)
     state, known = _contents(path)
-    if known is None:
-        known = _recognise(path, state)
+    known = known or _recognise(path, state)
     layout = _layout(path, state)
     tag, padding = (_reconcile(path, what, given, own)
                     for what, given, own in zip(("tag", "padding"), (tag, padding), known))
@@ -134,7 +134,7 @@ def _reconcile(path, what, given, own):
 
 
 def _recognise(path, state):
-    """(tag, padding) of a file without them, by its digest or by what its shapes show; None where nobody can know."""
+    """(tag, padding) of a file without them, by its digest or its shapes; both None where nobody can know."""
     digest = sha256(path)
     if digest in KNOWN:
         return KNOWN[digest]
@@ -146,7 +146,8 @@ def _recognise(path, state):
 
 def _contents(path):
     """(state with names features.* and aux.* in float32, (tag, padding) where the file says them) of a weights file."""
-    head = path.read_bytes()[:512] if path.stat().st_size < 512 else path.open("rb").read(512)
+    with path.open("rb") as file:
+        head = file.read(512)
     if wrong := impostor(head):
         raise UserError(f"{wrong[0]}: {path}: expected {KINDS}: {wrong[1]}")
     known = None
@@ -156,7 +157,8 @@ def _contents(path):
         try:
             raw = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:                          # torch has five exceptions for a broken file
-            detail = "it is cut short or damaged" if "weights_only" not in str(error).lower() else "it holds Python objects, which are never run"
+            detail = ("it holds Python objects, which are never run" if "weights_only" in str(error).lower()
+                      else "it is cut short or damaged")
             raise UserError(f"not a readable weights file ({detail}): {path}: expected {KINDS}: get it again") from None
         if isinstance(raw, dict) and {"case", "model", "weights"} <= raw.keys():
             known = raw["model"].get("tag"), raw["model"].get("padding")
@@ -198,8 +200,8 @@ def _layout(path, state):
             wrong.append(f"features.{place} ({names[place]}) is missing")
             break
         if weight.shape != (len(bias), channels, 3, 3):
-            wrong.append(f"features.{place}.weight ({names[place]}) is {tuple(weight.shape)}, expected ({len(bias)}, "
-                         f"{channels}, 3, 3)")
+            wrong.append(f"features.{place}.weight ({names[place]}) is {tuple(weight.shape)}, "
+                         f"expected ({len(bias)}, {channels}, 3, 3)")
         channels = len(bias)
     if wrong or not convolutions:
         raise UserError(f"not the weights of a VGG: {path}: {join_some(wrong) or 'no features.* in it'}: expected "

@@ -1,5 +1,4 @@
 """What a network for dark pictures is held against: nothing at all, a gamma curve, and the best single tone curve."""
-
 import numpy as np
 
 from common.base.errors import UserError
@@ -15,16 +14,14 @@ def identity(low):
 
 def gamma(low, exponent=1 / 2.2):
     """A fixed gamma curve, x^(1/2.2)."""
-    curve = 255 * (np.arange(256) / 255) ** exponent
-    return round_levels(curve)[low]
+    return tone_curve(low, 255 * (np.arange(256) / 255) ** exponent)
 
 
 def fit_tone_curve(pairs):
-    """The best single tone curve: for each dark level 0..255 the mean bright level over all pixels and channels of the
-    training pairs.
+    """The best single tone curve, (256,) float64: for each dark level 0..255 the mean bright level of the pairs.
 
-    pairs: an iterable of (low, high). Levels that never occur are interpolated, and the curve is kept from falling.
-    Returns (256,) float64.
+    pairs: an iterable of (low, high), uint8 (H, W, 3); all pixels and channels count alike. Levels that never occur are
+    interpolated, and the curve is kept from falling.
     """
     total, count = np.zeros(256), np.zeros(256)
     for low, high in pairs:
@@ -40,8 +37,7 @@ def tone_curve(low, curve):
 
 
 def curve_of_training(run, pairs, split="our485"):
-    """The tone curve of the training pictures that `pairs` does not test on; None, said in a line, where there are
-    none."""
+    """The tone curve of the training pictures that `pairs` does not test on; None, said in a line, where none are."""
     tested = set(pairs.names) if pairs.split == split else set()
     try:
         names = [name for name in list_pairs(run.config.data.root, split) if name not in tested]

@@ -1,5 +1,5 @@
-"""Figures that every low-light case draws from its test results and its data: pairs, ranking, classes, differences,
-training curves."""
+"""Figures that every low-light case draws from its test results and its data: pairs, ranking, classes, training."""
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +69,11 @@ def colour_difference(difference, limit=128):
 def draw_pairs(folder, pairs, name, count=6):
     """Sample pairs of the data set, dark above bright."""
     places = spread(pairs, count)
-    lows, highs = zip(*[[read_pixels(path) for path in pairs.paths(place)] for place in places])
+    lows, highs = zip(*(map(read_pixels, pairs.paths(place)) for place in places))
     names = [pairs.names[place] for place in places]
-    folder.save(figures.grid([list(lows), list(highs)], names, rows=["low", "high"]), name,
-                ["item", "low_mean", "high_mean"],
-                [[name, f"{low.mean():.6f}", f"{high.mean():.6f}"] for name, low, high in zip(names, lows, highs)],
-                set=pairs.set_name)
+    figure = figures.grid([list(lows), list(highs)], names, rows=["low", "high"])
+    rows = [[item, f"{low.mean():.6f}", f"{high.mean():.6f}"] for item, low, high in zip(names, lows, highs)]
+    folder.save(figure, name, ["item", "low_mean", "high_mean"], rows, set=pairs.set_name)
 
 
 def draw_training(folder, run, panels):
@@ -94,21 +93,19 @@ def draw_ranking(folder, lines):
     figure = figures.bars([line["item"] for line in ranked], {"PSNR": [float(line["psnr"]) for line in ranked]},
                           "PSNR (dB)", rotation=0 if len(ranked) <= 20 else 90, colours=shades)
     keys = ["item", "psnr", "ssim", "input_light", "input_noise"]
-    folder.save(figure, "ranking", keys, [[line[key] for key in keys] for line in ranked])
+    folder.save(figure, "ranking", keys, [list(map(line.get, keys)) for line in ranked])
 
 
 def draw_classes(folder, lines, method, row="gt_free"):
-    """Mean PSNR by measured light level and noise of the input, and by whether training shows the scene; beside a fixed
-    gamma curve."""
-    rows, labels = [], []
+    """Mean PSNR by light level and noise of the input and by whether training shows the scene, beside a gamma curve."""
+    rows = []
     for classing in ("light", "noise", "scene"):
-        for name in sorted({line[f"by_{classing}"] for line in of_row(lines)} - {""}):
-            inside = [line for line in lines if line[f"by_{classing}"] == name]
-            means = [np.mean([float(line["psnr"]) for line in of_row(inside, each)]) if of_row(inside, each) else None
-                     for each in (row, "gamma/gt_free")]
-            labels.append(f"{classing}\n{name.split(': ')[-1]}\n({len(of_row(inside))})")
-            rows.append([classing, name, len(of_row(inside)), *means])
+        counts = Counter(line[f"by_{classing}"] for line in of_row(lines))
+        for name in sorted(counts.keys() - {""}):
+            means = (figures.mean(lines, each, "psnr", **{classing: name}) for each in (row, "gamma/gt_free"))
+            rows.append([classing, name, counts[name], *means])
+    labels = [f"{classing}\n{name.split(': ')[-1]}\n({count})" for classing, name, count, *_ in rows]
     figure = figures.bars(labels, {method: [line[3] for line in rows], "gamma 1/2.2": [line[4] for line in rows]},
                           f"PSNR (dB), {row}")
     folder.save(figure, "classes", ["classing", "class", "count", "network_psnr", "gamma_psnr"],
-                [[*line[:3], *("" if value is None else f"{value:.6f}" for value in line[3:])] for line in rows])
+                [[*line[:3], *map(figures.format_number, line[3:])] for line in rows])

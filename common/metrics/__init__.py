@@ -1,5 +1,4 @@
-"""Every metric by its name: `metrics.psnr(a, b)`. table.py says which way each is better, and how much difference
-counts."""
+"""Every metric by its name: `metrics.psnr(a, b)`. table.py says which way is better and how much difference counts."""
 from common.metrics.niqe import load_parameters, niqe
 from common.metrics.pictures import (
     entropy,

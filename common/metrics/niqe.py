@@ -20,8 +20,7 @@ SHAPES = {"mu_pris_param": (1, 36), "cov_pris_param": (36, 36)}
 
 WINDOW = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)
 WINDOW /= WINDOW.sum()                                    # 7 taps, sigma 7/6; rows times columns make the 7x7 window
-# bicubic (a = -1/2) stretched to twice its width, at -3.5 .. 3.5
-HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
+HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256            # bicubic (a = -1/2) at twice its width
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))            # right, below and the two diagonals
 
 ALPHA = np.arange(0.2, 10.001, 0.001)                     # shapes of the generalised Gaussian that are tried
@@ -41,7 +40,7 @@ def load_parameters(path):
             arrays = {key: np.asarray(file[key], dtype=np.float64) for key in SHAPES}
     except FileNotFoundError:
         raise UserError(f"NIQE parameters not found: {path}: {REMEDY}") from None
-    except Exception:  # noqa: BLE001  NumPy reports text, half a zip, a lone array, objects, other keys each in its own way
+    except Exception:                                     # NumPy reports text, half a zip, other keys, each its own way
         raise UserError(f"not a NIQE parameter file: {path}: expected an npz with {' and '.join(SHAPES)}: "
                         f"{REMEDY}") from None
     for key, shape in SHAPES.items():
@@ -52,13 +51,12 @@ def load_parameters(path):
 
 
 def niqe(rgb8, parameters):
-    """Distance of one picture from the pristine model, sqrt((m - m0)^T pinv((S + S0) / 2) (m - m0)); about 3 to 9 for
-    photographs.
+    """Distance of a picture from the pristine model, sqrt((m - m0)^T pinv((S + S0) / 2) (m - m0)).
 
-    rgb8: uint8 (H, W, 3). Only whole blocks of 96x96 from the upper left corner count: with less than 3x3 of them (288
-    px) the number means little, with less than two it is nan (no covariance). Flat blocks have no shape and are left
-    out. Within .0005 of BasicSR's implementation on thirty pictures. A blurred picture often scores better than a sharp
-    noisy one.
+    About 3 to 9 for photographs. rgb8: uint8 (H, W, 3). Only whole blocks of 96x96 from the upper left corner count:
+    with less than 3x3 of them (288 px) the number means little, with less than two it is nan (no covariance). Flat
+    blocks have no shape and are left out. Within .0005 of BasicSR's implementation on thirty pictures. A blurred
+    picture often scores better than a sharp noisy one.
     """
     height, width = (side // BLOCK * BLOCK for side in rgb8.shape[:2])
     if height * width < 2 * BLOCK * BLOCK:
@@ -74,8 +72,7 @@ def niqe(rgb8, parameters):
 
 
 def _luma(rgb8):
-    """Y of BT.601 in its limited range 16..235, rounded. In whole numbers, because one level more in six pixels moves
-    NIQE by .001."""
+    """Y of BT.601, 16..235, rounded in whole numbers, because one level more in six pixels moves NIQE by .001."""
     weights = np.array([65481, 128553, 24966], dtype=np.int32)
     return 16.0 + (rgb8.astype(np.int32) @ weights + 127500) // 255000
 
@@ -83,8 +80,7 @@ def _luma(rgb8):
 def _halve(picture):
     """Half size as MATLAB's imresize does it: antialiased bicubic, mirrored border. Even sides."""
     for axis in (0, 1):
-        # taps from 3 before to 4 after each pixel
-        filtered = correlate1d(picture, HALVING, axis=axis, mode="reflect", origin=-1)
+        filtered = correlate1d(picture, HALVING, axis=axis, mode="reflect", origin=-1)      # from 3 before to 4 after
         picture = np.take(filtered, range(0, picture.shape[axis], 2), axis=axis)
     return picture
 
@@ -99,22 +95,19 @@ def _features(picture, side):
     alpha, left, right = _asymmetric_gaussian(blocks)
     features = [alpha, (left + right) / 2]
     for shift in NEIGHBOURS:
-        # circular inside the block
-        alpha, left, right = _asymmetric_gaussian(blocks * np.roll(blocks, shift, axis=(1, 2)))
+        alpha, left, right = _asymmetric_gaussian(blocks * np.roll(blocks, shift, axis=(1, 2)))     # around each block
         features += [alpha, (right - left) * gamma(2 / alpha) / gamma(1 / alpha), left, right]
     return np.stack(features, axis=1)
 
 
 def _smooth(picture):
-    """Weighted mean of the 7x7 neighbours. In float32: a flat place then has its own level as mean, and 0, not 1e-15,
-    as difference."""
-    return correlate1d(correlate1d(picture, WINDOW, axis=0, mode="nearest"), WINDOW, axis=1,
-                       mode="nearest").astype(np.float32)
+    """Weighted mean of the 7x7 neighbours. In float32 a flat place has its own level as mean: a difference of 0."""
+    rows = correlate1d(picture, WINDOW, axis=0, mode="nearest")
+    return correlate1d(rows, WINDOW, axis=1, mode="nearest").astype(np.float32)
 
 
 def _asymmetric_gaussian(blocks):
-    """Shape, left and right scale of the asymmetric generalised Gaussian with each block's moments. Three arrays
-    (blocks,)."""
+    """Shape, left and right scale of the asymmetric generalised Gaussian with each block's moments: three (blocks,)."""
     blocks = blocks.reshape(len(blocks), -1)
     with np.errstate(invalid="ignore", divide="ignore"):   # a flat block has no values on one side: nan
         left = np.sqrt(_mean_square(blocks, blocks < 0))

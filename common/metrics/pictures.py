@@ -1,59 +1,53 @@
-"""Every number by which pictures are judged, each with its exact definition, and the table of what counts as a
-difference.
+"""Every number by which pictures are judged, each with its exact definition; niqe.py and tracking.py have the others.
 
 Two kinds of argument. Tensors: (N, 3, H, W), RGB in [0, 1], one number per picture comes out, (N,) float64;
 differentiable where said. `rgb8`: one picture as written, uint8 array (H, W, 3). Benchmark numbers belong to it:
 divided by 255 it makes the former kind. What has no answer is nan (a picture too small for the measure); the reason
 stands in the doc string.
 """
-
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from common.metrics.niqe import load_parameters, niqe  # noqa: F401  both belong to what this module offers
-from common.metrics.ssim import WINDOW, _same_shape, ssim_map
+from common.metrics.ssim import WINDOW, expect_same_shape, ssim_map
 
-# ---- tensors (N, 3, H, W) in [0, 1] ----
+# ---- tensors (N, 3, H, W) in [0, 1] ----------------------------------------------------------------------------------
 
 
 def psnr(a, b):
-    """Peak signal-to-noise ratio in dB, 10 log10(1 / mean (a - b)^2), the mean over all channels and pixels. (N,)
-    float64.
+    """Peak signal-to-noise ratio in dB, 10 log10(1 / mean (a - b)^2), the mean over channels and pixels. (N,) float64.
 
     Equal pictures give inf. Differentiable where the pictures differ. Any number of channels.
     """
-    _same_shape(a, b)
+    expect_same_shape(a, b)
     return -10 * torch.log10((a.double() - b.double()).square().mean(dim=(1, 2, 3)))
 
 
 def ssim(a, b):
-    """Structural similarity (Wang et al. 2004), mean over the channels and the window positions inside the picture.
-    (N,) float64.
+    """Structural similarity (Wang et al. 2004), mean over channels and window positions inside. (N,) float64.
 
     Gaussian window 11x11, sigma 1.5, population covariance, K = (0.01, 0.03), range 1: scikit-image's
     structural_similarity(channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False).
     Differentiable. A picture lower or narrower than 11 pixels has no window position: nan.
     """
-    _same_shape(a, b)
+    expect_same_shape(a, b)
     if min(a.shape[2:]) < WINDOW:
         return torch.full((len(a),), torch.nan, dtype=torch.float64, device=a.device)
-    channels = zip(a.split(1, dim=1), b.split(1, dim=1))  # one after the other: a third of the memory
+    channels = zip(a.split(1, dim=1), b.split(1, dim=1))              # one after the other: a third of the memory
     return torch.stack([ssim_map(x.double(), y.double()).mean(dim=(1, 2, 3)) for x, y in channels]).mean(dim=0)
 
 
 def ssim_gray(a, b):
-    """ssim of the two pictures as written in 8 bit and turned gray by OpenCV's formula (see gray8). (N,) float64, no
-    gradient.
+    """ssim of the two pictures as written in 8 bit and turned gray as gray8 does. (N,) float64, no gradient.
 
     On LOL 0.05 to 0.11 above the RGB flavour: tables that mix the two cannot be compared.
     """
-    _same_shape(a, b)
+    expect_same_shape(a, b)
     levels = ((255 * x.double() + 0.5).floor().clamp(0, 255).int() for x in (a, b))
     return ssim(*(_gray(*x.unbind(dim=1)).unsqueeze(1).double() / 255 for x in levels))
 
 
-# ---- pictures as written: uint8 arrays (H, W, 3) ----
+# ---- pictures as written: uint8 arrays (H, W, 3) ---------------------------------------------------------------------
 
 def gray8(rgb8):
     """OpenCV's 8-bit gray in whole numbers, equal to cv2.cvtColor in every pixel. uint8 (H, W)."""
@@ -82,8 +76,7 @@ def fidelity(rgb8, reference8):
 
 
 def entropy(rgb8):
-    """Discrete entropy of the gray histogram (256 bins), -sum p log2 p, in bit: 0 for one level, 8 for all equally
-    often."""
+    """Entropy of the gray histogram (256 bins), -sum p log2 p, in bit: 0 for one level, 8 for all equally often."""
     share = np.bincount(gray8(rgb8).ravel(), minlength=256) / rgb8[..., 0].size
     share = share[share > 0]
     return float((share * np.log2(1 / share)).sum())
@@ -117,18 +110,19 @@ def sharpness(rgb8):
     1.76.
     """
     gray = gray8(rgb8).astype(np.float64)
-    fine, coarse = (np.stack([gaussian_filter(gray, sigma, order=order) for order in ((0, 1), (1, 0))])
-                    for sigma in (1, 2))
-    strength = (coarse**2).sum(axis=0)
-    # of squares: 0.9^2
+    fine, coarse = _gradient(gray, 1), _gradient(gray, 2)
+    strength = (coarse**2).sum(axis=0)                                # squares: 0.81 is 0.9^2
     crests = (strength >= np.quantile(strength, 0.95)) & (strength >= 0.81 * maximum_filter(strength, 5))
     total = strength[crests].sum()
     return float((fine * coarse).sum(axis=0)[crests].sum() / total) if total > 1e-9 else float("nan")
 
 
+def _gradient(gray, sigma):
+    return np.stack([gaussian_filter(gray, sigma, order=order) for order in ((0, 1), (1, 0))])
+
+
 def loe(before8, after8):
-    """Lightness order error (Wang et al. 2013): how many pixels change their order with a pixel, mean over the pixels.
-    0 is best.
+    """Lightness order error (Wang et al. 2013): how many pixels change order with a pixel, in the mean; 0 is best.
 
     Lightness L = max(R, G, B), sampled by nearest pixel to 50 along the short side (smaller pictures stay as they are).
     RD(p) is the number of pixels q for which L(p) >= L(q) holds in one picture and not in the other; LOE is its mean,
@@ -155,11 +149,3 @@ def _lightness(rgb8, short_side=50):
 def _expect_rgb8(picture):
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"expected an 8-bit picture (H, W, 3), got {picture.dtype} {picture.shape}")
-
-
-# ---- curves ----
-
-
-# ---- boxes of trackers: float64 (N, 4), x, y, w, h; equal to the got10k toolkit 0.1.3 to rounding ----
-
-

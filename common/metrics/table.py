@@ -1,11 +1,10 @@
-"""What is known of every metric by its name: which way is better, what difference counts, how many decimals a table
-shows."""
+"""What is known of every metric by its name: which way is better, what difference counts, how many decimals show."""
 from typing import NamedTuple
 
 
 class Metric(NamedTuple):
     """How common.compare and the report treat a metric."""
-    direction: str  # higher | lower: is better; two-sided: any change is a difference
+    direction: str                                        # higher | lower: is better; two-sided: any change counts
     tolerance: float                                      # a change up to this, in the metric's unit, is no difference
     digits: int                                           # decimals in tables; files always have six
     unit: str = ""
@@ -24,8 +23,7 @@ METRICS = {
     "entropy": Metric("two-sided", 0.02, 2, "bit"),       # flips .015; noise has entropy, too, so more is no better
     "niqe": Metric("lower", 0.1, 3),                      # flips in 1 % of the values .03; 1 % more brightness .07
     "loe": Metric("lower", 5, 1, "pixels"),               # flips 2 to 6, of 3,750 pixels
-    # a median of whole numbers: its steps are .08; judge it beside sharpness
-    "noise_sigma": Metric("lower", 0.1, 2, "levels"),
+    "noise_sigma": Metric("lower", 0.1, 2, "levels"),     # a median, in steps of .08; judge it beside sharpness
     "sharpness": Metric("higher", 0.02, 3),               # 1 % more brightness .002; a blur of sigma .5 takes .07
     "loss": Metric("lower", 1e-6, 4),                     # of a training, on held-out data
     "light_ratio": Metric("two-sided", 0.02, 2),          # what KinD was told; another machine moves it by 1e-5
@@ -35,8 +33,7 @@ METRICS = {
     "precision": Metric("higher", 0.01, 4),
     "sr50": Metric("higher", 0.01, 4),
     "sr75": Metric("higher", 0.01, 4),
-    # homographies: a pair lost or won by RANSAC is worth 100 px / 300 pairs = .33 in the mean, so .1 is less than one
-    # pair
+    # homographies: a pair lost or won by RANSAC is worth 100 px / 300 pairs = .33 in the mean: .1 is less than a pair
     "rmse_4pt": Metric("lower", 0.1, 2, "px"),
     "rmse_4pt_median": Metric("lower", 0.1, 2, "px"),
     "rmse_4pt_below_1px": Metric("higher", 0.01, 3),      # 3 pairs of 300
@@ -50,7 +47,7 @@ METRICS = {
     "ssim_overlap": Metric("higher", 0.005, 4),
     "ssim_udis": Metric("higher", 0.005, 4),
     "ssim_udis128": Metric("higher", 0.005, 4),
-    "overlap_area": Metric("two-sided", 0.005, 3),  # a warp that shrinks its overlap gains dB: neither way is good
+    "overlap_area": Metric("two-sided", 0.005, 3),        # a warp that shrinks it gains dB: neither way is good
     # stitched pictures
     "psnr_union": Metric("higher", 0.1, 2, "dB"),
     "psnr_b_own": Metric("higher", 0.1, 2, "dB"),
@@ -66,7 +63,7 @@ METRICS = {
     "scales": Metric("two-sided", 0, 0),
     "count": Metric("two-sided", 0, 0),
 }
-UNKNOWN = Metric("two-sided", 1e-6, 4)  # nothing is known about it: any change in the six decimals written
+UNKNOWN = Metric("two-sided", 1e-6, 4)                    # any change in the six decimals written
 
 
 def metric_of(name):

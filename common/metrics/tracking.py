@@ -1,29 +1,28 @@
-"""Metrics of boxes: overlap, centre error, the curves over both, and what GOT-10k and OTB call AO, SR, AUC and
-precision."""
+"""Metrics of boxes: overlap, centre error, the curves over both; what GOT-10k and OTB call AO, SR, AUC and precision.
+
+Boxes are float64 (N, 4): x, y, w, h. All values are those of the got10k toolkit 0.1.3, to rounding.
+"""
 import numpy as np
+
+OVERLAPS = np.linspace(0, 1, 21)        # thresholds of the success curve
+ERRORS = np.arange(51)                  # of the precision curve, pixels; `precision` is its value at 20
 
 
 def auc(thresholds, shares):
-    """Area under a curve of shares over increasing thresholds, by trapezoids, divided by the thresholds' range: a mean
-    in [0, 1].
+    """Area under a curve of shares over increasing thresholds, by trapezoids, divided by their range: in [0, 1].
 
     Not what trackers print under this name: see success_auc.
     """
     thresholds, shares = np.asarray(thresholds, dtype=np.float64), np.asarray(shares, dtype=np.float64)
     if thresholds.shape != shares.shape or len(thresholds) < 2 or (np.diff(thresholds) <= 0).any():
-        raise ValueError(f"expected increasing thresholds and as many shares, got {thresholds.shape} and "
-                         f"{shares.shape}")
+        raise ValueError("expected increasing thresholds and as many shares, "
+                         f"got {thresholds.shape} and {shares.shape}")
     return float(np.trapezoid(shares, thresholds) / (thresholds[-1] - thresholds[0]))
 
 
 def success_auc(shares):
-    """OTB's success AUC, the metric `auc` of trackers: the plain mean of the shares at its 21 thresholds 0, .05 .. 1,
-    the ends included."""
+    """OTB's success AUC, the metric `auc` of trackers: the plain mean of the shares at its 21 thresholds, 0 .. 1."""
     return float(np.mean(shares))
-
-
-OVERLAPS = np.linspace(0, 1, 21)                          # thresholds of the success curve
-ERRORS = np.arange(51)  # of the precision curve, pixels; `precision` is its value at 20
 
 
 def box_iou(boxes, others, bound=None):
@@ -56,8 +55,7 @@ def centre_error(boxes, others):
 
 
 def success_curve(ious):
-    """Share of frames whose IoU is above (not equal to) each of OVERLAPS: at 0 only IoU > 0 counts, at 1 nothing does.
-    (21,)"""
+    """Share of frames whose IoU is above each of OVERLAPS, (21,): at 0 only IoU > 0 counts, at 1 nothing does."""
     return np.greater(np.asarray(ious)[:, None], OVERLAPS).mean(axis=0)
 
 
@@ -67,8 +65,7 @@ def precision_curve(errors):
 
 
 def tracking(boxes, truth, bound=None, counted=None):
-    """{ao, auc, precision, sr50, sr75} of one sequence; rows of boxes and truth are frames, the first is given to the
-    tracker.
+    """{ao, auc, precision, sr50, sr75} of one sequence; rows are frames, and the first box is given to the tracker.
 
     ao: mean IoU, sr50 and sr75: shares of IoU > .5 and > .75, all of frames 2..N; with bound both boxes are clipped to
     the frame and frames where counted is False left out, as on GOT-10k (target hidden). auc (success_auc) and precision

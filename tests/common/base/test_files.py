@@ -1,5 +1,4 @@
-"""common/base/files.py: a file is old or new and never half, foreign files are known by their first bytes, no archive
-leaves its folder."""
+"""common/base/files.py: a file is old or new, never half; foreign files are known; no archive leaves its folder."""
 import hashlib
 import io
 import os
@@ -74,10 +73,10 @@ def test_a_file_where_a_folder_should_be(tmp_path):
 
 
 def test_killed_inside_a_write(tmp_path):
-    """The process dies with half of the new content on disk: the old one stays, the part is removed at the next
-    start."""
+    """The process dies with half of the new content on disk: the old one stays, the part goes at the next start."""
     write_whole(tmp_path / "file", b"old")
-    program = "import os, sys; from common.base.files import write_whole; os.fsync = lambda _: os._exit(9); write_whole(sys.argv[1], b'new')"
+    program = ("import os, sys; from common.base.files import write_whole; os.fsync = lambda _: os._exit(9); "
+               "write_whole(sys.argv[1], b'new')")
     assert subprocess.run([sys.executable, "-c", program, tmp_path / "file"], check=False).returncode == 9
     left = tree(tmp_path)
     assert len(left) == 2 and left["file"] == b"old"
@@ -242,8 +241,8 @@ def test_a_name_given_twice_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["bomb.zip", "bomb.tar.gz"])
 def test_bombs_are_refused(tmp_path, name):
-    refused(packed(tmp_path / name, {str(place): bytes(10_000_000) for place in range(4)}), tmp_path / "out", "grow "
-                                                                                                              "beyond")
+    archive = packed(tmp_path / name, {str(place): bytes(10_000_000) for place in range(4)})
+    refused(archive, tmp_path / "out", "grow beyond")
 
 
 def test_limits_of_size_and_number(tmp_path, monkeypatch):
@@ -283,10 +282,9 @@ def test_a_zip_file_with_a_password(tmp_path):
     refused(archive, tmp_path / "out", "without a password")
 
 
-@pytest.mark.parametrize("data, match", [(b"", "an empty file"), (b"<!doctype html>", "a web page"),
-                                         (b"version https://git-lfs", "Git LFS"),
-                                         (b"not an archive", "a text file"), (b"\x89PNG\r\n\x1a\n" * 99, "cannot "
-                                                                                                         "unpack")])
+@pytest.mark.parametrize("data, match", [
+    (b"", "an empty file"), (b"<!doctype html>", "a web page"), (b"version https://git-lfs", "Git LFS"),
+    (b"not an archive", "a text file"), (b"\x89PNG\r\n\x1a\n" * 99, "cannot unpack")])
 def test_what_is_no_archive(tmp_path, data, match):
     (tmp_path / "x.zip").write_bytes(data)
     refused(tmp_path / "x.zip", tmp_path / "out", match)

@@ -1,5 +1,4 @@
-"""common/data/images.py: every kind of file gives the pixels that went in, every broken one a message, tiles the same
-as the whole."""
+"""common/data/images.py, reading: every kind of file gives the pixels that went in, every broken one a message."""
 import struct
 import zlib
 
@@ -114,9 +113,8 @@ def test_one_transparent_color(tmp_path):
 @pytest.mark.parametrize("suffix", [".tif", ".jpg"])
 def test_cmyk(tmp_path, suffix):
     inks = np.zeros((32, 64, 4), np.uint8)
-    inks[:16, :32], inks[:16, 32:], inks[16:, :32], inks[16:, 32:] = (255, 0, 0, 0), (0, 200, 40, 0), (10, 20, 30,
-                                                                                                       100), (0, 0, 0,
-                                                                                                              255)
+    inks[:16, :32], inks[:16, 32:] = (255, 0, 0, 0), (0, 200, 40, 0)
+    inks[16:, :32], inks[16:, 32:] = (10, 20, 30, 100), (0, 0, 0, 255)
     Image.fromarray(inks, "CMYK").save(tmp_path / f"x{suffix}", **({"quality": 100} if suffix == ".jpg" else {}))
     light = (255 - inks.astype(float)) / 255                # paper white, what each ink lets through
     picture = open_picture(tmp_path / f"x{suffix}")
@@ -226,7 +224,7 @@ def exif(orientation):
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
 def test_orientation(tmp_path, suffix, orientation):
     blocks = np.kron(drawn(2, 3, 1), np.ones((16, 16, 3), np.uint8))           # flat blocks: JPEG keeps them
-    options = {"quality": 100} if suffix == ".jpg" else {"lossless": True} if suffix == ".webp" else {}
+    options = {".jpg": {"quality": 100}, ".webp": {"lossless": True}}.get(suffix, {})
     path = saved(tmp_path / f"x{suffix}", np.ascontiguousarray(TURNED[orientation](blocks)), exif=exif(orientation),
                  **options)
     for pixels in (read_pixels(path), to_bytes(read_image(path))):
@@ -249,8 +247,8 @@ def test_the_hand_turned_table_is_right():
     """Against EXIF's own words: where the first row and the first column of the file belong."""
     upright = np.array([[1, 2, 3], [4, 5, 6]])
     edges = {"top": [1, 2, 3], "bottom": [4, 5, 6], "left": [1, 4], "right": [3, 6]}
-    words = ["top left", "top right", "bottom right", "bottom left", "left top", "right top", "right bottom", "left "
-                                                                                                              "bottom"]
+    words = ["top left", "top right", "bottom right", "bottom left", "left top", "right top", "right bottom",
+             "left bottom"]
     for orientation, (row, column) in enumerate((pair.split() for pair in words), 1):
         lying = TURNED[orientation](upright)
         assert sorted(lying[0]) == edges[row] and sorted(lying[:, 0]) == edges[column]

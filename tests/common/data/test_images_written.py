@@ -54,8 +54,7 @@ def test_nan_is_not_written(tmp_path):
        bits=some.sampled_from([8, 16]),
        suffix=some.sampled_from([".png", ".tif", ".tiff", ".bmp", ".webp", ".PNG", ""]), seed=some.integers(0, 99))
 def test_there_and_back(tmp_path_factory, height, width, alpha, gray, bits, suffix, seed):
-    """What is written `like` a picture comes back: exactly where the format holds the depth, to half a level of 8 bits
-    elsewhere."""
+    """What is written `like` a picture comes back: exactly where the format holds the depth, else to half a level."""
     rng, top = np.random.default_rng(seed), 2 ** bits - 1
 
     def level(channels):
@@ -152,8 +151,7 @@ def test_listing_what_is_no_folder(tmp_path):
 # --- tiles
 
 def layered(seed, layers=3, channels=4):
-    """A small network of zero-padded 3x3 layers with biases: each pixel sees `layers` around it, and where the picture
-    ends."""
+    """A small network of zero-padded 3x3 layers with biases: each pixel sees `layers` around it, and the border."""
     torch.set_num_threads(1)                                # tiny layers: two threads would wait for each other
     generator = torch.Generator().manual_seed(seed)
     widths = [3, *[channels] * (layers - 1), 2]
@@ -197,8 +195,7 @@ def test_a_halo_too_small_is_seen():
 @given(height=some.integers(1, 50), width=some.integers(1, 50), tile=some.integers(4, 20),
        multiple=some.sampled_from([1, 2, 4, 8]))
 def test_tiles_of_a_network_that_subsamples(height, width, tile, multiple):
-    """Means over blocks of multiple x multiple, brought back to full size: right only when every crop starts on the
-    same grid."""
+    """Means over blocks of multiple x multiple at full size: right only when every crop starts on the same grid."""
     network, starts = layered(1, layers=1), []
 
     def subsampled(crop, box):

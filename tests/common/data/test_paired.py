@@ -1,5 +1,4 @@
-"""Pairs of pictures: what belongs together stays together, and every draw depends on the place alone. And the user's
-own files."""
+"""Pairs of pictures: what belongs together stays so, each draw depends on the place alone; the user's own files."""
 import multiprocessing
 import os
 import pickle
@@ -53,9 +52,8 @@ def test_whole_pictures_are_untouched(root):
     pairs = PairedImages(root, "our485")
     assert pairs.names == ["1.png", "2.png", "10.png"] and len(pairs) == 3
     for index, name in enumerate(pairs.names):
-        pair = pairs[7, index]
-        assert pair.name == name and pairs.paths(index) == (root / "our485" / "low" / name,
-                                                            root / "our485" / "high" / name)
+        pair, folder = pairs[7, index], root / "our485"
+        assert pair.name == name and pairs.paths(index) == (folder / "low" / name, folder / "high" / name)
         assert pair.low.dtype == torch.float32
         torch.testing.assert_close(pair.low, read_image(pairs.paths(index)[0]), rtol=0, atol=0)
         torch.testing.assert_close(pair.high, read_image(pairs.paths(index)[1]), rtol=0, atol=0)
@@ -72,8 +70,7 @@ def test_thumbnail_is_the_area_average(tmp_path):
 
 @pytest.mark.parametrize("turns", [False, True])
 def test_patch_thumbnail_and_box_belong_together(root, turns):
-    """The patch is what its box cuts out of the whole picture in one of the allowed orientations, and so is the
-    thumbnail."""
+    """In one of the allowed orientations the patch is what its box cuts out of the whole; so is the thumbnail."""
     pairs, whole = PairedImages(root, "our485", patch=16, turns=turns), PairedImages(root, "our485")
     allowed = [Orientation(*map(bool, bits)) for bits in np.ndindex(2, 2, 2) if turns or bits[1:] == (0, 0)]
     seen = set()
@@ -85,9 +82,8 @@ def test_patch_thumbnail_and_box_belong_together(root, turns):
             matches = []
             for orientation in allowed:
                 turned = orientation.turn(picture.low)
-                height, width = turned.shape[1:]
-                top, left, bottom, right = (pair.box * torch.tensor([height, width, height,
-                                                                     width])).round().int().tolist()
+                sides = torch.tensor([*turned.shape[1:], *turned.shape[1:]])
+                top, left, bottom, right = (pair.box * sides).round().int().tolist()
                 if torch.equal(turned[:, top:bottom, left:right], pair.low):
                     matches.append(orientation)
             assert len(matches) == 1
@@ -132,14 +128,12 @@ def test_batches_are_pairs_and_workers_change_nothing(root, workers):
     pairs = PairedImages(root, "our485", patch=16)
     batches = list(DataLoader(pairs, batch_sampler=[[(0, 2), (0, 0)], [(1, 1), (1, 2)]], num_workers=workers))
     assert [list(batch.name) for batch in batches] == [["10.png", "1.png"], ["2.png", "10.png"]]
-    assert batches[0].low.shape == (2, 3, 16, 16) and batches[0].thumbnail.shape == (2, 3, 32,
-                                                                                     32) and batches[0].box.shape == (2,
-                                                                                                                      4)
+    assert batches[0].low.shape == (2, 3, 16, 16)
+    assert batches[0].thumbnail.shape == (2, 3, 32, 32) and batches[0].box.shape == (2, 4)
     assert torch.equal(batches[1].low[0], pairs[1, 1].low) and torch.equal(batches[1].box[0], pairs[1, 1].box)
 
 
-@pytest.mark.skipif(multiprocessing.get_start_method(allow_none=False) != "fork", reason="processes are not forked "
-                                                                                         "here")
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="processes are not forked here")
 def test_forked_workers_share_what_they_read(root):
     pairs = PairedImages(root, "our485", patch=16)
     expected = [pairs[0, index] for index in range(3)]
@@ -227,7 +221,8 @@ def test_missing_partners(root):
     (root / "our485" / "high" / "2.png").unlink()
     (root / "our485" / "low" / "1.png").unlink()
     text = message(root, "our485")
-    assert f"no partner for {root / 'our485' / 'low' / '2.png'}" in text and f"no partner for {root / 'our485' / 'high' / '1.png'}" in text
+    assert f"no partner for {root / 'our485' / 'low' / '2.png'}" in text
+    assert f"no partner for {root / 'our485' / 'high' / '1.png'}" in text
     assert "low has 2 pictures" in text and "high 2" in text
 
 

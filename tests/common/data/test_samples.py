@@ -50,8 +50,7 @@ def test_gain_scales_light():
 
 
 def test_noise_is_shot_plus_read():
-    """Variance of the light: (electrons + read noise^2) / full well^2, and 1/12 of a squared level from the
-    rounding."""
+    """Variance of the light: (electrons + read noise^2) / full well^2, and 1/12 of a squared level by rounding."""
     value = 0.7
     light = srgb_to_linear(darken(np.full((300, 300, 3), value), np.random.default_rng(0), **PLAIN))
     electrons = 4000 * srgb_to_linear(value)
@@ -90,8 +89,7 @@ def test_training_and_evaluation_use_different_photographs(lol, split, names, ot
 
 
 def test_there_is_something_to_learn(lol):
-    """One tone curve, fitted on training, beats the dark picture and gamma 1/2.2 on evaluation; without noise more
-    would be possible."""
+    """On evaluation a curve fitted on training beats gamma 1/2.2 and the dark picture; without noise more would do."""
     sums, counts = np.zeros(256), np.zeros(256)
     for path in (lol / "our485" / "low").iterdir():
         low, high = read_pixels(path), read_pixels(lol / "our485" / "high" / path.name)
@@ -197,6 +195,7 @@ def test_another_process_may_be_faster(tiny_set, monkeypatch):
 def test_mistakes(tiny_set, capsys):
     assert start(main, ["samples", "LOOL"]) == 2
     message = capsys.readouterr().err
-    assert message.startswith("error: ") and "'LOOL'" in message and "tiny" in message and len(message.splitlines()) == 1
+    assert message.startswith("error: ") and "'LOOL'" in message and "tiny" in message
+    assert len(message.splitlines()) == 1
     with pytest.raises(UserError, match=r"nobody\.png"):
         samples.photograph("nobody.png")

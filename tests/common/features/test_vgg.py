@@ -1,5 +1,4 @@
-"""common/features/vgg.py: taps equal to the golden values and to torchvision's modules, reach and strides, and the
-user's wrong files."""
+"""common/features: taps equal to the golden values and to torchvision's modules, reach, strides, wrong files."""
 import json
 
 import numpy as np
@@ -189,8 +188,7 @@ def test_a_known_file_keeps_its_tag(shared):
 
 
 def test_torchvisions_cache(tmp_path, monkeypatch):
-    """A file of the right name and a wrong content is refused; without it and without a connection the message says
-    where to put it."""
+    """A file of the right name and a wrong content is refused; without it, offline, the message says where it goes."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     path = vgg_files.cache_path("vgg19")
     assert path.is_relative_to(tmp_path) and not vgg_files.at_hand("vgg19")

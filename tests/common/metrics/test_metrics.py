@@ -1,33 +1,25 @@
-"""common/metrics/pictures.py and common/metrics/niqe.py: properties, sums by hand, golden values, scikit-image and
-OpenCV as peers, the user's mistakes."""
+"""Metrics of pictures, and their table: properties, sums by hand, golden values, scikit-image and OpenCV as peers."""
 import json
 import math
 
 import cv2
 import numpy as np
 import pytest
-import skimage
 import torch
-from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from common import metrics
-from common.base.errors import UserError
-from common.metrics.niqe import Parameters, _asymmetric_gaussian, _halve
+from pictures import image, noise, photo
 
-PEER = 1e-6  # against scikit-image: float32 pictures in [0, 1] instead of its levels
+PEER = 1e-6                                               # of scikit-image: ours are float32 in [0, 1], its levels
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
 EVAL15 = [f"{scene}.png" for scene in (1, 22, 23, 55, 79, 111, 146, 179, 493, 547, 665, 669, 748, 778, 780)]
 
 
 @pytest.fixture(autouse=True)
 def one_thread(fixed_threads):
-    torch.set_num_threads(1)  # small pictures: on a busy machine the second thread is only waited for
-
-
-def noise(*shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    torch.set_num_threads(1)                              # small pictures: a second thread would only be waited for
 
 
 def tensor(*pictures):
@@ -38,20 +30,12 @@ def levels(picture):
     return np.floor(np.clip(picture, 0, 255) + 0.5).astype(np.uint8)
 
 
-def photo(name):
-    return np.ascontiguousarray(getattr(skimage.data, name)()[..., :3])
-
-
 def blurred(rgb8, sigma):
     return levels(gaussian_filter(rgb8.astype(np.float64), (sigma, sigma, 0)))
 
 
 def gamma22(rgb8):
     return levels(255 * (rgb8 / 255) ** (1 / 2.2))
-
-
-def image(path):
-    return np.array(Image.open(path))
 
 
 # ---- the table ----
@@ -117,8 +101,7 @@ def test_ssim_of_two_flat_pictures_by_hand():
     assert metrics.ssim(a * flat, b * flat).item() == pytest.approx(expected, abs=1e-12)
 
 
-# one position; on both sides of the strips' ends
-@pytest.mark.parametrize("size", [(11, 11), (12, 43), (42, 74), (75, 53)])
+@pytest.mark.parametrize("size", [(11, 11), (12, 43), (42, 74), (75, 53)])     # one position; about the strips' ends
 def test_ssim_map_is_the_formula_with_a_two_dimensional_window(size):
     a, b = (torch.rand(2, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
             for seed in (0, 1))
@@ -235,8 +218,7 @@ def test_other_arrays_than_8_bit_pictures_are_refused(measure, wrong):
 def test_noise_sigma_finds_the_sigma_of_white_noise_and_none_on_a_plane():
     rows, columns = np.mgrid[:200, :300]
     plane = (60 + rows // 4 + columns // 4)[..., None].repeat(3, axis=2)
-    # steps between whole levels run along the axes or are rarer than half
-    assert metrics.noise_sigma(levels(plane)) == 0
+    assert metrics.noise_sigma(levels(plane)) == 0        # steps of whole levels run along the axes or are rare
     for sigma in (4, 10, 20):
         noisy = levels(plane + np.random.default_rng(sigma).normal(0, sigma, plane.shape))
         assert metrics.noise_sigma(noisy) == pytest.approx(sigma, abs=0.04 * sigma + 0.13)   # and half a step of .25
@@ -296,8 +278,7 @@ def test_loe_is_zero_for_tone_curves_and_samples_large_pictures():
     assert metrics.loe(before, before // 2 + 100) > 0     # pairs of levels become equal
     small = before // 2
     assert metrics.loe(small, small * 2) == 0
-    coarse = noise(50, 75)  # each pixel four times, in 2x2: sampling finds the small picture again
-    other = noise(50, 75, seed=1)
+    coarse, other = noise(50, 75), noise(50, 75, seed=1)  # each pixel in 2x2: sampling finds the small picture again
     assert metrics.loe(coarse.repeat(2, 0).repeat(2, 1), other.repeat(2, 0).repeat(2, 1)) == metrics.loe(coarse, other)
     assert 0 < metrics.loe(coarse, 255 - coarse) < 50 * 75
     with pytest.raises(ValueError, match="one shape"):
@@ -320,8 +301,8 @@ def test_the_trackers_auc_is_the_mean_of_the_curve_with_its_ends_at_full_weight(
     thresholds = np.linspace(0, 1, 21)
     shares = (overlaps[:, None] > thresholds).mean(axis=0)
     assert metrics.success_auc(shares) == pytest.approx(shares.sum() / 21)
-    assert metrics.success_auc(shares) == pytest.approx((20 * metrics.auc(thresholds, shares) + 0.5
-                                                         * (shares[0] + shares[-1])) / 21)
+    ends = 0.5 * (shares[0] + shares[-1])
+    assert metrics.success_auc(shares) == pytest.approx((20 * metrics.auc(thresholds, shares) + ends) / 21)
 
 
 # ---- golden values of LOL's evaluation pictures ----
@@ -342,70 +323,3 @@ def test_metrics_equal_the_golden_values_of_eval15(shared):
                       "gt_mean_ssim_gauss_rgb": ssim_mean}
             for metric, value in values.items():
                 assert value == pytest.approx(golden[name][method][metric], abs=PEER), (name, method, metric)
-
-
-def test_niqe_equals_the_golden_values_of_eval15(shared):
-    folder, root = shared("golden/msrnet"), shared("data/LOL/eval15")
-    parameters = metrics.load_parameters(folder / "niqe_pristine_params.npz")
-    golden = json.loads((folder / "niqe_eval15.json").read_text())
-    # 111 is the worst of the thirty (4.4e-4)
-    for name in ("low/22.png", "low/146.png", "high/111.png", "high/493.png"):
-        assert metrics.niqe(image(root / name), parameters) == pytest.approx(golden[name], abs=1e-3), name
-
-
-# ---- niqe without its parameter file ----
-
-PLAIN = Parameters(np.zeros(36), np.eye(36))
-
-
-def test_niqe_looks_at_whole_blocks_only_and_needs_two():
-    picture = photo("coffee")                             # 400 x 600: 4 x 6 blocks
-    assert metrics.niqe(picture, PLAIN) == metrics.niqe(picture[:384, :576], PLAIN)
-    assert math.isfinite(metrics.niqe(picture[:96, :192], PLAIN))
-    assert math.isnan(metrics.niqe(picture[:100, :191], PLAIN))
-    assert math.isnan(metrics.niqe(picture[:95, :600], PLAIN))
-    assert math.isnan(metrics.niqe(np.full((200, 300, 3), 80, np.uint8), PLAIN))
-
-
-def test_niqe_leaves_flat_blocks_out():
-    picture = photo("coffee")[:192, :288].copy()
-    picture[96:, :96] = 255
-    assert math.isfinite(metrics.niqe(picture, PLAIN))
-
-
-def test_niqe_halves_as_an_antialiased_bicubic_does():
-    picture = noise(96, 192)[..., 0].astype(np.float32)
-    # Pillow's border is another one
-    peer = np.asarray(Image.fromarray(picture).resize((96, 48), Image.Resampling.BICUBIC))
-    assert np.abs(_halve(picture) - peer)[2:-2, 2:-2].max() < 1e-3
-    assert (_halve(np.full((8, 10), 77.0)) == 77).all()   # up to the mirrored border
-
-
-def test_niqe_recovers_the_shape_of_known_distributions():
-    rng = np.random.default_rng(0)
-    laplace, normal = rng.laplace(size=(1, 200, 200)), rng.normal(0, 3, size=(1, 200, 200))
-    assert _asymmetric_gaussian(laplace)[0] == pytest.approx(1, abs=0.05)
-    alpha, left, right = _asymmetric_gaussian(normal)
-    assert alpha == pytest.approx(2, abs=0.1)
-    assert (left + right) / 2 == pytest.approx(3 * math.sqrt(2), rel=0.03)   # exp(-(x / beta)^2): beta = sqrt(2) sigma
-
-
-def test_parameter_files_that_are_none_are_refused_with_the_remedy(tmp_path):
-    good = {"mu_pris_param": np.zeros((1, 36)), "cov_pris_param": np.eye(36)}
-    np.savez(tmp_path / "good.npz", **good)
-    np.savez(tmp_path / "keys.npz", mean=np.zeros((1, 36)))
-    np.savez(tmp_path / "shape.npz", **good | {"mu_pris_param": np.zeros((1, 18))})
-    np.savez(tmp_path / "nan.npz", **good | {"cov_pris_param": np.full((36, 36), np.nan)})
-    np.savez(tmp_path / "objects.npz", **good | {"mu_pris_param": np.array([[print] * 36])})
-    np.save(tmp_path / "array.npy", np.zeros(36))
-    (tmp_path / "page.npz").write_text("<!DOCTYPE html>")
-    (tmp_path / "empty.npz").write_bytes(b"")
-    (tmp_path / "half.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:400])
-    (tmp_path / "folder.npz").mkdir()
-    assert metrics.load_parameters(tmp_path / "good.npz").mean.shape == (36,)
-    with pytest.raises(UserError, match="not found: .*absent.npz: give niqe_pris_params.npz"):
-        metrics.load_parameters(tmp_path / "absent.npz")
-    for name in ("keys.npz", "shape.npz", "nan.npz", "objects.npz", "array.npy", "page.npz", "empty.npz", "half.npz",
-                 "folder.npz"):
-        with pytest.raises(UserError, match=f"not a NIQE parameter file: .*{name}: .*give niqe_pris_params.npz"):
-            metrics.load_parameters(tmp_path / name)
