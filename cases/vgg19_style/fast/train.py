@@ -1,4 +1,4 @@
-"""Training the networks that paint in one pass (model.py), and painting with them.
+"""Training the networks that paint in one pass (network.py), and painting with them.
 
 The loss is that of the pictures that are optimised, in the relative form: each style's term is divided by the size of
 its own Grams, so that dark and flat styles weigh as much as others (Dumoulin et al. 2017 leave them unbalanced).
@@ -201,7 +201,7 @@ def stylise(network, picture, weights):
     see choose_styles().
 
     Instance norm sees the whole picture, so tiles would differ in contrast; instead every convolution of a large
-    picture is computed in bands of rows (model.py), with the same result: what is held is one layer's input and output,
+    picture is computed in bands of rows (network.py), with the same result: what is held is one layer's input and output,
     some 200 bytes a pixel at width 16.
     """
     if min(picture.shape[1:]) < network.smallest:
