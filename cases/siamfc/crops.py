@@ -83,8 +83,10 @@ def cut_once(image, centre, sides, out, fill, resize):
 
 
 def cut_rotated(image, centre, side, angle, out, fill):
-    """A square of `side` pixels around centre, turned by `angle` (radians, counter-clockwise as seen): out x out, one
-    bilinear warp."""
+    """A square of `side` pixels around centre, turned by `angle` and resized to out x out in one bilinear warp.
+
+    angle: radians, counter-clockwise as seen. centre: 0-based.
+    """
     scale = side / out
     c, s = np.cos(angle) * scale, np.sin(angle) * scale
     middle = (out - 1) / 2

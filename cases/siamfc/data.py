@@ -209,8 +209,7 @@ class Videos:
 
 
 def read_frame(path):
-    """A frame as uint8 RGB (h, w, 3). A whole JPEG file (it ends as such) goes through OpenCV: equal pixels in half the
-    time of bytes_of."""
+    """A frame as uint8 RGB (h, w, 3). A whole JPEG file (by its end) goes through OpenCV: equal pixels, half the time."""
     data = Path(path).read_bytes()
     whole = data[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in data[-64:]
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
@@ -299,8 +298,7 @@ def read_clip(source, name, frames):
 
 
 def synthetic_clips(root, count, frames, seed=1):
-    """Clips of objects that move over other photographs, all from those of root that never train; the same for every
-    run."""
+    """Clips of objects that move over other photographs, of those that never train; the same for every run."""
     source, clips = Stills(root, held=True), []
     rng = np.random.default_rng([seed, 77])
     for _ in range(count):

@@ -23,8 +23,8 @@ def distances(offset, size):
 
 
 def positives(offset, size):
-    """(N, size, size) bool: the cells within RADIUS, 13 around a target in the middle (so, too, in city-block distance).
-    """
+    """(N, size, size) bool: the cells within RADIUS of the target, 13 where it is in the middle (in city-block distance,
+    too)."""
     return distances(offset, size) <= RADIUS
 
 

@@ -120,8 +120,7 @@ def draw_attributes(folder, sequences, lines):
 
 
 def follow(tracker, sequence, wanted=(), most=160):
-    """Track a sequence, at most `most` frames: (overlaps, confidences, lost, {wanted frame: (search region, response)}).
-    """
+    """Track at most `most` frames: (overlaps, confidences, lost, {wanted frame: (search region, response)})."""
     overlaps, confidences, lost, seen = [1.0], [1.0], [False], {}
     tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
     for place in range(1, min(most, len(sequence.boxes))):
