@@ -23,8 +23,7 @@ def distances(offset, size):
 
 
 def positives(offset, size):
-    """(N, size, size) bool: the cells within RADIUS of the target, 13 where it is in the middle (in city-block distance,
-    too)."""
+    """(N, size, size) bool: the cells within RADIUS of the target, 13 around the middle (in city-block distance, too)."""
     return distances(offset, size) <= RADIUS
 
 

@@ -71,7 +71,7 @@ def benchmark(run, network, weights, folder):
         results.add(name, lines, sequence.reference, sequence.attributes)
     content = results.finish(folder.names)
     if folder.layout == "got10k":
-        pool(results, content, {sequence.name: sequence for sequence in sequences})
+        pool(results, folder, content)
     run.record(f"test/{folder.set_name}", paths=run.machine(), weights=str(weights.path),
                inputs={sequence.name: str(sequence.frames[-1]) for sequence in sequences},
                frames_per_second={row: round(frames / spent, 1) for row, spent in seconds.items() if spent})
@@ -90,13 +90,13 @@ def draw_last(results, row, boxes, sequence):
     return save(results.image_path(sequence.name, row), drawn)
 
 
-def pool(results, content, sequences):
+def pool(results, folder, content):
     """Add GOT-10k's overall numbers, `<metric>_frames`, to metrics.json and its content: all frames of all sequences in
-    one pool, as its toolkit and most papers have them. sequences: {name: Sequence}."""
+    one pool, as its toolkit and most papers have them."""
     for row, values in content.items():
         done = [line["item"] for line in results.lines if line["row"] == row and line["status"] == "ok"]
         if done:
-            ious = np.concatenate([sequences[name].overlaps(read_boxes(boxes_path(results.folder, row, name)))
+            ious = np.concatenate([folder[name].overlaps(read_boxes(boxes_path(results.folder, row, name)))
                                    for name in done])
             pooled = {"ao": ious.mean(), "sr50": (ious > 0.5).mean(), "sr75": (ious > 0.75).mean()}
             values |= {f"{name}_frames": round(float(value), 6) for name, value in pooled.items()}

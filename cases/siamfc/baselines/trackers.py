@@ -22,8 +22,7 @@ ANCESTORS = {"klt": KLT, "mosse": MOSSE, "static": Static}
 
 
 def tracker_of(run, network, **changes):
-    """A SiamFCTracker with the run's settings `tracker.*`, some of them changed; a changed flavour brings all its own.
-    """
+    """A SiamFCTracker with the run's settings, some of them changed; a changed flavour brings all that is its own."""
     settings = dict(run.config.tracker)
     if "flavour" in changes:
         settings |= dict.fromkeys(FLAVOURS["popular"])          # None: as the flavour has it

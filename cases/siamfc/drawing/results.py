@@ -125,7 +125,7 @@ def follow(tracker, sequence, wanted=(), most=160):
     tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
     for place in range(1, min(most, len(sequence.boxes))):
         image = read_pixels(sequence.frames[place])
-        region = tracker.crop(image, tracker.search_side, SEARCH)
+        region = tracker.crop(image, tracker.search_side, SEARCH) if place in wanted else None
         box = tracker.update(image)
         overlaps.append(float(metrics.box_iou(box, sequence.boxes[place])[0]))
         confidences.append(tracker.confidence)
