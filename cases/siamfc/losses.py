@@ -23,7 +23,7 @@ def distances(offset, size):
 
 
 def positives(offset, size):
-    """(N, size, size) bool: the cells within RADIUS of the target, 13 around the middle (in city-block distance, too)."""
+    """(N, size, size) bool: the cells within RADIUS of the target, 13 around the middle (also in city-block distance)."""
     return distances(offset, size) <= RADIUS
 
 
