@@ -23,7 +23,7 @@ def distances(offset, size):
 
 
 def positives(offset, size):
-    """(N, size, size) bool: the cells within RADIUS of the target, 13 around the middle (also in city-block distance)."""
+    """(N, size, size) bool: the cells within RADIUS, 13 around a target in the middle (also in city-block distance)."""
     return distances(offset, size) <= RADIUS
 
 
