@@ -1,11 +1,14 @@
-"""Measure SiamFC beside other trackers, or follow your own target: python cases/siamfc/test.py [options] [key=value]
+"""Measure SiamFC beside other trackers, or follow a target: python cases/siamfc/test.py [options] [key=value ...]
 
-GOT-10k's validation sequences      python cases/siamfc/test.py --name check --weights release
-OTB, or a part of it                the same, and data.test.root=datasets/OTB
-a zip for GOT-10k's server          the same, and data.test.split=test
-your own video                      python cases/siamfc/test.py --weights release --input clip.mp4 --box x,y,w,h
-    (also a folder of frames, or the number of a camera; several --box; without any you draw them with the mouse;
-    --output out.webm names the result)
+GOT-10k's validation sequences
+    python cases/siamfc/test.py --name check --weights release
+OTB, or a part of it
+    python cases/siamfc/test.py --name check --weights release data.test.root=datasets/OTB
+a zip for GOT-10k's server
+    python cases/siamfc/test.py --name check --weights release data.test.split=test
+your own video
+    python cases/siamfc/test.py --weights release --input clip.mp4 --box x,y,w,h [--box ...] --output out.webm
+    (also a folder of frames, or the number of a camera; without --box you draw it with the mouse)
 """
 import sys
 from pathlib import Path
