@@ -1,5 +1,4 @@
-"""From one or two photographs with a box to a training pair (z, x): plainly, as the port does it, or with strong
-changes.
+"""From one or two photographs with a box to a training pair (z, x): plainly, as the port does it, or strongly changed.
 
 A photograph is RGB uint8 (h, w, 3), a box (x, y, w, h), 1-based. z is 127 x 127, x 239 x 239, both uint8; offset (x, y)
 is where the target lies in x, in pixels from its middle.
@@ -37,8 +36,8 @@ class Look(NamedTuple):
 # ---- plain: the port's transform -------------------------------------------------------------------------------------
 
 def plain_pair(first, second, rng):
-    """(z, x, offset) as the port makes them: cut at the tracker's scale, stretched by up to 5 %, shifted by up to 4
-    pixels; offset is 0."""
+    """(z, x, offset) as the port makes them: cut at the tracker's scale, stretched by up to 5 %, shifted by up
+    to 4 pixels; offset is 0."""
     z, x = (plain_crop(look, SEARCH, rng) for look in (first, second))
     z = middle(shift_randomly(stretch(z, rng), rng), EXEMPLAR)
     return z, shift_randomly(stretch(x, rng), rng), np.zeros(2, np.float32)
@@ -59,8 +58,7 @@ def plain_crop(look, out, rng):
 
 
 def stretch(patch, rng, most=0.05):
-    """Both axes by one factor of up to 1 +- most; then the middle 247 pixels, with the mean colour around where there
-    are fewer."""
+    """Both axes by one factor within 1 +- most; then the middle 247 pixels, the mean colour where there are fewer."""
     side = round(len(patch) * (1 + rng.uniform(-most, most)))
     patch = cv2.resize(patch, (side, side), interpolation=INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))])
     return middle(patch, SEARCH - 8)
@@ -81,11 +79,10 @@ def middle(patch, side):
 # ---- strong: one photograph is enough --------------------------------------------------------------------------------
 
 def strong_pair(first, second, rng, other, reach=52.0):
-    """(z, x, offset) with all that a tracker meets: motion, scale, rotation, light, blur, other backgrounds,
-    look-alikes, occlusion.
+    """(z, x, offset) with what a tracker meets: motion, scale, turns, light, blur, backgrounds, look-alikes, occlusion.
 
-    other: function that gives a further Look (wanted: whether of the same category). reach: largest displacement in x,
-    per axis, in pixels.
+    other(alike): a further Look, of the same category where alike is wanted. reach: largest displacement of the target
+    in x, per axis, in pixels.
     """
     z = warp(first, EXEMPLAR, np.exp(rng.uniform(-0.03, 0.03)), rng.uniform(-2, 2, 2), np.eye(2))
     zoom, offset = np.exp(rng.uniform(-0.13, 0.13)), rng.uniform(-reach, reach, 2)
@@ -115,14 +112,16 @@ def small_turn(rng):
 
 
 def warp(look, out, zoom, offset, turn):
-    """out x out pixels in which the target lies at `offset` from the middle, `zoom` times its usual size: one bilinear
-    warp, mean colour outside."""
+    """out x out pixels in which the target lies at `offset` from the middle, `zoom` times its usual size, and turned.
+
+    One bilinear warp; mean colour outside of the photograph.
+    """
     scale = crops.exemplar_side(look.size) / EXEMPLAR / zoom  # pixels of the photograph per pixel of the crop
     linear = scale * np.linalg.inv(turn)
     start = look.centre[::-1] - linear @ ((out - 1) / 2 + np.asarray(offset))
-    return cv2.warpAffine(look.image, np.hstack([linear, start[:, None]]), (out, out),
-                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                          borderMode=cv2.BORDER_CONSTANT, borderValue=cv2.mean(look.image)[:3])
+    return cv2.warpAffine(look.image, np.column_stack([linear, start]), (out, out),
+                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT,
+                          borderValue=cv2.mean(look.image)[:3])
 
 
 def on_other_background(x, look, offset, target, rng):
@@ -201,11 +200,9 @@ def degrade(picture, rng, share):
 
 def motion_kernel(length, angle):
     """A line of `length` pixels at an angle, summing to 1."""
-    kernel = np.zeros((length, length), np.float32)
-    middle, reach = (length - 1) / 2, (length - 1) / 2
-    ends = [(round(middle + side * reach * np.cos(angle)), round(middle + side * reach * np.sin(angle)))
-            for side in (-1, 1)]
-    cv2.line(kernel, *ends, 1.0)
+    kernel, reach = np.zeros((length, length), np.float32), (length - 1) / 2
+    across, down = reach * np.cos(angle), reach * np.sin(angle)
+    cv2.line(kernel, (round(reach - across), round(reach - down)), (round(reach + across), round(reach + down)), 1.0)
     return kernel / kernel.sum()
 
 

@@ -61,15 +61,14 @@ class Permuted(Straightforward):
 
 
 def tracking():
-    """Milliseconds per update of every variant, in turns over the same frames, and how far their boxes differ from the
-    straightforward ones."""
+    """Milliseconds per update of every variant, in turns over the same frames, and how far their boxes differ."""
     network = build_untrained(SiamFC().backbone, 0)
     patch = cv2.resize(photograph("astronaut.png")[20:180, 150:310], (60, 60), interpolation=cv2.INTER_AREA)
     clip = synthetic(np.random.default_rng(0), photograph("rocket.jpg"), patch, FRAMES, (360, 240), occluder=False,
                      distractor=False)
     sides = {"straightforward": Straightforward(network), "three forward passes": OneByOne(network),
-             "port (permuted)": Permuted(network),
-             "ours fp32": SiamFCTracker(network), "ours bf16": SiamFCTracker(network, precision="bf16")}
+             "port (permuted)": Permuted(network), "ours fp32": SiamFCTracker(network),
+             "ours bf16": SiamFCTracker(network, precision="bf16")}
     spent, boxes = {name: [] for name in sides}, {name: [] for name in sides}
     for tracker in sides.values():
         tracker.init(clip.frames[0], clip.boxes[0])
@@ -90,25 +89,20 @@ def tracking():
 # ---- loader ----------------------------------------------------------------------------------------------------------
 
 def plain_pair(paths, boxes, rng):
-    """One pair as the port makes it: every frame decoded (one of them twice, for its size), means by numpy, whole
-    frames padded."""
+    """One pair as the port makes it: frames decoded, one of them twice, means by numpy, whole frames padded."""
     _ = cv2.imread(str(paths[0])).shape                       # the port reads the frame's size this way
-    looks = []
-    for path, box in zip(paths, boxes):
-        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        looks.append(port_crop(picture, box, rng))
-    z, x = looks
+    z, x = (port_crop(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), box, rng)
+            for path, box in zip(paths, boxes))
     z = augment.middle(augment.shift_randomly(augment.stretch(z, rng), rng), EXEMPLAR)
     return z, augment.shift_randomly(augment.stretch(x, rng), rng)
 
 
 def port_crop(picture, box, rng):
     """The search square around a box, 255 x 255, by padding the whole frame with its mean colour."""
-    centre, size = np.array([box[1] - 1 + (box[3] - 1) / 2, box[0] - 1 + (box[2] - 1) / 2]), box[[3, 2]]
-    side = np.sqrt(np.prod(size + 0.5 * size.sum())) * SEARCH / EXEMPLAR
+    centre, size = box[[1, 0]] - 1 + (box[[3, 2]] - 1) / 2, box[[3, 2]]
+    side = round(np.sqrt(np.prod(size + 0.5 * size.sum())) * SEARCH / EXEMPLAR)
     mean = np.mean(picture, axis=(0, 1), dtype=float)
     interpolation = augment.INTERPOLATIONS[rng.integers(len(augment.INTERPOLATIONS))]
-    side = round(side)
     corner = np.round(centre - (side - 1) / 2).astype(int)
     pad = max(0, *(-corner), *(corner + side - picture.shape[:2]))
     picture = cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=mean)
@@ -138,9 +132,8 @@ def loading(pairs=12):
             began = time.process_time()
             z, x = plain_pair((paths[first], paths[second]), (truth[first], truth[second]), rng)
             spent["port"].append(1000 * (time.process_time() - began))
-            assert np.array_equal(z, sample.z.permute(1, 2, 0)) and np.array_equal(x,
-                                                                                   sample.x.permute(1, 2,
-                                                                                                    0)), "other pixels"
+            assert np.array_equal(z, sample.z.permute(1, 2, 0)), "other pixels in z"
+            assert np.array_equal(x, sample.x.permute(1, 2, 0)), "other pixels in x"
     medians = {name: statistics.median(values[1:]) for name, values in spent.items()}
     return {"milliseconds": medians, "times_faster": medians["port"] / medians["ours"]}
 

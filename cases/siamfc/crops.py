@@ -1,8 +1,7 @@
-"""Square cut-outs around a target, as the tracker and the plain training pairs take them. Pictures are RGB uint8 (h, w,
-3).
+"""Square cut-outs around a target, as the tracker and the plain training pairs take them (the paper's section 2.4).
 
-Coordinates are (row, column), 0-based, of pixel centres, unless a name says box: (x, y, w, h), 1-based, as tracking
-files have it.
+Pictures are RGB uint8 (h, w, 3). Coordinates are (row, column), 0-based, of pixel centres, unless a name says box:
+(x, y, w, h), 1-based, as tracking files have it. Two rules: `cut` is the popular port's, `cut_matlab` the authors'.
 """
 import cv2
 import numpy as np
@@ -25,8 +24,7 @@ def search_side(size):
 
 
 def cut(image, centre, side, fill):
-    """The square of `side` pixels (rounded, half to even) around centre, uint8 (side, side, 3); outside the picture the
-    colour `fill`.
+    """The square of `side` pixels (rounded, half to even) around centre, uint8 (side, side, 3); `fill` outside.
 
     Only the part inside is copied; padding the whole picture first, as the popular port does, gives the same pixels.
     """
@@ -36,7 +34,7 @@ def cut(image, centre, side, fill):
 
 
 def window(image, top, left, side, fill):
-    """side x side pixels from (top, left) on, which may lie outside."""
+    """side x side pixels from (top, left) on, which may lie outside of the picture: there they are `fill`."""
     height, width = image.shape[:2]
     inner = image[max(top, 0):max(min(top + side, height), 0), max(left, 0):max(min(left + side, width), 0)]
     if inner.shape[:2] == (side, side):
@@ -49,8 +47,7 @@ def window(image, top, left, side, fill):
 
 
 def cut_matlab(image, centre, side, fill):
-    """cut() as the authors do it: centre 1-based, halves rounded away from zero, first column round(c - (side + 1) /
-    2)."""
+    """cut() as the authors do it: centre 1-based, halves rounded away from 0, first pixel round(c - (side + 1) / 2)."""
     side = int(round_away(side))
     top, left = (int(value) - 1 for value in round_away(np.asarray(centre) - (side + 1) / 2))
     return window(image, top, left, side, fill)
@@ -72,8 +69,8 @@ def round_away(value):
 
 
 def cut_once(image, centre, sides, out, fill, resize):
-    """The authors' pyramid: one region at the largest side, resized so that the smallest becomes `out`, the others cut
-    out of it and resized again.
+    """The authors' pyramid: one region at the largest side, resized so that the smallest becomes `out`; the others are
+    cut out of it and resized again.
 
     centre: 1-based. resize: one of the two above, used twice. Returns (number of sides, out, out, 3) uint8.
     """
@@ -86,13 +83,14 @@ def cut_once(image, centre, sides, out, fill, resize):
 
 
 def cut_rotated(image, centre, side, angle, out, fill):
-    """A square of `side` pixels around centre, turned by `angle` (radians, counter-clockwise as seen), resized to out x
-    out, in one bilinear warp."""
+    """A square of `side` pixels around centre, turned by `angle` and resized to out x out in one bilinear warp.
+
+    angle: radians, counter-clockwise as seen. centre: 0-based.
+    """
     scale = side / out
     c, s = np.cos(angle) * scale, np.sin(angle) * scale
     middle = (out - 1) / 2
-    # of crop coordinates (x, y)
-    to_picture = np.array([[c, s, centre[1] - middle * (c + s)], [-s, c, centre[0] - middle * (c - s)]])
+    to_picture = np.array([[c, s, centre[1] - middle * (c + s)],
+                           [-s, c, centre[0] - middle * (c - s)]])                   # of the crop's (x, y)
     return cv2.warpAffine(image, to_picture, (out, out), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                          borderMode=cv2.BORDER_CONSTANT,
-                          borderValue=[float(np.rint(value)) for value in fill])
+                          borderMode=cv2.BORDER_CONSTANT, borderValue=np.rint(fill).tolist())

@@ -1,9 +1,9 @@
-"""Where training pairs come from: GOT-10k, ImageNet-VID-like folders, still photographs with boxes or without; and
-sequences to validate on.
+"""Training pairs from GOT-10k, ImageNet VID or still photographs, with boxes or without; and clips to validate on.
 
-A source has `count` and draws looks: chosen(index, rng) -> place, pair(place, rng) -> two Looks of one target,
-other(place, rng, alike) -> another Look. `Pairs` makes samples of them: pairs[epoch, index] -> Sample, every draw from
-(seed, epoch, index).
+The paper's section 2.2: two frames of a video at most 100 apart, the target in the middle of both. A source (`Videos`,
+`Stills`) has `count` and draws looks: choose(index, rng) -> place, pair(place, rng) -> two Looks of one target and a
+name, other(place, rng, alike) -> another Look. `Pairs` makes samples of them: pairs[epoch, index] -> Sample, every draw
+from (seed, epoch, index).
 """
 import csv
 import xml.etree.ElementTree as ElementTree
@@ -63,11 +63,11 @@ class Pairs(Dataset):
 # ---- still photographs -----------------------------------------------------------------------------------------------
 
 class Stills:
-    """Photographs with boxes (boxes.csv beside them: file, x, y, w, h, category; x, y 0-based), or without: then
-    textured windows are the targets.
+    """Photographs with boxes.csv beside them (file, x, y, w, h, category; x, y 0-based), or without: then textured
+    windows are the targets.
 
     One photograph gives both pictures of a pair. Boxes too small, too large or too long are left out; rare categories
-    are drawn more often.
+    are drawn more often. held: the photographs that never train, instead of those that do.
     """
 
     def __init__(self, root, held=False):
@@ -86,10 +86,10 @@ class Stills:
             raise UserError(f"no usable boxes: {table}: boxes of at least 26 pixels, at most 0.8 of the picture, were "
                             "expected: look at the file")
         self.count = len(self.targets)
-        categories = [category for _, _, category in self.targets]
-        self.members = {category: [place for place, other in enumerate(categories) if other == category]
-                        for category in dict.fromkeys(categories)}
-        weights = np.array([1 / np.sqrt(len(self.members[category])) for category in categories])
+        self.members = {}                                       # {category: [place in targets, ...]}
+        for place, (_, _, category) in enumerate(self.targets):
+            self.members.setdefault(category, []).append(place)
+        weights = np.array([1 / np.sqrt(len(self.members[category])) for _, _, category in self.targets])
         self.cumulated = np.cumsum(weights / weights.sum())
 
     def read_boxes(self, table, sizes):
@@ -152,20 +152,19 @@ def find_textured_window(image, rng, tries=8):
 # ---- videos ----------------------------------------------------------------------------------------------------------
 
 class Videos:
-    """Sequences: two frames at most FARTHEST apart, the earlier one is the exemplar. Frames are chosen by the port's
-    rules (see usable)."""
+    """Sequences: of two frames less than FARTHEST apart the earlier is the exemplar; which may be drawn, `usable` says.
+
+    names: of the sequences; read(name) -> (frame paths, boxes (N, 4), cover (N,) or None, (width, height) or None).
+    """
 
     def __init__(self, names, read):
-        """names: of the sequences; read(name) -> (frame paths, boxes (N, 4), cover (N,) or None, (width, height) or
-        None)."""
         self.names, self.read, self.count, self.known = list(names), read, len(names), {}
 
     def hold_out(self, count):
         """Take at most `count` sequences, spread over all and never more than a third, out of training; their names."""
-        places = (np.linspace(0, self.count - 1, max(1, min(count, self.count // 3))).astype(int) if self.count > 2
-                  else [])
-        held = [self.names[place] for place in places]
-        self.names = [name for name in self.names if name not in set(held)]
+        count = max(1, min(count, self.count // 3)) if self.count > 2 else 0
+        held = [self.names[place] for place in np.linspace(0, self.count - 1, count).astype(int)]
+        self.names = [name for name in self.names if name not in held]
         self.count = len(self.names)
         return held
 
@@ -177,8 +176,7 @@ class Videos:
         """(paths, boxes, numbers of the usable frames) of a sequence, kept once read."""
         if name not in self.known:
             paths, boxes, cover, size = self.read(name)
-            height, width = (size[1], size[0]) if size else picture_size(paths[0])
-            self.known[name] = paths, boxes, usable(boxes, cover, (width, height))
+            self.known[name] = paths, boxes, usable(boxes, cover, size or picture_size(paths[0])[::-1])
         return self.known[name]
 
     def pair(self, index, rng):
@@ -211,8 +209,7 @@ class Videos:
 
 
 def read_frame(path):
-    """A frame as uint8 RGB (h, w, 3): read_bytes, but a whole JPEG file (it ends as such) goes through OpenCV, with
-    equal pixels in half the time."""
+    """A frame as uint8 RGB (h, w, 3). Whole JPEG files (by their end) go through OpenCV: equal, in half the time."""
     data = Path(path).read_bytes()
     whole = data[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in data[-64:]
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
@@ -223,9 +220,9 @@ def usable(boxes, cover, size):
     """Numbers of the frames that may train: area >= 20, sides in [20, 500] and in [.01, .5] of the frame's, aspect in
     [.25, 4], and visible (cover above 1 and above .3 of the sequence's largest)."""
     w, h = boxes[:, 2], np.maximum(boxes[:, 3], 1e-9)
-    keep = np.isfinite(boxes).all(axis=1) & (w * h >= 20) & (w >= 20) & (w <= 500) & (h >= 20) & (h <= 500)
-    keep &= (w / size[0] >= 0.01) & (w / size[0] <= 0.5) & (h / size[1] >= 0.01) & (h / size[1] <= 0.5) & (w / h
-                                                                                                           >= 0.25) & (w / h <= 4)
+    keep = np.isfinite(boxes).all(axis=1) & (w * h >= 20) & (w / h >= 0.25) & (w / h <= 4)
+    for side, whole in zip((w, h), size):
+        keep &= (side >= 20) & (side <= 500) & (side / whole >= 0.01) & (side / whole <= 0.5)
     if cover is not None:
         keep &= cover > max(1.0, 0.3 * cover.max())
     return np.flatnonzero(keep)
@@ -251,8 +248,10 @@ def got10k(root, split):
 
 
 def vid(root):
-    """Videos of ImageNet VID: Data/VID/<any>/<clip>/000000.JPEG ..., Annotations/VID/<any>/<clip>/000000.xml; a track
-    is a target of a clip."""
+    """Videos of ImageNet VID: Data/VID/<any>/<clip>/000000.JPEG ..., Annotations/VID/<any>/<clip>/000000.xml.
+
+    A sequence is one target of a clip, <clip>.<trackid>.
+    """
     root = Path(root)
     annotations = sorted({path.parent for path in (root / "Annotations" / "VID").rglob("*.xml")})
     if not annotations:
@@ -260,22 +259,22 @@ def vid(root):
                         "Annotations/VID) was expected: set data.root")
     tracks = {}
     for folder in annotations:
-        for name, (frames, boxes) in tracks_of(folder, root).items():
+        for name, (frames, boxes) in read_tracks(folder, root).items():
             tracks[f"{folder.name}.{name}"] = frames, np.array(boxes), None, None
     return Videos(list(tracks), tracks.__getitem__)
 
 
-def tracks_of(folder, root):
+def read_tracks(folder, root):
     """{trackid: (frame paths, boxes)} of one clip's XML files; xmax and xmin are 0-based pixels."""
     found = {}
     pictures = root / "Data" / folder.relative_to(root / "Annotations")
     for path in sorted(folder.glob("*.xml")):
         for target in ElementTree.parse(path).getroot().iter("object"):
-            low_x, high_x, low_y, high_y = (float(target.find("bndbox").findtext(key))
-                                            for key in ("xmin", "xmax", "ymin", "ymax"))
+            corners = target.find("bndbox")
+            left, right, top, bottom = (float(corners.findtext(key)) for key in ("xmin", "xmax", "ymin", "ymax"))
             frames, boxes = found.setdefault(target.findtext("trackid"), ([], []))
             frames.append(pictures / f"{path.stem}.JPEG")
-            boxes.append([low_x + 1, low_y + 1, high_x - low_x, high_y - low_y])
+            boxes.append([left + 1, top + 1, right - left, bottom - top])
     return found
 
 
@@ -283,13 +282,13 @@ def tracks_of(folder, root):
 
 def training_sets(cfg):
     """(Pairs to train on, [Clip] to validate on). Validation never shows a photograph or a sequence that trains."""
-    data = cfg.data
+    data, count, frames = cfg.data, cfg.train.validate_clips, cfg.train.validate_frames
     if data.kind == "stills":
-        return Pairs(Stills(data.root), data.augment, cfg.seed), synthetic_clips(data.root, cfg.train.validate_clips,
-                                                                                 cfg.train.validate_frames)
-    source = vid(data.root) if data.kind == "vid" else got10k(data.root, "train")
-    held = source.hold_out(cfg.train.validate_clips)
-    return Pairs(source, data.augment, cfg.seed), [read_clip(source, name, cfg.train.validate_frames) for name in held]
+        source, clips = Stills(data.root), synthetic_clips(data.root, count, frames)
+    else:
+        source = vid(data.root) if data.kind == "vid" else got10k(data.root, "train")
+        clips = [read_clip(source, name, frames) for name in source.hold_out(count)]
+    return Pairs(source, data.augment, cfg.seed), clips
 
 
 def read_clip(source, name, frames):
@@ -299,8 +298,7 @@ def read_clip(source, name, frames):
 
 
 def synthetic_clips(root, count, frames, seed=1):
-    """Clips of objects that move over other photographs, both from the photographs of root that are held out. The same
-    for every run."""
+    """Clips of objects that move over other photographs, of those that never train; the same for every run."""
     source, clips = Stills(root, held=True), []
     rng = np.random.default_rng([seed, 77])
     for _ in range(count):
@@ -316,4 +314,3 @@ def synthetic_clips(root, count, frames, seed=1):
         clips.append(synthetic(rng, background, patch, frames, (320, 240), occluder=rng.random() < 0.5,
                                distractor=rng.random() < 0.7, turn=2.0))
     return clips
-

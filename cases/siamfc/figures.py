@@ -1,7 +1,8 @@
 """The figures of chapter B5 and of the results: python cases/siamfc/figures.py [options] [key=value ...]
 
 Uses the boxes and numbers of test.py where that has run under the same name, and the log of train.py; figures land in
-results/siamfc/<run>/figures.
+results/siamfc/<run>/figures. drawing/chapter.py draws what needs the data and the network alone, drawing/results.py
+what was measured.
 """
 import sys
 from pathlib import Path
@@ -11,14 +12,12 @@ if __name__ == "__main__":
 
 import csv
 
-import numpy as np
-
 from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.data import training_sets
 from cases.siamfc.drawing import chapter, results
 from cases.siamfc.drawing.captions import CAPTIONS
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder
+from cases.siamfc.sequences import SequenceFolder, boxes_path, read_boxes
 from cases.siamfc.weights import choose_weights
 from common.base.errors import UserError, start
 from common.experiment import figures
@@ -33,33 +32,31 @@ def main(argv=None):
     sequences = SequenceFolder(test.root, test.layout, test.split, test.names)
     lines, boxes = read_results(run, sequences)
     folder = figures.FigureFolder(run.folder, CAPTIONS)
-    tracker = tracker_of(network, run.config, run.device)
-    example = sequences[rank(lines, sequences)[0]]
+    tracker = tracker_of(run, network)
+    order = rank(lines) or sequences.names
+    easiest, hardest = sequences[order[0]], sequences[order[-1]]
 
-    chapter.draw_network(folder, network, tracker, example)
+    chapter.draw_network(folder, network, tracker, easiest)
     chapter.draw_sequences(folder, sequences)
     chapter.draw_folders(folder, sequences)
     chapter.draw_meta_info(folder, sequences)
-    chapter.draw_exercise(folder, tracker, example)
-    hardest = sequences[rank(lines, sequences)[-1]]
-    results.draw_responses(folder, tracker_of(network, run.config, run.device), hardest)
-    results.draw_confidence(folder, tracker_of(network, run.config, run.device), hardest)
+    chapter.draw_exercise(folder, tracker, easiest)
+    results.draw_responses(folder, tracker, hardest)
+    results.draw_confidence(folder, tracker, hardest)
     if lines:
-        order = rank(lines, sequences)
         results.draw_strips(folder, sequences, boxes, order)
         results.draw_success(folder, sequences, boxes)
-        results.draw_items(folder, lines, sequences)
-        results.draw_attributes(folder, lines, sequences)
-    draw_pairs(folder, run)
-    draw_training(folder, run)
+        results.draw_items(folder, sequences, lines)
+        results.draw_attributes(folder, sequences, lines)
+    draw_pairs(run, folder)
+    draw_training(run, folder)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 
 
 def read_results(run, sequences):
-    """(lines of items.csv, {row: {sequence: boxes}}) that test.py has left; both empty, said in a line, where it has
-    not run."""
+    """(lines of items.csv, {row: {name: boxes}}) that test.py has left; empty, said in a line, where it has not run."""
     place = run.folder / "test" / sequences.set_name
     if not (place / "metrics.json").exists():
         run.say(f"no test results under the name {run.name}: the figures with numbers are left out; for them, first: "
@@ -69,18 +66,18 @@ def read_results(run, sequences):
         lines = [line for line in csv.DictReader(file) if line["status"] == "ok" and line["item"] in sequences.entries]
     boxes = {}
     for line in lines:
-        path = place / "boxes" / line["row"] / f"{line['item'].replace('/', '-')}.txt"
-        boxes.setdefault(line["row"], {})[line["item"]] = np.loadtxt(path, delimiter=",", ndmin=2)
+        tracked = read_boxes(boxes_path(place, line["row"], line["item"]))
+        boxes.setdefault(line["row"], {})[line["item"]] = tracked
     return lines, boxes
 
 
-def rank(lines, sequences):
-    """Names of the sequences from the best to the worst AO of SiamFC; in their order where nothing was measured."""
+def rank(lines):
+    """Names of the sequences from the best to the worst AO of SiamFC; none where nothing was measured."""
     own = [line for line in lines if line["row"] == "siamfc" and line["ao"] not in ("", "nan")]
-    return [line["item"] for line in sorted(own, key=lambda line: -float(line["ao"]))] or sequences.names
+    return [line["item"] for line in sorted(own, key=lambda line: -float(line["ao"]))]
 
 
-def draw_pairs(folder, run):
+def draw_pairs(run, folder):
     """Training pairs of this run's settings; left out, said in a line, where the training data is not there."""
     try:
         pairs, _ = training_sets(run.config)
@@ -90,7 +87,7 @@ def draw_pairs(folder, run):
     results.draw_pairs(folder, [pairs[index // len(pairs), index % len(pairs)] for index in range(8)])
 
 
-def draw_training(folder, run):
+def draw_training(run, folder):
     """The terms of the loss and the validation over the steps."""
     series = figures.read_log(run.folder / "train" / "log.jsonl")
     if not series:

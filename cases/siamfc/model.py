@@ -1,7 +1,8 @@
 """SiamFC: one embedding phi for target and search region, one cross-correlation, f(z, x) = phi(z) * phi(x) + b.
 
-Shapes: N pairs; z exemplar (N, 3, 127, 127), x search region (N, 3, 255, 255) (239 in training), RGB from 0 to 255, no
-mean taken off. phi(z) is (N, 256, 6, 6), phi(x) (N, 256, 22, 22), the response (N, 17, 17): 22 - 6 + 1 = 17.
+The paper's section 2.1, figure 1 and table 1. Shapes: N pairs; z exemplar (N, 3, 127, 127), x search region (N, 3, 255,
+255) (239 in training), RGB from 0 to 255, no mean taken off. phi(z) is (N, 256, 6, 6), phi(x) (N, 256, 22, 22), the
+response (N, 17, 17): 22 - 6 + 1 = 17.
 Bertinetto, Valmadre, Henriques, Vedaldi, Torr: Fully-Convolutional Siamese Networks for Object Tracking, ECCV workshops
 2016.
 """
@@ -47,11 +48,10 @@ class AlexNetV1(nn.Module):
 
 
 class SiamFC(nn.Module):
-    """The embedding and the correlation head, whose gain 1e-3 is fixed. bias: the learnt scalar b of the paper (the
-    popular port has none).
+    """The embedding and the correlation head, whose gain 1e-3 is fixed.
 
-    initial: `he` (He-normal, conv5 Xavier), `xavier` (the port's: uniform) or `paper` (the authors' code: normal, std
-    sqrt(2 / (h w out))).
+    bias: the learnt scalar b of the paper (the popular port has none). initial: `he` (He-normal, conv5 Xavier),
+    `xavier` (the port's: uniform) or `paper` (the authors' code: normal, std sqrt(2 / (h w out))).
     """
 
     def __init__(self, widths=(96, 256, 384, 384, 256), bias=False, initial="he"):
@@ -61,8 +61,7 @@ class SiamFC(nn.Module):
         initialise(self.backbone, initial)
 
     def forward(self, z, x):
-        """Responses of every exemplar to every search region: (N, M, h, w) float32 for N exemplars z and M search
-        regions x.
+        """Responses of every exemplar to every search region: (N, M, h, w) float32 for N of z and M of x.
 
         The diagonal of the first two axes holds the pairs that belong together: see `own`.
         """
@@ -70,9 +69,9 @@ class SiamFC(nn.Module):
 
 
 def correlate(kernels, features):
-    """GAIN times the cross-correlation of every kernel with every feature map: (N, C, h, w), (M, C, H, W) -> (N, M,
-    H-h+1, W-w+1).
+    """GAIN times the cross-correlation of every kernel with every feature map.
 
+    kernels: (N, C, h, w); features: (M, C, H, W). Returns (N, M, H - h + 1, W - w + 1).
     One ordinary convolution whose filters are the kernels (they are not flipped); float32, also under autocast, because
     each value sums 9,216 products.
     """
@@ -99,8 +98,7 @@ def initialise(backbone, kind):
 
 
 def fold(backbone):
-    """The same function for tracking: batch norm inside the convolutions, pooling before the ReLU, in place.
-    nn.Sequential, evaluation mode.
+    """The same function for tracking, as nn.Sequential: batch norm inside the convolutions, pooling before the ReLU.
 
     Exact but for rounding (1e-5 on features of RMS .85): batch norm is affine per channel, and max and ReLU commute.
     """

@@ -1,28 +1,31 @@
-"""Tracking sequences from disk: the layouts of GOT-10k, OTB and VOT as one kind of object. Boxes are (x, y, w, h),
-1-based, float64.
+"""Tracking sequences from disk: the layouts of GOT-10k, OTB and VOT as one kind of object, `Sequence`.
 
-The toolkit's own OTB class is not used: it downloads, cuts frames out by hard-coded names and ignores sequences that
-are not on its list.
+A `SequenceFolder` finds and reads them. Boxes are (x, y, w, h), 1-based, float64. The toolkit's own OTB class is not
+used: it downloads, cuts frames out by hard-coded names and ignores sequences that are not on its list.
 """
 import ast
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from common.base.errors import UserError, join_some
-from common.data.images import list_images
+from common.data.images import list_images, read_pixels
+from common.experiment.results import file_name, write_text
+from common.metrics import box_iou, tracking
 
-# Sequences of OTB whose boxes belong to a part of the frames: first frame (1-based), rows. Applied to whole folders
-# only.
+# First frame (1-based) that has a box, of OTB's sequences whose boxes belong to a part of a whole folder's frames.
 OTB_PARTS = {"david": 300, "blurcar1": 247, "blurcar3": 3, "blurcar4": 18}
-LAYOUTS = ("got10k", "otb", "vot")
 FRAMES = {"got10k": (".",), "otb": ("img",), "vot": ("color", ".")}           # where a sequence keeps its frames
+EXPECTED = {"got10k": "list.txt, NAME/00000001.jpg ..., NAME/groundtruth.txt",
+            "otb": "NAME/img/0001.jpg ..., NAME/groundtruth_rect.txt",
+            "vot": "NAME/00000001.jpg ... or NAME/color/00000001.jpg ..., NAME/groundtruth.txt"}
 
 
 class Sequence(NamedTuple):
-    """One target in one clip."""
+    """One target in one clip, and what is measured on it."""
     name: str
     frames: list                 # paths, in order
     boxes: np.ndarray            # (N, 4); (1, 4) where only the first is given (GOT-10k's test split)
@@ -31,15 +34,35 @@ class Sequence(NamedTuple):
     size: tuple                  # (width, height) as meta_info.ini says it, or None
     attributes: dict             # {name: "with"} and object_class where annotated
     reference: str               # the file of boxes, relative to the root
+    layout: str                  # got10k | otb | vot
+
+    @property
+    def frame_size(self):
+        """(width, height) as meta_info.ini says it, else of the first frame."""
+        return self.size or read_pixels(self.frames[0]).shape[1::-1]
+
+    def measure(self, boxes):
+        """{ao, auc, precision, sr50, sr75} of a tracker's boxes (N, 4).
+
+        On GOT-10k ao, sr50 and sr75 as its toolkit has them: clipped to the frame, frames with a hidden target left
+        out. Elsewhere frames without a target are left out.
+        """
+        if self.layout == "got10k":
+            return tracking(boxes, self.boxes, self.frame_size, self.cover > 0)
+        return tracking(boxes, np.where(self.absent[:, None], np.nan, self.boxes))
+
+    def overlaps(self, boxes):
+        """The IoU that GOT-10k's toolkit counts, (n,): clipped to the frame, of frames 2..N whose target is visible."""
+        counted = (self.cover > 0) & np.isfinite(self.boxes).all(axis=1)
+        return box_iou(boxes[1:], self.boxes[1:], self.frame_size)[counted[1:]]
 
 
 class SequenceFolder:
-    """The sequences below a folder in one of three layouts: len(), [index or name] -> Sequence, names, set_name,
-    fingerprint().
+    """The sequences below a folder: len(), [index or name] -> Sequence, names, set_name, fingerprint().
 
     layout: got10k | otb | vot, or auto: told by what is there. split: of GOT-10k (train, val, test), where the root has
-    such folders. It also answers as the toolkit's data sets do (seq_names; iteration over (files, boxes)), so that its
-    experiments run on it.
+    such folders. names: of the sequences wanted, else all. It also answers as the toolkit's data sets do (seq_names;
+    iteration over (files, boxes)), so that its experiments run on it.
     """
 
     def __init__(self, root, layout="auto", split=None, names=None):
@@ -60,22 +83,34 @@ class SequenceFolder:
                             f"{join_some(self.entries, 5)} were expected")
         self.names = list(names or self.entries)
         self.set_name = self.split or self.root.resolve().name
+        self.known = {}                                                     # {name: Sequence}, each read once
 
     def __len__(self):
         return len(self.names)
 
     def __getitem__(self, place):
-        return self.sequence(place if isinstance(place, str) else self.names[place])
+        name = place if isinstance(place, str) else self.names[place]
+        if name not in self.known:
+            self.known[name] = self.read(name)
+        return self.known[name]
 
-    def sequence(self, name, absent=None):
+    def read(self, name, absent=None):
         """A Sequence by its name. absent: (N,) bool, rows that need not hold a box, beside those of absence.label."""
         return read_sequence(self.root, name, *self.entries[name], self.layout, self.split == "test", absent)
 
+    def readable(self):
+        """The Sequences that can be read, a list; asking for one of the others says why it cannot."""
+        found = []
+        for name in self.names:
+            with suppress(UserError):
+                found.append(self[name])
+        return found
+
     def fingerprint(self):
         """Names, number of frames and bytes of the boxes of every sequence: equal for equal data wherever it lies."""
-        return [[name, len(frame_files(folder, self.layout)), boxes.stat().st_size]
-                for name, (folder, boxes) in self.entries.items()
-                if name in set(self.names)]
+        wanted = set(self.names)
+        return [[name, len(list_frames(folder, self.layout)), boxes.stat().st_size]
+                for name, (folder, boxes) in self.entries.items() if name in wanted]
 
     # what the toolkit's experiments ask of a data set
     return_meta = False
@@ -85,20 +120,9 @@ class SequenceFolder:
         return self.names
 
     def __iter__(self):
-        for place in range(len(self)):
-            sequence = self[place]
-            files = [str(path) for path in sequence.frames]
-            if not self.return_meta:
-                yield files, sequence.boxes
-                continue
-            width, height = sequence.size
-            yield files, sequence.boxes, {"cover": sequence.cover, "absence": sequence.absent,
-                                          "resolution": f"({width}, {height})"}
-
-
-EXPECTED = {"got10k": "list.txt, NAME/00000001.jpg ..., NAME/groundtruth.txt", "otb": "NAME/img/0001.jpg ..., "
-                                                                                      "NAME/groundtruth_rect.txt",
-            "vot": "NAME/00000001.jpg ... or NAME/color/00000001.jpg ..., NAME/groundtruth.txt"}
+        for sequence in map(self.__getitem__, self.names):
+            meta = {"cover": sequence.cover, "absence": sequence.absent, "resolution": str(tuple(sequence.frame_size))}
+            yield [str(path) for path in sequence.frames], sequence.boxes, *([meta] if self.return_meta else [])
 
 
 def guess_layout(root):
@@ -127,37 +151,35 @@ def list_entries(root, layout):
     return entries
 
 
-def frame_files(folder, layout):
-    """Paths of a sequence's frames in natural order."""
-    for name in FRAMES[layout]:
-        place = folder / name
-        files = list_images(place) if place.is_dir() else []
-        if files:
-            return files
-    return []
+def list_frames(folder, layout):
+    """Paths of a sequence's frames in natural order: of the first of its layout's places that has any."""
+    places = (folder / name for name in FRAMES[layout])
+    return next(filter(None, (list_images(place) for place in places if place.is_dir())), [])
 
 
 def read_sequence(root, name, folder, path, layout, only_first=False, missing=None):
-    """The Sequence of a folder and a file of boxes. Raises UserError for boxes that are no numbers or do not fit the
-    frames."""
-    frames, boxes = frame_files(folder, layout), read_boxes(path)
+    """The Sequence of a folder and a file of boxes.
+
+    only_first: the file may hold the first box alone. missing: (N,) bool, rows that need not hold a box. Raises
+    UserError for boxes that are no numbers or do not fit the frames.
+    """
+    frames, boxes = list_frames(folder, layout), read_boxes(path)
     first = OTB_PARTS.get(name.lower(), 1) - 1 if layout == "otb" else 0
     if len(frames) >= first + len(boxes) and len(boxes) != len(frames) and not only_first:
         frames = frames[first:first + len(boxes)]  # Football1, Diving ...: rows for the first frames only
     if len(frames) != len(boxes) and not (only_first and len(boxes) == 1 and frames):
         raise UserError(f"frames and boxes do not match: {path}: {len(frames)} frames in {folder}, {len(boxes)} rows: "
                         "one row per frame was expected: copy the missing files, or cut the longer of the two")
-    cover, absent = read_label(folder / "cover.label", len(frames), 8), read_label(folder / "absence.label",
-                                                                                   len(frames), 0) > 0
-    absent = absent if missing is None else absent | missing
+    cover = read_label(folder / "cover.label", len(frames), 8)
+    absent = (read_label(folder / "absence.label", len(frames), 0) > 0) | (False if missing is None else missing)
     unknown = ~np.isfinite(boxes).all(axis=1) & ~absent[:len(boxes)]
     unknown[0] |= not np.isfinite(boxes[0]).all()                             # a tracker must begin with something
     if unknown.any():
         raise UserError(f"a box that is not a number: {path}, row {int(unknown.argmax()) + 1}: x,y,w,h were expected: "
                         "mend the row, or mark the frame in absence.label")
     meta = read_meta(folder / "meta_info.ini")
-    return Sequence(name, frames, boxes, cover, absent, size_of(meta), attributes_of(folder, meta),
-                    path.relative_to(root).as_posix())
+    return Sequence(name, frames, boxes, cover, absent, read_size(meta), read_attributes(folder, meta),
+                    path.relative_to(root).as_posix(), layout)
 
 
 def read_boxes(path):
@@ -180,9 +202,20 @@ def read_boxes(path):
     return np.array(rows, dtype=np.float64)
 
 
+def boxes_path(folder, row, name):
+    """Where a test's folder keeps the boxes of one tracker (row) on one sequence."""
+    return folder / "boxes" / file_name(row) / f"{file_name(name)}.txt"
+
+
+def write_boxes(path, boxes, digits=4):
+    """Boxes (N, 4) as the toolkits read them: a line x,y,w,h for each."""
+    line = ",".join([f"%.{digits}f"] * 4) + "\n"
+    write_text(path, "".join(line % tuple(box) for box in boxes))
+
+
 def polygon_box(corners):
-    """The axis-aligned box (x, y, w, h) of a polygon of four corners: same centre, same area ratio, as VOT's toolkit
-    and the authors do it.
+    """The axis-aligned box (x, y, w, h) of a polygon of four corners, as VOT's toolkit and the authors have it: same
+    centre, same area ratio.
 
     s = sqrt(A1 / A2), A1 = |p1 p2| |p2 p3|, A2 = area of the bounding box; w = s (x2 - x1) + 1, x = centre - w / 2.
     """
@@ -217,7 +250,7 @@ def read_meta(path):
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def size_of(meta):
+def read_size(meta):
     """(width, height) of `resolution: (1920, 1080)`; None where it is missing."""
     try:
         width, height = ast.literal_eval(meta["resolution"])
@@ -226,13 +259,11 @@ def size_of(meta):
         return None
 
 
-def attributes_of(folder, meta):
-    """Annotations by which results can be grouped: {name: class}. OTB's attrs.txt, VOT's *.tag files, GOT-10k's
-    classes."""
-    found = {}
-    if (folder / "attrs.txt").is_file():
-        found |= {word: "with" for word in re.findall(r"[A-Z]{2,4}",
-                                                      (folder / "attrs.txt").read_text(encoding="utf-8"))}
+def read_attributes(folder, meta):
+    """Annotations by which results can be grouped: {name: class}, of attrs.txt (OTB), *.tag (VOT), meta (GOT-10k)."""
+    table = folder / "attrs.txt"
+    words = re.findall(r"[A-Z]{2,4}", table.read_text(encoding="utf-8")) if table.is_file() else []
+    found = dict.fromkeys(words, "with")
     for path in sorted([*folder.glob("*.tag"), *folder.glob("*.label")]):
         if path.stem not in ("cover", "absence", "cut_by_image") and "1" in path.read_text(encoding="utf-8").split():
             found[path.stem] = "with"

@@ -16,23 +16,20 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
-
 import numpy as np
 
-from cases.siamfc.baselines.trackers import choose_trackers as chosen_trackers
+from cases.siamfc.baselines.trackers import choose_trackers
 from cases.siamfc.drawing.boxes import outline, save, trail
 from cases.siamfc.extras import own_video
-from cases.siamfc.extras.got10k_server import submission
+from cases.siamfc.extras.got10k_server import write_submission
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder
+from cases.siamfc.sequences import SequenceFolder, boxes_path, read_boxes, write_boxes
 from cases.siamfc.weights import choose_weights
-from common import metrics
 from common.base.errors import UserError, start
 from common.base.progress import watch
 from common.data.images import read_pixels
-from common.experiment.results import file_name, write_json, write_manifest, write_text
+from common.experiment.results import write_json
 from common.experiment.run import Run
-from common.metrics import tracking
 
 METRICS = ["ao", "auc", "precision", "sr50", "sr75"]
 
@@ -49,18 +46,17 @@ def main(argv=None):
     test = run.config.data.test
     folder = SequenceFolder(test.root, test.layout, test.split, test.names)
     if folder.split == "test":
-        return submission(run, network, weights, folder)
+        return write_submission(run, network, weights, folder)
     return benchmark(run, network, weights, folder)
 
 
 def benchmark(run, network, weights, folder):
     """Every tracker on every sequence; results/siamfc/<run>/test/<set>/ with boxes/<row>/<sequence>.txt."""
-    trackers = chosen_trackers(run, network)
+    trackers, sequences = choose_trackers(run, network), folder.readable()
     results = run.results(folder.set_name, weights, folder.fingerprint(), rows=list(trackers), metrics=METRICS,
-                          classings=classings_of(folder))
-    seconds, frames, inputs = dict.fromkeys(trackers, 0.0), 0, {}
+                          classings=sorted(set().union(*(sequence.attributes for sequence in sequences))))
+    seconds, frames = dict.fromkeys(trackers, 0.0), 0
     for name in watch(folder.names, f"tracking {folder.set_name}"):
-        inputs |= last_frame(folder, name)
         if results.has(name):
             continue
         try:
@@ -72,29 +68,21 @@ def benchmark(run, network, weights, folder):
         lines = {}
         for row, (boxes, spent) in tracked.items():
             seconds[row] += spent
-            lines[row] = scores(boxes, sequence, folder.layout), picture(results, name, row, boxes, sequence)
-            write_boxes(results.folder / "boxes" / file_name(row) / f"{file_name(name)}.txt", boxes)
+            lines[row] = sequence.measure(boxes), draw_last(results, row, boxes, sequence)
+            write_boxes(boxes_path(results.folder, row, name), boxes)
         frames += len(sequence.frames) - 1
         results.add(name, lines, sequence.reference, sequence.attributes)
     content = results.finish(folder.names)
     if folder.layout == "got10k":
-        content = pool(run, results, folder, content)
-    run.record(f"test/{folder.set_name}", paths=run.machine(), weights=str(weights.path), inputs=inputs,
+        pool(results, folder, content)
+    run.record(f"test/{folder.set_name}", paths=run.machine(), weights=str(weights.path),
+               inputs={sequence.name: str(sequence.frames[-1]) for sequence in sequences},
                frames_per_second={row: round(frames / spent, 1) for row, spent in seconds.items() if spent})
     show(run, content, results)
     return results.expect_no_failures("sequence")
 
 
-def scores(boxes, sequence, layout):
-    """The metrics of one tracker on one sequence; on GOT-10k ao, sr50 and sr75 as its toolkit has them: clipped, hidden
-    frames left out."""
-    if layout == "got10k":
-        size = sequence.size or read_pixels(sequence.frames[0]).shape[1::-1]
-        return tracking(boxes, sequence.boxes, size, sequence.cover > 0)
-    return tracking(boxes, np.where(sequence.absent[:, None], np.nan, sequence.boxes))
-
-
-def picture(results, name, row, boxes, sequence):
+def draw_last(results, row, boxes, sequence):
     """The last frame with the truth, the box and the way that its centre has come; only SiamFC's is kept."""
     if row != "siamfc":
         return None
@@ -102,73 +90,36 @@ def picture(results, name, row, boxes, sequence):
     trail(drawn, boxes, row)
     outline(drawn, sequence.boxes[-1], "truth")
     outline(drawn, boxes[-1], row)
-    path = results.image_path(name, row)
-    save(path, drawn)
-    return path
+    return save(results.image_path(sequence.name, row), drawn)
 
 
-def write_boxes(path, boxes):
-    """Boxes as the toolkits read them: x,y,w,h per line."""
-    write_text(path, "".join(",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes))
-
-
-def classings_of(folder):
-    """Names of the annotations that some sequence has."""
-    found = {}
-    for name in folder.names:
-        try:
-            found |= dict.fromkeys(folder[name].attributes)
-        except UserError:                                      # it will speak up when it is its turn
-            continue
-    return sorted(found)
-
-
-def last_frame(folder, name):
-    """{name: path of the last frame}, for the report; {} for a sequence that cannot be read."""
-    try:
-        return {name: str(folder[name].frames[-1])}
-    except UserError:
-        return {}
-
-
-def pool(run, results, folder, content):
-    """GOT-10k's overall numbers: all frames of all sequences in one pool, as its toolkit and most papers have them;
-    `_frames` in metrics.json."""
-    for row in content:
-        overlaps = []
-        for line in results.lines:
-            if line["row"] == row and line["status"] == "ok":
-                sequence = folder[line["item"]]
-                boxes = np.loadtxt(results.folder / "boxes" / file_name(row) / f"{file_name(line['item'])}.txt",
-                                   delimiter=",", ndmin=2)
-                size = sequence.size or read_pixels(sequence.frames[0]).shape[1::-1]
-                counted = (sequence.cover > 0)[1:] & np.isfinite(sequence.boxes[1:]).all(axis=1)
-                overlaps.append(metrics.box_iou(boxes[1:], sequence.boxes[1:], size)[counted])
-        if overlaps:
-            ious = np.concatenate(overlaps)
-            values = {"ao": ious.mean(), "sr50": (ious > 0.5).mean(), "sr75": (ious > 0.75).mean()}
-            content[row] |= {f"{name}_frames": round(float(value), 6) for name, value in values.items()}
+def pool(results, folder, content):
+    """Add GOT-10k's overall numbers, `<metric>_frames`, to metrics.json and its content: all frames of all sequences in
+    one pool, as its toolkit and most papers have them."""
+    for row, values in content.items():
+        done = [line["item"] for line in results.lines if line["row"] == row and line["status"] == "ok"]
+        if done:
+            ious = np.concatenate([folder[name].overlaps(read_boxes(boxes_path(results.folder, row, name)))
+                                   for name in done])
+            pooled = {"ao": ious.mean(), "sr50": (ious > 0.5).mean(), "sr75": (ious > 0.75).mean()}
+            values |= {f"{name}_frames": round(float(value), 6) for name, value in pooled.items()}
     write_json(results.folder / "metrics.json", content)
-    write_manifest(run.folder, f"test/{results.set_name}", results.weights)
-    return content
+    results.enter()
 
 
 def show(run, content, results):
     """The table in the terminal, the verdict over the floors, and where to look."""
     first = next(iter(content.values()))
-    run.say(f"{'tracker':12s}     AO    AUC  precision   ({first['count']} sequences of {results.set_name}, means over "
-            "sequences)")
+    run.say(f"{'tracker':12s}     AO    AUC  precision   "
+            f"({first['count']} sequences of {results.set_name}, means over sequences)")
     for row, values in sorted(content.items(), key=lambda item: -(item[1].get("ao") or 0)):
-        run.say(f"{row:12s} {values.get('ao') or 0:6.4f} {values.get('auc') or 0:6.4f}     "
-                f"{values.get('precision') or 0:6.4f}")
+        ao, auc, precision = (values.get(metric) or 0 for metric in ("ao", "auc", "precision"))
+        run.say(f"{row:12s} {ao:6.4f} {auc:6.4f}     {precision:6.4f}")
     floors = [row for row in ("static", "untrained") if row in content]
     if "siamfc" in content and floors and first["count"]:
         lost = [row for row in floors if (content["siamfc"]["ao"] or 0) <= (content[row]["ao"] or 0)]
         run.say(f"SiamFC {'does NOT beat ' + ', '.join(lost) if lost else 'beats ' + ', '.join(floors)} in AO")
     run.say(f"results: {results.final}")
-
-
-# ---- GOT-10k's test split: its labels are private --------------------------------------------------------------------
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""The tracker around the network: a few enlarged and reduced search regions, their response maps, and the best peak of
-them all.
+"""The tracker around the network: search regions of a few sizes, their response maps, and the best peak of them all.
 
-Two flavours. `popular` is what the most used PyTorch port does, `original` what the authors' MATLAB code does. They
-differ in seven points, each of which is a setting of its own (see FLAVOURS): scales, box_centre, crop, resize, peak,
-bias, limits. State is float64: centre (row, column) of the target, 0-based; size (h, w); sides of the exemplar's and
-the search region's squares.
+The paper's `Tracking algorithm` (section 2.4). Two flavours: `popular` is what the most used PyTorch port does,
+`original` what the authors' MATLAB code does. They differ in seven points, each of which is a setting of its own (see
+FLAVOURS): scales, box_centre, crop, resize, peak, bias, limits. State is float64: centre (row, column) of the target,
+0-based; size (h, w); sides of the exemplar's and the search region's squares.
 """
 import copy
 import time
@@ -42,7 +41,8 @@ EXTRAS = {"subpixel": False, "keep_inside": False, "rotation": 0.0, "precision":
 class Confidence(NamedTuple):
     """P(IoU > .5) = 1 / (1 + exp(-(constant + ratio * ln(peak / first peak) + sidelobe * peak-to-sidelobe ratio))).
 
-    lost is set below `below` and cleared above `above`. The numbers were fitted on synthetic sequences (calibrate.py).
+    lost is set below `below` and cleared above `above`. The numbers were fitted on synthetic sequences
+    (extras/calibrate.py).
     """
     constant: float = 3.370
     ratio: float = 5.487
@@ -66,8 +66,7 @@ class Found(NamedTuple):
 
 
 def settings_of(flavour="popular", **changes):
-    """All settings of a tracker: the flavour's, what belongs to the number of scales, and the changes (None: as the
-    flavour has it)."""
+    """All settings of a tracker: the flavour's, those of BY_SCALES, and the changes (None: as the flavour has it)."""
     if flavour not in FLAVOURS:
         raise UserError(f"unknown flavour {flavour!r} of the tracker: expected one of {', '.join(FLAVOURS)}: change "
                         "tracker.flavour")
@@ -85,8 +84,7 @@ def settings_of(flavour="popular", **changes):
 
 
 class SiamFCTracker:
-    """A tracker in the protocol of the got10k toolkit: init(image, box), then update(image) -> box for every further
-    frame.
+    """A tracker in the got10k toolkit's protocol: init(image, box), then update(image) -> box for every further frame.
 
     weights: a weights file (of this project or in the port's layout), the name of a release file, or a SiamFC network.
     image: a PIL picture or RGB uint8 (h, w, 3), or gray (h, w). Boxes: (x, y, w, h), 1-based. After each update
@@ -112,19 +110,15 @@ class SiamFCTracker:
 
     @torch.inference_mode()
     def init(self, image, box):
-        """Take the target's appearance from the first frame. Raises UserError for a box without area or outside the
-        frame."""
+        """Take the target's appearance from the first frame. Raises UserError for a box that is none in it."""
         image = as_rgb(image)
         x, y, w, h = check_box(box, image.shape)
-        self.centre = (np.array([y, x])
-                       + (np.array([h, w]) / 2 if self.settings["box_centre"] == "edge" else (np.array([h, w]) - 1) / 2
-                          - 1))
         self.size, self.angle = np.array([h, w]), 0.0
+        self.centre = np.array([y, x]) + self.to_centre()
         self.exemplar_side, self.search_side = crops.exemplar_side(self.size), crops.search_side(self.size)
         self.first_side = self.search_side
         self.fill = image.mean(axis=(0, 1))
-        patch = self.cut(image, self.exemplar_side)
-        self.kernel = self.embed(self.resize(patch, EXEMPLAR)[None], exemplar=True)    # (1, C, 6, 6)
+        self.kernel = self.embed(self.crop(image, self.exemplar_side, EXEMPLAR)[None], exemplar=True)  # (1, C, 6, 6)
         self.confidence, self.lost, self.found, self.first_peak = 1.0, False, None, None
 
     @torch.inference_mode()
@@ -144,8 +138,7 @@ class SiamFCTracker:
         return self.box()
 
     def track(self, img_files, box, visualize=False):
-        """All boxes (N, 4) and seconds (N,) of a sequence of files, as the toolkit's Tracker.track; `visualize` does
-        nothing here."""
+        """Boxes (N, 4) and seconds (N,) of a sequence of files, as the toolkit's Tracker.track; shows nothing."""
         boxes, seconds = np.zeros((len(img_files), 4)), np.zeros(len(img_files))
         for place, path in enumerate(img_files):
             with Image.open(path) as file:
@@ -168,16 +161,11 @@ class SiamFCTracker:
 
     def respond(self, image, factors, angles):
         """The response of every hypothesis: (hypotheses, 17, 17) float32."""
-        if any(angles) or len(factors) > len(self.factors):
-            regions = [crops.cut_rotated(image, self.centre, self.search_side * factor, angle, SEARCH, self.fill)
-                       if angle else
-                       self.resize(self.cut(image, self.search_side * factor), SEARCH)
-                       for factor, angle in zip(factors, angles)]
-        elif self.settings["crop"] == "once":
-            regions = crops.cut_once(image, self.matlab_centre(), self.search_side * np.array(factors), SEARCH,
-                                     self.fill, self.resize)
+        sides = self.search_side * np.array(factors)
+        if self.settings["crop"] == "once" and not any(angles) and len(factors) == len(self.factors):
+            regions = crops.cut_once(image, self.matlab_centre(), sides, SEARCH, self.fill, self.resize)
         else:
-            regions = [self.resize(self.cut(image, self.search_side * factor), SEARCH) for factor in factors]
+            regions = [self.crop(image, side, SEARCH, angle) for side, angle in zip(sides, angles)]
         features = self.embed(np.stack(regions))
         return correlate(self.kernel, features)[0].cpu().numpy() + np.float32(self.bias)
 
@@ -185,8 +173,9 @@ class SiamFCTracker:
         """Enlarge, weigh, choose, window: Found."""
         maps = [enlarge(response + np.float32(self.settings["bias"]), self.settings["resize"])
                 for response in responses]
-        changed = np.arange(len(maps)) != len(self.factors) // 2  # all but the unchanged scale at the present angle
-        maps = [fine * np.float32(self.settings["penalty"]) if other else fine for fine, other in zip(maps, changed)]
+        for place, fine in enumerate(maps):
+            if place != len(self.factors) // 2:  # all but the unchanged scale at the present angle
+                fine *= np.float32(self.settings["penalty"])
         peaks = [float(fine.max()) for fine in maps]
         chosen = int(np.argmax(peaks))
         fine = maps[chosen] - maps[chosen].min()
@@ -197,20 +186,20 @@ class SiamFCTracker:
     def move(self, found, factor, angle, shape):
         """Take the found displacement, and a damped part of the change of scale and angle."""
         settings = self.settings
-        peak = (np.array(found.peak, dtype=np.float64)
-                + (parabola(found.fine, found.peak) if settings["subpixel"] else 0))
-        if settings["peak"] == "on":  # displacement 0 exists; side unscaled and rounded
+        peak = np.add(found.peak, parabola(found.fine, found.peak) if settings["subpixel"] else 0.0)
+        if settings["peak"] == "on":                          # displacement 0 exists; side unscaled and rounded
             step = (peak - (FINE / 2 - 1)) * STRIDE / UP * crops.round_away(self.search_side) / SEARCH
-        else:  # the grid lies half a cell beside 0
+        else:                                                 # the grid lies half a cell beside 0
             step = (peak - (FINE - 1) / 2) * STRIDE / UP * self.search_side * factor / SEARCH
-        c, s = np.cos(angle), np.sin(angle)
-        self.centre = self.centre + (np.array([c * step[0] - s * step[1], c * step[1] + s * step[0]]) if angle
-                                     else step)
+        if angle:
+            c, s = np.cos(angle), np.sin(angle)
+            step = np.array([c * step[0] - s * step[1], c * step[1] + s * step[0]])
+        self.centre = self.centre + step
         growth = (1 - settings["damping"]) + settings["damping"] * factor
-        low, high = settings["limits"]
-        growth = float(np.clip(growth, low * self.first_side / self.search_side,
-                               high * self.first_side / self.search_side))
-        self.size, self.exemplar_side, self.search_side = self.size * growth, self.exemplar_side * growth, self.search_side * growth
+        growth = float(np.clip(growth, *np.multiply(settings["limits"], self.first_side) / self.search_side))
+        self.size = self.size * growth
+        self.exemplar_side *= growth
+        self.search_side *= growth
         self.angle += settings["damping"] * (angle - self.angle)
         if settings["keep_inside"]:
             self.centre = np.clip(self.centre, -self.size / 2, np.array(shape[:2]) - 1 + self.size / 2)
@@ -233,18 +222,23 @@ class SiamFCTracker:
 
     def box(self):
         """The present box, (x, y, w, h), 1-based: the inverse of init."""
-        corner = self.centre - (self.size / 2 if self.settings["box_centre"] == "edge" else (self.size - 1) / 2 - 1)
-        return np.array([corner[1], corner[0], self.size[1], self.size[0]])
+        return np.concatenate([(self.centre - self.to_centre())[::-1], self.size[::-1]])
+
+    def to_centre(self):
+        """From a box's corner (y, x), 1-based, to the centre: size / 2, or to the middle pixel's, 0-based."""
+        return self.size / 2 if self.settings["box_centre"] == "edge" else (self.size - 1) / 2 - 1
 
     def matlab_centre(self):
         """The centre in 1-based pixels."""
         return self.centre if self.settings["box_centre"] == "edge" else self.centre + 1
 
-    def cut(self, image, side):
-        """The square around the target, by the rule of the flavour."""
+    def crop(self, image, side, out, angle=0.0):
+        """The square of `side` pixels around the target, by the rule of the flavour, resized to out x out."""
+        if angle:
+            return crops.cut_rotated(image, self.centre, side, angle, out, self.fill)
         if self.settings["crop"] == "once":
-            return crops.cut_matlab(image, self.matlab_centre(), side, self.fill)
-        return crops.cut(image, self.matlab_centre() - 1, side, self.fill)
+            return self.resize(crops.cut_matlab(image, self.matlab_centre(), side, self.fill), out)
+        return self.resize(crops.cut(image, self.matlab_centre() - 1, side, self.fill), out)
 
     def embed(self, pictures, exemplar=False):
         """phi of uint8 (N, h, w, 3): the batch, seen as (N, 3, h, w), is channels_last already."""
@@ -254,19 +248,17 @@ class SiamFCTracker:
 
 def load(weights):
     """A SiamFC network from a weights file, or from a release file by its name."""
-    release = paths.CHECKPOINTS / "siamfc" / f"{weights}.pt"
-    return checkpoints.build(SiamFC, checkpoints.find("siamfc", "", str(weights)) if release.is_file()
-                             else read(weights))
+    released = (paths.CHECKPOINTS / "siamfc" / f"{weights}.pt").is_file()
+    return checkpoints.build(SiamFC, checkpoints.find("siamfc", "", str(weights)) if released else read(weights))
 
 
 def as_rgb(image):
     """A frame as uint8 (h, w, 3). Raises UserError for what is none."""
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("RGB"))
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3
-                                                                                                    and image.shape[2]
-                                                                                                    != 3):
-        seen = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    array = isinstance(image, np.ndarray)
+    if not array or image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+        seen = f"{image.dtype} {image.shape}" if array else type(image).__name__
         raise UserError(f"a frame cannot be {seen}: a PIL picture or an 8-bit RGB array (h, w, 3) was expected: "
                         "convert it")
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
@@ -281,7 +273,8 @@ def check_box(box, shape):
     elif values[2] < 1 or values[3] < 1:
         problem = "a width and a height of at least one pixel were expected"
     elif values[0] > shape[1] or values[1] > shape[0] or values[0] + values[2] <= 1 or values[1] + values[3] <= 1:
-        problem = f"a box that touches the frame of {shape[1]} x {shape[0]} pixels was expected (1-based x, y of its corner)"
+        problem = (f"a box that touches the frame of {shape[1]} x {shape[0]} pixels was expected (1-based x, y of its "
+                   "corner)")
     if problem:
         raise UserError(f"no target there: box {', '.join(f'{value:g}' for value in values)}: {problem}: "
                         "give x,y,w,h of the target in the first frame")
@@ -292,13 +285,13 @@ def enlarge(response, resize):
     """(17, 17) to (272, 272) by bicubic interpolation between cell centres: OpenCV's (a = -.75), or MATLAB's (a = -.5)
     for `bicubic`."""
     if resize == "bicubic":
-        return np.asarray(Image.fromarray(response).resize((FINE, FINE), Image.BICUBIC))
+        return np.array(Image.fromarray(response).resize((FINE, FINE), Image.BICUBIC))
     return cv2.resize(response, (FINE, FINE), interpolation=cv2.INTER_CUBIC)
 
 
 def parabola(fine, peak):
-    """Where between the cells the maximum lies: the vertex of the parabola through the peak and its neighbours, (row,
-    column) in [-.5, .5]."""
+    """Where between the cells the maximum lies, (row, column) in [-.5, .5]: the vertex of the parabola through the peak
+    and its neighbours."""
     offset = np.zeros(2)
     for axis in (0, 1):
         if 0 < peak[axis] < fine.shape[axis] - 1:
@@ -309,8 +302,7 @@ def parabola(fine, peak):
 
 
 def sidelobe_ratio(response, reach=2):
-    """(peak - mean) / standard deviation of everything farther than `reach` cells from the peak (MOSSE's measure of a
-    clear peak)."""
+    """MOSSE's measure of a clear peak: (peak - mean) / standard deviation of all cells farther than `reach` from it."""
     row, column = np.unravel_index(int(response.argmax()), response.shape)
     rows, columns = np.ogrid[:response.shape[0], :response.shape[1]]
     away = response[(abs(rows - row) > reach) | (abs(columns - column) > reach)]

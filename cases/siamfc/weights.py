@@ -1,7 +1,7 @@
 """Weights from elsewhere: state dicts of the PyTorch ports of SiamFC, by an explicit mapping of their keys.
 
-python -m cases.siamfc.weights FILE -o out.pt      makes a weights file of this project of one, for train.py --weights out.pt
-test.py, figures.py and the tracker read such files directly.
+test.py, figures.py and the tracker read such files directly; for train.py --weights out.pt make a weights file of this
+project of one:  python -m cases.siamfc.weights FILE -o out.pt
 """
 import argparse
 import re
@@ -16,13 +16,11 @@ from common.experiment import checkpoints
 
 # Layers of the layout `features.N` (or `feature.N`): one nn.Sequential for the whole network, pools and ReLUs counted.
 NUMBERED = {"0": "conv1.0", "1": "conv1.1", "4": "conv2.0", "5": "conv2.1", "8": "conv3.0", "9": "conv3.1",
-            "11": "conv4.0", "12": "conv4.1",
-            "14": "conv5.0"}
+            "11": "conv4.0", "12": "conv4.1", "14": "conv5.0"}
 
 
 def our_key(key):
-    """The key of SiamFC's state dict for a key of a port: `module.` off, `backbone.` before, numbers of one long
-    Sequential by NUMBERED."""
+    """The key of SiamFC's state dict for a key of a port: `module.` off, `backbone.` before, numbers by NUMBERED."""
     key = key.removeprefix("module.")
     numbered = re.fullmatch(r"features?\.(\d+)\.(\w+)", key)
     if numbered and numbered[1] in NUMBERED:
@@ -33,8 +31,10 @@ def our_key(key):
 
 
 def from_port(state, name="the given weights"):
-    """(arguments of SiamFC, its state dict) of a port's state dict. Widths are read off the shapes; nothing may be
-    missing or left over."""
+    """(arguments of SiamFC, its state dict) of a port's state dict. The widths are read off the shapes.
+
+    Raises UserError where a tensor is missing, left over or of another shape.
+    """
     ours = {our_key(key): tensor for key, tensor in state.items()}
     convolutions = [f"backbone.conv{number}.0.weight" for number in range(1, 6)]
     missing = [key for key in convolutions if key not in ours]
@@ -58,7 +58,6 @@ def from_port(state, name="the given weights"):
 def read(path):
     """checkpoints.Weights of a file of this project or of a port. Raises UserError for anything else."""
     path = Path(path)
-    content = None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:                                      # whatever is wrong, checkpoints.load says it well
@@ -66,8 +65,8 @@ def read(path):
         raise
     if isinstance(content, dict) and content and all(torch.is_tensor(value) for value in content.values()):
         arguments, state = from_port(content, str(path))
-        return checkpoints.Weights(path, arguments, state, checkpoints.digest(state), f"the file {path}, in the port's "
-                                                                                      "layout")
+        return checkpoints.Weights(path, arguments, state, checkpoints.digest(state),
+                                   f"the file {path}, in the port's layout")
     return checkpoints.find("siamfc", "", str(path))
 
 

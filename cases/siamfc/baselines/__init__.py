@@ -1,1 +1,1 @@
-"""What the tracker is held against."""
+"""What SiamFC is held against: simple trackers and OpenCV's; trackers.py gives each its name in the tables."""

@@ -1,8 +1,8 @@
 """What came before: a tracker of points (KLT), a tracker by a learnt filter (MOSSE), and the box that never moves.
 
 Each is a class with init(image, box) and update(image) -> box; pictures RGB uint8 (h, w, 3), boxes (x, y, w, h),
-1-based. MOSSE's response map is the direct ancestor of SiamFC's: a correlation whose peak is the target, only that the
-filter is learnt from the first frame alone.
+1-based. MOSSE's response map is the direct ancestor of SiamFC's: a correlation whose peak is the target, only that its
+filter is learnt from the clip itself, not offline.
 """
 import cv2
 import numpy as np
@@ -19,13 +19,13 @@ class Static:
 
 
 class KLT:
-    """Corners inside the box, followed from frame to frame by Lucas and Kanade's method, kept where following them back
-    returns (Kalal 2010).
+    """Corners inside the box, followed from frame to frame by Lucas and Kanade's method.
 
-    The box moves by the median displacement of its points and grows by the median ratio of their distances. New corners
-    are sought when few are left.
+    Kept are those that return when they are followed back (Kalal et al. 2010). The box moves by the median displacement
+    of its points and grows by the median ratio of their distances. New corners are sought when few are left.
     """
-    POINTS, FEW, RETURNS = 60, 12, 1.0  # corners wanted, renewed below, largest error of the way back in pixels
+    POINTS, FEW = 60, 12                                      # corners wanted; fewer than FEW are renewed
+    RETURNS = 1.0                                             # largest error of the way back, in pixels
 
     def init(self, image, box):
         self.box = np.array(box, dtype=np.float64)
@@ -87,14 +87,12 @@ class MOSSE:
         self.side = np.maximum(8, np.round(self.box[3:1:-1])).astype(int)                # (h, w) of the filter
         self.centre = self.box[1::-1] - 1 + (self.box[3:1:-1] - 1) / 2                   # (row, column)
         rows, columns = (np.arange(size) - (size - 1) / 2 for size in self.side)
-        target = np.fft.fft2(np.exp(-0.5 * (rows[:, None] ** 2 + columns[None] ** 2) / 2.0 ** 2))
+        self.target = np.fft.fft2(np.exp(-0.5 * (rows[:, None] ** 2 + columns[None] ** 2) / 2.0 ** 2))
         self.hann = np.outer(np.hanning(self.side[0]), np.hanning(self.side[1]))
-        self.target, self.upper, self.lower = target, 0, 0
-        rng = np.random.default_rng(0)
-        patch = self.patch(image)
+        self.upper, self.lower = 0, 0
+        rng, patch = np.random.default_rng(0), self.patch(image)
         for warp in [np.eye(2, 3), *(self.small_warp(rng) for _ in range(self.WARPS))]:
-            self.learn(cv2.warpAffine(patch, warp, tuple(int(size) for size in self.side[::-1]),
-                                      borderMode=cv2.BORDER_REFLECT), 1.0, 1.0)
+            self.learn(cv2.warpAffine(patch, warp, patch.shape[::-1], borderMode=cv2.BORDER_REFLECT), 1.0, 1.0)
 
     def update(self, image):
         spectrum = np.fft.fft2(self.prepare(self.patch(image)))
@@ -112,11 +110,9 @@ class MOSSE:
         self.lower = kept * self.lower + rate * (spectrum * spectrum.conj()).real
 
     def patch(self, image):
-        """The gray window around the centre, float32 (h, w), between the pixels where the centre is; borders
-        repeated."""
+        """The gray window around the centre, float32 (h, w), read between the pixels; borders repeated."""
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        size, middle = (tuple(float(value) for value in pair[::-1]) for pair in (self.side, self.centre))
-        return cv2.getRectSubPix(gray, tuple(int(value) for value in size), middle).astype(np.float32)
+        return cv2.getRectSubPix(gray, self.side[::-1].tolist(), self.centre[::-1].tolist()).astype(np.float32)
 
     def prepare(self, patch):
         """ln, zero mean, unit norm of deviation, faded out by a Hann window."""

@@ -5,47 +5,40 @@ makes it repeatable. Request: {"tracker": name, "frames": [paths], "box": [x, y,
 is {"boxes": [...], "seconds": s}.
 """
 import json
+import operator
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 
+from common.base.paths import ROOT
+
 NAMES = {"mil": "TrackerMIL", "kcf": "TrackerKCF", "csrt": "TrackerCSRT", "medianflow": "legacy.TrackerMedianFlow"}
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def maker(name):
-    """OpenCV's create function of a tracker; None where this OpenCV has none."""
-    place = cv2
-    for part in NAMES[name].split("."):
-        place = getattr(place, part, None)
-        if place is None:
-            return None
-    return place.create
 
 
 def missing(name):
     """Why a tracker cannot run here, with the remedy; None where it can."""
-    if maker(name) is not None:
-        return None
-    return f"{name} is not in this OpenCV ({cv2.__version__}): `make trackers` puts in opencv-contrib-python, which has KCF, CSRT and MedianFlow"
+    try:
+        operator.attrgetter(NAMES[name])(cv2)
+    except AttributeError:
+        return (f"{name} is not in this OpenCV ({cv2.__version__}): `make trackers` puts in opencv-contrib-python, "
+                "which has KCF, CSRT and MedianFlow")
 
 
 def track(name, frames, box):
-    """(boxes (N, 4), seconds) of one sequence. Boxes go to OpenCV as whole numbers, 0-based; where it loses the target
+    """([box, ...], seconds) of one sequence. Boxes go to OpenCV as whole numbers, 0-based; where it loses the target
     the last box stays."""
-    tracker, boxes, spent = maker(name)(), [list(map(float, box))], 0.0
+    tracker, boxes, spent = operator.attrgetter(NAMES[name])(cv2).create(), [list(map(float, box))], 0.0
     for place, path in enumerate(frames):
         frame = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)  # imread cannot open every name on Windows
         if frame is None:
             raise OSError(f"cannot be decoded: {path}")
         began = time.perf_counter()
         if place == 0:
-            x, y, w, h = np.round([box[0] - 1, box[1] - 1, box[2], box[3]]).astype(int)
-            tracker.init(frame, (int(x), int(y), max(1, int(w)), max(1, int(h))))
+            x, y, w, h = np.round(np.subtract(box, (1, 1, 0, 0))).astype(int).tolist()
+            tracker.init(frame, (x, y, max(1, w), max(1, h)))
         else:
             found, (x, y, w, h) = tracker.update(frame)
             boxes.append([x + 1.0, y + 1.0, float(w), float(h)] if found else boxes[-1])

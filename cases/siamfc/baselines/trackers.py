@@ -1,9 +1,10 @@
-"""Every tracker that a test compares, under one name each: a function of a Sequence that gives (boxes (N, 4), seconds).
+"""Every tracker that a test compares, by its name in the tables: a function, Sequence -> (boxes (N, 4), seconds).
 
-siamfc, and with other settings original and rotation; static and untrained are the floors; klt and mosse the ancestors;
-the others are OpenCV's.
+siamfc is this project's; original and rotation are it with other settings. static and untrained are the floors, klt and
+mosse the ancestors (classical.py); mil, kcf, csrt and medianflow are OpenCV's (opencv.py).
 """
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch
 from cases.siamfc.baselines import opencv
 from cases.siamfc.baselines.classical import KLT, MOSSE, Static
 from cases.siamfc.model import EXEMPLAR, SEARCH, SiamFC
-from cases.siamfc.tracker import Confidence, SiamFCTracker
+from cases.siamfc.tracker import FLAVOURS, Confidence, SiamFCTracker
 from common.base.errors import UserError
 from common.data.images import read_pixels
 from common.data.samples import photograph
@@ -20,42 +21,39 @@ VARIANTS = {"siamfc": {}, "original": {"flavour": "original"}, "rotation": {"rot
 ANCESTORS = {"klt": KLT, "mosse": MOSSE, "static": Static}
 
 
-def tracker_of(network, cfg, device, **changes):
-    """A SiamFCTracker with the settings of the section `tracker`, some of them changed. A changed flavour replaces all
-    that is its own."""
-    settings = dict(cfg.tracker)
+def tracker_of(run, network, **changes):
+    """A SiamFCTracker with the run's settings, some of them changed; a changed flavour brings all that is its own."""
+    settings = dict(run.config.tracker)
     if "flavour" in changes:
-        settings |= dict.fromkeys(("scales", "box_centre", "crop", "resize", "peak", "bias", "limits"))
+        settings |= dict.fromkeys(FLAVOURS["popular"])          # None: as the flavour has it
     confidence = Confidence(*settings.pop("confidence"))
-    return SiamFCTracker(network, device=device, confidence=confidence, **(settings | changes))
+    return SiamFCTracker(network, device=run.device, confidence=confidence, **(settings | changes))
 
 
 def choose_trackers(run, network):
-    """{row: function of a Sequence} of the trackers that test.trackers names and this machine has; the others are
-    said."""
-    cfg, found = run.config, {}
-    for name in cfg.test.trackers:
-        if name in opencv.NAMES:
-            why = opencv.missing(name)
-            if why:
-                run.say(f"the row {name} is left out: {why}")
-                continue
+    """{row: function of a Sequence} of the trackers that test.trackers names; one that this machine does not have is
+    left out, said in a line."""
+    wanted, found = run.config.test.trackers, {}
+    for name in wanted:
+        why = opencv.missing(name) if name in opencv.NAMES else None
+        if why:
+            run.say(f"the row {name} is left out: {why}")
+        elif name in opencv.NAMES:
             found[name] = apart(name)
         elif name in ANCESTORS:
             found[name] = following(ANCESTORS[name])
         elif name == "untrained":
-            found[name] = following(lambda: tracker_of(build_untrained(network.backbone, cfg.seed), cfg, run.device))
+            found[name] = following(lambda: tracker_of(run, build_untrained(network.backbone, run.config.seed)))
         else:
-            found[name] = following(lambda name=name: tracker_of(network, cfg, run.device, **VARIANTS[name]))
+            found[name] = following(partial(tracker_of, run, network, **VARIANTS[name]))
     if not found:
-        raise UserError(f"no tracker is left of test.trackers = {cfg.test.trackers}: expected one that this machine "
-                        "has: name siamfc, too")
+        raise UserError(f"no tracker is left of test.trackers = {wanted}: expected one that this machine has: name "
+                        "siamfc, too")
     return found
 
 
 def following(make):
-    """A function of a Sequence: a new tracker from make(), shown frame after frame. Reading the files is not in the
-    time."""
+    """A function of a Sequence that shows it to a new tracker from make(). Reading the files is not in the time."""
     def track(sequence):
         tracker, boxes, seconds = make(), [sequence.boxes[0]], 0.0
         for place, path in enumerate(sequence.frames):
@@ -71,7 +69,7 @@ def following(make):
 
 
 def apart(name):
-    """The same for a tracker of OpenCV, in a process of its own."""
+    """A function of a Sequence that shows it to a tracker of OpenCV in a process of its own."""
     def track(sequence):
         try:
             return opencv.track_apart(name, sequence.frames, sequence.boxes[0])
@@ -84,19 +82,20 @@ def apart(name):
 @torch.no_grad()
 def build_untrained(backbone, seed):
     """A SiamFC of the widths of `backbone` that has learnt nothing: He-normal kernels drawn by seed, the statistics of
-    batch norm from 64 crops of photographs. Correlating random features finds what stayed the same, so this is a floor
-    to beat and no joke."""
-    kept = torch.get_rng_state()
-    torch.manual_seed(seed)
-    network = SiamFC([next(stage.children()).out_channels for stage in backbone.children()])
-    torch.set_rng_state(kept)
+    batch norm from 64 crops of photographs.
+
+    Correlating random features finds what stayed the same, so this is a floor to beat and no joke.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = SiamFC([next(stage.children()).out_channels for stage in backbone.children()])
     rng, crops = np.random.default_rng(seed), {EXEMPLAR: [], SEARCH: []}
     for name in ("astronaut.png", "rocket.jpg", "coffee.png", "chelsea.png"):
         picture = photograph(name)
-        for side, kept_crops in crops.items():
+        for side, kept in crops.items():
             for _ in range(8):
                 top, left = (int(rng.integers(size - side + 1)) for size in picture.shape[:2])
-                kept_crops.append(torch.from_numpy(picture[top:top + side, left:left + side].copy()).permute(2, 0, 1))
+                kept.append(torch.from_numpy(picture[top:top + side, left:left + side].copy()).permute(2, 0, 1))
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None                             # a plain mean over the batches

@@ -1,1 +1,1 @@
-"""Captions and drawings of the figures of this case."""
+"""Captions and drawings of the figures of this case; figures.py calls them."""

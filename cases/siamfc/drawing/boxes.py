@@ -1,29 +1,26 @@
 """Boxes, labels and trails on frames, in the colours of the figures."""
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 from common.experiment.figures import COLOURS
 
 SHADES = {"truth": "#FFFFFF", "siamfc": COLOURS[1], "published": COLOURS[0], "mil": COLOURS[2], "klt": COLOURS[3],
-          "mosse": COLOURS[4],
-          "static": COLOURS[7], "untrained": COLOURS[5], "lost": "#E00000"}
+          "mosse": COLOURS[4], "static": COLOURS[7], "untrained": COLOURS[5], "lost": "#E00000"}
 
 
 def colour(name):
     """RGB of a row's colour; of a number the palette's."""
-    text = SHADES.get(name) or COLOURS[name % len(COLOURS) if isinstance(name, int) else sum(map(ord, name))
-                                       % len(COLOURS)]
-    return tuple(int(text[place:place + 2], 16) for place in (1, 3, 5))
+    number = name if isinstance(name, int) else sum(map(ord, name))
+    return ImageColor.getrgb(SHADES.get(name) or COLOURS[number % len(COLOURS)])
 
 
 def outline(picture, box, name, width=None):
     """Draw a box (x, y, w, h), 1-based, into an RGB picture, with a thin dark edge around it."""
     if not np.isfinite(box).all():
         return
-    x, y, w, h = box
-    corners = [tuple(int(np.clip(round(value), -10000, 10000)) for value in point)
-               for point in ((x - 1, y - 1), (x + w - 2, y + h - 2))]
+    low, high = np.add(box[:2], -1), np.add(box[:2], box[2:]) - 2
+    corners = np.clip(np.round([low, high]), -10000, 10000).astype(int).tolist()
     width = width or max(1, round(max(picture.shape[:2]) / 250))
     cv2.rectangle(picture, *corners, (0, 0, 0), width + 2)
     cv2.rectangle(picture, *corners, colour(name), width)
@@ -47,6 +44,7 @@ def label(picture, text, corner, name):
 
 
 def save(path, picture):
-    """Write an RGB picture as PNG, making the folder."""
+    """Write an RGB picture as PNG, making the folder; returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, compress_level=6)
+    return path

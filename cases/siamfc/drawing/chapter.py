@@ -1,5 +1,6 @@
-"""The figures of the course's chapter: the network at work, the data set, its folders and meta file, and the exercise
-with the response map."""
+"""The figures of the course's chapter B5: the network at work, the data set, its folders and meta file, and the
+exercise with the response map. They need a network and sequences, no results.
+"""
 import numpy as np
 import torch
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -12,8 +13,8 @@ from common.experiment import figures
 
 MEANINGS = {
     "url": "where the clip comes from", "begin": "its first second in that video", "end": "its last",
-    "anno_fps": "boxes per second",
-    "object_class": "what is tracked (563 classes in all)", "motion_class": "what it does (87 classes in all)",
+    "anno_fps": "boxes per second", "object_class": "what is tracked (563 classes in all)",
+    "motion_class": "what it does (87 classes in all)",
     "major_class": "group of the object class", "root_class": "its kind", "motion_adverb": "how it moves",
     "resolution": "(width, height) in pixels",
 }
@@ -25,19 +26,15 @@ def draw_network(folder, network, tracker, sequence, shown=6):
     number = min(len(sequence.frames) - 1, 10)
     start, frame = (read_pixels(sequence.frames[place]) for place in (0, number))
     tracker.init(start, sequence.boxes[0])
-    z = tracker.resize(tracker.cut(start, tracker.exemplar_side), EXEMPLAR)
+    z = tracker.crop(start, tracker.exemplar_side, EXEMPLAR)
     for path in sequence.frames[1:number]:
         tracker.update(read_pixels(path))
-    x = tracker.resize(tracker.cut(frame, tracker.search_side), SEARCH)
+    x = tracker.crop(frame, tracker.search_side, SEARCH)
     tracker.update(frame)
     kernel, features = (tracker.embed(picture[None])[0].float().cpu().numpy() for picture in (z, x))
     response = tracker.found.responses[len(tracker.factors) // 2]
     strongest = np.argsort(-np.abs(kernel).mean(axis=(1, 2)))[:shown]
-    figure, axes = figures.new_figure(height=3.9)
-    canvas = axes[0, 0]
-    canvas.axis("off")
-    canvas.set_xlim(0, 9)
-    canvas.set_ylim(0, 3.9)
+    figure, canvas = new_canvas(3.9, (0, 9), (0, 3.9))
     put(canvas, z, (0.1, 2.45), 1.15, f"z: {EXEMPLAR} x {EXEMPLAR} x 3")
     put(canvas, x, (0.1, 0.25), 1.75, f"x: {SEARCH} x {SEARCH} x 3")
     for y in (3.0, 1.1):
@@ -52,8 +49,8 @@ def draw_network(folder, network, tracker, sequence, shown=6):
             shade = np.clip((maps[channel] - low) / max(high - low, 1e-6), 0, 1)
             put(canvas, (255 * shade).astype(np.uint8), (corner[0] + step * place, corner[1] + step * place / 2), side,
                 None, "viridis")
-    canvas.text(4.0, 2.42, f"{by(kernel)}", fontsize=8)
-    canvas.text(4.0, 0.1, f"{by(features)}", fontsize=8)
+    for maps, y in ((kernel, 2.42), (features, 0.1)):
+        canvas.text(4.0, y, f"{maps.shape[1]} x {maps.shape[2]} x {maps.shape[0]}", fontsize=8)
     box(canvas, (6.15, 2.05), "*", "cross-correlation")
     arrow(canvas, (5.3, 3.05), (6.2, 2.35))
     arrow(canvas, (5.85, 1.2), (6.2, 1.75))
@@ -61,23 +58,25 @@ def draw_network(folder, network, tracker, sequence, shown=6):
     put(canvas, response, (7.5, 1.35), 1.4, f"response: {response.shape[0]} x {response.shape[1]}", "inferno")
     folder.save(figure, "B5.1_network", ["row", "column", "response"],
                 [[row, column, f"{value:.6f}"] for (row, column), value in np.ndenumerate(response)],
-                sequence=sequence.name,
-                parameters=sum(parameter.numel() for parameter in network.parameters()), channels=len(kernel))
+                sequence=sequence.name, parameters=sum(map(torch.numel, network.parameters())), channels=len(kernel))
 
 
-def by(maps):
-    return f"{maps.shape[1]} x {maps.shape[2]} x {maps.shape[0]}"
+def new_canvas(height, across, down):
+    """(figure, axis) without lines or ticks, in units of its own: limits across and down."""
+    figure, axes = figures.new_figure(height=height)
+    axes[0, 0].axis("off")
+    axes[0, 0].set_xlim(across)
+    axes[0, 0].set_ylim(down)
+    return figure, axes[0, 0]
 
 
 def put(canvas, picture, corner, side, title, colours=None):
     """A square picture on the canvas, lower left corner and side in its units."""
-    canvas.imshow(picture, extent=(corner[0], corner[0] + side, corner[1], corner[1] + side), cmap=colours,
-                  aspect="auto", zorder=2,
+    left, bottom = corner
+    canvas.imshow(picture, extent=(left, left + side, bottom, bottom + side), cmap=colours, aspect="auto", zorder=2,
                   interpolation="nearest")
     if title:
-        canvas.text(corner[0], corner[1] + side + 0.05, title, fontsize=8)
-    canvas.set_xlim(0, 9)
-    canvas.set_ylim(0, 3.9)
+        canvas.text(left, bottom + side + 0.05, title, fontsize=8)
 
 
 def box(canvas, corner, title, below):
@@ -89,8 +88,8 @@ def box(canvas, corner, title, below):
 
 
 def arrow(canvas, start, end):
-    canvas.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "#555555", "lw": 0.9, "shrinkA": 0,
-                                                "shrinkB": 0})
+    style = {"arrowstyle": "-|>", "color": "#555555", "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
+    canvas.annotate("", end, start, arrowprops=style)
 
 
 def draw_sequences(folder, sequences, rows=4, columns=5):
@@ -113,8 +112,9 @@ def draw_sequences(folder, sequences, rows=4, columns=5):
 def draw_folders(folder, sequences, many=2):
     """B5.3: the tree of the real folder, shortened where it repeats itself."""
     top = sequences.root.parent if sequences.split else sequences.root
-    splits = ([top / name for name in ("train", "val", "test") if (top / name).is_dir()] if sequences.split
-              else [sequences.root])
+    splits = [sequences.root]
+    if sequences.split:
+        splits = [top / name for name in ("train", "val", "test") if (top / name).is_dir()]
     lines = [(0, f"{top.resolve().name}/", "")]
     for split in splits:
         depth = 1 if sequences.split else 0
@@ -124,14 +124,11 @@ def draw_folders(folder, sequences, many=2):
         children = sorted(path for path in split.iterdir() if path.is_dir())
         for child in children[:1 if split != splits[0] else many]:
             lines.append((depth + 1, f"{child.name}/", ""))
-            lines += tree(child, depth + 2) if child == children[0] and split == splits[0] else [(depth + 2, "...", "")]
+            whole = child == children[0] and split == splits[0]
+            lines += list_tree(child, depth + 2) if whole else [(depth + 2, "...", "")]
         if len(children) > many:
             lines.append((depth + 1, "...", ""))
-    figure, axes = figures.new_figure(height=0.4 + 0.2 * len(lines))
-    axis = axes[0, 0]
-    axis.axis("off")
-    axis.set_xlim(0, 10)
-    axis.set_ylim(len(lines), -0.5)
+    figure, axis = new_canvas(0.4 + 0.2 * len(lines), (0, 10), (len(lines), -0.5))
     for row, (depth, name, said) in enumerate(lines):
         axis.text(0.3 + 0.55 * depth, row, name, fontsize=9, family="DejaVu Sans Mono", va="center",
                   weight="bold" if name.endswith("/") else "normal")
@@ -141,26 +138,27 @@ def draw_folders(folder, sequences, many=2):
     folder.save(figure, "B5.3_folders", ["depth", "name", "meaning"], lines, root=top.resolve().name)
 
 
-SAID = {"groundtruth.txt": "one box per frame: x, y, w, h, 1-based", "groundtruth_rect.txt": "one box per frame: x, y, "
-                                                                                             "w, h, 1-based",
+SAID = {"groundtruth.txt": "one box per frame: x, y, w, h, 1-based",
+        "groundtruth_rect.txt": "one box per frame: x, y, w, h, 1-based",
         "absence.label": "1 where the target is absent", "cover.label": "visible share in eighths: 8 = all of it",
         "cut_by_image.label": "1 where the frame's border cuts it", "meta_info.ini": "class, motion, resolution",
         "attrs.txt": "attributes of the sequence"}
 
 
-def tree(path, depth):
-    """Lines (depth, name, meaning) of one sequence's folder."""
+def list_tree(path, depth):
+    """Lines (depth, name, meaning) of one sequence's folder, of its frames only the first and the last."""
     lines, frames = [], []
     for child in sorted(path.iterdir(), key=lambda child: (child.is_file(), child.name)):
         if child.is_dir():
-            lines += [(depth, f"{child.name}/", ""), *tree(child, depth + 1)]
+            lines += [(depth, f"{child.name}/", ""), *list_tree(child, depth + 1)]
         elif child.suffix.lower() in (".jpg", ".jpeg", ".png"):
             frames.append(child.name)
         else:
             lines.append((depth, child.name, SAID.get(child.name, "")))
-    shown = [(depth, frames[0], "the frames, numbered from 1"), (depth, "...", ""),
-             (depth, frames[-1], f"{len(frames)} in all")] if frames else []
-    return shown + lines
+    if not frames:
+        return lines
+    return [(depth, frames[0], "the frames, numbered from 1"), (depth, "...", ""),
+            (depth, frames[-1], f"{len(frames)} in all"), *lines]
 
 
 def draw_meta_info(folder, sequences):
@@ -172,27 +170,25 @@ def draw_meta_info(folder, sequences):
     else:
         print("  B5.4_meta_info is left out: these sequences have no meta_info.ini (GOT-10k's do)", flush=True)
         return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = [(line, *(part.strip() for part in line.partition(":")[::2])) for line in lines if line.strip()]
-    figure, axes = figures.new_figure(height=0.5 + 0.24 * len(pairs))
-    axis = axes[0, 0]
-    axis.axis("off")
-    axis.set_xlim(0, 10)
-    axis.set_ylim(len(pairs), -1)
-    for row, (line, key, _) in enumerate(pairs):
+    lines = list(filter(str.strip, path.read_text(encoding="utf-8").splitlines()))
+    figure, axis = new_canvas(0.5 + 0.24 * len(lines), (0, 10), (len(lines), -1))
+    table = []
+    for row, line in enumerate(lines):
+        key, _, value = map(str.strip, line.partition(":"))
+        table.append([key, value, MEANINGS.get(key, "")])
         axis.text(0.3, row, line[:60], fontsize=9, family="DejaVu Sans Mono", va="center")
-        axis.text(5.6, row, MEANINGS.get(key, ""), fontsize=9, va="center", color="#444444")
-    folder.save(figure, "B5.4_meta_info", ["key", "value", "meaning"],
-                [[key, value, MEANINGS.get(key, "")] for _, key, value in pairs],
-                sequence=name)
+        axis.text(5.6, row, table[-1][-1], fontsize=9, va="center", color="#444444")
+    folder.save(figure, "B5.4_meta_info", ["key", "value", "meaning"], table, sequence=name)
 
 
 def draw_exercise(folder, tracker, sequence, cells=((8, 8), (3, 12))):
-    """The 17 x 17 map with its 13 positive cells, and the 127-pixel windows of two cells in the search region: cell (i,
-    j) begins at 8 i, 8 j."""
+    """The 17 x 17 map with its 13 positive cells, and the 127-pixel windows of two of its cells in the search region.
+
+    The window of cell (i, j) begins at 8 i, 8 j.
+    """
     first = read_pixels(sequence.frames[0])
     tracker.init(first, sequence.boxes[0])
-    region = tracker.resize(tracker.cut(first, tracker.search_side), SEARCH).copy()
+    region = tracker.crop(first, tracker.search_side, SEARCH)
     positive = positives(torch.zeros(1, 2), 17)[0].numpy()
     figure, axes = figures.new_figure(height=4.4, columns=2)
     left, right = axes[0]

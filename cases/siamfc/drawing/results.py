@@ -1,5 +1,8 @@
-"""The figures of the results: strips of frames, success and precision, per sequence and attribute, response maps and
-confidence over time."""
+"""The figures of the results: strips of frames, success and precision, AO per sequence and attribute, response maps and
+confidence over time, training pairs.
+
+lines: of items.csv; boxes: {row: {name: boxes (N, 4)}}, both as test.py has left them.
+"""
 import cv2
 import numpy as np
 
@@ -25,8 +28,9 @@ def draw_strips(folder, sequences, boxes, order, columns=6, most=5):
             picture = read_pixels(sequence.frames[frame]).copy()
             width = max(1, picture.shape[1] // 160)
             outline(picture, sequence.boxes[frame], "truth", width + 2)
-            for row in [row for row in ("klt", "siamfc") if row in boxes]:
-                outline(picture, boxes[row][name][frame], row, width)
+            for row in ("klt", "siamfc"):
+                if row in boxes:
+                    outline(picture, boxes[row][name][frame], row, width)
             line.append(picture)
             below.append(f"{frame + 1}: {overlap[frame]:.2f}")
             table.append([name, frame + 1, f"{overlap[frame]:.6f}"])
@@ -37,34 +41,32 @@ def draw_strips(folder, sequences, boxes, order, columns=6, most=5):
                 set=sequences.set_name)
 
 
-def curves_of(sequences, boxes):
-    """{row: (success (21,), precision (51,))}, means over sequences, of all frames whose truth is known."""
-    found = {}
-    for row, by_name in boxes.items():
-        success, precision = [], []
-        for name, tracked in by_name.items():
-            truth = sequences[name].boxes
-            there = np.isfinite(truth).all(axis=1)
-            tracked = np.vstack([truth[:1], tracked[1:]])[there]
-            success.append(metrics.success_curve(metrics.box_iou(tracked, truth[there])))
-            precision.append(metrics.precision_curve(metrics.centre_error(tracked, truth[there])))
-        found[row] = np.mean(success, axis=0), np.mean(precision, axis=0)
-    return found
+def average_curves(sequences, boxes):
+    """(success (21,), precision (51,)), means over sequences, of all frames whose truth is known.
+
+    boxes: {name: boxes} of one tracker.
+    """
+    curves = []
+    for name, tracked in boxes.items():
+        truth = sequences[name].boxes
+        there = np.isfinite(truth).all(axis=1)
+        tracked = np.vstack([truth[:1], tracked[1:]])[there]
+        curves.append((metrics.success_curve(metrics.box_iou(tracked, truth[there])),
+                       metrics.precision_curve(metrics.centre_error(tracked, truth[there]))))
+    return tuple(np.mean(curve, axis=0) for curve in zip(*curves))
 
 
 def draw_success(folder, sequences, boxes):
     """Success over the overlap threshold, precision over the centre error."""
-    curves = curves_of(sequences, boxes)
+    curves = {row: average_curves(sequences, by_name) for row, by_name in boxes.items()}
     figure, axes = figures.new_figure(height=3.6, columns=2)
-    for row, (success, precision) in sorted(curves.items(), key=lambda item: -item[1][0].mean()):
-        axes[0, 0].plot(metrics.OVERLAPS, success, color=shade(row), label=f"{row} "
-                                                                           f"[{metrics.success_auc(success):.3f}]")
-    for row, (success, precision) in sorted(curves.items(), key=lambda item: -item[1][1][20]):
+    for row, (success, _) in sorted(curves.items(), key=lambda item: -item[1][0].mean()):
+        axes[0, 0].plot(metrics.OVERLAPS, success, color=shade(row),
+                        label=f"{row} [{metrics.success_auc(success):.3f}]")
+    for row, (_, precision) in sorted(curves.items(), key=lambda item: -item[1][1][20]):
         axes[0, 1].plot(metrics.ERRORS, precision, color=shade(row), label=f"{row} [{precision[20]:.3f}]")
-    axes[0, 0].set_xlabel("overlap threshold")
-    axes[0, 0].set_ylabel("success: share of frames above it")
-    axes[0, 1].set_xlabel("centre error threshold (px)")
-    axes[0, 1].set_ylabel("precision: share of frames within it")
+    axes[0, 0].set(xlabel="overlap threshold", ylabel="success: share of frames above it")
+    axes[0, 1].set(xlabel="centre error threshold (px)", ylabel="precision: share of frames within it")
     axes[0, 1].axvline(20, color="#999999", lw=0.8, ls=":")
     for axis in axes[0]:
         axis.set_ylim(0, 1.02)
@@ -77,53 +79,53 @@ def draw_success(folder, sequences, boxes):
                 count=len(next(iter(boxes.values()))))
 
 
-def number(text):
-    return None if text in ("", "nan") else float(text)
+def read_ao(line):
+    """AO of a line of items.csv; None where it has none."""
+    return None if line["ao"] in ("", "nan") else float(line["ao"])
 
 
-def draw_items(folder, lines, sequences, most=24):
+def draw_items(folder, sequences, lines, most=24):
     """AO per sequence and tracker."""
     rows = list(dict.fromkeys(line["row"] for line in lines))
     names = list(dict.fromkeys(line["item"] for line in lines))[:most]
-    values = {(line["item"], line["row"]): number(line["ao"]) for line in lines}
-    figure = figures.bars([name.replace("GOT-10k_", "") for name in names],
-                          {row: [values[name, row] for name in names] for row in rows}, "AO",
+    values = {(line["item"], line["row"]): read_ao(line) for line in lines}
+    by_row, table = {row: [] for row in rows}, []
+    for name in names:
+        for row in rows:
+            by_row[row].append(values[name, row])
+        table.append([name, *(figures.format_number(values[name, row]) for row in rows)])
+    figure = figures.bars([name.replace("GOT-10k_", "") for name in names], by_row, "AO",
                           rotation=30 if len(names) > 6 else 0, colours={row: shade(row) for row in rows})
-    folder.save(figure, "sequences", ["item", *rows],
-                [[name, *("" if values[name, row] is None else f"{values[name, row]:.6f}" for row in rows)]
-                                                       for name in names], set=sequences.set_name)
+    folder.save(figure, "sequences", ["item", *rows], table, set=sequences.set_name)
 
 
-def draw_attributes(folder, lines, sequences):
+def draw_attributes(folder, sequences, lines):
     """Mean AO by annotated attribute; left out where nothing is annotated."""
-    classings = [key for key in lines[0] if key.startswith("by_") and key != "by_object_class"]
     rows = list(dict.fromkeys(line["row"] for line in lines))
-    labels, table = [], []
-    for classing in classings:
+    labels, table, by_row = [], [], {row: [] for row in rows}
+    for classing in lines[0]:
         inside = [line for line in lines if line[classing]]
-        if inside:
-            count = sum(line["row"] == rows[0] for line in inside)
-            means = [np.mean([number(line["ao"]) or 0 for line in inside if line["row"] == row]) for row in rows]
-            labels.append(f"{classing.removeprefix('by_')} ({count})")
-            table.append([classing.removeprefix("by_"), count, *means])
+        if not classing.startswith("by_") or classing == "by_object_class" or not inside:
+            continue
+        attribute, count = classing.removeprefix("by_"), sum(line["row"] == rows[0] for line in inside)
+        for row in rows:
+            by_row[row].append(np.mean([read_ao(line) or 0 for line in inside if line["row"] == row]))
+        labels.append(f"{attribute} ({count})")
+        table.append([attribute, count, *(f"{by_row[row][-1]:.6f}" for row in rows)])
     if not table:
         print("  attributes is left out: no sequence here is annotated with any", flush=True)
         return
-    figure = figures.bars(labels, {row: [line[2 + place] for line in table] for place, row in enumerate(rows)}, "AO",
-                          colours={row: shade(row) for row in rows})
-    folder.save(figure, "attributes", ["attribute", "count", *rows],
-                [[*line[:2], *(f"{value:.6f}" for value in line[2:])] for line in table],
-                set=sequences.set_name)
+    figure = figures.bars(labels, by_row, "AO", colours={row: shade(row) for row in rows})
+    folder.save(figure, "attributes", ["attribute", "count", *rows], table, set=sequences.set_name)
 
 
 def follow(tracker, sequence, wanted=(), most=160):
-    """Track a sequence: (overlaps, confidences, lost, {frame: (search region, response)}) with what was seen at the
-    wanted frames."""
+    """Track at most `most` frames: (overlaps, confidences, lost, {wanted frame: (search region, response)})."""
     overlaps, confidences, lost, seen = [1.0], [1.0], [False], {}
     tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
     for place in range(1, min(most, len(sequence.boxes))):
         image = read_pixels(sequence.frames[place])
-        region = tracker.resize(tracker.cut(image, tracker.search_side), SEARCH) if place in wanted else None
+        region = tracker.crop(image, tracker.search_side, SEARCH) if place in wanted else None
         box = tracker.update(image)
         overlaps.append(float(metrics.box_iou(box, sequence.boxes[place])[0]))
         confidences.append(tracker.confidence)
@@ -137,24 +139,21 @@ def draw_responses(folder, tracker, sequence, columns=6):
     """Search regions and responses over time, all on one colour scale."""
     wanted = set(np.linspace(1, min(160, len(sequence.boxes)) - 1, columns).astype(int).tolist())
     overlaps, _, _, seen = follow(tracker, sequence, wanted)
-    frames = sorted(seen)
-    high = max(response.max() for _, response in seen.values())
-    low = min(response.min() for _, response in seen.values())
+    frames, responses = sorted(seen), [response for _, response in seen.values()]
+    low, high = np.min(responses), np.max(responses)
     figure, axes = figures.new_figure(height=3.5, rows=2, columns=len(frames))
+    table = []
     for place, frame in enumerate(frames):
         region, response = seen[frame]
+        table.append([frame + 1, *(f"{value:.6f}" for value in (overlaps[frame], response.max(), response.min()))])
         axes[0, place].imshow(region)
         axes[1, place].imshow(response, cmap="inferno", vmin=low, vmax=high)
         axes[0, place].set_title(f"frame {frame + 1}", fontsize=8)
         axes[1, place].set_xlabel(f"peak {response.max():.1f}, IoU {overlaps[frame]:.2f}", fontsize=7.5)
         for axis in axes[:, place]:
-            axis.set_xticks([])
-            axis.set_yticks([])
+            axis.set(xticks=[], yticks=[])
             axis.grid(False)
-    folder.save(figure, "responses", ["frame", "iou", "peak", "minimum"],
-                [[frame + 1, f"{overlaps[frame]:.6f}", f"{seen[frame][1].max():.6f}", f"{seen[frame][1].min():.6f}"]
-                 for frame in frames],
-                sequence=sequence.name)
+    folder.save(figure, "responses", ["frame", "iou", "peak", "minimum"], table, sequence=sequence.name)
 
 
 def draw_confidence(folder, tracker, sequence):
@@ -168,9 +167,9 @@ def draw_confidence(folder, tracker, sequence):
     axis.set_ylim(0, 1.02)
     axis.set_xlabel("frame")
     axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    folder.save(figure, "confidence", ["frame", "iou", "confidence", "lost"],
-                [[place, f"{a:.6f}", f"{b:.6f}", int(c)] for place, a, b, c in zip(frames, overlaps, confidences,
-                                                                                   lost)], sequence=sequence.name)
+    table = [[frame, f"{iou:.6f}", f"{confidence:.6f}", int(gone)]
+             for frame, iou, confidence, gone in zip(frames, overlaps, confidences, lost)]
+    folder.save(figure, "confidence", ["frame", "iou", "confidence", "lost"], table, sequence=sequence.name)
 
 
 def draw_pairs(folder, samples):

@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import rankdata
 
 from cases.siamfc.data import synthetic_clips
 from cases.siamfc.tracker import SiamFCTracker, load
@@ -19,9 +21,9 @@ from common.experiment import settings
 from common.metrics import box_iou
 
 
-def evidence(network, clips, strangers):
-    """(features (N, 2), right (N,) bool) over all frames from the third on; the last frames of each clip are those of a
-    stranger."""
+def gather_evidence(network, clips, strangers):
+    """(features (N, 2), right (N,) bool) over all frames from the third on; each clip ends with frames of a stranger,
+    where no box is right."""
     tracker, features, right = SiamFCTracker(network), [], []
     for clip, stranger in zip(watch(clips, "tracking"), strangers):
         tracker.init(clip.frames[0], clip.boxes[0])
@@ -46,12 +48,7 @@ def fit(features, right):
 
 def roc_area(scores, right):
     """The chance that a right frame has a higher score than a wrong one (ties count half)."""
-    order = np.argsort(scores, kind="stable")
-    ranks = np.empty(len(scores))
-    ranks[order] = np.arange(1, len(scores) + 1)
-    for value in np.unique(scores):
-        same = scores == value
-        ranks[same] = ranks[same].mean()
+    ranks = rankdata(scores)
     positive, negative = right.sum(), (~right).sum()
     return float((ranks[right].sum() - positive * (positive + 1) / 2) / max(1, positive * negative))
 
@@ -59,13 +56,14 @@ def roc_area(scores, right):
 def best_threshold(probability, right):
     """(threshold, F1) for calling frames below it lost."""
     candidates = np.quantile(probability, np.linspace(0.01, 0.99, 99))
-    scores = []
-    for limit in candidates:
-        lost = probability < limit
-        hit = (lost & ~right).sum()
-        scores.append(2 * hit / max(1, lost.sum() + (~right).sum()))
+    scores = [f1(probability < limit, ~right) for limit in candidates]
     best = int(np.argmax(scores))
     return float(candidates[best]), float(scores[best])
+
+
+def f1(called, true):
+    """Harmonic mean of precision and recall of the frames called lost: 2 hits / (called + truly lost)."""
+    return 2 * (called & true).sum() / max(1, called.sum() + true.sum())
 
 
 def main(argv=None):
@@ -78,17 +76,14 @@ def main(argv=None):
     cfg = settings.resolve("siamfc", words).config
     torch.set_num_threads(1)
     clips, strangers = (synthetic_clips(cfg.data.root, options.clips, 30, seed) for seed in (2, 3))
-    features, right = evidence(load(options.weights), clips, strangers)
+    features, right = gather_evidence(load(options.weights), clips, strangers)
     half = np.arange(len(right)) // 34 % 2 == 0                  # every other clip fits, the others judge
     weights = fit(features[half], right[half])
-    probability = 1 / (1 + np.exp(-np.column_stack([np.ones(len(features)), features]) @ weights))
+    probability = expit(weights[0] + features @ weights[1:])
     below, score = best_threshold(probability[half], right[half])
-    others = ~half
-    lost = probability[others] < below
-    hit = (lost & ~right[others]).sum()
-    area = roc_area(probability[others], right[others])
-    print(f"{len(right)} frames, {right.mean():.3f} of them right; on the clips not fitted: ROC area {area:.3f}, F1 of "
-          f"lost {2 * hit / max(1, lost.sum() + (~right[others]).sum()):.3f} (fitted ones {score:.3f})")
+    judged, truth = probability[~half], right[~half]
+    print(f"{len(right)} frames, {right.mean():.3f} of them right; on the clips not fitted: ROC area "
+          f"{roc_area(judged, truth):.3f}, F1 of lost {f1(judged < below, ~truth):.3f} (fitted ones {score:.3f})")
     values = [*weights, below, min(0.95, below + 0.15)]
     print(f"confidence: [{', '.join(f'{value:.3f}' for value in values)}]")
 

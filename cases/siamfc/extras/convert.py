@@ -1,5 +1,4 @@
-"""Sequences of OTB or VOT as a folder in GOT-10k's layout: python -m cases.siamfc.extras.convert SOURCE TARGET
-[--layout otb|vot]
+"""Sequences of OTB or VOT in GOT-10k's layout: python -m cases.siamfc.extras.convert SOURCE TARGET [--layout otb|vot]
 
 Frames are numbered anew from 00000001.jpg: JPEG files are linked or copied as they are, others are written as JPEG.
 Boxes get 4 decimals; rows that are no box (not a number, or all zero) become absent; cut_by_image says which boxes
@@ -45,7 +44,7 @@ def convert_sequence(folder, name, target):
     path = folder.entries[name][1]
     boxes = read_boxes(path)
     nothing = ~np.isfinite(boxes).all(axis=1) | (boxes == 0).all(axis=1)
-    sequence = folder.sequence(name, absent=nothing)
+    sequence = folder.read(name, absent=nothing)
     target.mkdir()
     for number, frame in enumerate(sequence.frames, 1):
         copy_frame(frame, target / f"{number:08d}.jpg")

@@ -1,8 +1,8 @@
-"""SiamFC as two ONNX graphs: python -m cases.siamfc.extras.export [--weights W] [-o FOLDER]      (pip install onnxruntime to have them checked)
+"""SiamFC as two ONNX graphs: python -m cases.siamfc.extras.export [--weights W] [-o FOLDER]
 
 template.onnx: exemplar (1, 3, 127, 127) -> kernel (1, C, 6, 6). search.onnx: regions (n, 3, 255, 255) and kernel ->
 response (n, 1, 17, 17), times 1e-3. Pictures are RGB float32 from 0 to 255. Batch norm is folded. Both are compared
-with torch where onnxruntime is installed.
+with torch where onnxruntime is installed (pip install onnxruntime).
 """
 import argparse
 import sys
@@ -33,8 +33,7 @@ class Search(nn.Module):
 
 
 def export(network, folder):
-    """Write both graphs; returns their paths. Raises UserError where torch's exporter needs a package that is
-    missing."""
+    """Write both graphs; returns their paths. Raises UserError where a package that torch needs for it is missing."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     features = fold(network.backbone).to(memory_format=torch.contiguous_format)
@@ -43,29 +42,28 @@ def export(network, folder):
     kernel = features(z)
     paths = folder / "template.onnx", folder / "search.onnx"
     try:
-        torch.onnx.export(features, (z,), str(paths[0]), opset_version=OPSET, dynamo=False, input_names=["exemplar"],
-                          output_names=["kernel"])
+        torch.onnx.export(features, (z,), str(paths[0]), opset_version=OPSET, dynamo=False,
+                          input_names=["exemplar"], output_names=["kernel"])
         torch.onnx.export(search, (x, kernel), str(paths[1]), opset_version=OPSET, dynamo=False,
-                          input_names=["regions", "kernel"],
-                          output_names=["response"], dynamic_axes={"regions": {0: "n"}, "response": {0: "n"}})
+                          input_names=["regions", "kernel"], output_names=["response"],
+                          dynamic_axes={"regions": {0: "n"}, "response": {0: "n"}})
     except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
         if "onnx" not in str(error):
             raise
-        raise UserError(f"torch cannot export here: {error}: the extra `export` was expected: pip install -e "
-                        "'.[export]'") from None
+        raise UserError(f"torch cannot export here: {error}: the extra `export` was expected: "
+                        "pip install -e '.[export]'") from None
     return paths
 
 
 def largest_difference(network, paths, count=3, seed=0):
-    """Between torch and onnxruntime on random pictures: the largest difference of the responses; None where onnxruntime
-    is not installed."""
+    """Largest difference of the responses of torch and onnxruntime on random pictures; None without onnxruntime."""
     try:
         import onnxruntime
     except ImportError:
         return None
     rng = np.random.default_rng(seed)
-    z, x = (rng.integers(0, 256, (number, 3, side, side)).astype(np.float32)
-            for number, side in ((1, EXEMPLAR), (count, SEARCH)))
+    z = rng.integers(0, 256, (1, 3, EXEMPLAR, EXEMPLAR)).astype(np.float32)
+    x = rng.integers(0, 256, (count, 3, SEARCH, SEARCH)).astype(np.float32)
     template, search = (onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]) for path in paths)
     kernel = template.run(None, {"exemplar": z})[0]
     response = search.run(None, {"regions": x, "kernel": kernel})[0]
@@ -82,8 +80,7 @@ def main(argv=None):
     network = load(options.weights)
     paths = export(network, options.output)
     difference = largest_difference(network, paths)
-    for path in paths:
-        print(f"{path}: {path.stat().st_size:,} bytes")
+    print("\n".join(f"{path}: {path.stat().st_size:,} bytes" for path in paths))
     if difference is None:
         print("not compared with torch: onnxruntime is not installed (pip install onnxruntime)")
     elif difference > TOLERANCE:

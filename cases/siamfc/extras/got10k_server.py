@@ -1,17 +1,20 @@
-"""The zip that GOT-10k's server takes: its test sequences have labels for the first frame alone."""
+"""The zip that GOT-10k's server takes: its test sequences have labels for the first frame alone.
+
+test.py comes here for the split `test`. The numbers come back from the server, so there are no metrics.
+"""
 import json
 import zipfile
 
 from cases.siamfc.baselines.trackers import following, tracker_of
+from cases.siamfc.sequences import write_boxes
 from common.base.files import part_of
 from common.base.progress import watch
 from common.experiment.results import write_json, write_text
 
 
-def submission(run, network, weights, folder):
-    """Track all sequences and write what the server of GOT-10k takes: NAME/NAME_001.txt and NAME/NAME_time.txt in one
-    zip."""
-    track = following(lambda: tracker_of(network, run.config, run.device))
+def write_submission(run, network, weights, folder):
+    """Track all sequences and write SiamFC.zip with NAME/NAME_001.txt (boxes) and NAME/NAME_time.txt (seconds)."""
+    track = following(lambda: tracker_of(run, network))
     target = run.folder / "submission"
     settings = {"weights": weights.digest, "settings": run.resolved.judged_settings()}
     mark = target / "made_by.json"
@@ -20,14 +23,11 @@ def submission(run, network, weights, folder):
             old.unlink()
         write_json(mark, settings)
     for name in watch(folder.names, "tracking GOT-10k test"):
-        if (target / name / f"{name}_time.txt").exists():
-            continue
-        sequence = folder[name]
-        boxes, seconds = track(sequence)
-        each = seconds / len(boxes)
-        write_text(target / name / f"{name}_001.txt",
-                   "".join(",".join(f"{value:.3f}" for value in box) + "\n" for box in boxes))
-        write_text(target / name / f"{name}_time.txt", "".join(f"{each:.8f}\n" for _ in boxes))
+        times = target / name / f"{name}_time.txt"
+        if not times.exists():
+            boxes, seconds = track(folder[name])
+            write_boxes(target / name / f"{name}_001.txt", boxes, digits=3)
+            write_text(times, f"{seconds / len(boxes):.8f}\n" * len(boxes))
     path = run.folder / "SiamFC.zip"
     part = part_of(path)
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,7 +1,7 @@
 """Your own targets in your own video: a file, a folder of frames, or a camera; several boxes at once.
 
-Each box has a tracker of its own. Written are a video with boxes and confidences and a CSV with a line per frame and
-box.
+Behind test.py --input. Each box has a tracker of its own. Written are a video with boxes and confidences, and a CSV
+with a line per frame and box.
 """
 from pathlib import Path
 
@@ -13,18 +13,18 @@ from cases.siamfc.drawing.boxes import label, outline
 from common.base.errors import UserError
 from common.base.progress import watch
 from common.data.images import list_images, read_pixels
-from common.data.video import CODECS, SUFFIXES, writing
+from common.data.video import CODECS, SUFFIXES, frames_of, writing
 from common.experiment.results import write_csv
 
 
 def split_boxes(argv):
-    """([box, ...], the other words): every `--box x,y,w,h` taken out."""
-    boxes, rest, words = [], [], list(argv)
-    while words:
-        word = words.pop(0)
-        if word == "--box" or word.startswith("--box="):
-            text = word.partition("=")[2] if "=" in word else words.pop(0) if words else ""
-            boxes.append(read_box(text))
+    """([box, ...], the other words): every `--box x,y,w,h` and `--box=x,y,w,h` taken out."""
+    boxes, rest, words = [], [], iter(argv)
+    for word in words:
+        if word == "--box":
+            boxes.append(read_box(next(words, "")))
+        elif word.startswith("--box="):
+            boxes.append(read_box(word.removeprefix("--box=")))
         else:
             rest.append(word)
     return boxes, rest
@@ -43,11 +43,13 @@ def read_box(text):
 
 
 class Frames:
-    """The frames of a video file, a folder or a camera: iterate for RGB uint8 (h, w, 3); rate in frames per second,
-    count where it is known."""
+    """The frames of a video file, a folder or the camera of that number: iterate for RGB uint8 (h, w, 3).
+
+    rate: frames per second; count: of frames, None where it is not known.
+    """
 
     def __init__(self, source):
-        self.source, self.rate, self.count, self.capture = source, 25.0, None, None
+        self.rate, self.count, self.capture = 25.0, None, None
         path = Path(source)
         if path.is_dir():
             self.files = list_images(path)
@@ -74,14 +76,7 @@ class Frames:
         self.count = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
 
     def __iter__(self):
-        if self.capture is None:
-            yield from map(read_pixels, self.files)
-            return
-        while True:
-            there, frame = self.capture.read()
-            if not there:
-                return
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        return map(read_pixels, self.files) if self.capture is None else frames_of(self)
 
 
 def follow_own(run, network, weights, boxes):
@@ -89,12 +84,12 @@ def follow_own(run, network, weights, boxes):
     if len(run.options.input) != 1:
         raise UserError(f"--input has {len(run.options.input)} sources: one video, folder of frames or camera was "
                         "expected: run once for each")
-    source = run.options.input[0]
+    source = Path(run.options.input[0])
     frames = Frames(source)
-    target = Path(run.options.output) if run.options.output else run.folder / "video" / f"{Path(source).stem or 'camera'}.webm"
+    target = Path(run.options.output or run.folder / "video")
     if target.suffix.lower() not in CODECS:
-        target = target / f"{Path(source).stem}.webm"
-    if target.exists() and Path(source).exists() and target.samefile(source):
+        target = target / f"{source.stem or 'camera'}.webm"
+    if target.exists() and source.exists() and target.samefile(source):
         raise UserError(f"--output would overwrite the input {source}: results never replace their material: choose "
                         "another --output")
     images = iter(frames)
@@ -103,45 +98,42 @@ def follow_own(run, network, weights, boxes):
         raise UserError(f"no frame could be decoded: {source}: a video that OpenCV reads was expected: convert it, for "
                         "example to mp4 (H.264)")
     boxes = boxes or draw_by_mouse(first)
-    trackers = [tracker_of(network, run.config, run.device) for _ in boxes]
+    trackers = [tracker_of(run, network) for _ in boxes]
     for tracker, box in zip(trackers, boxes):
         tracker.init(first, box)
     lines = write_video(target, frames, first, images, trackers)
-    if len(lines) // len(trackers) < (frames.count or 0):
-        run.say(f"the source announced {frames.count} frames and gave {len(lines) // len(trackers)}: it may be damaged "
-                "behind them")
+    count = len(lines) // len(trackers)
+    if count < (frames.count or 0):
+        run.say(f"the source announced {frames.count} frames and gave {count}: it may be damaged behind them")
     table = target.with_name(f"{target.stem}.boxes.csv")
     write_csv(table, ["frame", "target", "x", "y", "w", "h", "confidence", "lost"], lines)
     run.record("video", paths=run.machine(), weights=str(weights.path), input=str(source))
     lost = sum(line[-1] for line in lines)
-    run.say(f"{len(lines) // len(trackers)} frames, {len(trackers)} target(s), lost in {lost} of {len(lines)} lines: "
-            f"{target}, {table}")
+    run.say(f"{count} frames, {len(trackers)} target(s), lost in {lost} of {len(lines)} lines: {target}, {table}")
 
 
 def write_video(target, frames, first, images, trackers):
-    """Draw and write every frame; the lines of boxes.csv. The file appears when it is whole; frames of another size are
-    fitted into the first's."""
-    size = first.shape[1] - first.shape[1] % 2, first.shape[0] - first.shape[0] % 2
-    lines = []
+    """Draw and write every frame; returns the lines of boxes.csv. The file appears when it is whole; frames of another
+    size are fitted into the first's."""
+    lines, size = [], tuple(side - side % 2 for side in first.shape[1::-1])
     with writing(target, frames.rate, size) as write:
-        write(show_targets(first, trackers, [tracker.box() for tracker in trackers], 1, lines))
+        write(draw_targets(first, trackers, [tracker.box() for tracker in trackers], 1, lines))
         for number, image in enumerate(watch(images, "tracking", count=(frames.count or 2) - 1), 2):
-            drawn = show_targets(image, trackers, [tracker.update(image) for tracker in trackers], number, lines)
+            drawn = draw_targets(image, trackers, [tracker.update(image) for tracker in trackers], number, lines)
             write(drawn)
             if frames.count is None and show_live(drawn):
                 break
     return lines
 
 
-def show_targets(image, trackers, boxes, number, lines):
-    """The frame with every box, its confidence above it, and a line of the table for each."""
+def draw_targets(image, trackers, boxes, number, lines):
+    """A copy of frame `number` with every box and its confidence above it; a line of the table for each is added."""
     drawn = image.copy()
-    for place, (tracker, box) in enumerate(zip(trackers, boxes)):
-        name = "lost" if tracker.lost else place + 1
+    for target, (tracker, box) in enumerate(zip(trackers, boxes), 1):
+        name, lost = ("lost", " lost") if tracker.lost else (target, "")
         outline(drawn, box, name)
-        label(drawn, f"{place + 1}: {tracker.confidence:.2f}" + (" lost" if tracker.lost else ""),
-              (box[0] - 1, box[1] - 4), name)
-        lines.append([number, place + 1, *(f"{value:.3f}" for value in box), f"{tracker.confidence:.4f}",
+        label(drawn, f"{target}: {tracker.confidence:.2f}{lost}", (box[0] - 1, box[1] - 4), name)
+        lines.append([number, target, *(f"{value:.3f}" for value in box), f"{tracker.confidence:.4f}",
                       int(tracker.lost)])
     return drawn
 

@@ -29,9 +29,8 @@ def published(shared):
 def test_sizes_and_parameters():
     network = SiamFC().eval()
     assert sum(parameter.numel() for parameter in network.parameters()) == 2_336_320
-    assert [sum(p.numel() for p in stage.parameters()) for stage in network.backbone.children()] == [35_136, 307_968,
-                                                                                                     885_888, 664_704,
-                                                                                                     442_624]
+    stages = [sum(p.numel() for p in stage.parameters()) for stage in network.backbone.children()]
+    assert stages == [35_136, 307_968, 885_888, 664_704, 442_624]
     with torch.no_grad():
         z, x = torch.rand(2, 3, 127, 127) * 255, torch.rand(2, 3, 255, 255) * 255
         assert network.backbone(z).shape == (2, 256, 6, 6) and network.backbone(x).shape == (2, 256, 22, 22)
@@ -86,8 +85,8 @@ def test_bias_moves_no_peak():
 def test_published_weights_load_strictly(shared):
     state = torch.load(shared(PUBLISHED), weights_only=True)
     arguments, ours = weights.from_port(state)
-    assert arguments == {"widths": [96, 256, 384, 384, 256],
-                         "bias": False} and len(ours) == 30 and set(ours) == set(state)
+    assert arguments == {"widths": [96, 256, 384, 384, 256], "bias": False}
+    assert len(ours) == 30 and set(ours) == set(state)
     with pytest.raises(UserError, match="conv3.0.bias is missing"):
         weights.from_port({key: value for key, value in state.items() if key != "backbone.conv3.0.bias"})
     with pytest.raises(UserError, match="backbone.extra is unknown"):
@@ -175,10 +174,8 @@ def test_features_of_the_original(published, shared):
     expected = np.load(shared("golden/siamfc") / "matconvnet_bag1.npz")["features"]
     frame = read_pixels(SequenceFolder(shared("data/OTB"), "otb")["vot15_bag"].frames[0])
     with torch.no_grad():
-        right, swapped = (published.backbone(torch.from_numpy(picture.copy()).permute(2, 0,
-                                                                                      1)[None].float())[0].permute(1, 2,
-                                                                                                                   0).numpy()
-                          for picture in (frame, frame[..., ::-1]))
+        batch = torch.from_numpy(np.stack([frame, frame[..., ::-1]])).permute(0, 3, 1, 2).float()
+        right, swapped = published.backbone(batch).permute(0, 2, 3, 1).numpy()
     assert right.shape == expected.shape == (35, 50, 256)
     assert np.sqrt(np.mean((right - expected) ** 2)) < 0.02
     assert np.sqrt(np.mean((swapped - expected) ** 2)) > 0.2

@@ -82,10 +82,10 @@ def test_results_of_other_settings_are_not_reused(small, sequences):
     place, given = small
     path = place / "results" / "siamfc" / "t" / "test" / "val" / "metrics.json"
     test.main([*given, *words(sequences, trackers="siamfc")])
-    first, when = path.read_text(), (path.parent / "boxes" / "siamfc" / "GOT-10k_Val_000001.txt").stat().st_mtime_ns
+    boxes = path.parent / "boxes" / "siamfc" / "GOT-10k_Val_000001.txt"
+    first, when = path.read_text(), boxes.stat().st_mtime_ns
     test.main([*given, *words(sequences, trackers="siamfc")])
-    assert path.read_text() == first and (path.parent / "boxes" / "siamfc"
-                                          / "GOT-10k_Val_000001.txt").stat().st_mtime_ns == when
+    assert path.read_text() == first and boxes.stat().st_mtime_ns == when
     test.main([*given, *words(sequences, "tracker.scales=1", trackers="siamfc")])
     assert path.read_text() != first
 
@@ -149,9 +149,8 @@ def test_a_folder_of_frames_two_targets(small, sequences, tmp_path):
                str(tmp_path / "out.webm")])
     with open(tmp_path / "out.boxes.csv", encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == 20 and {line["target"] for line in lines} == {"1",
-                                                                       "2"} and float(lines[0]["x"]) == round(truth[0],
-                                                                                                              3)
+    assert len(lines) == 20 and {line["target"] for line in lines} == {"1", "2"}
+    assert float(lines[0]["x"]) == round(truth[0], 3)
     assert all(0 <= float(line["confidence"]) <= 1 for line in lines)
     capture, count = cv2.VideoCapture(str(tmp_path / "out.webm")), 0
     while capture.read()[0]:
@@ -175,10 +174,9 @@ def test_a_video_file(small, sequences, tmp_path):
 
 
 @pytest.mark.parametrize(("more", "expected"),
-                         [(["--box", "1,2,3"], "is no box"), (["--box", "a,b,c,d"], "is no box"), (["--box"], "is no "
-                                                                                                              "box"),
-                                                (["--box", "900,20,30,30"], "touches the frame"), ([], "--box is "
-                                                                                                       "needed")])
+                         [(["--box", "1,2,3"], "is no box"), (["--box", "a,b,c,d"], "is no box"),
+                          (["--box"], "is no box"), (["--box", "900,20,30,30"], "touches the frame"),
+                          ([], "--box is needed")])
 def test_boxes_that_are_none(small, sequences, monkeypatch, more, expected):
     _, given = small
     monkeypatch.delenv("DISPLAY", raising=False)
@@ -194,8 +192,8 @@ def test_sources_that_are_none(small, tmp_path):
     _, given = small
     (tmp_path / "page.mp4").write_text("<html>")
     (tmp_path / "empty").mkdir()
-    for source, expected in [("page.mp4", "cannot be decoded"), ("nothing.mp4", "no such file"), ("empty", "no "
-                                                                                                           "pictures")]:
+    for source, expected in [("page.mp4", "cannot be decoded"), ("nothing.mp4", "no such file"),
+                             ("empty", "no pictures")]:
         with pytest.raises(UserError, match=expected):
             test.main([*given, "--input", str(tmp_path / source), "--box", "1,2,30,40"])
     with pytest.raises(UserError, match="--box is for --input"):
@@ -211,8 +209,8 @@ def test_a_ports_file_is_read_by_test_py(small, sequences, tmp_path):
     torch.save({"module." + key: value for key, value in state.items()}, tmp_path / "port.pth")
     given = ["--weights", str(tmp_path / "port.pth"), *given[2:]]
     test.main([*given, *words(sequences, trackers="siamfc")])
-    assert json.loads((place / "results" / "siamfc" / "t"
-                       / "manifest.json").read_text())["weights"]["test/val"] == checkpoints.digest(state)
+    manifest = json.loads((place / "results" / "siamfc" / "t" / "manifest.json").read_text())
+    assert manifest["weights"]["test/val"] == checkpoints.digest(state)
 
 
 def test_onnx_graphs(tmp_path):

@@ -1,4 +1,6 @@
 """Sequences in three layouts, the converter, training pairs, losses; the users' mistakes with files."""
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -58,12 +60,11 @@ def test_otb_layout_and_its_exceptions(tmp_path, clip):
     empty file is no target."""
     otb(tmp_path, "David", clip)
     otb(tmp_path, "Jogging", clip, file="groundtruth_rect.1.txt")
-    (tmp_path / "Jogging" / "groundtruth_rect.2.txt").write_bytes((tmp_path / "Jogging"
-                                                                   / "groundtruth_rect.1.txt").read_bytes())
+    shutil.copyfile(tmp_path / "Jogging" / "groundtruth_rect.1.txt", tmp_path / "Jogging" / "groundtruth_rect.2.txt")
     (tmp_path / "David" / "groundtruth_rect.9.txt").write_text("\n")
     folder = SequenceFolder(tmp_path)
-    assert folder.layout == "otb" and folder.names == ["David", "Jogging.1",
-                                                       "Jogging.2"] and len(folder["David"].frames) == 8
+    assert folder.layout == "otb" and folder.names == ["David", "Jogging.1", "Jogging.2"]
+    assert len(folder["David"].frames) == 8
     long = tmp_path / "long" / "David"
     (long / "img").mkdir(parents=True)
     for number in range(1, 771):
@@ -77,8 +78,8 @@ def test_got10k_layout():
     folder = SequenceFolder(build("GOT-10k"), "auto", "val")
     sequence = folder[0]
     assert folder.set_name == "val" and len(folder) == 3 and len(sequence.frames) == len(sequence.boxes) == 30
-    assert sequence.size == (320,
-                             240) and sequence.cover.max() == 8 and sequence.attributes == {"object_class": "patch"}
+    assert sequence.size == (320, 240) and sequence.cover.max() == 8
+    assert sequence.attributes == {"object_class": "patch"}
 
 
 def test_the_test_split_has_one_box(tmp_path, clip):
@@ -117,8 +118,8 @@ def test_mistakes_in_files(tmp_path, clip):
         SequenceFolder(tmp_path / "empty")
 
 
-@pytest.mark.parametrize(("rows", "expected"), [([[1, 2, 3, 4]] * 9, "8 frames"), ([[1, 2, np.nan, 4]] * 8, "not a "
-                                                                                                            "number"),
+@pytest.mark.parametrize(("rows", "expected"), [([[1, 2, 3, 4]] * 9, "8 frames"),
+                                                ([[1, 2, np.nan, 4]] * 8, "not a number"),
                                                 ([[1, 2, 3]] * 8, "line 1")])
 def test_mistakes_in_boxes(tmp_path, clip, rows, expected):
     otb(tmp_path, "Bad", clip, rows=rows)
@@ -149,8 +150,8 @@ def test_convert_and_back(tmp_path, clip):
     folder = SequenceFolder(tmp_path / "got")
     assert folder.layout == "got10k" and folder.names == ["Some"]
     sequence = folder["Some"]
-    assert [path.name for path in sequence.frames[:2]] == ["00000001.jpg", "00000002.jpg"] and sequence.size == (160,
-                                                                                                                 120)
+    assert [path.name for path in sequence.frames[:2]] == ["00000001.jpg", "00000002.jpg"]
+    assert sequence.size == (160, 120)
     assert sequence.frames[4].read_bytes() == (tmp_path / "otb" / "Some" / "img" / "00005.jpg").read_bytes()
     assert sequence.absent.tolist() == [False, False, False, True] + [False] * 4 and (sequence.cover == 8).all()
     kept = np.arange(8) != 3
@@ -190,8 +191,8 @@ def photographs(tmp_path_factory):
 
 def test_stills(photographs):
     source, held = Stills(photographs), Stills(photographs, held=True)
-    assert len(held.files) == 3 and not set(source.files) & set(held.files) and len(source.files) == 22 - len(range(0,
-                                                                                                                    22, HELD_OUT))
+    assert len(held.files) == len(range(0, 22, HELD_OUT)) == 3
+    assert not set(source.files) & set(held.files) and len(source.files) == 22 - 3
     assert source.count == 2 * 19                               # the mouse of 10 pixels is too small
     assert source.targets[0][1].tolist() == [61, 51, 80, 90]    # 1-based
     pairs = Pairs(source, "strong", 0)
@@ -255,13 +256,15 @@ def test_sequences_without_usable_frames():
 
 
 def test_imagenet_vid_layout(tmp_path, clip):
-    pictures, notes = tmp_path / "Data" / "VID" / "train" / "clip1", tmp_path / "Annotations" / "VID" / "train" / "clip1"
+    pictures, notes = (tmp_path / kind / "VID" / "train" / "clip1" for kind in ("Data", "Annotations"))
     pictures.mkdir(parents=True)
     notes.mkdir(parents=True)
     for number, (frame, (x, y, w, h)) in enumerate(zip(clip.frames, clip.boxes)):
         Image.fromarray(frame).save(pictures / f"{number:06d}.JPEG", format="JPEG")
-        box = f"<xmax>{x - 1 + w:.0f}</xmax><xmin>{x - 1:.0f}</xmin><ymax>{y - 1 + h:.0f}</ymax><ymin>{y - 1:.0f}</ymin>"
-        (notes / f"{number:06d}.xml").write_text(f"<annotation><object><trackid>0</trackid><bndbox>{box}</bndbox></object></annotation>")
+        box = (f"<xmax>{x - 1 + w:.0f}</xmax><xmin>{x - 1:.0f}</xmin>"
+               f"<ymax>{y - 1 + h:.0f}</ymax><ymin>{y - 1:.0f}</ymin>")
+        target = f"<object><trackid>0</trackid><bndbox>{box}</bndbox></object>"
+        (notes / f"{number:06d}.xml").write_text(f"<annotation>{target}</annotation>")
     source = vid(tmp_path)
     assert source.names == ["clip1.0"] and np.abs(source.read("clip1.0")[1] - clip.boxes).max() <= 1
     assert Pairs(source, "plain", 0)[0, 0].x.shape == (3, 239, 239)
@@ -333,7 +336,7 @@ def test_joint_terms():
 
 def test_gradients():
     torch.manual_seed(0)
-    responses, offset = torch.randn(3, 3, 7, 7, dtype=torch.float64,
-                                    requires_grad=True), torch.rand(3, 2, dtype=torch.float64) * 20
+    responses = torch.randn(3, 3, 7, 7, dtype=torch.float64, requires_grad=True)
+    offset = torch.rand(3, 2, dtype=torch.float64) * 20
     assert torch.autograd.gradcheck(lambda value: sum(losses.terms(value, offset, "joint").values()), responses,
                                     atol=1e-4)

@@ -59,10 +59,10 @@ def test_by_hand():
     truth = np.array([[1, 1, 10, 10], [1, 1, 10, 10], [1, 1, 10, 10], [1, 1, 10, 10]], float)
     boxes = np.array([[99, 99, 1, 1], [1, 1, 10, 10], [6, 1, 10, 10], [50, 1, 10, 10]], float)
     result = metrics.tracking(boxes, truth)                                   # IoU 1 (given), 1, 1/3, 0
-    assert np.isclose(result["ao"], (1 + 1 / 3) / 3) and np.isclose(result["sr50"],
-                                                                    1 / 3) and np.isclose(result["precision"], 0.75)
-    assert np.isclose(result["auc"], np.mean([np.mean(np.array([1, 1, 1 / 3, 0]) > limit)
-                                              for limit in np.linspace(0, 1, 21)]))
+    assert np.isclose(result["ao"], (1 + 1 / 3) / 3) and np.isclose(result["sr50"], 1 / 3)
+    assert np.isclose(result["precision"], 0.75)
+    shares = [np.mean(np.array([1, 1, 1 / 3, 0]) > limit) for limit in np.linspace(0, 1, 21)]
+    assert np.isclose(result["auc"], np.mean(shares))
     assert metrics.success_curve([1.0])[-1] == 0 and metrics.success_curve([0.0])[0] == 0      # both ends are strict
 
 

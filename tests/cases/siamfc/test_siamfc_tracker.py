@@ -59,8 +59,8 @@ def test_turned_crops_turn():
     straight, quarter, back = (crops.cut_rotated(picture, (100, 90), 63, angle, 63, (0, 0, 0))
                                for angle in (0, np.pi / 2, 2 * np.pi))
     assert np.array_equal(straight, picture[69:132, 59:122]) and np.array_equal(straight, back)
-    assert np.abs(quarter.astype(int) - np.rot90(straight, -1)).mean() < 1 or np.abs(quarter.astype(int)
-                                                                                     - np.rot90(straight, 1)).mean() < 1
+    turned = [np.abs(quarter.astype(int) - np.rot90(straight, turn)).mean() for turn in (-1, 1)]
+    assert min(turned) < 1
 
 
 def test_the_pyramid_of_the_original():
@@ -94,10 +94,8 @@ def test_centres_of_the_flavours(network, clip):
 
 
 @pytest.mark.parametrize("changes", [{}, {"flavour": "original"}, {"scales": 5}, {"scales": 1},
-                                     {"flavour": "original", "scales": 5},
-                                     {"subpixel": True}, {"rotation": 22.5}, {"crop": "once"}, {"resize": "bicubic"},
-                                     {"box_centre": "edge"},
-                                     {"peak": "on"},
+                                     {"flavour": "original", "scales": 5}, {"subpixel": True}, {"rotation": 22.5},
+                                     {"crop": "once"}, {"resize": "bicubic"}, {"box_centre": "edge"}, {"peak": "on"},
                                      {"precision": "bf16"}], ids=str)
 def test_every_setting_tracks(network, clip, changes):
     """The easy clip is followed by each; so many maps as scales (and turns)."""
@@ -131,8 +129,8 @@ def test_the_original_saturates(network, clip):
         tracker.init(clip.frames[0], clip.boxes[0])
         for _ in range(200):
             tracker.move(found_at_the_middle(), 0.9, 0.0, clip.frames[0].shape)
-    assert np.isclose(original.search_side,
-                      0.2 * original.first_side) and popular.search_side < 0.01 * popular.first_side
+    assert np.isclose(original.search_side, 0.2 * original.first_side)
+    assert popular.search_side < 0.01 * popular.first_side
 
 
 def found_at_the_middle():
@@ -202,11 +200,10 @@ def test_pil_gray_and_changing_sizes(network, clip):
     assert np.isfinite(one.update(clip.frames[4][:100, :100])).all()
 
 
-@pytest.mark.parametrize(("box", "expected"), [([400, 20, 30, 30], "touches the frame"), ([-50, 20, 30, 30], "touches "
-                                                                                                             "the "
-                                                                                                             "frame"),
-                                               ([10, 20, 0, 30], "at least one pixel"), ([10, 20, 30, -3], "at least "
-                                                                                                           "one pixel"),
+@pytest.mark.parametrize(("box", "expected"), [([400, 20, 30, 30], "touches the frame"),
+                                               ([-50, 20, 30, 30], "touches the frame"),
+                                               ([10, 20, 0, 30], "at least one pixel"),
+                                               ([10, 20, 30, -3], "at least one pixel"),
                                                ([10, np.nan, 30, 30], "finite"), ([10, 20, 30], "four"),
                                                ([np.inf, 2, 3, 4], "finite")])
 def test_boxes_that_are_none(network, clip, box, expected):
@@ -221,8 +218,8 @@ def test_frames_that_are_none(network, clip):
             tracker.init(frame, clip.boxes[0])
 
 
-@pytest.mark.parametrize(("settings", "expected"), [({"flavour": "plain"}, "popular"), ({"scales": 4}, "one of 1, 3, "
-                                                                                                       "5"), ({"scale": 3}, "scale")])
+@pytest.mark.parametrize(("settings", "expected"), [({"flavour": "plain"}, "popular"),
+                                                    ({"scales": 4}, "one of 1, 3, 5"), ({"scale": 3}, "scale")])
 def test_settings_that_are_none(settings, expected):
     with pytest.raises(UserError, match=expected):
         settings_of(**settings)
