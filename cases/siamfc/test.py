@@ -26,7 +26,6 @@ from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import SequenceFolder, boxes_path, read_boxes, write_boxes
 from cases.siamfc.weights import choose_weights
 from common.base.errors import UserError, start
-from common.base.progress import watch
 from common.data.images import read_pixels
 from common.experiment.results import write_json
 from common.experiment.run import Run
@@ -56,15 +55,12 @@ def benchmark(run, network, weights, folder):
     results = run.results(folder.set_name, weights, folder.fingerprint(), rows=list(trackers), metrics=METRICS,
                           classings=sorted(set().union(*(sequence.attributes for sequence in sequences))))
     seconds, frames = dict.fromkeys(trackers, 0.0), 0
-    for name in watch(folder.names, f"tracking {folder.set_name}"):
-        if results.has(name):
-            continue
-        try:
-            sequence = folder[name]
-            tracked = {row: track(sequence) for row, track in trackers.items()}
-        except UserError as problem:
-            results.fail(name, problem)
-            continue
+
+    def follow(place):
+        """(Sequence, {row: (boxes, seconds)}) of one sequence by every tracker."""
+        sequence = folder[folder.names[place]]
+        return sequence, {row: track(sequence) for row, track in trackers.items()}
+    for _, name, (sequence, tracked) in results.remaining(folder.names, follow, f"tracking {folder.set_name}"):
         lines = {}
         for row, (boxes, spent) in tracked.items():
             seconds[row] += spent
@@ -72,12 +68,11 @@ def benchmark(run, network, weights, folder):
             write_boxes(boxes_path(results.folder, row, name), boxes)
         frames += len(sequence.frames) - 1
         results.add(name, lines, sequence.reference, sequence.attributes)
-    content = results.finish(folder.names)
+    rates = {row: round(frames / spent, 1) for row, spent in seconds.items() if spent}
+    inputs = {sequence.name: str(sequence.frames[-1]) for sequence in sequences}
+    content = run.finish_test(results, weights, folder.names, inputs=inputs, frames_per_second=rates)
     if folder.layout == "got10k":
         pool(results, folder, content)
-    run.record(f"test/{folder.set_name}", paths=run.machine(), weights=str(weights.path),
-               inputs={sequence.name: str(sequence.frames[-1]) for sequence in sequences},
-               frames_per_second={row: round(frames / spent, 1) for row, spent in seconds.items() if spent})
     show(run, content, results)
     return results.expect_no_failures("sequence")
 
