@@ -11,13 +11,7 @@ from typing import NamedTuple
 
 from common.base.errors import UserError
 from common.report import page
-from common.report.page import Html
-
-
-class Both(NamedTuple):
-    """The same in two languages."""
-    en: str
-    zh: str
+from common.report.page import Both, Html
 
 
 class Heading(NamedTuple):
@@ -114,59 +108,9 @@ def join(*texts, between=" "):
 
 # ---- HTML ------------------------------------------------------------------------------------------------------------
 
-def to_html(blocks, said):
-    """The blocks as HTML. A picture that cannot be read becomes a note, and its message is given to said(text)."""
-    return Html("".join(html_of(block, said) for block in blocks))
-
-
-def html_of(block, said):
-    try:
-        return HTML[type(block)](block, said)
-    except UserError as problem:
-        said(str(problem))
-        return note_html(Note(str(problem), kind="bad"), said)
-
-
-def plain(text):
-    """A text without markup as Html."""
-    return page.two(*text) if isinstance(text, Both) else page.escape(text)
-
-
 def mark_code(text):
-    """A text whose `backticks` are code as Html."""
-    def html(words):
-        return Html(re.sub(r"`([^`]*)`", r"<code>\1</code>", page.escape(words)))
-    return page.two(*map(html, text)) if isinstance(text, Both) else html(text)
-
-
-def spoken(text):
-    """A text without markup for attributes: as page.picture takes it."""
-    return text._asdict() if isinstance(text, Both) else str(text)
-
-
-def heading_html(block, said):
-    anchor = f' id="{page.escape(block.anchor)}"' if block.anchor else ""
-    return f"<h{block.level}{anchor}>{plain(block.text)}</h{block.level}>\n"
-
-
-def paragraph_html(block, said):
-    return page.paragraph(mark_code(block.text), block.kind) + "\n"
-
-
-def note_html(block, said):
-    commands = f"<pre><code>{page.escape(chr(10).join(block.commands))}</code></pre>" if block.commands else ""
-    return f'<div class="note {block.kind}">{page.paragraph(mark_code(block.text))}{commands}</div>\n'
-
-
-def contents_html(block, said):
-    lines = "".join(f'<li><a href="#{page.escape(anchor)}">{plain(text)}</a></li>\n' for anchor, text in block.entries)
-    return f'<nav{page.spoken("aria-label", {"en": "Contents", "zh": "目录"})}><ul>\n{lines}</ul></nav>\n'
-
-
-def links_html(block, said):
-    links = [f'<a href="{page.escape(address)}" rel="noreferrer">{page.escape(label)}</a>' if is_address(address)
-             else f"{page.escape(label)}: {page.escape(address)}" for label, address in block.links]
-    return f"<p>{' · '.join(links)}</p>\n"
+    """A text whose `backticks` are code as Html, in each language."""
+    return each(lambda words: Html(re.sub(r"`([^`]*)`", r"<code>\1</code>", page.escape(words))), text)
 
 
 def is_address(text):
@@ -174,37 +118,22 @@ def is_address(text):
     return re.fullmatch(r"https?://[^\s<>\"]+", str(text)) is not None
 
 
-def table_html(block, said):
-    rows = [[Html(f"<strong>{plain(cell)}</strong>") if number in block.strong else plain(cell) for cell in row]
-            for number, row in enumerate(block.rows)]
-    return page.table([plain(cell) for cell in block.header], rows, block.sortable,
-                      mark_code(block.caption) if block.caption else "")
+MACROS = page.TEMPLATES.get_template("blocks.html", globals={"page": page, "mark_code": mark_code,
+                                                             "is_address": is_address}).module
 
 
-def figure_html(block, said):
-    return page.figure(page.picture(block.path, spoken(block.alt)), mark_code(block.caption))
+def to_html(blocks, said):
+    """The blocks as HTML. A picture that cannot be read becomes a note, and its message is given to said(text)."""
+    return Html("".join(html_of(block, said) for block in blocks))
 
 
-def slider_html(block, said):
-    moved = page.slider(block.before, block.after, spoken(block.alt), [plain(label) for label in block.labels])
-    return f"<figure>{moved}<figcaption>{mark_code(block.caption)}</figcaption></figure>\n"
-
-
-def gallery_html(block, said):
-    return f'<div class="grid {block.kind}">{to_html(block.blocks, said)}</div>\n'
-
-
-def listing_html(block, said):
-    return f"<pre><code>{page.escape(block.text)}</code></pre>\n"
-
-
-def fold_html(block, said):
-    return page.details(mark_code(block.summary), to_html(block.blocks, said))
-
-
-HTML = {Heading: heading_html, Paragraph: paragraph_html, Note: note_html, Contents: contents_html, Links: links_html,
-        Table: table_html,
-        Figure: figure_html, Slider: slider_html, Gallery: gallery_html, Listing: listing_html, Folded: fold_html}
+def html_of(block, said):
+    inner = [to_html(block.blocks, said)] if isinstance(block, (Gallery, Folded)) else []
+    try:
+        return getattr(MACROS, type(block).__name__)(block, *inner)
+    except UserError as problem:
+        said(str(problem))
+        return MACROS.Note(Note(str(problem), kind="bad"))
 
 
 # ---- Markdown --------------------------------------------------------------------------------------------------------
