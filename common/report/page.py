@@ -88,7 +88,7 @@ def table(header, rows, sortable=False, caption="", strong=()):
     sortable: a click, or Enter, on a heading sorts by it, again the other way round.
     strong: numbers of the rows that matter most.
     """
-    numeric = {place for place in range(1, len(header)) if all(is_number(row[place]) for row in rows)}
+    numeric = {place for place, column in enumerate(zip(*rows)) if place and all(map(is_number, column))}
     return Html(PARTS.table(header, rows, numeric, sortable, caption, strong))
 
 
