@@ -98,12 +98,10 @@ def heading_of(name, said=str, gap="\u00a0"):
 
 
 def protocol_name(protocol):
-    """A protocol with what it means; None for none."""
-    if not protocol:
-        return None
+    """A protocol with what it means; "" for none."""
     meaning = PROTOCOLS.get(protocol)
     suffix = Both(f" ({meaning.en})", f"（{meaning.zh}）") if meaning else ""
-    return join(Both("protocol ", "协议 "), code(protocol), suffix, between="")
+    return protocol and join(Both("protocol ", "协议 "), code(protocol), suffix, between="")
 
 
 def protocol_blocks(test, protocol, published):
@@ -114,12 +112,12 @@ def protocol_blocks(test, protocol, published):
     alone = lonely(rows, every)
     names = [name for name in every if name not in alone]
     ours = [[method, str(values["count"]), *digits(values, names)] for method, values in rows.items()]
-    at = list(rows).index(NETWORK) + 1 if NETWORK in rows else 0  # published rows stand below the network's
+    at = list(rows).index(NETWORK) + 1 if NETWORK in rows else 0           # published rows stand below the network's
     lines = ours[:at] + [published_line(entry, names) for entry in published] + ours[at:]
     counts = sorted({values["count"] for values in rows.values()})
     count = "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-    caption = join(code(test.name), *filter(None, [protocol_name(protocol)]), Both(f"{count} items", f"{count} 项"),
-                   between=" · ")
+    parts = code(test.name), protocol_name(protocol), Both(f"{count} items", f"{count} 项")
+    caption = join(*filter(None, parts), between=" · ")
     header = [Both("method", "方法"), "n", *map(heading_of, names)]
     blocks = [Table(caption, header, lines, strong=(at - 1,) if at else ())]
     for method, values in rows.items():
