@@ -41,7 +41,7 @@ DIGEST = "ab" * 32
 
 
 def build(root):
-    """Make the repository in root: toy's run `default` has a test on val (4 items), one without references, a figure."""
+    """Make a repository in root: toy's run `default` has a test on val (4 items), one without references, a figure."""
     for case in ("toy", "later"):
         write_text(root / "cases" / case / "model.py", "")
         write_text(root / "configs" / f"{case}.yaml", ABOUT.format(title=case.title()))

@@ -1,4 +1,5 @@
-"""The report in a real browser: no error, no request, and what can be clicked, pressed or printed does as it should."""
+"""The report in a real browser: no error, no request, and everything that can be clicked, pressed or printed does what
+it should."""
 import pytest
 from browser import NAMES, Browser, find
 from report_runs import build, copied
@@ -145,8 +146,8 @@ def test_figures_open_in_full_size_and_close(browser, way_in, way_out):
         browser.click("dialog img" if way_out == "click" else "dialog button")
     browser.value("new Promise(done => setTimeout(done, 50))")
     assert browser.value("document.querySelector('dialog')") is None
-    focused = browser.value(f"document.activeElement === document.querySelector('{figure}')")
-    assert focused, "the focus is back where it was"
+    assert browser.value("document.activeElement === "
+                         f"document.querySelector('{figure}')"), "the focus is back where it was"
 
 
 def test_tables_are_sorted_by_numbers_and_by_text(running, tmp_path):
@@ -161,8 +162,7 @@ def test_tables_are_sorted_by_numbers_and_by_text(running, tmp_path):
     running.click("th:nth-child(2) button")
     assert column() == "dbaec" and running.value("document.querySelector('th:nth-child(2)').ariaSort") == "ascending"
     running.press("Enter")
-    assert column() == "eabdc", "what is missing stays below"
-    assert running.value("document.querySelector('th:nth-child(2)').ariaSort") == "descending"
+    assert column() == "eabdc" and running.value("document.querySelector('th:nth-child(2)').ariaSort") == "descending", "what is missing stays below"
     running.click("th:nth-child(1) button")
     assert column() == "abcde" and running.value("document.querySelector('th:nth-child(2)').ariaSort") is None
     assert running.problems == []
@@ -195,8 +195,7 @@ def test_printed_is_what_is_open_with_pictures_side_by_side(browser):
                                       "[a.getBoundingClientRect().right, b.getBoundingClientRect().left, "
                                       "getComputedStyle(a).clipPath]; })()")
     assert left <= right and clip == "none"
-    ground = browser.value("getComputedStyle(document.body).backgroundColor")
-    assert ground == "rgb(255, 255, 255)", "on white paper, in a dark room too"
+    assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", "on white paper, in a dark room too"
 
 
 def test_without_a_script_both_languages_are_there(browser):
