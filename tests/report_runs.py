@@ -41,8 +41,7 @@ DIGEST = "ab" * 32
 
 
 def build(root):
-    """Make the repository in root: toy has the run `default` with a test on val (4 items), a test without references,
-    and a figure."""
+    """Make a repository in root: toy's run `default` has a test on val (4 items), one without references, a figure."""
     for case in ("toy", "later"):
         write_text(root / "cases" / case / "model.py", "")
         write_text(root / "configs" / f"{case}.yaml", ABOUT.format(title=case.title()))
@@ -62,14 +61,13 @@ def copied(template, root, monkeypatch):
 def make_run(root, name):
     folder = root / "results" / "toy" / name
     write_text(folder / "train" / "config.yaml", yaml_text.to_yaml(SETTINGS))
-    write_text(folder / "train" / "log.jsonl", '{"stage": "a", "step": 10, "loss": 0.5}\n{"stage": "a", "step": 20, '
-                                               '"loss": 0.25}\n')
+    write_text(folder / "train" / "log.jsonl", '{"stage": "a", "step": 10, "loss": 0.5}\n'
+                                               '{"stage": "a", "step": 20, "loss": 0.25}\n')
     write_manifest(folder, "train", DIGEST)
     make_test(root, folder, "val", ROWS, "val/high/{}.png")
     make_test(root, folder, "photos", ["network", "identity"], None)
     entry = {"device": "cpu", "device_name": "Toy <CPU>", "threads": 2, "processes": 1, "seconds": 200.4,
-             "peak_memory_mb": 512.3,
-             "command": ["train.py", "--name", name], "versions": {"python": "3.11"},
+             "peak_memory_mb": 512.3, "command": ["train.py", "--name", name], "versions": {"python": "3.11"},
              "paths": {"data.root": str(root / "data/toy")}}
     merge_json(folder / "environment.json", {part: entry for part in ("train", "test/val", "test/photos")})
     drawn = figures.FigureFolder(folder, {"one": CAPTION, "gone": CAPTION})
@@ -81,8 +79,7 @@ def make_run(root, name):
 
 
 def make_test(root, folder, name, rows, reference):
-    """test/<name>/ with the items i0 (worst) to i3 (best); the row without a slash, in `val`, and `network` have
-    pictures."""
+    """test/<name>/ with the items i0 (worst) to i3 (best); pictures of `gt_free` in val, else of `network`."""
     results = TestResults(folder, name, weights=DIGEST, settings=SETTINGS, data="", rows=rows, metrics=["psnr", "ssim"],
                           classings=["light"])
     for number in range(4):

@@ -31,8 +31,8 @@ def test_what_is_missing_stays_empty(repository):
     (folder / "test/.val.new").mkdir()
     run = run_folder.read_run("toy", "bare")
     assert run[3:] == ({}, [], [], [], {}, {})
-    assert run_folder.find_unfinished_tests("toy", "bare") == ["val"] and run_folder.find_unfinished_tests("toy",
-                                                                                                           "default") == []
+    assert run_folder.find_unfinished_tests("toy", "bare") == ["val"]
+    assert run_folder.find_unfinished_tests("toy", "default") == []
     shutil.rmtree(repository / "results/toy/default/train")
     assert run_folder.read_run("toy", "default").settings == SETTINGS, "the first test's, where nothing has trained"
     (repository / "results/toy/default/environment.json").unlink()
@@ -56,7 +56,8 @@ def test_the_run_is_chosen_in_a_known_order(repository):
     for expected in ("default", "check", "new", "old", "demo"):
         assert run_folder.choose_run("toy").name == expected
         shutil.rmtree(repository / "results/toy" / expected)
-    assert run_folder.choose_run("toy") is None and run_folder.choose_run("later") is None and run_folder.run_names("nowhere") == []
+    assert run_folder.choose_run("toy") is None and run_folder.choose_run("later") is None
+    assert run_folder.run_names("nowhere") == []
 
 
 @pytest.mark.parametrize("name", ["defualt", "../toy/default", "", "."])
@@ -95,7 +96,8 @@ def test_damage_is_said_with_the_files_name(repository, file, content, problem):
     (repository / "results/toy/default" / file).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as caught:
         run_folder.read_run("toy", "default")
-    assert problem in str(caught.value) and f"results/toy/default/{file}" in str(caught.value) and "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert problem in message and f"results/toy/default/{file}" in message and "\n" not in message
 
 
 def test_a_figure_outside_its_folder_is_refused(repository):

@@ -1,5 +1,5 @@
-"""The student's report: what the run's files give is filled in, in both languages alike, and what the student must
-think is not."""
+"""The student's report: what the run's files hold is filled in, in both languages; what the student thinks is not."""
+import ast
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +13,9 @@ from common.base.errors import UserError
 from common.base.paths import all_cases
 from common.experiment.results import TestResults, merge_json, write_json, write_manifest, write_text
 from common.report import skeleton
-from common.report.skeleton_text import TEXT, prose
+from common.report.markdown import prose
+from common.report.skeleton_source import first_sentence, source_files
+from common.report.skeleton_text import TEXT
 
 CONFIG = """
 about:
@@ -64,17 +66,16 @@ def run(root):
     folder = root / "results/alpha/mine"
     settings = {"seed": 0, "model": {"depth": 3}, "train": {"steps": 200, "lr": 0.001}}
     write_text(folder / "train/config.yaml", yaml_text.to_yaml(settings))
-    write_text(folder / "train/log.jsonl", "".join(f'{{"stage": "train", "step": {step}, "loss": {loss}, "val_psnr": '
-                                                   f'{psnr}}}\n'
-                                                   for step, loss, psnr in ((50, 3.0, 20.0), (100, 1.0, 24.0),
-                                                                            (200, 2.0, 22.0))))
+    write_text(folder / "train/log.jsonl", "".join(
+        f'{{"stage": "train", "step": {step}, "loss": {loss}, "val_psnr": {psnr}}}\n'
+        for step, loss, psnr in ((50, 3.0, 20.0), (100, 1.0, 24.0), (200, 2.0, 22.0))))
     test_on(folder, "val", settings, ["gt_free", "gt_mean", "gamma/gt_free", "identity/gt_free"], "psnr",
             {"good": (30, 31, 21, 5), "bad": (10, 20, 20, 4), "middle": (20, 24, 19, 6)}, failed="lost")
     test_on(folder, "own", settings | {"seed": 1}, ["network"], "rmse_4pt", {"a": (4.0,), "b": (9.0,)})
     entries = [("B9.1_net", "B9.1"), ("B9.2_stage", "B9.2"), ("curve", None)]
-    write_json(folder / "figures/figures.json", [{"file": f"{name}.png", "number": number, "csv": f"{name}.csv",
-                                                  "title": {"en": f"{name} in English", "zh": f"{name} 的中文"},
-                                                  "alt": {"en": "a [picture]", "zh": "图"}} for name, number in entries])
+    write_json(folder / "figures/figures.json", [
+        {"file": f"{name}.png", "number": number, "csv": f"{name}.csv", "alt": {"en": "a [picture]", "zh": "图"},
+         "title": {"en": f"{name} in English", "zh": f"{name} 的中文"}} for name, number in entries])
     for name, _ in entries:
         (folder / f"figures/{name}.png").write_bytes(b"")
     part = {"versions": {"torch": "2.13.0"}, "device": "cpu", "device_name": "A CPU", "threads": 2, "seconds": 130,
@@ -144,10 +145,11 @@ def test_every_case_has_one_in_both_languages_alike(case, tmp_path):
     """On whatever this checkout has run, perhaps nothing."""
     chinese, english = both(case, None, tmp_path)
     assert structure(chinese) == structure(english)
-    for file in (paths.ROOT / "cases" / case).glob("*.py"):
-        assert file.stem == "__init__" or f"| `{file.name}` |" in english
-    assert not re.search(r"\{\w+\}", chinese.split("## "
-                                                   "3")[0]) and "：**" not in chinese, "a ** after a Chinese colon does not end bold type"
+    folder = paths.ROOT / "cases" / case
+    for file in folder.rglob("*.py"):
+        assert file.stem == "__init__" or f"| `{file.relative_to(folder).as_posix()}` |" in english
+    assert not re.search(r"\{\w+\}", chinese.split("## 3")[0])
+    assert "：**" not in chinese, "a ** after a Chinese colon does not end bold type"
 
 
 def test_both_languages_have_the_same_structure_and_their_own_words(run, tmp_path):
@@ -192,13 +194,12 @@ def test_questions_come_from_the_numbers(run, tmp_path):
     for part in ("item `bad` is the worst by `psnr` (10.00 dB, [output]", "item `good` the best (30.00 dB",
                  "the simple method `gamma` is as good as `network` or better: `psnr` 20.00 dB against 20.00 dB "
                  "(`gt_free`, n = 3)",
-                 "by `size`, `small` is the weakest (`psnr` 10.00 dB, n = 1) and `large` the strongest (25.00 dB, n = "
-                 "2)",
+                 "by `size`, `small` is the weakest (`psnr` 10.00 dB, n = 1) "
+                 "and `large` the strongest (25.00 dB, n = 2)",
                  "`psnr` of `network` on `val`: `gt_free` 20.00 dB, `gt_mean` 25.00 dB",
-                 "item `b` is the worst by `rmse_4pt` (9.00 px", "item `a` the best (4.00 px", "Look at the input and "
-                                                                                               "the output of both",
-                 "`val_psnr` was best at step 100 of 200 (24.00 dB)", "Published for `Alpha` on `val`: `psnr` 25.50 "
-                                                                      "dB; this run has 20.00 dB",
+                 "item `b` is the worst by `rmse_4pt` (9.00 px", "item `a` the best (4.00 px",
+                 "Look at the input and the output of both", "`val_psnr` was best at step 100 of 200 (24.00 dB)",
+                 "Published for `Alpha` on `val`: `psnr` 25.50 dB; this run has 20.00 dB",
                  "1 setting(s) differ from the paper (`train.steps`)", "On `val`, 1 item(s) failed"):
         assert part in analysis, part
     assert "`identity`" not in analysis, "only the closest simple method is asked about"
@@ -227,10 +228,9 @@ def test_result_tables_name_protocol_count_and_source(run, tmp_path):
     assert of(text, "not tested on")[2] == ["Alpha", "`secret`", "`gt_free`", "`psnr` 30.25", "table 3"]
     assert of(text, "`val` by classes")[2:] == [["`size`", "`large`", "2", "25.00"],
                                                 ["`size`", "`small`", "1", "10.00"]]
-    assert of(text, "test sets")[2:] == [["`own`", "`--input mine`", "`digest`", "2", "0", "none", "`seed=1`"],
-                                         ["`val`", "`data.root=LOL`", "`best.pt digest`", "4", "1", "`gt_free`, "
-                                                                                                    "`gt_mean`",
-                                          "none"]]
+    assert of(text, "test sets")[2:] == [
+        ["`own`", "`--input mine`", "`digest`", "2", "0", "none", "`seed=1`"],
+        ["`val`", "`data.root=LOL`", "`best.pt digest`", "4", "1", "`gt_free`, `gt_mean`", "none"]]
 
 
 def test_values_that_are_not_finite_are_marked(run, tmp_path):
@@ -253,31 +253,50 @@ def test_settings_that_differ_are_marked(run, tmp_path):
 def test_settings_of_a_training_that_was_not_are_left_out(run, tmp_path):
     shutil.rmtree(run / "train")
     text = both("alpha", "mine", tmp_path)[1]
-    assert "`train.steps`" not in {row[0] for row in of(text,
-                                                        "settings of the run")} and "This run has not trained" in text
-    assert "differ from the paper" not in text and of(text,
-                                                      "test sets")[3][-1] == "`seed=0`", "the other test's settings come first here"
+    assert "`train.steps`" not in {row[0] for row in of(text, "settings of the run")}
+    assert "This run has not trained" in text and "differ from the paper" not in text
+    assert of(text, "test sets")[3][-1] == "`seed=0`", "the other test's settings come first here"
 
 
 def test_environment_and_curve_are_read_off(run, tmp_path):
     _, text = both("alpha", "mine", tmp_path)
     assert of(text, "versions")[2] == ["torch", "2.13.0"]
-    assert ["`test/val`", "cpu A CPU", "2", "2 min 10 s", "512.5", "`python cases/alpha/test.py --name mine "
-                                                                   "data.root=LOL`"] in of(text, "what ran")
+    assert ["`test/val`", "cpu A CPU", "2", "2 min 10 s", "512.5",
+            "`python cases/alpha/test.py --name mine data.root=LOL`"] in of(text, "what ran")
     curve = of(text, "training curve")
     assert curve[2] == ["`train`", "`loss`", "3 (50)", "2 (200)", "1 (100)"]
     assert curve[3] == ["`train`", "`val_psnr`", "20 (50)", "22 (200)", "24 (100)"]
-    assert "/home" not in text and "`lost` (cannot be read: lost.png)" in text, "a report is handed in: no folder of the student in it"
+    assert "`lost` (cannot be read: lost.png)" in text
+    assert "/home" not in text, "a report is handed in: no folder of the student in it"
 
 
 def test_the_source_table_reads_the_files_without_running_them(run, tmp_path):
     rows = of(both("alpha", "mine", tmp_path)[1], "files, functions and classes")
     assert rows[0] == ["file", "name", "docstring", "in my words"]
-    assert rows[2:6] == [["`model.py`", "(the file, 10 lines)", "The network of Alpha. It is small.", ""],
+    assert rows[2:6] == [["`model.py`", "(the file, 10 lines)", "The network of Alpha.", ""],
                          ["`model.py`", "`class Net`", "A net \\| with `code`.", ""],
                          ["`model.py`", "`build()`", "Build it.", ""],
                          ["`model.py`", "`bare()`", "", ""]]
     assert rows[6][0] == "`train.py`" and "SyntaxError" in rows[6][2] and len(rows) == 7
+
+
+def test_files_come_in_the_order_of_reading(root):
+    folder = root / "cases/alpha"
+    for name in ("tiling.py", "benchmark.py", "__init__.py", "fast/train.py", "fast/network.py", "extras/convert.py",
+                 "drawing/__init__.py", "drawing/captions.py", "baselines/classical.py", "losses.py"):
+        write_text(folder / name, "")
+    assert [file.relative_to(folder).as_posix() for file in source_files(folder)] == [
+        "model.py", "losses.py", "train.py", "benchmark.py", "tiling.py", "fast/train.py", "fast/network.py",
+        "baselines/classical.py", "drawing/captions.py", "extras/convert.py"]
+
+
+@pytest.mark.parametrize("docstring, sentence", [
+    ("One line", "One line"), ("Two sentences. On one line.", "Two sentences."), ("", ""),
+    ("A sentence that\nruns on. Another.\n\nMore.", "A sentence that runs on."), ("No stop\n\nMore.", "No stop"),
+    ("Scale (Jobson et al. 1997): 1.5 times\nw . x. Then.", "Scale (Jobson et al. 1997): 1.5 times w . x."),
+    ("一句话。第二句。", "一句话。")])
+def test_the_first_sentence_of_a_docstring(docstring, sentence):
+    assert first_sentence(ast.parse(repr(docstring))) == sentence
 
 
 def test_figures_keep_their_numbers_and_links_lead_somewhere(run, tmp_path):
@@ -287,8 +306,7 @@ def test_figures_keep_their_numbers_and_links_lead_somewhere(run, tmp_path):
         links = re.findall(r"\]\((?!https?:)([^)]*)\)", text)
         assert len(links) >= 9 and all((path.parent / unquote(link)).exists() for link in links), links
         assert re.findall(r"^\*\*Figure ([\w.]+)\*\*: ", text, re.M) == ["B9.1", "B9.2", "4.1"]
-        assert text.index("B9.1_net.png") < text.index("## "
-                                                       "3 ") < text.index("B9.2_stage.png"), "the network stands in section 2"
+        assert text.index("B9.1_net.png") < text.index("## 3 ") < text.index("B9.2_stage.png"), "network in section 2"
     assert "(figures/B9.1_net.png)" in (run / "skeleton.en.md").read_text(encoding="utf-8"), "relative to the file"
     assert "<https://example.org/a_b>" in text and "code: not an address" in text
 
