@@ -93,7 +93,7 @@ def benchmark(run, model, weights):
     content = run.finish_test(results, weights, [Path(name).stem for name in pairs.names], inputs=pairs.inputs(),
                               seconds_per_megapixel=rate)
     run.say(f"levels are written by {'rounding' if settings.output == 'round' else 'truncation'} (test.output)")
-    evaluation.show(run, content, results, first="gt_ratio")
+    evaluation.show(run, content, results)
     return results.expect_no_failures()
 
 

@@ -104,14 +104,10 @@ def pool(results, folder, content):
 
 def show(run, content, results):
     """The table in the terminal, the verdict over the floors, and where to look."""
-    first = next(iter(content.values()))
-    run.say(f"{'tracker':12s}     AO    AUC  precision   "
-            f"({first['count']} sequences of {results.set_name}, means over sequences)")
-    for row, values in sorted(content.items(), key=lambda item: -(item[1].get("ao") or 0)):
-        ao, auc, precision = (values.get(metric) or 0 for metric in ("ao", "auc", "precision"))
-        run.say(f"{row:12s} {ao:6.4f} {auc:6.4f}     {precision:6.4f}")
+    ranked = sorted(content, key=lambda row: -(content[row].get("ao") or 0))
+    run.say(results.table(content, ["ao", "auc", "precision"], ranked, "sequences"))
     floors = [row for row in ("static", "untrained") if row in content]
-    if "siamfc" in content and floors and first["count"]:
+    if "siamfc" in content and floors and content["siamfc"]["count"]:
         lost = [row for row in floors if (content["siamfc"]["ao"] or 0) <= (content[row]["ao"] or 0)]
         run.say(f"SiamFC {'does NOT beat ' + ', '.join(lost) if lost else 'beats ' + ', '.join(floors)} in AO")
     run.say(f"results: {results.final}")

@@ -46,9 +46,9 @@ def main(argv=None):
         results.add(item, lines, classes=pairs.classes(place) | {"seen": class_of(pairs, place)})
     inputs = {item: str(pairs.files[2 * place]) for place, item in enumerate(pairs.names)}
     content = run.finish_test(results, weights, pairs.names, inputs=inputs)
-    show(run, results, content, ALIGN, ALIGNED)
+    run.say(results.table(content, ALIGN, ALIGNED, "pairs"))
     if run.config.test.reconstruct:
-        show(run, results, content, JOIN, JOINED)
+        run.say(results.table(content, JOIN, JOINED, "pairs"))
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
@@ -73,15 +73,6 @@ def reconstructions(results, run, model, a, b, answer, item):
             write_image(path, picture)
         lines[row] = measure_joined(made._replace(picture=picture[None]), warps), path
     return lines
-
-
-def show(run, results, content, metrics, rows):
-    """A table in the terminal."""
-    run.say(f"{'':16s}" + "".join(f"{name.replace('_overlap_or', '_or'):>18s}" for name in metrics)
-            + f"   ({content[rows[0]]['count']} pairs of {results.set_name})")
-    for row in rows:
-        values = [content[row].get(name) for name in metrics]
-        run.say(f"{row:16s}" + "".join(f"{'-' if value is None else f'{value:.3f}':>18s}" for value in values))
 
 
 if __name__ == "__main__":

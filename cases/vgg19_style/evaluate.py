@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from cases.vgg19_style.data import fit_size, read_on_white, resize
 from cases.vgg19_style.losses import gram, square_distance, square_size
 from cases.vgg19_style.model import STYLE_TAPS
+from common.base.text_table import format_table
 from common.features import vgg, vgg_files
 
 SCALES, SMALLEST = 3, 32
@@ -89,10 +90,11 @@ def measure(all_judges, work, picture):
 
 def show(run, content, results):
     """The table in the terminal."""
-    run.say(f"{'judge':20s}  style distance  untouched   share  content distance   "
-            f"({len(results.lines) // max(len(content), 1)} pictures of {results.set_name})")
+    header = ["judge", "style distance", "untouched", "share", "content distance"]
+    lines = []
     for row, values in content.items():
         style, untouched, distance = (values.get(name) for name in METRICS[:3])
         if None not in (style, untouched, distance):
-            run.say(f"{row:20s}  {style:14.3f}  {untouched:9.3f}  {style / untouched:6.3f}  {distance:16.3f}")
+            lines.append([row, *(f"{value:.3f}" for value in (style, untouched, style / untouched, distance))])
+    run.say("\n".join(format_table(header, lines, ["<20", ">14", ">9", ">6", ">16"], gap="  ")))
     run.say(f"results: {results.final}")

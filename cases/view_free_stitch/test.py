@@ -30,6 +30,8 @@ from common.stitching.geometry import corners, offsets_from_homography, refusal,
 from common.stitching.pairs import RealPairs, overlap_class
 from common.stitching.quality import psnr_overlap, psnr_where, seam_step, ssim_overlap
 
+MATCH = ["rmse_4pt", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap"]
+JOIN = ["psnr_union", "psnr_b_own", "seam_step"]
 WORST = 100.0                      # pixels; no estimate, an impossible one and anything above count as this
 REVISION = [f"{method}/{at}" for at in AT for method in ("average", "a_over_b", "revised")]
 
@@ -48,9 +50,7 @@ def main(argv=None):
 def measure_generated(run, model, weights, pairs):
     """Every method on pairs with known homographies, and every way to join the pictures;
     results/view_free_stitch/<run>/test/<set>/."""
-    metrics = ["rmse_4pt", "rmse_4pt_below_1px", "failures", "psnr_overlap", "ssim_overlap", "psnr_union", "psnr_b_own",
-               "seam_step"]
-    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS + REVISION, metrics=metrics,
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=ROWS + REVISION, metrics=MATCH + JOIN,
                           classings=["overlap"], ranked="rmse_4pt")
     for place, item, pair in results.remaining(pairs.names, pairs.pair):
         found = answers(model, pair.a, pair.b, run.device, run.config.test.gain_bias)
@@ -58,9 +58,8 @@ def measure_generated(run, model, weights, pairs):
         lines |= join_all(results, run, model, pair, found, item if place < run.config.test.images else None)
         results.add(item, lines, classes={"overlap": overlap_class(pair.overlap)})
     content = run.finish_test(results, weights, pairs.names)
-    show(run, results, content, ["rmse_4pt", "rmse_4pt_median", "rmse_4pt_below_1px", "failures", "psnr_overlap",
-                                 "ssim_overlap"], ROWS)
-    show(run, results, content, ["psnr_union", "psnr_b_own", "seam_step"], REVISION)
+    run.say(results.table(content, ["rmse_4pt_median", *MATCH], ROWS, "pairs"))
+    run.say(results.table(content, JOIN, REVISION, "pairs"))
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
@@ -76,7 +75,7 @@ def measure_photographed(run, model, weights, pairs):
         results.add(item, {row: (measure_overlap(answer, a, b), None) for row, answer in found.items()},
                     classes=pairs.classes(place))
     content = run.finish_test(results, weights, pairs.names)
-    show(run, results, content, metrics, ROWS)
+    run.say(results.table(content, metrics, ROWS, "pairs"))
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
@@ -143,15 +142,6 @@ def join_all(results, run, model, pair, found, item):
                 write_image(path, written[0])
             lines[f"{method}/{name}"] = {key: value.item() for key, value in scores.items() if not value.isnan()}, path
     return lines
-
-
-def show(run, results, content, metrics, rows):
-    """A table in the terminal."""
-    run.say(f"{'':18s}" + "".join(f"{name:>20s}" for name in metrics) + f"   ({content[rows[0]]['count']} pairs of "
-                                                                        f"{results.set_name})")
-    for row in rows:
-        values = [content[row].get(name) for name in metrics]
-        run.say(f"{row:18s}" + "".join(f"{'-' if value is None else f'{value:.3f}':>20s}" for value in values))
 
 
 if __name__ == "__main__":

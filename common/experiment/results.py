@@ -14,6 +14,7 @@ from pathlib import Path
 from common.base.errors import Negative, UserError, join_some
 from common.base.files import sha256, write_whole
 from common.base.progress import watch
+from common.base.text_table import format_table
 from common.base.yaml_text import to_yaml
 from common.metrics import metric_of
 
@@ -225,6 +226,13 @@ class TestResults:
         self.enter()
         return content
 
+    def table(self, content, metrics, rows=None, things="pictures"):
+        """Text for the terminal: a line per row of metrics.json, a column per metric with its own decimals."""
+        rows = list(rows or content)
+        header = ["", *metrics, f"({content[rows[0]]['count']} {things} of {self.set_name})"]
+        lines = [[row, *format_means(content[row], metrics)] for row in rows]
+        return "\n".join(format_table(header, lines, ["<22", *(f">{max(8, len(name))}" for name in metrics)], gap="  "))
+
     def enter(self):
         """Enter the folder's files in the manifest; for a case that adds some after finish()."""
         write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
@@ -239,6 +247,11 @@ class TestResults:
         if failures:
             raise Negative(f"{len(failures)} {things}(s) failed, the rest is done: "
                            f"{join_some(f'{item}: {reason}' for item, reason in failures)}")
+
+
+def format_means(values, metrics):
+    """Means as texts, each with its metric's decimals; `-` where there is none."""
+    return ["-" if values.get(name) is None else f"{values[name]:.{metric_of(name).digits}f}" for name in metrics]
 
 
 def rank(lines, metric):

@@ -84,13 +84,9 @@ def measure_output(results, item, method, picture, low, high, parameters):
 
 # ---- the end of a test -----------------------------------------------------------------------------------------------
 
-def show(run, content, results, first="gt_free", beside=("identity", "gamma", "tone_curve")):
+def show(run, content, results, beside=("identity", "gamma", "tone_curve")):
     """The table in the terminal, the verdict over the simple methods, and where to look."""
-    run.say(f"{'protocol or method':32s}   PSNR    SSIM  SSIM gray   ({content[first]['count']} pictures of "
-            f"{results.set_name})")
-    for row, values in content.items():
-        psnr = "   inf" if values.get("psnr") is None else f"{values['psnr']:6.2f}"
-        run.say(f"{row:32s} {psnr}  {values.get('ssim') or 0:6.4f}  {values.get('ssim_gray') or 0:6.4f}")
+    run.say(results.table(content, FIDELITY))
     beaten = [name for name in beside if f"{name}/gt_free" in content]
     lost = [name for name in beaten if content["gt_free"]["psnr"] <= content[f"{name}/gt_free"]["psnr"]]
     if beaten:

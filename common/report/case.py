@@ -8,8 +8,23 @@ from common.data.images import IMAGE_SUFFIXES
 from common.experiment.results import flat, is_number
 from common.metrics import metric_of
 from common.report import run_folder
-from common.report.blocks import (Both, Figure, Folded, Gallery, Heading, Links, Listing, Note, Paragraph, Slider,
-                                  Table, both, code, each, join)
+from common.report.blocks import (
+    Both,
+    Figure,
+    Folded,
+    Gallery,
+    Heading,
+    Links,
+    Listing,
+    Note,
+    Paragraph,
+    Slider,
+    Table,
+    both,
+    code,
+    each,
+    join,
+)
 from common.report.tables import finite, measures, number_with_unit, numbers
 
 PICTURES = 3                                               # of a test set that are shown

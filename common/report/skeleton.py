@@ -21,6 +21,7 @@ from common.report.skeleton_source import describe, source_files
 from common.report.skeleton_text import LANGUAGES, Sheet
 from common.report.tables import PROTOCOLS, digits, heading_of, measures, metric_names, number, split
 
+
 def write(case, name=None, language="zh", out=None, force=False):
     """Write the skeleton of a case's report and return its path.
 
