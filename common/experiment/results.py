@@ -231,7 +231,7 @@ class TestResults:
         rows = list(rows or content)
         header = ["", *metrics, f"({content[rows[0]]['count']} {things} of {self.set_name})"]
         lines = [[row, *format_means(content[row], metrics)] for row in rows]
-        return "\n".join(format_table(header, lines, ["<22", *(f">{max(8, len(name))}" for name in metrics)], gap="  "))
+        return "\n".join(format_table(header, lines, ["<26", *(f">{max(8, len(name))}" for name in metrics)], gap="  "))
 
     def enter(self):
         """Enter the folder's files in the manifest; for a case that adds some after finish()."""
