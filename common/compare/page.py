@@ -6,7 +6,7 @@ import numpy as np
 
 from common.base.errors import UserError
 from common.base.files import part_of
-from common.compare.judge import PASSING, number
+from common.compare.judge import PASSING
 from common.compare.pictures import output_picture
 from common.compare.submission import Unreadable
 from common.report import page
@@ -80,9 +80,7 @@ def bullets(title, lines):
 def means(judgement):
     """The table of all means; those that are equal are folded away."""
     def lines(values):
-        return [[f"{value.set_name}, {value.row}", value.metric, number(value.reference, value.metric),
-                 number(value.submission, value.metric),
-                 value.judged] for value in values]
+        return [[f"{value.set_name}, {value.row}", value.metric, *value.texts(), value.judged] for value in values]
     header = ["set, row", "metric", "reference", "submission", "judged"]
     changed = [value for value in judgement.values if value.judged != "equal"]
     equal = [value for value in judgement.values if value.judged == "equal"]
