@@ -1,4 +1,4 @@
-"""The report on everything in results/: python -m common.report [--case CASE] [--name RUN] [--out FOLDER]   (make report)
+"""The report on all results: python -m common.report [--case CASE] [--name RUN] [--out FOLDER]   (make report)
 
 report.html is one file that works offline, printed, on a phone, in English and Chinese; report.md beside it says the
 same. With --skeleton CASE [--name RUN] [--lang zh|en] [--out FILE] [--force]: the report that the course asks of a
@@ -36,24 +36,23 @@ def main(argv=None):
 def parse(argv):
     parser = argparse.ArgumentParser(prog="python -m common.report", description=__doc__.split("\n\n")[1])
     parser.add_argument("--case", help="one case; without it all")
-    parser.add_argument("--name", metavar="RUN", help="the run; without it `default`, `check`, the newest, `demo`: the "
-                                                      "first that there is")
-    parser.add_argument("--out", metavar="PATH", help="the folder of report.html and report.md (results/), or the file "
-                                                      "of the skeleton")
-    parser.add_argument("--skeleton", metavar="CASE", help="write the outline of a student's report on a run of this "
-                                                           "case")
+    parser.add_argument("--name", metavar="RUN",
+                        help="the run; without it `default`, `check`, the newest, `demo`: the first that there is")
+    parser.add_argument("--out", metavar="PATH",
+                        help="the folder of report.html and report.md (results/), or the file of the skeleton")
+    parser.add_argument("--skeleton", metavar="CASE",
+                        help="write the outline of a student's report on a run of this case")
     parser.add_argument("--lang", choices=["zh", "en"], default="zh", help="language of the skeleton")
-    parser.add_argument("--force", action="store_true", help="write the skeleton over a file that is there, and what "
-                                                             "was written into it")
+    parser.add_argument("--force", action="store_true",
+                        help="write the skeleton over a file that is there, and what was written into it")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 
 
 def write(cases, name, folder):
-    """Write report.html and report.md of these cases into folder. Returns the two paths. What is damaged is said on
-    stderr and in the report.
+    """Write report.html and report.md of these cases into folder, and return the two paths.
 
-    Raises UserError for a run's name that no case has.
+    What is damaged is said on stderr and in the report. Raises UserError for a run's name that no case has.
     """
     if name is not None and not any(name in run_folder.run_names(case) for case in cases):
         run_folder.choose_run(cases[0], name)
@@ -78,7 +77,8 @@ def opening(cases):
     """The page's title, what it is, and, of several cases, the contents."""
     text = Both("Each paper with what was measured here beside what its authors published, under the same protocol "
                 "where there is one. Made from the folder results/ by `python -m common.report`.",
-                "逐篇列出本机测得的结果与已发表的数据，有协议的均注明协议。本页由 `python -m common.report` 根据 results/ 文件夹生成。")
+                "逐篇列出本机测得的结果与已发表的数据，有协议的均注明协议。"
+                "本页由 `python -m common.report` 根据 results/ 文件夹生成。")
     blocks = [Heading(1, TITLE), Paragraph(text, "muted")]
     if len(cases) == 1:
         return blocks

@@ -4,20 +4,14 @@ Texts are str, or Both where the page switches between languages. In the texts o
 `backticks` mark code; what came from a file is put into them by code(), which takes its own backticks away. Cells,
 names and commands are taken as they are.
 """
-import os
 import re
+from itertools import starmap
 from pathlib import Path
 from typing import NamedTuple
 
 from common.base.errors import UserError
-from common.report import page
-from common.report.page import Html
-
-
-class Both(NamedTuple):
-    """The same in two languages."""
-    en: str
-    zh: str
+from common.report import markdown, page
+from common.report.page import Both, Html
 
 
 class Heading(NamedTuple):
@@ -70,10 +64,9 @@ class Slider(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Figures or sliders that stand beside each other where there is room. kind: `small` for three in a row instead of
-    two."""
+    """Figures or sliders beside each other, where there is room for it."""
     blocks: list
-    kind: str = ""
+    kind: str = ""                                         # `small`: three in a row instead of two
 
 
 class Listing(NamedTuple):
@@ -109,64 +102,14 @@ def join(*texts, between=" "):
     if not any(isinstance(text, Both) for text in texts):
         return between.join(map(str, texts))
     pairs = [text if isinstance(text, Both) else Both(str(text), str(text)) for text in texts]
-    return Both(between.join(text.en for text in pairs), between.join(text.zh for text in pairs))
+    return Both(*map(between.join, zip(*pairs)))
 
 
 # ---- HTML ------------------------------------------------------------------------------------------------------------
 
-def to_html(blocks, said):
-    """The blocks as HTML. A picture that cannot be read becomes a note, and its message is given to said(text)."""
-    return Html("".join(html_of(block, said) for block in blocks))
-
-
-def html_of(block, said):
-    try:
-        return HTML[type(block)](block, said)
-    except UserError as problem:
-        said(str(problem))
-        return note_html(Note(str(problem), kind="bad"), said)
-
-
-def plain(text):
-    """A text without markup as Html."""
-    return page.two(*text) if isinstance(text, Both) else page.escape(text)
-
-
 def mark_code(text):
-    """A text whose `backticks` are code as Html."""
-    def html(words):
-        return Html(re.sub(r"`([^`]*)`", r"<code>\1</code>", page.escape(words)))
-    return page.two(*map(html, text)) if isinstance(text, Both) else html(text)
-
-
-def spoken(text):
-    """A text without markup for attributes: as page.picture takes it."""
-    return text._asdict() if isinstance(text, Both) else str(text)
-
-
-def heading_html(block, said):
-    anchor = f' id="{page.escape(block.anchor)}"' if block.anchor else ""
-    return f"<h{block.level}{anchor}>{plain(block.text)}</h{block.level}>\n"
-
-
-def paragraph_html(block, said):
-    return page.paragraph(mark_code(block.text), block.kind) + "\n"
-
-
-def note_html(block, said):
-    commands = f"<pre><code>{page.escape(chr(10).join(block.commands))}</code></pre>" if block.commands else ""
-    return f'<div class="note {block.kind}">{page.paragraph(mark_code(block.text))}{commands}</div>\n'
-
-
-def contents_html(block, said):
-    lines = "".join(f'<li><a href="#{page.escape(anchor)}">{plain(text)}</a></li>\n' for anchor, text in block.entries)
-    return f'<nav{page.spoken("aria-label", {"en": "Contents", "zh": "目录"})}><ul>\n{lines}</ul></nav>\n'
-
-
-def links_html(block, said):
-    links = [f'<a href="{page.escape(address)}" rel="noreferrer">{page.escape(label)}</a>' if is_address(address)
-             else f"{page.escape(label)}: {page.escape(address)}" for label, address in block.links]
-    return f"<p>{' · '.join(links)}</p>\n"
+    """A text whose `backticks` are code as Html, in each language."""
+    return each(lambda words: Html(re.sub(r"`([^`]*)`", r"<code>\1</code>", page.escape(words))), text)
 
 
 def is_address(text):
@@ -174,63 +117,45 @@ def is_address(text):
     return re.fullmatch(r"https?://[^\s<>\"]+", str(text)) is not None
 
 
-def table_html(block, said):
-    rows = [[Html(f"<strong>{plain(cell)}</strong>") if number in block.strong else plain(cell) for cell in row]
-            for number, row in enumerate(block.rows)]
-    return page.table([plain(cell) for cell in block.header], rows, block.sortable,
-                      mark_code(block.caption) if block.caption else "")
+HELPERS = {"page": page, "mark_code": mark_code, "is_address": is_address}
+MACROS = page.TEMPLATES.get_template("blocks.html", globals=HELPERS).module          # one for each class of blocks
 
 
-def figure_html(block, said):
-    return page.figure(page.picture(block.path, spoken(block.alt)), mark_code(block.caption))
+def to_html(blocks, said):
+    """The blocks as HTML. A picture that cannot be read becomes a note, and its message is given to said(text)."""
+    return Html("".join(html_of(block, said) for block in blocks))
 
 
-def slider_html(block, said):
-    moved = page.slider(block.before, block.after, spoken(block.alt), [plain(label) for label in block.labels])
-    return f"<figure>{moved}<figcaption>{mark_code(block.caption)}</figcaption></figure>\n"
-
-
-def gallery_html(block, said):
-    return f'<div class="grid {block.kind}">{to_html(block.blocks, said)}</div>\n'
-
-
-def listing_html(block, said):
-    return f"<pre><code>{page.escape(block.text)}</code></pre>\n"
-
-
-def fold_html(block, said):
-    return page.details(mark_code(block.summary), to_html(block.blocks, said))
-
-
-HTML = {Heading: heading_html, Paragraph: paragraph_html, Note: note_html, Contents: contents_html, Links: links_html,
-        Table: table_html,
-        Figure: figure_html, Slider: slider_html, Gallery: gallery_html, Listing: listing_html, Folded: fold_html}
+def html_of(block, said):
+    inner = [to_html(block.blocks, said)] if isinstance(block, (Gallery, Folded)) else []
+    try:
+        return getattr(MACROS, type(block).__name__)(block, *inner)
+    except UserError as problem:
+        said(str(problem))
+        return MACROS.Note(Note(str(problem), kind="bad"))
 
 
 # ---- Markdown --------------------------------------------------------------------------------------------------------
 
 def to_markdown(blocks, folder):
-    """The blocks as Markdown, both languages one after the other; pictures are linked relative to folder, where the
-    text will lie."""
+    """The blocks as Markdown in both languages; pictures are linked relative to folder, where the text will lie."""
     return "\n".join(MARKDOWN[type(block)](block, Path(folder)) for block in blocks)
 
 
 def quiet(text):
     """Text in which Markdown sees no markup; code in backticks stays code."""
-    pieces = re.split(r"(`[^`]*`)", str(text))
-    for place in range(0, len(pieces), 2):
-        pieces[place] = re.sub(r"([\\`*\[\]<>|#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z]))", r"\\\1", pieces[place])
-    return "".join(pieces)
+    return re.sub(r"(`[^`]*`)|[\\`*\[\]<>|#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])",
+                  lambda found: found[1] or "\\" + found[0], str(text))
 
 
-def in_line(text):
+def in_line(text, between=" · "):
     """On one line: `English · 中文`."""
-    return " · ".join(map(quiet, text)) if isinstance(text, Both) else quiet(text)
+    return between.join(map(quiet, text)) if isinstance(text, Both) else quiet(text)
 
 
 def below(text):
     """One paragraph per language."""
-    return "\n\n".join(map(quiet, text)) if isinstance(text, Both) else quiet(text)
+    return in_line(text, between="\n\n")
 
 
 def fence_code(lines):
@@ -244,22 +169,16 @@ def cell_of(value):
 
 
 def table_markdown(block, folder):
-    header = f"| {' | '.join(map(cell_of, block.header))} |\n|{' --- |' * len(block.header)}\n"
-    lines = []
-    for number, row in enumerate(block.rows):
-        cells = [cell_of(cell) for cell in row]
-        lines.append("| " + " | ".join(f"**{cell}**" if cell and number in block.strong else cell for cell in cells)
-                     + " |\n")
-    return (f"{below(block.caption)}\n\n" if block.caption else "") + header + "".join(lines)
+    rows = [list(map(cell_of, row)) for row in block.rows]
+    for number in block.strong:
+        rows[number] = [cell and f"**{cell}**" for cell in rows[number]]
+    caption = f"{below(block.caption)}\n\n" if block.caption else ""
+    return caption + "\n".join(markdown.table(list(map(cell_of, block.header)), rows)) + "\n"
 
 
 def address_of(path, folder):
     """A picture's place as seen from folder, for a link."""
-    try:
-        relative = Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:                                     # another drive of a Windows machine
-        relative = Path(path).as_posix()
-    return f"<{relative.replace('<', '%3C').replace('>', '%3E')}>"
+    return f"<{markdown.relative(path, folder).replace('<', '%3C').replace('>', '%3E')}>"
 
 
 def figure_markdown(block, folder):
@@ -278,16 +197,24 @@ def heading_markdown(block, folder):
     return f"{anchor}{'#' * block.level} {in_line(block.text)}\n"
 
 
+def link_markdown(label, address):
+    return f"[{quiet(label)}](<{address}>)" if is_address(address) else quiet(f"{label}: {address}")
+
+
+def note_markdown(block, folder):
+    commands = "\n" + fence_code("\n".join(block.commands)) if block.commands else ""
+    return f"{below(block.text)}\n{commands}"
+
+
 MARKDOWN = {
     Heading: heading_markdown,
     Contents: lambda block, folder: "".join(f"- [{in_line(text)}](#{anchor})\n" for anchor, text in block.entries),
     Paragraph: lambda block, folder: below(block.text) + "\n",
-    Note: lambda block, folder: below(block.text) + "\n"
-    + ("\n" + fence_code("\n".join(block.commands)) if block.commands else ""),
-    Links: lambda block, folder: " · ".join(f"[{quiet(label)}](<{address}>)" if is_address(address)
-                                            else quiet(f"{label}: {address}")
-                                            for label, address in block.links) + "\n",
-    Table: table_markdown, Figure: figure_markdown, Slider: slider_markdown,
+    Note: note_markdown,
+    Links: lambda block, folder: " · ".join(starmap(link_markdown, block.links)) + "\n",
+    Table: table_markdown,
+    Figure: figure_markdown,
+    Slider: slider_markdown,
     Gallery: lambda block, folder: to_markdown(block.blocks, folder),
     Listing: lambda block, folder: fence_code(block.text),
     Folded: lambda block, folder: f"{below(block.summary)}\n\n{to_markdown(block.blocks, folder)}",

@@ -1,6 +1,4 @@
-"""What the report says of one case: its paper, the chosen run's numbers beside the published ones, pictures, figures,
-settings, hardware."""
-
+"""What the report says of one case: the paper, a run's numbers beside the published ones, pictures, settings, time."""
 from common.base import paths
 from common.base.errors import UserError
 from common.base.files import leads_out
@@ -10,31 +8,15 @@ from common.data.images import IMAGE_SUFFIXES
 from common.experiment.results import flat, is_number
 from common.metrics import metric_of
 from common.report import run_folder
-from common.report.blocks import (
-    Both,
-    Figure,
-    Folded,
-    Gallery,
-    Heading,
-    Links,
-    Listing,
-    Note,
-    Paragraph,
-    Slider,
-    Table,
-    both,
-    code,
-    each,
-    join,
-)
+from common.report.blocks import (Both, Figure, Folded, Gallery, Heading, Links, Listing, Note, Paragraph, Slider,
+                                  Table, both, code, each, join)
 from common.report.tables import finite, measures, number_with_unit, numbers
 
 PICTURES = 3                                               # of a test set that are shown
 
 
 def case_blocks(case, name=None):
-    """(blocks, problems) of one case; name: the run asked for. What is damaged is said in its place and listed in
-    problems."""
+    """(blocks, problems) of one case; name: the run asked for. Damage is said in its place and listed in problems."""
     try:
         about = run_folder.about(case)
     except UserError as problem:
@@ -62,8 +44,9 @@ def head(case, about):
     if about.get("idea"):
         blocks.append(Paragraph(both(about["idea"]), "lead"))
     links = about.get("links")
-    return blocks + ([Links([(str(label), str(address)) for label, address in links.items()])]
-                     if isinstance(links, dict) and links else [])
+    if isinstance(links, dict) and links:
+        blocks.append(Links([(str(label), str(address)) for label, address in links.items()]))
+    return blocks
 
 
 def run_blocks(run, about):
@@ -76,19 +59,16 @@ def run_blocks(run, about):
 
 def which_run(run):
     """The run's name, where its weights come from, and the other runs that there are."""
-    digests = list(dict.fromkeys(str(digest)[:12] for digest in run.weights.values()))
-    weights = ", ".join(code(digest) for digest in digests)
-    text = Both(f"Run {code(run.name)}", f"运行 {code(run.name)}")
+    weights = ", ".join(dict.fromkeys(code(str(digest)[:12]) for digest in run.weights.values()))
+    texts = [Both(f"Run {code(run.name)}", f"运行 {code(run.name)}")]
     if weights:
-        text = join(text, Both(f", weights with the content digest {weights}", f"，权重内容摘要 {weights}"), between="")
-    text = join(text, Both(".", "。"), between="")
-    others = [name for name in run_folder.run_names(run.case) if name != run.name]
+        texts.append(Both(f", weights with the content digest {weights}", f"，权重内容摘要 {weights}"))
+    texts.append(Both(".", "。"))
+    others = [code(name) for name in run_folder.run_names(run.case) if name != run.name]
     if others:
-        names = [code(name) for name in others]
-        more = Both(f" Other runs of this case, which `--name` chooses: {', '.join(names)}.",
-                    f"该案例的其他运行（用 `--name` 选择）：{'、'.join(names)}。")
-        text = join(text, more, between="")
-    return Paragraph(text)
+        texts.append(Both(f" Other runs of this case, which `--name` chooses: {', '.join(others)}.",
+                          f"该案例的其他运行（用 `--name` 选择）：{'、'.join(others)}。"))
+    return Paragraph(join(*texts, between=""))
 
 
 # ---- what has not been run -------------------------------------------------------------------------------------------
@@ -98,54 +78,47 @@ def nothing_yet(case, about, name=None):
     released = run_folder.weights_option(case, name or "check")
     text = Both("Nothing has been run yet. These commands measure and draw it:", "尚未运行。用以下命令测试并绘图：")
     if name:
-        text = Both(f"There is no run {code(name)} of this case. These commands make it:", f"该案例没有名为 {code(name)} "
-                                                                                           "的运行。用以下命令生成：")
+        text = Both(f"There is no run {code(name)} of this case. These commands make it:",
+                    f"该案例没有名为 {code(name)} 的运行。用以下命令生成：")
     scripts = ("test", "figures") if released else ("train", "test", "figures")
-    made = Note(text, tuple(run_folder.command(case, script, name or ("check" if released else "default"))
-                            for script in scripts))
+    name = name or ("check" if released else "default")
+    made = Note(text, tuple(run_folder.command(case, script, name) for script in scripts))
     demo = Both("In minutes, on the embedded sample data:", "在内置样例数据上只需几分钟：")
     return [made, Note(demo, (f"python -m common.menu demo --case {case}",)), *numbers(None, about)]
 
 
 def not_yet(run):
     """Notes on the parts of a run that are missing or were interrupted."""
-    notes = []
+    missing = []                                           # (script that makes it, text)
     if run.log and "train" not in run.weights:
-        text = Both("The training has not ended yet: the same command goes on where it stopped.",
-                    "训练尚未结束：用同一命令可从中断处继续。")
-        notes.append(Note(text, (run_folder.command(run.case, "train", run.name),)))
+        missing.append(("train", Both("The training has not ended yet: the same command goes on where it stopped.",
+                                      "训练尚未结束：用同一命令可从中断处继续。")))
     for name in run_folder.find_unfinished_tests(run.case, run.name):
-        text = Both(f"The test on {code(name)} has not ended: the command that began it finishes it.",
-                    f"{code(name)} 上的测试尚未完成：重新执行原命令即可补完。")
-        notes.append(Note(text, (run_folder.command(run.case, "test", run.name),)))
+        missing.append(("test", Both(f"The test on {code(name)} has not ended: the command that began it finishes it.",
+                                     f"{code(name)} 上的测试尚未完成：重新执行原命令即可补完。")))
     if not run.tests:
-        notes.append(Note(Both("No test has been run under this name yet:", "该运行尚未测试："),
-                          (run_folder.command(run.case, "test", run.name),)))
+        missing.append(("test", Both("No test has been run under this name yet:", "该运行尚未测试：")))
     if not run.figures:
-        text = Both("No figures have been drawn under this name yet:", "该运行尚未绘图：")
-        notes.append(Note(text, (run_folder.command(run.case, "figures", run.name),)))
-    return notes
+        missing.append(("figures", Both("No figures have been drawn under this name yet:", "该运行尚未绘图：")))
+    return [Note(text, (run_folder.command(run.case, script, run.name),)) for script, text in missing]
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------
 
 def pictures(run, test):
     """The best, the median and the worst picture of a test, over their references where these can be found."""
-    for row in test.metrics:
-        lines = [line for line in test.items if line["row"] == row and line["status"] == "ok"
-                 and inside(test.folder, line["image"])]
+    for row, values in test.metrics.items():
+        lines = [line for line in test.items
+                 if line["row"] == row and line["status"] == "ok" and inside(test.folder, line["image"])]
         if lines:
-            break
-    else:
-        return []
-    blocks = [picture_block(run, test, line, place) for line, place in choose_lines(lines, measures(test.metrics[row]))]
-    return [Heading(3, Both(f"Pictures of {test.name}, row {row}", f"{test.name} 的图像（{row}）")),
-            Gallery(blocks, "small")]
+            shown = [picture_block(run, test, line, place) for line, place in choose_lines(lines, measures(values))]
+            return [Heading(3, Both(f"Pictures of {test.name}, row {row}", f"{test.name} 的图像（{row}）")),
+                    Gallery(shown, "small")]
+    return []
 
 
 def choose_lines(lines, names):
-    """[(line, what it is)]: best, median and worst by the first metric; for a metric without a direction highest,
-    median and lowest."""
+    """[(line, what it is)]: best, median, worst by the first metric; of one without direction highest to lowest."""
     known = [line for line in lines if names and finite(line.get(names[0]))]
     if len(known) < PICTURES:
         return [(line, None) for line in lines[:PICTURES]]
@@ -160,14 +133,13 @@ def choose_lines(lines, names):
 
 
 def picture_block(run, test, line, place):
-    """A slider from the input to the output, else from the output to its reference; the output alone where neither can
-    be found."""
+    """A slider from the input to the output, else from the output to its reference, else the output alone."""
     values = ", ".join(number_with_unit(name, line[name]) for name in measures(test.metrics[line["row"]])[:3]
                        if finite(line.get(name)))
     rank = Both(f" ({place.en})", f"（{place.zh}）") if place else ""
     caption = join(code(line["item"]), f": {values}" if values else "", rank, between="")
-    image, alt = inside(test.folder, line["image"]), Both(f"{line['item']}: output of the run",
-                                                          f"{line['item']}：本次运行的输出")
+    image = inside(test.folder, line["image"])
+    alt = Both(f"{line['item']}: output of the run", f"{line['item']}：本次运行的输出")
     inputs = test.environment.get("inputs")                # {item: path}: recorded by the test, not judged
     source = inputs.get(line["item"]) if isinstance(inputs, dict) else None
     if isinstance(source, str) and (source := paths.ROOT / source).is_file():
@@ -180,19 +152,15 @@ def picture_block(run, test, line, place):
 
 
 def find_picture(run, test, name):
-    """A picture of the test data by its name below the test root that environment.json or the case's file knows; None
-    if nowhere."""
-    recorded = test.environment.get("paths")
-    used = recorded if isinstance(recorded, dict) else {}
-    usual = flat(run_folder.settings_of(run.case))
-    roots = []
-    for known in (used, usual):
-        keys = sorted((key for key in known if key == "root" or key.endswith(".root")),
-                      key=lambda key: (not key.endswith("test.root"), key))
-        roots += [paths.ROOT / known[key] for key in keys if isinstance(known[key], str)]
-    found = [inside(root, name) for root in roots]
-    # of a sequence it is its file of boxes
-    return next((path for path in found if path and path.suffix.lower() in IMAGE_SUFFIXES), None)
+    """A picture of the test data by its name below a root that environment.json or the case's file knows; else None."""
+    used, usual = test.environment.get("paths"), flat(run_folder.settings_of(run.case))
+    for known in (used if isinstance(used, dict) else {}, usual):
+        for key in sorted(known, key=lambda key: (not key.endswith("test.root"), key)):
+            if f".{key}".endswith(".root") and isinstance(known[key], str):
+                path = inside(paths.ROOT / known[key], name)
+                if path and path.suffix.lower() in IMAGE_SUFFIXES:         # of a sequence it is its file of boxes
+                    return path
+    return None
 
 
 def inside(folder, name):
@@ -224,26 +192,27 @@ def settings(run):
         return []
     blocks = [Heading(3, Both("Settings that differ from the paper", "与论文不同的设置"))]
     trained = (run.folder / "train" / "config.yaml").exists()
-    differences = [line for line in run_folder.paper_differences(run.case, run.settings) if trained
-                   or line[0].startswith("model.")]
+    differences = [line for line in run_folder.paper_differences(run.case, run.settings)
+                   if trained or line[0].startswith("model.")]
     if not trained:
         text = Both("This run tested weights and did not train; only the network's settings can be compared here. How "
                     "released weights were made stands in `checkpoints/README.md`.",
                     "本次运行只测试权重，没有训练，此处只能比较网络的设置。发布权重的来历见 `checkpoints/README.md`。")
         blocks.append(Paragraph(text))
     if "paper" not in run_folder.presets_of(run.case):
-        blocks.append(Paragraph(Both("The case has no `preset=paper` to compare with.", "该案例没有可供比较的 `preset=paper`。")))
+        blocks.append(Paragraph(Both("The case has no `preset=paper` to compare with.",
+                                     "该案例没有可供比较的 `preset=paper`。")))
     elif differences:
-        rows = [[key, run_folder.format_typed(ours), run_folder.format_typed(paper)]
-                for key, ours, paper in differences]
-        blocks.append(Table("", [Both("setting", "设置"), Both("this run", "本次运行"),
-                                 Both("paper (preset=paper)", "论文（preset=paper）")], rows,
-                            sortable=False))
+        header = [Both("setting", "设置"), Both("this run", "本次运行"),
+                  Both("paper (preset=paper)", "论文（preset=paper）")]
+        rows = [[key, *map(run_folder.format_typed, values)] for key, *values in differences]
+        blocks.append(Table("", header, rows, sortable=False))
     else:
         blocks.append(Paragraph(Both("None: as in `preset=paper`.", "无：与 `preset=paper` 一致。")))
     readme = f"`cases/{run.case}/README.md`"
     blocks.append(Paragraph(Both(f"The reasons stand in {readme}.", f"原因见 {readme}。"), "muted"))
-    return [*blocks, Folded(Both("All settings of this run", "本次运行的全部设置"), [Listing(to_yaml(run.settings).rstrip())])]
+    everything = [Listing(to_yaml(run.settings).rstrip())]
+    return [*blocks, Folded(Both("All settings of this run", "本次运行的全部设置"), everything)]
 
 
 def hardware(run):
@@ -252,8 +221,7 @@ def hardware(run):
         return [Heading(3, Both("Hardware and time", "硬件与用时")),
                 Paragraph(Both("The run's `environment.json` is missing.", "该运行缺少 `environment.json`。"))]
     header = [Both("part", "步骤"), Both("device", "设备"), Both("threads", "线程"), Both("processes", "进程"),
-              Both("time", "用时"),
-              Both("peak memory", "内存峰值")]
+              Both("time", "用时"), Both("peak memory", "内存峰值")]
     rows = []
     for part, entry in run.environment.items():
         device = " · ".join(str(entry[key]) for key in ("device_name", "device") if entry.get(key))
@@ -268,5 +236,6 @@ def hardware(run):
         blocks.append(Paragraph(code(f"{versions}; {last.get('platform', '')}"), "small"))
     lines = [f"{part}: {' '.join(map(str, entry['command']))}" for part, entry in run.environment.items()
              if isinstance(entry.get("command"), list)]
-    return blocks + ([Folded(Both("The commands of this run", "本次运行的命令"), [Listing("\n".join(lines))])] if lines
-                     else [])
+    if lines:
+        blocks.append(Folded(Both("The commands of this run", "本次运行的命令"), [Listing("\n".join(lines))]))
+    return blocks

@@ -1,5 +1,4 @@
-"""What a run's folder holds (DESIGN section 4), read for people: the report and the student's skeleton. Only reads, and
-needs no case's code.
+"""What a run's folder results/<case>/<run>/ holds, read for the report and the skeleton. Needs no case's code.
 
 A file that is missing is no mistake, since a run grows: what it would give stays empty. A file that is there and cannot
 be understood is a UserError that names it.
@@ -7,6 +6,7 @@ be understood is a UserError that names it.
 import csv
 import io
 import json
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class TestSet(NamedTuple):
     __test__ = False                                    # no test class, whatever pytest makes of its name
     name: str                                           # of the set
     folder: Path
-    metrics: dict  # metrics.json: {row: {metric: number or None, "count": N, "by": ...}}
+    metrics: dict                                       # metrics.json: {row: {metric: value, "count": N, "by": ...}}
     items: list                                         # lines of items.csv as {column: text}
     settings: dict                                      # config.yaml
     environment: dict                                   # this part of environment.json; {} where it is missing
@@ -38,7 +38,7 @@ class RunFacts(NamedTuple):
     settings: dict                                      # train/config.yaml, else the first test's, else {}
     log: list                                           # lines of train/log.jsonl: {"stage", "step", ...}
     tests: list                                         # TestSet, by name
-    figures: list  # entries of figures.json whose picture exists: {"file", "number", "title", "alt", "csv"}
+    figures: list                                       # entries of figures.json whose picture exists
     environment: dict                                   # environment.json: {part: {...}}
     weights: dict                                       # {part: content digest} of manifest.json
 
@@ -50,13 +50,12 @@ def results_folder(case):
 
 def run_names(case):
     """Names of the runs of a case that have trained, tested or drawn anything, sorted."""
-    folders = (folder for folder in results_folder(case).glob("*") if not folder.name.startswith("."))
-    return sorted(folder.name for folder in folders if any((folder / part).is_dir() for part in PARTS))
+    made = chain.from_iterable(results_folder(case).glob(f"*/{part}/") for part in PARTS)
+    return sorted({folder.parent.name for folder in made if not folder.parent.name.startswith(".")})
 
 
 def choose_run(case, name=None):
-    """The run called name; without a name `default`, else `check`, else the newest that is not `demo`, else `demo`;
-    None where there is none.
+    """The run called name; without one `default`, else `check`, the newest, `demo`; None where there is none.
 
     Raises UserError, with the runs that there are, for a name that is not among them.
     """
@@ -76,8 +75,7 @@ def choose_run(case, name=None):
 
 
 def newest(folder):
-    """When a run last finished something, as seconds: the time of its environment.json or manifest.json, else of the
-    folder."""
+    """When a run last ended something, in seconds: the time of environment.json or manifest.json, else the folder's."""
     files = [folder / name for name in ("environment.json", "manifest.json") if (folder / name).exists()]
     return max(file.stat().st_mtime for file in files or [folder])
 
@@ -88,14 +86,13 @@ def read_run(case, name):
     environment = parts(folder / "environment.json", read_json(folder / "environment.json", dict, {}))
     manifest = read_json(folder / "manifest.json", dict, {})
     tests = [read_test(path, environment) for path in test_folders(folder) if (path / "metrics.json").exists()]
-    trained = folder / "train" / "config.yaml"
-    settings = read_settings(trained) if trained.exists() else tests[0].settings if tests else {}
-    weights = manifest.get("weights", {})
-    if not isinstance(weights, dict):
-        raise refuse_damaged(folder / "manifest.json", "'weights' is no mapping", "a digest per part was expected")
+    settings = tests[0].settings if tests else {}
+    if (folder / "train" / "config.yaml").exists():
+        settings = read_settings(folder / "train" / "config.yaml")
+    weights = as_mapping(folder / "manifest.json", "weights", manifest.get("weights", {}),
+                         "a digest per part was expected")
     return RunFacts(case, name, folder, settings, read_log(folder / "train" / "log.jsonl"), tests,
-                    read_figures(folder / "figures"),
-                    environment, weights)
+                    read_figures(folder / "figures"), environment, weights)
 
 
 def find_unfinished_tests(case, name):
@@ -103,15 +100,18 @@ def find_unfinished_tests(case, name):
     return [path.name for path in test_folders(results_folder(case) / name) if not (path / "metrics.json").exists()]
 
 
+def case_file(case):
+    return Document(paths.ROOT / "configs" / f"{case}.yaml")
+
+
 def about(case):
     """What configs/<case>.yaml says of the paper: title, authors, year, links, idea, time, published."""
-    return Document(paths.ROOT / "configs" / f"{case}.yaml").section("about")
+    return case_file(case).section("about")
 
 
 def settings_of(case, preset=None):
-    """Plain dictionary of the settings in configs/<case>.yaml, with a preset laid over them; UserError for an unknown
-    preset."""
-    document = Document(paths.ROOT / "configs" / f"{case}.yaml")
+    """The settings in configs/<case>.yaml, a preset laid over them, as dictionaries; UserError for an unknown one."""
+    document = case_file(case)
     presets = document.section("presets")
     if preset is not None and preset not in presets:
         raise UserError(f"unknown preset {preset!r} of {case}: expected one of "
@@ -121,12 +121,11 @@ def settings_of(case, preset=None):
 
 def presets_of(case):
     """Names of the presets in configs/<case>.yaml."""
-    return list(Document(paths.ROOT / "configs" / f"{case}.yaml").section("presets"))
+    return list(case_file(case).section("presets"))
 
 
 def paper_differences(case, settings):
-    """[(dotted key, ours, the paper's)] of the settings of a run that differ from preset=paper; [] where the case has
-    no such preset.
+    """[(dotted key, ours, the paper's)] of a run's settings that differ from preset=paper; [] without such a preset.
 
     The seed and the settings of the test are left out: they say nothing about the paper.
     """
@@ -139,11 +138,9 @@ def paper_differences(case, settings):
 
 def lay_over(below, above):
     """Nested settings with those of above in place of those of below."""
-    both = dict(below)
-    for name, value in above.items():
-        both[name] = (lay_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict)
-                      else value)
-    return both
+    return below | {name: lay_over(below[name], value)
+                    if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+                    for name, value in above.items()}
 
 
 def format_typed(value):
@@ -152,10 +149,9 @@ def format_typed(value):
 
 
 def command(case, script, name):
-    """The command by which a script of a case adds to the run of this name; with the release weights where the run has
-    none of its own."""
-    demo = " --demo" if name == "demo" else f" --name {name}"
-    return f"python cases/{case}/{script}.py{demo}{'' if script == 'train' else weights_option(case, name)}"
+    """The command by which a script adds to the run of this name; see weights_option()."""
+    weights = "" if script == "train" else weights_option(case, name)
+    return f"python cases/{case}/{script}.py{' --demo' if name == 'demo' else f' --name {name}'}{weights}"
 
 
 def weights_option(case, name):
@@ -213,9 +209,15 @@ def read_json(path, kind, missing):
 def parts(path, content):
     """The content of a JSON file whose every value must be a mapping."""
     for name, value in content.items():
-        if not isinstance(value, dict):
-            raise refuse_damaged(path, f"{name!r} is no mapping", "a mapping for each name was expected")
+        as_mapping(path, name, value, "a mapping for each name was expected")
     return content
+
+
+def as_mapping(path, name, value, expected):
+    """The value that a file has under a name, which must be a mapping."""
+    if not isinstance(value, dict):
+        raise refuse_damaged(path, f"{name!r} is no mapping", expected)
+    return value
 
 
 def read_settings(path):
@@ -230,8 +232,7 @@ def read_log(path):
     """The whole lines of a log.jsonl; the last one may still be in the writing."""
     text = read_text(path) or ""
     lines = [parse(line, path) for line in text[:text.rfind("\n") + 1].splitlines()]
-    if any(not isinstance(line, dict) or "stage" not in line or not isinstance(line.get("step"), int)
-           for line in lines):
+    if not all(isinstance(line, dict) and "stage" in line and isinstance(line.get("step"), int) for line in lines):
         raise refuse_damaged(path, "has a line without stage or step",
                              'lines such as {"stage": "train", "step": 50, "loss": 0.5} were expected')
     return lines
@@ -253,24 +254,16 @@ def read_test(folder, environment):
 
 
 def check_numbers(path, row, values):
-    """Raise UserError unless a row of metrics.json has a whole count, and a number or null for every metric; classes
-    are rows again."""
+    """Raise UserError unless a row of metrics.json has a whole count and numbers or null; classes are rows again."""
     if type(values.get("count")) is not int:
         raise refuse_damaged(path, f"the row {row!r} has no count", "the number of items was expected")
     for name, value in values.items():
         if name == "by":
-            classes = [(label, inner) for classing in parts(path, as_mapping(path, value)).values()
-                       for label, inner in parts(path, classing).items()]
-            for label, inner in classes:
-                check_numbers(path, f"{row}, {label}", inner)
+            for classing in parts(path, as_mapping(path, name, value, "classes were expected")).values():
+                for label, inner in parts(path, classing).items():
+                    check_numbers(path, f"{row}, {label}", inner)
         elif name != "left_out" and (isinstance(value, bool) or not isinstance(value, (int, float, type(None)))):
             raise refuse_damaged(path, f"{name!r} in the row {row!r} is no number", "a number or null was expected")
-
-
-def as_mapping(path, value):
-    if not isinstance(value, dict):
-        raise refuse_damaged(path, "'by' is no mapping", "classes were expected")
-    return value
 
 
 def read_items(path):
@@ -301,10 +294,9 @@ def read_figures(folder):
         whole = all(isinstance(text, dict) and isinstance(text.get("en"), str) and isinstance(text.get("zh"), str)
                     for text in texts)
         if not whole or not isinstance(entry.get("file"), str):
-            raise refuse_damaged(path, "has an entry without file, title and alt in en and zh", "the list that "
-                                                                                                "figures.py writes was "
-                                                                                                "expected")
+            raise refuse_damaged(path, "has an entry without file, title and alt in en and zh",
+                                 "the list that figures.py writes was expected")
         if Path(entry["file"]).name != entry["file"]:
-            raise refuse_damaged(path, f"names a file outside its folder ({entry['file']!r})", "a file's name was "
-                                                                                               "expected")
+            raise refuse_damaged(path, f"names a file outside its folder ({entry['file']!r})",
+                                 "a file's name was expected")
     return [entry for entry in entries if (folder / entry["file"]).is_file()]

@@ -1,8 +1,8 @@
-"""The report that the course asks of a student for a case, as Markdown: sections, the run's own figures, settings and
-numbers filled in, the analysis left empty, with questions made of the run's numbers. Nothing here knows a case: all
-comes from the configuration, the results and the source.
+"""The report that the course asks of a student for a case, as Markdown.
+
+The run's own figures, settings and numbers are filled in; the analysis is left empty, with questions made of the
+numbers. Nothing here knows a case: all comes from the configuration, the results and the source.
 """
-import ast
 import re
 from pathlib import Path
 
@@ -15,13 +15,11 @@ from common.experiment.results import flat, is_number
 from common.experiment.settings import WORD
 from common.metrics import metric_of
 from common.report import run_folder
+from common.report.markdown import address, code, path_link, prose
 from common.report.skeleton_questions import main_row, published, questions
-from common.report.skeleton_text import LANGUAGES, Sheet, address, code, path_link, prose
-from common.report.tables import PROTOCOLS, heading_of, measures, number, split
-
-# of a case's files (DESIGN section 1); others follow
-READING_ORDER = ("model", "losses", "data", "train", "test", "figures")
-
+from common.report.skeleton_source import describe, source_files
+from common.report.skeleton_text import LANGUAGES, Sheet
+from common.report.tables import PROTOCOLS, digits, heading_of, measures, metric_names, number, split
 
 def write(case, name=None, language="zh", out=None, force=False):
     """Write the skeleton of a case's report and return its path.
@@ -43,8 +41,7 @@ def write(case, name=None, language="zh", out=None, force=False):
         run = run._replace(settings={key: value for key, value in run.settings.items() if key != "train"})
     path = Path(out) if out is not None else run.folder / f"skeleton.{language}.md"
     if path.is_dir():
-        raise UserError(f"{path} is a folder: a file to write was expected: for example "
-                        f"{path / f'{case}.{language}.md'}")
+        raise UserError(f"{path} is a folder: a file to write was expected: for example {path / case}.{language}.md")
     if path.exists() and not force:
         raise UserError(f"{path} exists, and something may have been written in it: a new file was expected: "
                         "choose another with --out, or give --force to lose what it holds")
@@ -65,13 +62,11 @@ def command(script, run):
 
 def head(sheet, run):
     say, about = sheet.say, sheet.about
-    chapter = next((found[0] for entry in run.figures
-                    if (found := re.match(r"[A-Z]\d+", str(entry.get("number") or "")))), "")
+    found = (re.match(r"[A-Z]\d+", str(entry.get("number") or "")) for entry in run.figures)
+    chapter = next((say("brackets", text=number[0]) for number in found if number), "")
     sheet.heading(1, "title", title=prose(about.get("title", run.case)))
     sheet.table(say("head"), ["item", "content"], [
-        [say("course"), say("course_name")], [say("case"),
-                                              code(run.case) + (say("brackets", text=chapter) if chapter else "")],
-        [say("paper"), cite(about)],
+        [say("course"), say("course_name")], [say("case"), code(run.case) + chapter], [say("paper"), cite(about)],
         [say("run"), code(f"results/{run.case}/{run.name}")], [say("kind"), say("kinds")],
         [say("student"), ""], [say("number"), ""], [say("date"), ""]])
     sheet.add(say("how", todo=say("todo")))
@@ -92,8 +87,7 @@ def background(sheet, run):
 
 
 def network_figure(run):
-    """The entry of the network's or the flow's figure: the first of the chapter (B1.1), else one called so; None where
-    there is none."""
+    """The entry of the network's or the flow's figure: the chapter's first (B1.1), else one called so; else None."""
     first = [entry for entry in run.figures if re.search(r"(?<!\d)\d+\.1$", str(entry.get("number") or ""))]
     called = [entry for entry in run.figures if re.search(r"network|pipeline|flow", entry["file"])]
     return next(iter(first + called), None)
@@ -106,47 +100,27 @@ def principle(sheet, run):
         sheet.figure(entry, run.folder)
     else:
         sheet.add(sheet.say("no_network", command=command("figures", run)))
+    asked = list(sheet.say("ask_principle"))
     model = run.settings.get("model") or sheet.defaults.get("model")
-    values = ([code(f"{key}={run_folder.format_typed(value)}") for key, value in flat(model).items()]
-              if isinstance(model, dict) else [])
-    sheet.ask(*sheet.say("ask_principle"), *([sheet.say("ask_model", settings=sheet.join(values))] if values else []))
+    if isinstance(model, dict) and model:
+        asked.append(sheet.say("ask_model", settings=sheet.join(typed_settings(model))))
+    sheet.ask(*asked)
+
+
+def typed_settings(values, other_than=None):
+    """Settings as one types them, as code; other_than: without those that are the same in this flat dictionary."""
+    return [code(f"{key}={run_folder.format_typed(value)}") for key, value in flat(values).items()
+            if other_than is None or other_than.get(key) != value]
 
 
 def source(sheet, run):
     folder = paths.ROOT / "cases" / run.case
     sheet.heading(2, "source")
     sheet.add(sheet.say("source_said", folder=path_link(f"cases/{run.case}", sheet.to(folder)), config=sheet.config))
-    rank = {name: place for place, name in enumerate(READING_ORDER)}
-    files = sorted(folder.glob("*.py"), key=lambda file: (rank.get(file.stem, len(rank)), file.stem))
-    rows = [[code(file.name), *cells, ""] for file in files if file.stem != "__init__"
-            for cells in describe(sheet, file)]
+    rows = [[code(file.relative_to(folder).as_posix()), *cells, ""] for file in source_files(folder)
+            for cells in describe(sheet.say, file)]
     sheet.table(sheet.say("source_table"), ["file", "name", "docstring", "mine"], rows)
     sheet.ask(*sheet.say("ask_source"))
-
-
-def describe(sheet, file):
-    """[name, first line of the docstring] of a Python file, then of its public functions and classes, as cells."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        tree = ast.parse(text)
-    except (OSError, SyntaxError, ValueError, RecursionError) as problem:
-        return [["", prose(sheet.say("unreadable", problem=f"{type(problem).__name__}, "
-                                                           f"{getattr(problem, 'lineno', None) or file.name}"))]]
-    public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-              and not node.name.startswith("_")]
-    names = [code(f"class {node.name}" if isinstance(node, ast.ClassDef) else f"{node.name}()") for node in public]
-    lines = [prose(first_line(node)) for node in (tree, *public)]
-    return [list(cells) for cells in zip([sheet.say("module", lines=len(text.splitlines())), *names], lines)]
-
-
-def first_line(node):
-    """The first line of a docstring; where a sentence runs on into the next line, the sentences before it, or the line
-    with dots."""
-    line, *more = (ast.get_docstring(node) or "").split("\n")
-    if not more or not more[0].strip() or line.endswith((".", "。")):
-        return line
-    whole = re.match(r".*[.。](?=\s)", line)
-    return whole[0] if whole else line + " …"
 
 
 def environment(sheet, run):
@@ -159,23 +133,21 @@ def environment(sheet, run):
     for part in run.environment.values():
         for name, version in mapping(part, "versions").items():
             versions.setdefault(name, []).append(str(version))
-    rows = [[prose(name), prose(", ".join(dict.fromkeys(there)))] for name, there in versions.items()]
-    sheet.table(sheet.say("versions"), ["software", "version"], rows)
+    sheet.table(sheet.say("versions"), ["software", "version"],
+                [[prose(name), prose(", ".join(dict.fromkeys(there)))] for name, there in versions.items()])
     rows = []
     for name, part in run.environment.items():
-        typed = typed_words(part)
+        typed = " ".join(typed_words(part))
         device = " ".join(dict.fromkeys(str(part[key]) for key in ("device", "device_name") if part.get(key)))
         seconds = part.get("seconds")
         rows.append([code(name), prose(device), prose(part.get("threads")),
                      duration(seconds) if isinstance(seconds, (int, float)) else "–",
-                     prose(part.get("peak_memory_mb")),
-                     code(f"python cases/{run.case}/{' '.join(typed)}" if typed else "")])
+                     prose(part.get("peak_memory_mb")), code(typed and f"python cases/{run.case}/{typed}")])
     sheet.table(sheet.say("parts"), ["part", "device", "threads", "time", "memory", "command"], rows)
 
 
 def mapping(part, key):
-    """A mapping in environment.json, or {}: nothing is judged by that file, so nothing is made of what is wrong with
-    it."""
+    """A mapping in environment.json; {} for anything else: nothing is judged by that file, so nothing is said of it."""
     return part[key] if isinstance(part.get(key), dict) else {}
 
 
@@ -207,18 +179,19 @@ def data(sheet, run):
     sheet.heading(3, "data")
     if not run.tests:
         sheet.add(sheet.say("no_test", command=command("test", run)))
-    ours, rows, protocols = flat(run.settings), [], {}
+    ours, rows, protocols, failures = flat(run.settings), [], {}, []
     for test in run.tests:
         used = dict.fromkeys(protocol for row in test.metrics if (protocol := split(row, test.metrics)[1]))
         protocols |= used
-        items = {line["item"]: line["status"] for line in test.items}
-        there = {key: value for key, value in flat(test.settings).items() if "train" in run.settings
-                 or not key.startswith("train.")}
-        other = [code(f"{key}={run_folder.format_typed(value)}") for key, value in there.items() if ours.get(key)
-                 != value]
+        items = {line["item"] for line in test.items}
+        failed = {line["item"]: failure(sheet, line) for line in test.items if line["status"] != "ok"}
+        if failed:
+            more = [sheet.say("more", count=len(failed) - 10)] if len(failed) > 10 else []
+            some = sheet.join([*failed.values()][:10] + more)
+            failures.append(sheet.say("failures", set=code(test.name), items=some))
+        there = {key: value for key, value in test.settings.items() if key != "train" or key in run.settings}
         rows.append([code(test.name), code(material(test)) or "–", code(weights(run, test)) or "–", str(len(items)),
-                     str(sum(status != "ok" for status in items.values())), sheet.join(map(code, used)),
-                     sheet.join(other)])
+                     str(len(failed)), sheet.join(map(code, used)), sheet.join(typed_settings(there, ours))])
     if rows:
         sheet.table(sheet.say("data_table"), ["set", "root", "weights", "count", "failed", "protocols",
                                               "other_settings"], rows)
@@ -226,14 +199,14 @@ def data(sheet, run):
              if name in PROTOCOLS]
     if known:
         sheet.add(*known)
-    for test in run.tests:
-        failed = {line["item"]: code(line["item"]) + sheet.say("brackets",
-                                                               text=prose(without_paths(line.get("reason") or "")))
-                  for line in test.items if line["status"] != "ok"}
-        if failed:
-            more = [sheet.say("more", count=len(failed) - 10)] if len(failed) > 10 else []
-            sheet.add(sheet.say("failures", set=code(test.name), items=sheet.join([*failed.values()][:10] + more)))
+    for text in failures:
+        sheet.add(text)
     sheet.ask(*sheet.say("ask_data"))
+
+
+def failure(sheet, line):
+    """An item that failed, with its reason; of paths only the last part."""
+    return code(line["item"]) + sheet.say("brackets", text=prose(without_paths(line.get("reason") or "")))
 
 
 def weights(run, test):
@@ -266,20 +239,18 @@ def training(sheet, run):
                 curves.setdefault((line["stage"], name), []).append((value, line["step"]))
     rows = []
     for (stage, name), points in curves.items():
-        best = best_of(name, points)
-        rows.append([code(stage), code(name), *(f"{point[0]:.6g} ({point[1]})" if point else "–"
-                                                for point in (points[0], points[-1], best))])
+        three = points[0], points[-1], best_of(name, points)
+        rows.append([code(stage), code(name), *(f"{point[0]:.6g} ({point[1]})" if point else "–" for point in three)])
     sheet.table(sheet.say("curve_table"), ["stage", "quantity", "first", "last", "best"], rows)
     sheet.add(sheet.say("curve_said"))
 
 
 def best_of(name, points):
-    """The first best of (value, step) points: by the metric's direction for val_..., else the smallest; None where no
-    direction is known."""
+    """The first best of (value, step) points: of val_... by its direction, None without one; else the least."""
     direction = metric_of(name.removeprefix("val_")).direction if name.startswith("val_") else "lower"
     if direction == "two-sided":
         return None
-    return min(points, key=lambda point: point[0]) if direction == "lower" else max(points, key=lambda point: point[0])
+    return (min if direction == "lower" else max)(points, key=lambda point: point[0])
 
 
 def results(sheet, run):
@@ -294,14 +265,16 @@ def results(sheet, run):
     for name in run_folder.find_unfinished_tests(run.case, run.name):
         sheet.add(say("unfinished", set=code(name), command=command("test", run)))
     tested = {test.name for test in run.tests}
-    others = [entry for entry in published(sheet.about) if entry["set"] not in tested]
-    if others:
-        rows = [[prose(entry.get("method")), code(entry["set"]), code(entry.get("row") or ""),
-                 sheet.join(f"{code(name)} {prose(value)}" for name, value in entry["metrics"].items()),
-                 credit(sheet, entry)] for entry in others]
+    rows = [[prose(entry.get("method")), code(entry["set"]), code(entry.get("row") or ""), values_of(sheet, entry),
+             credit(sheet, entry)] for entry in published(sheet.about) if entry["set"] not in tested]
+    if rows:
         sheet.table(say("published_table"), ["method", "set", "protocol", "metrics", "from"], rows)
     if not published(sheet.about):
         sheet.add(say("no_published"))
+
+
+def values_of(sheet, entry):
+    return sheet.join(f"{code(name)} {prose(value)}" for name, value in entry["metrics"].items())
 
 
 def credit(sheet, entry):
@@ -312,8 +285,7 @@ def credit(sheet, entry):
 def result_table(sheet, test):
     """Every row of a test, then what was published for this set."""
     theirs = [entry for entry in published(sheet.about) if entry["set"] == test.name]
-    names = list(dict.fromkeys(name for values in [*test.metrics.values(), *(entry["metrics"] for entry in theirs)]
-                               for name in measures(values)))
+    names = metric_names([*test.metrics.values(), *(entry["metrics"] for entry in theirs)])
     rows, left_out = [], []
     for row, values in test.metrics.items():
         method, protocol = split(row, test.metrics)
@@ -323,9 +295,8 @@ def result_table(sheet, test):
         rows.append([code(method), code(protocol) or "–", str(values["count"]), *cells, sheet.say("ours")])
     for entry in theirs:
         protocol = split(str(entry.get("row") or ""), test.metrics)[1]
-        cells = [number(name, value) if is_number(value := entry["metrics"].get(name)) else "–" for name in names]
-        rows.append([prose(entry.get("method")), code(protocol) or "–", prose(entry.get("count", "–")), *cells,
-                     credit(sheet, entry)])
+        rows.append([prose(entry.get("method")), code(protocol) or "–", prose(entry.get("count", "–")),
+                     *digits(entry["metrics"], names), credit(sheet, entry)])
     header = ["method", "protocol", "count", *(heading_of(name, code, " ") for name in names), "from"]
     sheet.table(sheet.say("results_table", set=code(test.name)), header, rows)
     if left_out:
@@ -339,8 +310,7 @@ def class_table(sheet, test):
     if by:
         names = measures(test.metrics[row])[:3]
         method, protocol = split(row, test.metrics)
-        rows = [[code(classing), code(name), str(values["count"]),
-                 *(number(metric, values.get(metric)) for metric in names)]
+        rows = [[code(classing), code(name), str(values["count"]), *digits(values, names)]
                 for classing, classes in by.items() for name, values in classes.items()]
         title = sheet.say("classes_table", set=code(test.name), method=code(method), protocol=code(protocol) or "–")
         sheet.table(title, ["classing", "class", "count", *(heading_of(name, code, " ") for name in names)], rows)
@@ -368,13 +338,11 @@ def extension(sheet, run):
     sheet.heading(2, "extension")
     path = f"cases/{run.case}/{readme}"
     sheet.add(sheet.say("extension_said", readme=path_link(path, sheet.to(paths.ROOT / path))))
-    rows, defaults = [], flat(sheet.defaults)
+    rows = []
     for preset in sheet.presets:
-        values = flat(run_folder.settings_of(run.case, preset))
-        changed = [code(f"{key}={run_folder.format_typed(value)}") for key, value in values.items()
-                   if defaults.get(key) != value]
-        rows.append([code(preset), sheet.join(changed), code(f"python cases/{run.case}/train.py preset={preset} --name "
-                                                             f"{preset}"), ""])
+        changed = typed_settings(run_folder.settings_of(run.case, preset), flat(sheet.defaults))
+        typed = code(f"python cases/{run.case}/train.py preset={preset} --name {preset}")
+        rows.append([code(preset), sheet.join(changed), typed, ""])
     if rows:
         sheet.table(sheet.say("presets_table"), ["preset", "changes", "command", "my_result"], rows)
     others = [name for name in run_folder.run_names(run.case) if name != run.name]

@@ -1,25 +1,23 @@
-"""What a run's numbers make one ask: rows of metrics.json read for people, and the questions of the skeleton's section
-5 (common/report/skeleton.py)."""
+"""The questions that a run's numbers raise: section 5 of the skeleton (common/report/skeleton.py)."""
 from common.experiment.results import is_number
 from common.metrics import metric_of
 from common.report import run_folder
-from common.report.skeleton_text import TEXT, code, path_link
+from common.report.markdown import code, path_link
+from common.report.skeleton_text import TEXT
 from common.report.tables import NETWORK, finite, measures, number, split
 
 # ---- rows and metrics ----
 
-
 def main_row(test):
-    """The row of a test that is about the paper's method: the network's first, else the first; None where there is
-    none."""
+    """The row of a test that is about the paper's method: the network's first, else the first; None without any."""
     rows = list(test.metrics)
     return next((row for row in rows if split(row, rows)[0] == NETWORK), rows[0] if rows else None)
 
 
 def first_metric(values):
     """The first metric of a row that has a good side and a value; None where there is none."""
-    return next((name for name in measures(values) if metric_of(name).direction != "two-sided"
-                 and values[name] is not None), None)
+    return next((name for name in measures(values)
+                 if metric_of(name).direction != "two-sided" and values[name] is not None), None)
 
 
 def with_unit(say, name, value):
@@ -36,22 +34,23 @@ def from_worst(pairs, metric):
 # ---- questions ----
 
 def questions(sheet, run):
-    """The questions that this run's numbers raise, as Markdown. The test with the most rows, which has the baselines,
-    is asked about in detail."""
-    say, tests = sheet.say, [test for test in sorted(run.tests, key=lambda test: -len(test.metrics))
-                             if main_row(test) is not None]
+    """The questions as Markdown. The test with the most rows, which has the baselines, is asked about in detail."""
+    say = sheet.say
+    tests = sorted((test for test in run.tests if test.metrics), key=lambda test: -len(test.metrics))
     asked = []
-    for place, test in enumerate(tests):
+    for test in tests:
         row = main_row(test)
         metric = first_metric(test.metrics[row])
         if metric:
             asked += of_items(sheet, test, row, metric)
-            for more in (of_baseline, of_classes, of_protocols) if place == 0 else ():
+            for more in (of_baseline, of_classes, of_protocols) if test is tests[0] else ():
                 asked += more(say, test, row, metric)
         failed = {line["item"] for line in test.items if line["status"] != "ok"}
-        asked += [say("q_failed", set=code(test.name), count=len(failed))] if failed else []
+        if failed:
+            asked.append(say("q_failed", set=code(test.name), count=len(failed)))
     asked += of_sets(sheet, run, tests) + of_curve(say, run)
-    asked += [text for test in tests for text in of_published(sheet, test)]
+    for test in tests:
+        asked += of_published(sheet, test)
     paper = run_folder.paper_differences(run.case, run.settings)
     if paper:
         keys = sheet.join(code(key) for key, _, _ in paper[:6]) + (" …" if len(paper) > 6 else "")
@@ -83,8 +82,7 @@ def of_items(sheet, test, row, metric):
 
 
 def of_baseline(say, test, row, metric):
-    """The simple method that comes closest under the same protocol. Filters behind the network (network_...) are no
-    methods of their own."""
+    """The simple method closest under the same protocol; a filter behind the network (network_...) is not one."""
     method, protocol = split(row, test.metrics)
     ours, near = test.metrics[row][metric], []
     for other, values in test.metrics.items():
@@ -96,10 +94,8 @@ def of_baseline(say, test, row, metric):
     _, name, theirs = min(near)
     ahead = from_worst([(ours, 0), (theirs, 1)], metric)[-1][1] == 1
     return [say("q_ahead" if ahead else "q_baseline", set=code(test.name), method=code(name), network=code(method),
-                metric=code(metric),
-                theirs=with_unit(say, metric, theirs), ours=with_unit(say, metric, ours),
-                protocol=code(protocol) or "–",
-                count=test.metrics[row]["count"])]
+                metric=code(metric), theirs=with_unit(say, metric, theirs), ours=with_unit(say, metric, ours),
+                protocol=code(protocol) or "–", count=test.metrics[row]["count"])]
 
 
 def of_classes(say, test, row, metric):
@@ -111,8 +107,8 @@ def of_classes(say, test, row, metric):
         if len(ranked) > 1:
             (low, worst), (high, best) = ranked[0], ranked[-1]
             asked.append(say("q_class", set=code(test.name), classing=code(classing), metric=code(metric),
-                             worst=code(worst), best=code(best),
-                             low=with_unit(say, metric, low), high=with_unit(say, metric, high),
+                             worst=code(worst), low=with_unit(say, metric, low),
+                             best=code(best), high=with_unit(say, metric, high),
                              worst_count=classes[worst]["count"], best_count=classes[best]["count"]))
     return asked
 
@@ -120,13 +116,15 @@ def of_classes(say, test, row, metric):
 def of_protocols(say, test, row, metric):
     """The same method under several protocols."""
     method = split(row, test.metrics)[0]
-    found = [(protocol, values[metric]) for other, values in test.metrics.items()
-             if (named := split(other, test.metrics))[0] == method and (protocol := named[1])
-             and values.get(metric) is not None]
+    found = []
+    for other, values in test.metrics.items():
+        name, protocol = split(other, test.metrics)
+        if name == method and protocol and values.get(metric) is not None:
+            found.append(f"{code(protocol)} {with_unit(say, metric, values[metric])}")
     if len(found) < 2:
         return []
-    values = say("and").join(f"{code(protocol)} {with_unit(say, metric, value)}" for protocol, value in found)
-    return [say("q_protocols", set=code(test.name), network=code(method), metric=code(metric), values=values)]
+    return [say("q_protocols", set=code(test.name), network=code(method), metric=code(metric),
+                values=say("and").join(found))]
 
 
 def of_sets(sheet, run, tests):
@@ -149,14 +147,13 @@ def of_sets(sheet, run, tests):
 
 def of_curve(say, run):
     """When the validation that chooses the weights was best, in the last stage that has one."""
-    lines = [line for line in run.log if any(name.startswith("val_") for name in line)]
-    if not lines:
+    found = [(line["stage"], name) for line in reversed(run.log) for name in line if name.startswith("val_")]
+    if not found:
         return []
-    stage = lines[-1]["stage"]
-    name = next(name for name in lines[-1] if name.startswith("val_"))
+    stage, name = found[0]
     metric = name.removeprefix("val_")
-    ranked = from_worst([(line[name], -line["step"]) for line in lines if line["stage"] == stage
-                         and is_number(line.get(name))], metric)
+    ranked = from_worst([(line[name], -line["step"]) for line in run.log
+                         if line["stage"] == stage and is_number(line.get(name))], metric)
     if not ranked or metric_of(metric).direction == "two-sided":
         return []
     value, step = ranked[-1]
@@ -179,8 +176,7 @@ def of_published(sheet, test):
         metric = next((name for name in entry["metrics"] if test.metrics.get(row, {}).get(name) is not None), None)
         if entry["set"] == test.name and metric and is_number(entry["metrics"][metric]):
             asked.append(say("q_published", method=code(entry.get("method") or row), set=code(test.name),
-                             metric=code(metric),
-                                   theirs=with_unit(say, metric, entry["metrics"][metric]),
+                             metric=code(metric), theirs=with_unit(say, metric, entry["metrics"][metric]),
                              ours=with_unit(say, metric, test.metrics[row][metric]),
-                                   row=row_words(sheet, row, test.metrics)))
+                             row=row_words(sheet, row, test.metrics)))
     return asked

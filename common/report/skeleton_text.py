@@ -1,13 +1,7 @@
-"""The words of the skeleton (common/report/skeleton.py) in both languages, how text from files becomes Markdown that
-nothing in it can break, and the sheet on which it is written.
-"""
-import os
-import re
-from pathlib import Path
-from urllib.parse import quote
-
+"""The words of the skeleton (common/report/skeleton.py) in both languages, and the sheet on which it is written."""
 from common.base import paths
 from common.report import run_folder
+from common.report.markdown import path_link, prose, relative, table
 
 LANGUAGES = ("en", "zh")
 
@@ -53,7 +47,8 @@ TEXT = {
         "Go through the figure: size of the input and of the output of every stage. "
         "Check one by hand (side after a convolution, receptive field, or number of parameters).",
         "Draw two flow charts: from files to trained weights, and from files to metrics."), (
-        "按数据流动的顺序写出每一步的公式，并解释每个符号：含义、取值范围、张量形状（如 N x C x H x W），以及它在代码中的名称。",
+        "按数据流动的顺序写出每一步的公式，并解释每个符号："
+        "含义、取值范围、张量形状（如 N x C x H x W），以及它在代码中的名称。",
         "写出损失函数，说明每一项的作用。如果没有训练过程，被优化或求解的是什么？",
         "对照结构图，说明各阶段输入与输出的尺寸，并手算验证其中一处（例如卷积后的边长、感受野或参数量）。",
         "画两张流程图：从数据文件到训练好的权重，以及从数据文件到评价指标。")),
@@ -61,17 +56,16 @@ TEXT = {
                   "what happens when it grows?",
                   "本次运行的网络设置为 {settings}：它们分别对应公式中的哪个量，取值变大时会怎样？"),
     "source": ("3 Source description", "3 源代码说明"),
-    "source_said": ("Files of {folder}, with the first line of each docstring as the source has it. Settings: "
-                    "{config}.",
-                    "以下为 {folder} 中的文件，“文档字符串”一栏照录源代码中文档字符串的首行。各项设置见 {config}。"),
+    "source_said": ("Files of {folder}, with the first sentence of each docstring. Settings: {config}.",
+                    "以下为 {folder} 中的文件，“文档字符串”一栏照录源代码中文档字符串的首句。各项设置见 {config}。"),
     "source_table": ("the case's files, functions and classes", "本案例的文件、函数与类"),
     "file": ("file", "文件"), "name": ("name", "名称"), "docstring": ("docstring", "文档字符串"),
     "mine": ("in my words", "我的说明"),
     "module": ("(the file, {lines} lines)", "（整个文件，{lines} 行）"),
     "unreadable": ("(cannot be read as Python: {problem})", "（无法按 Python 解析：{problem}）"),
     "ask_source": ((
-        "Which functions does one training step (or one optimisation step) call, in which order? Which does one tested "
-        "item?",
+        "Which functions does one training step (or one optimisation step) call, in which order? "
+        "Which does one tested item?",
         "Take the function that you find most important. Explain it line by line, with the shapes.",
         "What did you change in the source, and why?"), (
         "一个训练步（或优化步）依次调用了哪些函数？测试一个样本时又依次调用了哪些？",
@@ -82,7 +76,8 @@ TEXT = {
     "experiments": ("4 Experiments and results", "4 实验过程与结果"),
     "environment": ("4.1 Environment", "4.1 运行环境"),
     "versions": ("versions", "软件版本"), "software": ("software", "软件"), "version": ("version", "版本"),
-    "parts": ("what ran, where and for how long (of paths only the last part)", "各部分的设备、用时与命令（路径只保留末段）"),
+    "parts": ("what ran, where and for how long (of paths only the last part)",
+              "各部分的设备、用时与命令（路径只保留末段）"),
     "part": ("part", "部分"), "device": ("device", "设备"), "threads": ("threads", "线程数"), "time": ("time", "用时"),
     "memory": ("peak memory, MiB", "内存峰值（MiB）"), "command": ("command", "命令"),
     "no_environment": ("The run has no environment.json: it is not known what it ran on.",
@@ -90,7 +85,8 @@ TEXT = {
     "settings": ("4.2 Settings", "4.2 设置"),
     "settings_said": ("Bold: differs from the default in {config}. The last two columns are filled only where default "
                       "or paper (`preset=paper`) differ from this run.",
-                      "粗体表示与 {config} 中的默认值不同；后两栏只在默认值或论文设置（`preset=paper`）与本次运行不同时填写。"),
+                      "粗体表示与 {config} 中的默认值不同；"
+                      "后两栏只在默认值或论文设置（`preset=paper`）与本次运行不同时填写。"),
     "settings_said_plain": ("Bold: differs from the default in {config}. The case has no `preset=paper` to compare "
                             "with.",
                             "粗体表示与 {config} 中的默认值不同。本案例没有可供对照的 `preset=paper`。"),
@@ -103,15 +99,14 @@ TEXT = {
     "data": ("4.3 Data set and protocol", "4.3 数据集与评测协议"),
     "data_table": ("test sets", "测试集"),
     "set": ("set", "测试集"), "root": ("data", "数据"), "weights": ("weights", "权重"), "count": ("items", "样本数"),
-    "failed": ("failed", "失败数"),
-    "protocols": ("protocols", "协议"),
+    "failed": ("failed", "失败数"), "protocols": ("protocols", "协议"),
     "other_settings": ("settings other than in 4.2", "与 4.2 不同的设置"),
     "failures": ("Failed in {set}: {items}", "{set} 中失败的样本：{items}"),
     "more": ("and {count} more", "另有 {count} 个"),
     "ask_data": ((
         "How many training and test items are there, of which size, and how are they kept apart?",
-        "Define each metric of the tables below with its formula. Is larger or smaller better, and what does it not "
-        "see?",
+        "Define each metric of the tables below with its formula. "
+        "Is larger or smaller better, and what does it not see?",
         "What do the protocols allow, and which numbers may be compared with which?"), (
         "训练集与测试集各有多少样本，尺寸如何，怎样保证两者不重叠？",
         "写出下面各表中每个指标的定义和公式：越大越好还是越小越好？它反映不出什么？",
@@ -130,14 +125,17 @@ TEXT = {
     "results_table": ("mean over the items of {set}", "{set} 上的均值"),
     "method": ("method", "方法"), "protocol": ("protocol", "协议"), "from": ("source", "来源"),
     "left_out": ("* left out of the mean, as not finite: {names}.", "* 非有限值，未计入均值：{names}。"),
-    "classes_table": ("{set} by classes of the items; method {method}, protocol {protocol}", "{set} 按样本类别统计；方法 "
-                                                                                             "{method}，协议 {protocol}"),
+    "classes_table": ("{set} by classes of the items; method {method}, protocol {protocol}",
+                      "{set} 按样本类别统计；方法 {method}，协议 {protocol}"),
     "classing": ("classing", "分类依据"), "class": ("class", "类别"),
-    "published_table": ("published numbers on sets that this run was not tested on", "文献在本次运行未测试的数据集上公布的数值"),
+    "published_table": ("published numbers on sets that this run was not tested on",
+                        "文献在本次运行未测试的数据集上公布的数值"),
     "metrics": ("metrics", "指标"),
-    "no_published": ("The configuration names no published numbers that could be compared.", "配置文件没有给出可供比较的文献数值。"),
+    "no_published": ("The configuration names no published numbers that could be compared.",
+                     "配置文件没有给出可供比较的文献数值。"),
     "no_test": ("This run has not been tested. Command: {command}", "该运行还没有测试结果。运行命令：{command}"),
-    "unfinished": ("The test on {set} has begun and not ended. Command: {command}", "{set} 上的测试已开始但未完成。运行命令：{command}"),
+    "unfinished": ("The test on {set} has begun and not ended. Command: {command}",
+                   "{set} 上的测试已开始但未完成。运行命令：{command}"),
     "figures": ("4.6 Figures", "4.6 插图"),
     "no_figures": ("This run has no figures yet. Command: {command}", "该运行还没有插图。运行命令：{command}"),
     "figure": ("Figure {number}", "图 {number}"), "table": ("Table {number}", "表 {number}"),
@@ -145,11 +143,12 @@ TEXT = {
 
     # 5: questions made of the run's own numbers, then general ones
     "analysis": ("5 Analysis", "5 结果分析"),
-    "analysis_said": ("Answer in your own words, with numbers and figures from section 4.", "请用自己的话回答，并引用第 4 "
-                                                                                            "节中的数值和插图。"),
+    "analysis_said": ("Answer in your own words, with numbers and figures from section 4.",
+                      "请用自己的话回答，并引用第 4 节中的数值和插图。"),
     "q_items": ("On {set} ({row}), item {worst} is the worst by {metric} ({low}), and item {best} the best ({high}). "
                 "Look at the {what} of both: why?",
-                "在 {set} 上（{row}），按 {metric} 衡量，样本 {worst} 最差（{low}），样本 {best} 最好（{high}）。对照两者的{what}：为什么？"),
+                "在 {set} 上（{row}），按 {metric} 衡量，样本 {worst} 最差（{low}），样本 {best} 最好（{high}）。"
+                "对照两者的{what}：为什么？"),
     "output": ("output", "输出"),
     "with_target": ("input, the output and the target", "输入、输出与目标"),
     "without_target": ("input and the output", "输入与输出"),
@@ -157,18 +156,18 @@ TEXT = {
                    "{ours} ({protocol}, n = {count}). What does {network} do that {method} cannot, and which other "
                    "metric or figure shows it?",
                    "在 {set} 上，简单方法 {method} 与 {network} 最接近：前者的 {metric} 为 {theirs}，后者为 {ours}"
-                   "（{protocol}，{count} 个样本）。"
-                   "{network} 做到了哪些 {method} 做不到的事？哪个指标或哪幅插图能说明这一点？"),
+                   "（{protocol}，{count} 个样本）。{network} 做到了哪些 {method} 做不到的事？"
+                   "哪个指标或哪幅插图能说明这一点？"),
     "q_ahead": ("On {set}, the simple method {method} is as good as {network} or better: {metric} {theirs} against "
                 "{ours} ({protocol}, n = {count}). Why? Is it really the better method, or does the metric miss "
                 "something?",
-                "在 {set} 上，简单方法 {method} 不逊于 {network}：前者的 {metric} 为 {theirs}，后者为 {ours}（{protocol}，{count} 个样本）。"
-                "为什么？是它确实更好，还是这一指标忽略了什么？"),
+                "在 {set} 上，简单方法 {method} 不逊于 {network}：前者的 {metric} 为 {theirs}，后者为 {ours}"
+                "（{protocol}，{count} 个样本）。为什么？是它确实更好，还是这一指标忽略了什么？"),
     "q_class": ("In the classes of {set} by {classing}, {worst} is the weakest ({metric} {low}, n = {worst_count}) and "
                 "{best} the strongest ({high}, n = {best_count}). What makes the weak one hard, and are there enough "
                 "items to say so?",
-                "{set} 按 {classing} 分类时，{worst} 最弱（{metric} 为 {low}，{worst_count} 个样本），{best} 最强（{high}，{best_count} "
-                "个样本）。弱的一类难在哪里？样本数足以得出这一结论吗？"),
+                "{set} 按 {classing} 分类时，{worst} 最弱（{metric} 为 {low}，{worst_count} 个样本），"
+                "{best} 最强（{high}，{best_count} 个样本）。弱的一类难在哪里？样本数足以得出这一结论吗？"),
     "q_protocols": ("{metric} of {network} on {set}: {values}. What does the difference between the protocols say "
                     "about the kind of error?",
                     "在 {set} 上，{network} 的 {metric}：{values}。协议之间的差别说明误差主要是哪一类？"),
@@ -177,10 +176,12 @@ TEXT = {
                "同一组权重的 {metric}：{values}（{row}）。各测试集为什么不同？哪一个更能说明在新数据上的表现？"),
     "q_curve": ("{name} was best at step {step} of {total} ({value}). Would longer training help? Do training and "
                 "validation still move together?",
-                "{name} 在第 {step} 步（共 {total} 步）达到最佳（{value}）。继续训练会更好吗？此时训练曲线与验证曲线是否仍然同步？"),
+                "{name} 在第 {step} 步（共 {total} 步）达到最佳（{value}）。继续训练会更好吗？"
+                "此时训练曲线与验证曲线是否仍然同步？"),
     "q_published": ("Published for {method} on {set}: {metric} {theirs}; this run has {ours} ({row}). "
                     "Which differences in settings or protocol explain it, and how would you check?",
-                    "文献公布的 {method} 在 {set} 上的 {metric} 为 {theirs}，本次运行为 {ours}（{row}）。哪些设置或协议上的差别可以解释？怎样验证？"),
+                    "文献公布的 {method} 在 {set} 上的 {metric} 为 {theirs}，本次运行为 {ours}（{row}）。"
+                    "哪些设置或协议上的差别可以解释？怎样验证？"),
     "q_paper": ("{count} setting(s) differ from the paper ({keys}). Which of them matters most? Change one and measure "
                 "(ablation).",
                 "有 {count} 项设置与论文不同（{keys}）。其中哪一项影响最大？只改变一项并测量（消融实验）。"),
@@ -204,7 +205,8 @@ TEXT = {
                       "预设（preset）：现成的实验、所改动的设置与我的结果"),
     "preset": ("preset", "预设"), "changes": ("changes", "改动"), "my_result": ("my result", "我的结果"),
     "other_runs": ("Other runs of this case to compare with: {runs}.", "可与之对比的其他运行：{runs}。"),
-    "own_material": ("Own material tested in this run: {sets} (numbers in 4.5).", "本次运行测试过的自备数据：{sets}（数值见 4.5）。"),
+    "own_material": ("Own material tested in this run: {sets} (numbers in 4.5).",
+                     "本次运行测试过的自备数据：{sets}（数值见 4.5）。"),
     "ask_extension": ((
         "Which task did you choose? Say first what you expected, then what came out.",
         "Which settings or which code did you change? Give the command, so that others can repeat it.",
@@ -224,71 +226,19 @@ TEXT = {
 }
 
 
-def words(language):
-    """say(key, **values): the text of a key in this language; a tuple of texts where the key has several."""
-    place = LANGUAGES.index(language)
-
-    def say(key, **values):
-        text = TEXT[key][place]
-        return text if isinstance(text, tuple) else text.format(**values)
-    return say
-
-
-# ---- text from files as Markdown ----
-# what Markdown would take for more than a letter
-MARKS = re.compile(r"[\\|<*\[\]`]|(?<!\w)_|_(?!\w)|~(?=~)|&(?=[\w#])")
-PIPE = re.compile(r"(\\*)\|")
-
-
-def prose(text):
-    """Text on one line that reads as it stands, also in a table's cell; `code` in it stays code. None is empty."""
-    text = " ".join(str("" if text is None else text).split())
-    pieces = text.split("`")
-    if len(pieces) % 2 == 0 or any(not piece.strip() for piece in pieces[1::2]):     # backticks that do not pair
-        pieces = [text]
-    pieces[::2] = [MARKS.sub(r"\\\g<0>", piece) for piece in pieces[::2]]
-    return "`".join(pieces)
-
-
-def code(text):
-    """Text as code on one line; empty stays empty."""
-    text = " ".join(str(text).split())
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    space = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{space}{text}{space}{fence}" if text else ""
-
-
-def path_link(text, path):
-    """A link to a file, by its path relative to the document."""
-    return f"[{text}]({quote(path, safe='/._-~+,=@')})"
-
-
-def address(text):
-    """A web address as a link; anything else as text."""
-    return f"<{text}>" if re.fullmatch(r"https?://[^\s<>\\]+", str(text)) else prose(text)
-
-
-def table(header, rows):
-    """Lines of a Markdown table whose cells are Markdown; a `|` in a cell stays in it, also in code."""
-    def line(cells):
-        return f"| {' | '.join(PIPE.sub(one_more_backslash, cell) for cell in cells)} |"
-    return [line(header), "|" + "---|" * len(header), *map(line, rows)]
-
-
-def one_more_backslash(match):
-    """A `|` with an odd number of backslashes before it, which is what a table's row is not split at."""
-    return match[0] if len(match[1]) % 2 else match[1] + "\\|"
-
-
 class Sheet:
-    """Markdown in the making: paragraphs, numbered tables and figures, in one language. folder: where the file will
-    lie."""
+    """Markdown in the making: paragraphs, numbered tables and figures. folder: where the file will lie."""
 
     def __init__(self, run, language, folder):
         self.language, self.folder, self.lines, self.tables, self.unnumbered = language, folder, [], 0, 0
-        self.say, self.about, self.defaults = words(language), run_folder.about(run.case), run_folder.settings_of(run.case)
-        self.presets = run_folder.presets_of(run.case)
+        self.about, self.presets = run_folder.about(run.case), run_folder.presets_of(run.case)
+        self.defaults = run_folder.settings_of(run.case)
         self.config = path_link(f"configs/{run.case}.yaml", self.to(paths.ROOT / "configs" / f"{run.case}.yaml"))
+
+    def say(self, key, **values):
+        """The text of a key of TEXT in this language; a tuple of texts where the key has several."""
+        text = TEXT[key][LANGUAGES.index(self.language)]
+        return text if isinstance(text, tuple) else text.format(**values)
 
     def add(self, *lines):
         """A paragraph, table or list."""
@@ -318,15 +268,13 @@ class Sheet:
         if not number:
             self.unnumbered += 1
             number = self.say("own_number", number=self.unnumbered)
-        self.add(f"!{path_link(prose(entry['alt'][self.language]), self.to(folder / 'figures' / entry['file']))}")
-        self.add(f"**{self.say('figure', number=prose(number))}**{self.say('colon')}{prose(entry['title'][self.language])}")
+        alt, title = prose(entry["alt"][self.language]), prose(entry["title"][self.language])
+        self.add("!" + path_link(alt, self.to(folder / "figures" / entry["file"])))
+        self.add(f"**{self.say('figure', number=prose(number))}**{self.say('colon')}{title}")
 
     def to(self, path):
         """The path from the written file to another, as links have it."""
-        try:
-            return Path(os.path.relpath(path, self.folder)).as_posix()
-        except ValueError:                                  # on another drive of Windows
-            return Path(path).as_posix()
+        return relative(path, self.folder)
 
     def join(self, texts):
         """Texts as a list in a sentence or cell."""

@@ -1,12 +1,13 @@
-"""The report's tables: a run's means beside the published ones, a table per test set and protocol, with direction,
-digits and count of everything."""
+"""The report's tables: a run's means beside the published ones, a table per test set and protocol."""
 import math
+from collections import Counter
+from itertools import chain
 
 from common.metrics import metric_of
 from common.report.blocks import Both, Folded, Heading, Note, Paragraph, Table, both, code, join
 
 NETWORK = "network"                                        # the method of a row that is named after its protocol alone
-PROTOCOLS = {                                              # DESIGN section 7
+PROTOCOLS = {
     "gt_free": Both("no use of the reference", "不使用参考图"),
     "gt_mean": Both("mean gray scaled to the reference's", "按参考图的平均灰度校正亮度"),
     "gt_ratio": Both("light ratio taken from the reference", "光照比取自参考图"),
@@ -20,13 +21,13 @@ def numbers(run, about):
     tests = run.tests if run else []
     if not tests and not published:
         return []
-    legend = Both("↑ higher is better, ↓ lower is better; no arrow: neither. n is the number of items in a mean. What "
-                  "is not marked as published was measured here.", "↑ 越高越好，↓ 越低越好，无箭头者无优劣之分；n "
-                                                                   "为参与平均的项数。未注明“已发表”的均为本机测得。")
+    legend = Both("↑ higher is better, ↓ lower is better; no arrow: neither. n is the number of items in a mean. "
+                  "What is not marked as published was measured here.",
+                  "↑ 越高越好，↓ 越低越好，无箭头者无优劣之分；n 为参与平均的项数。未注明“已发表”的均为本机测得。")
     blocks, used = [Heading(3, Both("Numbers", "测试结果")), Paragraph(legend, "muted")], []
     if run and not published:
-        text = Both("No published numbers can be compared with these: see the case's README.", "没有可与之比较的已发表数据，说明见该案例的 "
-                                                                                               "README。")
+        text = Both("No published numbers can be compared with these: see the case's README.",
+                    "没有可与之比较的已发表数据，说明见该案例的 README。")
         blocks.append(Paragraph(text, "muted"))
     for test in tests:
         blocks.append(Heading(4, Both(f"Test set {test.name}", f"测试集 {test.name}")))
@@ -40,8 +41,7 @@ def numbers(run, about):
 
 
 def split(row, rows):
-    """(method, protocol) of a row's name among the names of all rows: `gt_free`, `sift` or `gamma/gt_free`; "" for no
-    protocol."""
+    """(method, protocol) of a row's name (`gt_free`, `sift`, `gamma/gt_free`) among those of all rows; "" for none."""
     method, slash, protocol = str(row or "").rpartition("/")
     if slash:
         return method, protocol
@@ -60,6 +60,15 @@ def measures(values):
     return [name for name in values if name not in ("count", "by", "left_out")]
 
 
+def metric_names(rows):
+    """The names of the metrics in rows of metrics.json, each once, in the order in which they come."""
+    return list(dict.fromkeys(chain.from_iterable(map(measures, rows))))
+
+
+def published_metrics(entry):
+    return entry.get("metrics") or {}
+
+
 def finite(value):
     """Whether a value of metrics.json or items.csv (text) is a finite number."""
     try:
@@ -73,13 +82,17 @@ def number(name, value):
     return f"{float(value):.{metric_of(name).digits}f}" if finite(value) else "–"
 
 
+def digits(values, names):
+    """The values of these metrics in a row of metrics.json, each with its digits."""
+    return [number(name, values.get(name)) for name in names]
+
+
 def number_with_unit(name, value):
     return f"{name} {number(name, value)} {metric_of(name).unit}".rstrip()
 
 
 def heading_of(name, said=str, gap="\u00a0"):
-    """A metric as the heading of a column: `psnr ↑ (dB)`, the arrow never alone on a line. said: how its name is
-    written."""
+    """A metric as the heading of a column: `psnr ↑ (dB)`. said: how its name is written; gap: before the arrow."""
     metric = metric_of(name)
     return f"{said(name)}{gap}{ARROWS[metric.direction]}".rstrip() + (f" ({metric.unit})" if metric.unit else "")
 
@@ -88,63 +101,56 @@ def protocol_name(protocol):
     """A protocol with what it means; None for none."""
     if not protocol:
         return None
-    name = Both(f"protocol {code(protocol)}", f"协议 {code(protocol)}")
     meaning = PROTOCOLS.get(protocol)
-    return Both(f"{name.en} ({meaning.en})", f"{name.zh}（{meaning.zh}）") if meaning else name
+    suffix = Both(f" ({meaning.en})", f"（{meaning.zh}）") if meaning else ""
+    return join(Both("protocol ", "协议 "), code(protocol), suffix, between="")
 
 
 def protocol_blocks(test, protocol, published):
     """The table of one protocol of one test set, the published rows among it, and the classes behind a click."""
-    rows = {split(row, test.metrics)[0]: values for row, values in test.metrics.items() if split(row, test.metrics)[1]
-            == protocol}
-    names = list(dict.fromkeys(name for values in rows.values() for name in measures(values)))
-    names += list(dict.fromkeys(name for entry in published for name in entry.get("metrics") or {}
-                                if name not in names))
-    alone = lonely(rows, names)
-    names = [name for name in names if name not in alone]
-    ours = [[method, str(values["count"]), *(number(name, values.get(name)) for name in names)]
-            for method, values in rows.items()]
+    named = [(*split(row, test.metrics), values) for row, values in test.metrics.items()]
+    rows = {method: values for method, under, values in named if under == protocol}
+    every = metric_names([*rows.values(), *map(published_metrics, published)])
+    alone = lonely(rows, every)
+    names = [name for name in every if name not in alone]
+    ours = [[method, str(values["count"]), *digits(values, names)] for method, values in rows.items()]
     at = list(rows).index(NETWORK) + 1 if NETWORK in rows else 0  # published rows stand below the network's
     lines = ours[:at] + [published_line(entry, names) for entry in published] + ours[at:]
     counts = sorted({values["count"] for values in rows.values()})
-    count = "–".join(str(value) for value in dict.fromkeys((counts[0], counts[-1])))
+    count = "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     caption = join(code(test.name), *filter(None, [protocol_name(protocol)]), Both(f"{count} items", f"{count} 项"),
                    between=" · ")
     header = [Both("method", "方法"), "n", *map(heading_of, names)]
     blocks = [Table(caption, header, lines, strong=(at - 1,) if at else ())]
-    if alone:
-        values = {method: ", ".join(number_with_unit(name, values[name]) for name in alone if name in values)
-                  for method, values in rows.items()}
-        blocks += [Paragraph(f"{method}: {text}", "muted small") for method, text in values.items() if text]
+    for method, values in rows.items():
+        text = ", ".join(number_with_unit(name, values[name]) for name in alone if name in values)
+        if text:
+            blocks.append(Paragraph(f"{method}: {text}", "muted small"))
     return blocks + remarks(rows, published) + classes(rows, names)
 
 
 def lonely(rows, names):
-    """Metrics of a single method of several, such as what is measured on the input: nothing stands beside them to be
-    compared with."""
-    shared = {name: sum(name in values for values in rows.values()) for name in names}
+    """Metrics of a single method of several, such as what is measured on the input: nothing is there to compare."""
+    shared = Counter(chain.from_iterable(rows.values()))
     return [name for name in names if len(rows) > 1 and shared[name] == 1 and metric_of(name).direction == "two-sided"]
 
 
 def published_line(entry, names):
     """A row of published numbers, marked as such, with the source."""
-    values = entry.get("metrics") or {}
-    return [marked_published(entry), str(entry.get("count", "–")), *(number(name, values.get(name)) for name in names)]
+    return [marked_published(entry), str(entry.get("count", "–")), *digits(published_metrics(entry), names)]
 
 
 def marked_published(entry):
     """The method of published numbers with their source."""
-    source, method = entry.get("source"), both(entry.get("method", "–"))
-    if not source:
-        return join(method, Both(" (published)", "（已发表）"), between="")
-    return join(method, Both(f" (published: {source})", f"（已发表：{source}）"), between="")
+    source = entry.get("source")
+    words = Both(f" (published: {source})", f"（已发表：{source}）") if source else Both(" (published)", "（已发表）")
+    return join(both(entry.get("method", "–")), words, between="")
 
 
 def remarks(rows, published):
     """What must be known beside a table: notes on published rows, values that a mean leaves out."""
-    noted = [entry for entry in published if entry.get("note")]
     blocks = [Paragraph(join(both(entry.get("method", "–")), both(entry["note"]), between=": "), "muted small")
-              for entry in noted]
+              for entry in published if entry.get("note")]
     for method, values in rows.items():
         left_out = values.get("left_out")
         if isinstance(left_out, dict) and left_out:
@@ -157,18 +163,16 @@ def remarks(rows, published):
 
 def classes(rows, names):
     """The means by class of every method, behind a click; [] where the test has no classes."""
-    classings = list(dict.fromkeys(classing for values in rows.values() for classing in values.get("by", {})))
-    tables = []
-    for classing in classings:
-        labels = list(dict.fromkeys(label for values in rows.values()
-                                    for label in values.get("by", {}).get(classing, {})))
-        found = [(label, method, values["by"][classing][label]) for label in labels for method, values in rows.items()
-                 if label in values.get("by", {}).get(classing, {})]
-        header = [classing, Both("method", "方法"), "n", *map(heading_of, names)]
-        lines = [[label, method, str(values["count"]), *(number(name, values.get(name)) for name in names)]
-                 for label, method, values in found]
-        tables.append(Table("", header, lines))
-    summary = Both(f"By class: {', '.join(classings)}", f"分类结果：{'、'.join(classings)}")
+    found = {}                                             # {classing: {class: lines}}
+    for method, values in rows.items():
+        for classing, inner in values.get("by", {}).items():
+            lines = found.setdefault(classing, {})
+            for label, means in inner.items():
+                line = [label, method, str(means["count"]), *digits(means, names)]
+                lines.setdefault(label, []).append(line)
+    tables = [Table("", [classing, Both("method", "方法"), "n", *map(heading_of, names)], list(chain(*lines.values())))
+              for classing, lines in found.items()]
+    summary = Both(f"By class: {', '.join(found)}", f"分类结果：{'、'.join(found)}")
     return [Folded(summary, tables)] if tables else []
 
 
@@ -188,11 +192,14 @@ def published_alone(published, tested):
     """Published numbers of test sets or protocols that this run has not measured."""
     if not published:
         return []
-    names = list(dict.fromkeys(name for entry in published for name in entry.get("metrics") or {}))
+    names = metric_names(map(published_metrics, published))
     lines = []
     for entry in published:
         method, *rest = published_line(entry, names)
         lines.append([method, str(entry.get("set") or "–"), str(entry.get("row") or "–"), *rest])
-    header = [Both("method", "方法"), Both("test set", "测试集"), Both("row", "行（协议或方法）"), "n", *map(heading_of, names)]
-    title = Both("Published, not measured in this run", "已发表、本次未测") if tested else Both("Published", "已发表的数据")
+    header = [Both("method", "方法"), Both("test set", "测试集"), Both("row", "行（协议或方法）"), "n",
+              *map(heading_of, names)]
+    title = Both("Published", "已发表的数据")
+    if tested:
+        title = Both("Published, not measured in this run", "已发表、本次未测")
     return [Heading(4, title), Table("", header, lines), *remarks({}, published)]

@@ -1,5 +1,5 @@
-"""The student's report: what the run's files give is filled in, in both languages alike, and what the student must
-think is not."""
+"""The student's report: what the run's files hold is filled in, in both languages; what the student thinks is not."""
+import ast
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +13,9 @@ from common.base.errors import UserError
 from common.base.paths import all_cases
 from common.experiment.results import TestResults, merge_json, write_json, write_manifest, write_text
 from common.report import skeleton
-from common.report.skeleton_text import TEXT, prose
+from common.report.markdown import prose
+from common.report.skeleton_source import first_sentence, source_files
+from common.report.skeleton_text import TEXT
 
 CONFIG = """
 about:
@@ -144,10 +146,11 @@ def test_every_case_has_one_in_both_languages_alike(case, tmp_path):
     """On whatever this checkout has run, perhaps nothing."""
     chinese, english = both(case, None, tmp_path)
     assert structure(chinese) == structure(english)
-    for file in (paths.ROOT / "cases" / case).glob("*.py"):
-        assert file.stem == "__init__" or f"| `{file.name}` |" in english
-    assert not re.search(r"\{\w+\}", chinese.split("## "
-                                                   "3")[0]) and "：**" not in chinese, "a ** after a Chinese colon does not end bold type"
+    folder = paths.ROOT / "cases" / case
+    for file in folder.rglob("*.py"):
+        assert file.stem == "__init__" or f"| `{file.relative_to(folder).as_posix()}` |" in english
+    assert not re.search(r"\{\w+\}", chinese.split("## 3")[0])
+    assert "：**" not in chinese, "a ** after a Chinese colon does not end bold type"
 
 
 def test_both_languages_have_the_same_structure_and_their_own_words(run, tmp_path):
@@ -273,11 +276,30 @@ def test_environment_and_curve_are_read_off(run, tmp_path):
 def test_the_source_table_reads_the_files_without_running_them(run, tmp_path):
     rows = of(both("alpha", "mine", tmp_path)[1], "files, functions and classes")
     assert rows[0] == ["file", "name", "docstring", "in my words"]
-    assert rows[2:6] == [["`model.py`", "(the file, 10 lines)", "The network of Alpha. It is small.", ""],
+    assert rows[2:6] == [["`model.py`", "(the file, 10 lines)", "The network of Alpha.", ""],
                          ["`model.py`", "`class Net`", "A net \\| with `code`.", ""],
                          ["`model.py`", "`build()`", "Build it.", ""],
                          ["`model.py`", "`bare()`", "", ""]]
     assert rows[6][0] == "`train.py`" and "SyntaxError" in rows[6][2] and len(rows) == 7
+
+
+def test_files_come_in_the_order_of_reading(root):
+    folder = root / "cases/alpha"
+    for name in ("tiling.py", "benchmark.py", "__init__.py", "fast/train.py", "fast/network.py", "extras/convert.py",
+                 "drawing/__init__.py", "drawing/captions.py", "baselines/classical.py", "losses.py"):
+        write_text(folder / name, "")
+    assert [file.relative_to(folder).as_posix() for file in source_files(folder)] == [
+        "model.py", "losses.py", "train.py", "benchmark.py", "tiling.py", "fast/train.py", "fast/network.py",
+        "baselines/classical.py", "drawing/captions.py", "extras/convert.py"]
+
+
+@pytest.mark.parametrize("docstring, sentence", [
+    ("One line", "One line"), ("Two sentences. On one line.", "Two sentences."), ("", ""),
+    ("A sentence that\nruns on. Another.\n\nMore.", "A sentence that runs on."), ("No stop\n\nA second part.", "No stop"),
+    ("Scale (Jobson et al. 1997): 1.5 times\nw . x. Then.", "Scale (Jobson et al. 1997): 1.5 times w . x."),
+    ("一句话。第二句。", "一句话。")])
+def test_the_first_sentence_of_a_docstring(docstring, sentence):
+    assert first_sentence(ast.parse(repr(docstring))) == sentence
 
 
 def test_figures_keep_their_numbers_and_links_lead_somewhere(run, tmp_path):
