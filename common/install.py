@@ -1,5 +1,6 @@
-"""Set-up: makes .venv and installs requirements.txt, the project itself (editable) and the dev extra. Standard library
-only.
+"""Set-up: makes .venv and installs requirements.txt, the project itself (editable) and the dev extra.
+
+Standard library only.
 
 python3 common/install.py [--trackers]      --trackers puts opencv-contrib-python in the place of opencv-python
 """
@@ -15,10 +16,9 @@ PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/pytho
 OPENCVS = ["opencv-python", "opencv-contrib-python", "opencv-python-headless"]
 
 
-def pip(*words, say=True):
+def pip(*words):
     """Run pip in .venv; its warnings and progress stay out of sight, its errors do not."""
-    if say:
-        print("  pip", *words, flush=True)
+    print("  pip", *words, flush=True)
     command = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
     done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     if done.returncode:
@@ -27,7 +27,7 @@ def pip(*words, say=True):
                  "a package mirror?")
 
 
-def imports(module):
+def import_problem(module):
     """None where .venv can import a module, else the last line of what it said."""
     done = subprocess.run([PYTHON, "-c", f"import {module}"], cwd=VENV, stderr=subprocess.PIPE, text=True)
     return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -58,17 +58,17 @@ def main():
         (VENV / "ready").unlink(missing_ok=True)              # so that `make setup` swaps back
     else:
         print("installing what requirements.txt pins; the first time this takes minutes", flush=True)
-        if subprocess.run([PYTHON, "-m", "pip", "show", "-q", "opencv-contrib-python"],
-                          stderr=subprocess.DEVNULL).returncode == 0:
+        shown = subprocess.run([PYTHON, "-m", "pip", "show", "-q", "opencv-contrib-python"], stderr=subprocess.DEVNULL)
+        if shown.returncode == 0:
             pip("uninstall", "--yes", *OPENCVS)
         pip("install", "-r", "requirements.txt")
         pip("install", "--editable", ".[dev]")
-    reason = imports("cv2")
+    reason = import_problem("cv2")
     if reason and "--trackers" not in sys.argv:
         print(f"opencv-python does not start here ({reason}): the system lacks libGL, libxcb or GLib: "
               "opencv-python-headless instead")
         swap_opencv("opencv-python-headless")
-        reason = imports("cv2")
+        reason = import_problem("cv2")
     if reason:
         sys.exit(f"error: OpenCV cannot be imported: {reason}")
     if "--trackers" not in sys.argv:

@@ -1,5 +1,7 @@
-"""What the Makefile calls: the same script of one case or of all, the demo, all figures, and the cleaning up. Cases are
-found, not listed."""
+"""What the Makefile calls: one script of one case or of all, the demo, all figures, and the cleaning up.
+
+Cases are found, not listed.
+"""
 import argparse
 import shutil
 import subprocess
@@ -20,32 +22,29 @@ def call(script, case, words):
     return subprocess.run([sys.executable, paths.ROOT / SCRIPTS[script].format(case), *words]).returncode
 
 
-def everywhere(script, cases, words):
-    """One script for several cases; the others go on when one fails. A single case's exit status is passed on."""
+def call_all(script, cases, words):
+    """Run one script of several cases; the others go on when one fails. A single case's exit status is passed on."""
     if len(cases) == 1:
         return call(script, cases[0], words)
-    failed = []
-    for case in cases:
-        if call(script, case, words):
-            failed.append(case)
+    failed = [case for case in cases if call(script, case, words)]
     if failed:
         raise Negative(f"{script} did not end well for {', '.join(failed)}: the reasons stand above")
 
 
-def demo(cases):
-    """Train, test and figures of every case on the sample data, with the time of each step, and where to look."""
+def run_demo(cases):
+    """Train, test and draw every case on the sample data, with the time of each step, and where to look."""
     from common.data.samples import build
-    build_began = time.monotonic()
+    began = time.monotonic()
     build()
-    print(f"sample data ready ({time.monotonic() - build_began:.0f} s)\n", flush=True)
+    print(f"sample data ready ({time.monotonic() - began:.0f} s)\n", flush=True)
     lines = []
     for case in cases:
         for script in ("train", "test", "figures"):
             print(f"--- {case}: {script}", flush=True)
             began = time.monotonic()
             status = call(script, case, ["--demo", "--fresh"])
-            lines.append(f"{case:16s} {script:8s} {time.monotonic() - began:6.1f} s   "
-                         f"{'done' if status == 0 else f'FAILED ({status})'}")
+            outcome = f"FAILED ({status})" if status else "done"
+            lines.append(f"{case:16s} {script:8s} {time.monotonic() - began:6.1f} s   {outcome}")
             if status:
                 break
     print("\n" + "\n".join(lines))
@@ -55,8 +54,8 @@ def demo(cases):
         raise Negative("the demo did not end well: see above")
 
 
-def figures(cases, name, words):
-    """All figures of a run of every case, made again: the run called name, else the one that the report shows.
+def draw_figures(cases, name, words):
+    """Make all figures of a run of every case again: the run called name, else the one that the report shows.
 
     A case without it says the command that makes the run, and the others go on. A single case's exit status is
     figures.py's own.
@@ -65,7 +64,7 @@ def figures(cases, name, words):
     lines, wrong = [], []
     for case in cases:
         try:
-            run = run_of(case, name)
+            run = find_run(case, name)
         except UserError as problem:
             if len(cases) == 1:
                 raise
@@ -77,10 +76,10 @@ def figures(cases, name, words):
         began = time.monotonic()
         demo_too = ["--demo"] if run == "demo" and "--demo" not in words else []
         status = call("figures", case, [f"--name={run}", *demo_too, *words])
-        drawn = len(run_folder.read_figures(run_folder.results_folder(case) / run / "figures")) if status == 0 else 0
-        lines.append(f"{case:16s} {run:16s} {time.monotonic() - began:6.1f} s   "
-                     f"{f'FAILED ({status})' if status else f'{drawn} figures'}")
+        drawn = [] if status else run_folder.read_figures(run_folder.results_folder(case) / run / "figures")
+        outcome = f"FAILED ({status})" if status else f"{len(drawn)} figures"
         wrong += [case] if status else []
+        lines.append(f"{case:16s} {run:16s} {time.monotonic() - began:6.1f} s   {outcome}")
     print("\n" + "\n".join(lines))
     if len(cases) == 1:
         return status
@@ -88,9 +87,8 @@ def figures(cases, name, words):
         raise Negative(f"figures are missing for {', '.join(wrong)}: the reasons stand above")
 
 
-def run_of(case, name):
-    """The name of the run whose figures are drawn; UserError with the command where there is none, or what is there
-    cannot be read."""
+def find_run(case, name):
+    """The name of the run to draw; UserError, with the command that makes it, where none is there or can be read."""
     names = run_folder.run_names(case)
     if names and name in (None, *names):
         return run_folder.choose_run(case, name).name
@@ -106,13 +104,10 @@ def run_of(case, name):
 
 def clean():
     """Remove caches, sample data and what the demo made; other runs, weights and .venv stay."""
-    targets = [*paths.ROOT.glob("results/*/demo"), *paths.ROOT.glob("checkpoints/*/demo"),
-               paths.ROOT / "datasets" / "sample",
-               *(paths.ROOT / name for name in (".pytest_cache", ".ruff_cache", ".hypothesis", "build")),
-               *(path for folder in ("cases", "common", "tests")
-                 for path in (paths.ROOT / folder).rglob("__pycache__"))]
-    for target in targets:
-        shutil.rmtree(target, ignore_errors=True)
+    for pattern in ("results/*/demo", "checkpoints/*/demo", "datasets/sample", ".pytest_cache", ".ruff_cache",
+                    ".hypothesis", "build", "cases/**/__pycache__", "common/**/__pycache__", "tests/**/__pycache__"):
+        for target in list(paths.ROOT.glob(pattern)):
+            shutil.rmtree(target, ignore_errors=True)
     print("removed caches, sample data and the demo's results; runs, weights and .venv are untouched")
 
 
@@ -124,12 +119,12 @@ def main(argv=None):
     options, words = parser.parse_known_args(argv)
     cases = choose_cases(options.case)
     if options.what == "demo":
-        return demo(cases)
+        return run_demo(cases)
     if options.what == "clean":
         return clean()
     if options.what == "figures":
-        return figures(cases, options.name, words)
-    return everywhere(options.what, cases, ([f"--name={options.name}"] if options.name else []) + words)
+        return draw_figures(cases, options.name, words)
+    return call_all(options.what, cases, ([f"--name={options.name}"] if options.name else []) + words)
 
 
 if __name__ == "__main__":

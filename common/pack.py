@@ -7,6 +7,7 @@ path that leads out of the repository is cut to its last part. Everything lies i
 order and with a fixed time, so that the same run makes the same zip.
 """
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -27,9 +28,9 @@ TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say; a clock would m
 
 
 def pack(case, name=None, out=None):
-    """Write the zip of one run and return (its path, the number of files in it, remarks for the reader). Nothing is
-    written after a UserError.
+    """Write the zip of one run; returns (its path, the number of files in it, remarks for the reader).
 
+    Nothing is written after a UserError.
     name: the run; without it `default`, or the only one there is. out: the zip's folder, results/ where it is None.
     """
     name = choose_run(case, name)
@@ -41,9 +42,8 @@ def pack(case, name=None, out=None):
                         f"was expected: first: python cases/{case}/test.py --name {name}")
     listing = manifest_of(folder, case, name)
     environment = environment_of(folder)
-    refuse_others(folder, case, name, environment,
-                  {path: "not in the manifest" for path in judged if path not in listing}
-                  | {path: "missing" for path in listing if path not in judged})
+    problems = {path: "not in the manifest" if path in judged else "missing" for path in {*judged} ^ {*listing}}
+    refuse_problems(folder, case, name, environment, problems)
     figures = [path for path in files_below(folder) if re.fullmatch(r"figures/[^/]+\.png|figures/figures\.json", path)]
     target = Path(out if out is not None else folder.parent.parent) / f"{case}-{name}.zip"
     part = part_of(target)
@@ -88,8 +88,7 @@ def files_below(folder):
 
 
 def refuse_links(folder):
-    """Raise UserError where anything below the run's folder is a symbolic link: a zip holds files, and a link may lead
-    anywhere."""
+    """Raise UserError where anything below a run's folder is a symbolic link, which may lead anywhere."""
     links = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_symlink()]
     if links:
         raise UserError(f"{len(links)} symbolic link(s) in {run_folder.show_path(folder)}: {join_some(links)}: files "
@@ -101,41 +100,37 @@ def manifest_of(folder, case, name):
     path = folder / "manifest.json"
     again = f"make it again: python cases/{case}/test.py --name {name} --fresh"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        entries = [(str(entry["path"]), int(entry["size"]), str(entry["sha256"])) for entry in content["files"]]
+        entries = json.loads(path.read_text(encoding="utf-8"))["files"]
+        return {str(entry["path"]): (int(entry["size"]), str(entry["sha256"])) for entry in entries}
     except FileNotFoundError:
         raise UserError(f"no manifest.json in {run_folder.show_path(folder)}: the list of judged files that test.py "
                         f"writes was expected: {again}") from None
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{run_folder.show_path(path)} cannot be read ({type(error).__name__}): the list of judged "
                         f"files was expected: {again}") from None
-    return {path: (size, digest) for path, size, digest in entries}
 
 
 def environment_of(folder):
     """The content of environment.json; {} where it is missing or unreadable, since nothing is judged by it."""
-    try:
-        content = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    with contextlib.suppress(UserError):
+        return run_folder.read_json(folder / "environment.json", dict, {})
+    return {}
 
 
-def refuse_others(folder, case, name, environment, problems):
+def refuse_problems(folder, case, name, environment, problems):
     """Raise UserError where judged files are not what the manifest says. problems: {path: what is wrong with it}."""
     if not problems:
         return
     parts = dict.fromkeys("/".join(path.split("/")[:2 if path.startswith("test/") else 1]) for path in sorted(problems))
-    commands = [command_for(part, case, name, environment) for part in parts]
+    said = join_some(f"{path} ({problem})" for path, problem in sorted(problems.items()))
+    commands = join_some(command_for(part, case, name, environment) for part in parts)
     raise UserError(f"{len(problems)} file(s) of {run_folder.show_path(folder)} are not as manifest.json lists them: "
-                    f"{join_some(f'{path} ({problem})' for path, problem in sorted(problems.items()))}: what the "
-                    "scripts wrote, unchanged, was expected: run test.py (or what made the file) again: "
-                    f"{join_some(commands)}")
+                    f"{said}: what the scripts wrote, unchanged, was expected: run test.py (or what made the file) "
+                    f"again: {commands}")
 
 
 def command_for(part, case, name, environment):
-    """The command that makes a part of a run again: the recorded one, else the plain one. Without --fresh test.py would
-    keep what is there."""
+    """The command that makes a part of a run again, the recorded one or the plain; test.py needs --fresh for it."""
     script = {"train": "train", "figures": "figures"}.get(part, "test")
     recorded = environment.get(part, {}).get("command") if isinstance(environment.get(part), dict) else None
     words = recorded[1:] if isinstance(recorded, list) else ["--name", name]
@@ -144,8 +139,10 @@ def command_for(part, case, name, environment):
 
 
 def fill(path, folder, case, name, environment, listing, figures):
-    """Write the zip at path, checking each judged file as it is read. Returns (number of files, judged texts that seem
-    to name a folder)."""
+    """Write the zip at path, checking each judged file as it is read.
+
+    Returns (number of files, judged texts that seem to name a folder).
+    """
     inside, problems, naming = f"{case}-{name}/", {}, []
     with zipfile.ZipFile(path, "w", compresslevel=6) as packed:
         def add(file, data):
@@ -156,8 +153,8 @@ def fill(path, folder, case, name, environment, listing, figures):
 
         add("manifest.json", (folder / "manifest.json").read_bytes())
         if environment:
-            add("environment.json", (json.dumps(without_paths(environment), indent=2, ensure_ascii=False)
-                                     + "\n").encode())
+            text = json.dumps(without_paths(environment), indent=2, ensure_ascii=False)
+            add("environment.json", f"{text}\n".encode())
         for file in watch(sorted({*listing, *figures}), f"packing {case}-{name}"):
             data = (folder / file).read_bytes()
             if file in listing and (len(data), hashlib.sha256(data).hexdigest()) != listing[file]:
@@ -166,7 +163,7 @@ def fill(path, folder, case, name, environment, listing, figures):
                 naming.append(file)
             add(file, data)
         count = len(packed.namelist())
-    refuse_others(folder, case, name, environment, problems)
+    refuse_problems(folder, case, name, environment, problems)
     return count, naming
 
 

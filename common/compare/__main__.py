@@ -10,14 +10,16 @@ import io
 import os
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from common.base.errors import UserError, printable, start
 from common.base.progress import watch
+from common.base.text_table import format_table
 from common.compare import page
-from common.compare.grader import Judge, of_unreadable, read_reference
-from common.compare.guarded import Lost, each
-from common.compare.judge import PASSING, Options, number
+from common.compare.grader import Judge, judge_unreadable, read_reference
+from common.compare.guarded import Lost, run_guarded
+from common.compare.judge import PASSING, Options
 from common.compare.pictures import reference_path
 from common.experiment.results import write_text
 from common.metrics import METRICS
@@ -28,9 +30,9 @@ ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 def main(argv=None):
     options = parse(argv)
     reference = read_reference(options.reference)
-    rules = Options(tolerances(options.tolerance, reference), options.exact, options.recompute)
-    pictures = [line["reference"] for given in reference.sets.values() for line in given.lines if line["image"]
-                and line["status"] == "ok"]
+    rules = Options(parse_tolerances(options.tolerance, reference), options.exact, options.recompute)
+    pictures = [line["reference"] for given in reference.sets.values() for line in given.lines
+                if line["image"] and line["status"] == "ok"]
     if options.recompute:  # a root that the grader got wrong must not be blamed on the class
         for name in dict.fromkeys(filter(None, pictures)):
             reference_path(options.recompute, name)
@@ -38,18 +40,16 @@ def main(argv=None):
     paths = [*options.submissions, *(path for folder in options.each for path in list_submissions(folder))]
     if not paths:
         raise UserError("nothing to compare: expected SUBMISSION folders or zips, or --each DIR with some in it")
-    judgements = []
-    with tempfile.TemporaryDirectory() as sections:
-        for place, judgement, section in judge_all(paths, Judge(options.reference, rules, options.html is not None),
-                                                   options.processes, limit):
-            judgements.append((place, judgement))
-            if options.html:
-                Path(sections, str(place)).write_text(section, encoding="utf-8")
-        judgements = [judgement for _, judgement in sorted(judgements, key=lambda pair: pair[0])]
+    judge_one = Judge(options.reference, rules, options.html is not None)
+    judgements = [None] * len(paths)
+    with tempfile.TemporaryDirectory() as folder:
+        sections = [Path(folder, str(place)) for place in range(len(paths))]
+        for place, judgement, section in judge_all(paths, judge_one, options.processes, limit):
+            judgements[place] = judgement
+            sections[place].write_text(section, encoding="utf-8")
         show(judgements)                                  # before anything that could fail
         if options.html:
-            page.write(options.html, reference.name, judgements,
-                       [Path(sections, str(place)) for place in range(len(paths))])
+            page.write(options.html, reference.name, judgements, sections)
     if options.csv:
         write_mark_sheet(options.csv, judgements)
     for path in filter(None, (options.html, options.csv)):
@@ -62,22 +62,21 @@ def main(argv=None):
 def parse(argv):
     parser = argparse.ArgumentParser(prog="python -m common.compare", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("reference", type=Path, metavar="REFERENCE", help="results/<case>/<run>, or a zip of it")
-    parser.add_argument("submissions", type=Path, nargs="*", metavar="SUBMISSION", help="folders or zips")
-    parser.add_argument("--each", type=Path, action="append", default=[], metavar="DIR", help="every folder and zip in "
-                                                                                              "DIR")
-    parser.add_argument("--tolerance", action="append", default=[], metavar="METRIC=X", help="allowed change of a "
-                                                                                             "mean, such as psnr=0.1")
-    parser.add_argument("--exact", action="store_true", help="any difference of a judged file decides")
-    parser.add_argument("--recompute", type=Path, metavar="ROOT", help="measure psnr, ssim, ssim_gray again; ROOT: the "
-                                                                       "test data (data.root)")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="a page with reasons, numbers and pictures")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="the mark sheet: a line per submission")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), metavar="N", help="submissions read at the "
-                                                                                           "same time")
-    parser.add_argument("--limit", type=float, metavar="SECONDS", help="time for one submission (minutes, by the "
-                                                                       "number of pictures)")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    add = parser.add_argument
+    add("reference", type=Path, metavar="REFERENCE", help="results/<case>/<run>, or a zip of it")
+    add("submissions", type=Path, nargs="*", metavar="SUBMISSION", help="folders or zips")
+    add("--each", type=Path, action="append", default=[], metavar="DIR", help="every folder and zip in DIR")
+    add("--tolerance", action="append", default=[], metavar="METRIC=X",
+        help="allowed change of a mean, such as psnr=0.1")
+    add("--exact", action="store_true", help="any difference of a judged file decides")
+    add("--recompute", type=Path, metavar="ROOT",
+        help="measure psnr, ssim, ssim_gray again; ROOT: the test data (data.root)")
+    add("--html", type=Path, metavar="FILE", help="a page with reasons, numbers and pictures")
+    add("--csv", type=Path, metavar="FILE", help="the mark sheet: a line per submission")
+    add("--processes", type=int, default=os.cpu_count(), metavar="N", help="submissions read at the same time")
+    add("--limit", type=float, metavar="SECONDS",
+        help="time for one submission (minutes, by the number of pictures)")
+    add("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)
     if options.reference == Path():
         raise UserError("no reference given: make compare A=REFERENCE B=SUBMISSION: the folder or zip of a finished "
@@ -88,25 +87,24 @@ def parse(argv):
     return options
 
 
-def tolerances(words, reference):
+def parse_tolerances(words, reference):
     """{metric: change} of the words METRIC=X."""
     known = {*METRICS, *(name for given in reference.sets.values() for name in given.measured)}
-    result = {}
+    tolerances = {}
     for word in words:
         name, _, text = word.partition("=")
         try:
-            result[name] = float(text)
+            tolerances[name] = float(text)
         except ValueError:
-            result[name] = -1
-        if name not in known or not 0 <= result[name] < float("inf"):
+            tolerances[name] = -1
+        if name not in known or not 0 <= tolerances[name] < float("inf"):
             raise UserError(f"--tolerance {word!r}: METRIC=X was expected, X a number from 0 up, METRIC one of "
                             f"{', '.join(sorted(known))}")
-    return result
+    return tolerances
 
 
 def list_submissions(folder):
-    """Every folder and archive directly in a folder, in the order of their names; hidden ones and other files are
-    passed over."""
+    """Every folder and archive directly in a folder, by name; hidden ones and other files are passed over."""
     if not folder.is_dir():
         raise UserError(f"no such folder: --each {folder}: a folder of submissions was expected")
     return sorted((path for path in folder.iterdir()
@@ -116,29 +114,29 @@ def list_submissions(folder):
 
 
 def judge_all(paths, judge_one, processes, limit):
-    """Yield (place, Judgement, section) as they get done, each read in a process of its own that may die without
-    harm."""
-    results = each(judge_one, paths, max(1, min(processes, len(paths))), limit)
+    """Yield (place, Judgement, section) as they get done, each from a guarded process, which may die without harm."""
+    results = run_guarded(judge_one, paths, max(1, min(processes, len(paths))), limit)
     for place, result in watch(results, "submissions", count=len(paths)):
         if isinstance(result, Lost):
-            result = of_unreadable(paths[place], result, judge_one.pages)
+            result = judge_unreadable(paths[place], result, judge_one.pages)
         yield place, *result
 
 
 # ---- what is shown ----
 
 def show(judgements):
-    """The table of a class, or everything about a single submission."""
+    """Print the table of a class, or everything about a single submission."""
     if len(judgements) == 1:
         return show_one(judgements[0])
-    width = min(40, max(len(judgement.name) for judgement in judgements))
-    print(f"{'verdict':11s} {'submission':{width}s} reason")
+    rows = []
     for judgement in judgements:
-        first = judgement.reasons[0] if judgement.reasons else ""
         more = f" (and {len(judgement.reasons) - 1} more)" if len(judgement.reasons) > 1 else ""
-        print(printable(f"{judgement.verdict:11s} {judgement.name:{width}s} {first[:160]}{more}"))
-    verdicts = [judgement.verdict for judgement in judgements]
-    print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)))
+        rows.append((judgement.verdict, judgement.name, "".join(judgement.reasons[:1])[:160] + more))
+    width = min(40, max(len(judgement.name) for judgement in judgements))
+    for line in format_table(["verdict", "submission", "reason"], rows, ["<11", f"<{width}"]):
+        print(printable(line))
+    counts = Counter(judgement.verdict for judgement in judgements)
+    print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
 def show_one(judgement):
@@ -147,29 +145,29 @@ def show_one(judgement):
         for line in lines:
             print(printable(f"  {title}: {line}"))
     shown = [value for value in judgement.values if value.judged != "equal"]
-    if shown:
-        print(f"  {'set':12s} {'row':24s} {'metric':14s} {'reference':>12s} {'submission':>12s}")
-    for value in shown[:40]:
-        before, now = (number(mean, value.metric) for mean in (value.reference, value.submission))
-        print(printable(f"  {value.set_name:12s} {value.row:24s} {value.metric:14s} {before:>12s} {now:>12s}  "
-                        f"{value.judged}"))
+    if not shown:
+        return
+    header = ["set", "row", "metric", "reference", "submission"]
+    rows = [(value.set_name, value.row, value.metric, *value.texts(), f" {value.judged}") for value in shown[:40]]
+    for line in format_table(header, rows, ["<12", "<24", "<14", ">12", ">12"]):
+        print(printable(f"  {line}"))
     if len(shown) > 40:
         print(f"  and {len(shown) - 40} more: --html or --csv shows all")
 
 
 def write_mark_sheet(path, judgements):
-    """A line per submission: verdict, reasons, notes, every mean. With a byte order mark, without which Excel misreads
-    Chinese."""
-    keys = list(dict.fromkeys((value.set_name, value.row, value.metric) for judgement in judgements
-                              for value in judgement.values))
+    """A line per submission: verdict, reasons, notes, every mean.
+
+    With a byte order mark, without which Excel misreads Chinese.
+    """
+    keys = list(dict.fromkeys(value.key for judgement in judgements for value in judgement.values))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    writer.writerow(["submission", "verdict", "reasons", "notes", *("/".join(key) for key in keys)])
+    writer.writerow(["submission", "verdict", "reasons", "notes", *map("/".join, keys)])
     for judgement in judgements:
-        means = {(value.set_name, value.row, value.metric): value.submission for value in judgement.values}
+        means = {value.key: f"{value.submission:.6f}" for value in judgement.values if value.submission is not None}
         cells = [judgement.name, judgement.verdict, "; ".join(judgement.reasons), "; ".join(judgement.notes)]
-        writer.writerow([*map(harmless, cells), *("" if means.get(key) is None else f"{means[key]:.6f}"
-                                                  for key in keys)])
+        writer.writerow([*map(harmless, cells), *(means.get(key, "") for key in keys)])
     write_text(path, "\ufeff" + text.getvalue())
 
 

@@ -1,7 +1,6 @@
-"""What each worker process does: hold one submission against the reference, which it reads once.
+"""What each guarded process does: hold one submission against the reference, which it reads once.
 
-It is a module of its own because a worker finds what it is given by the module's name, and `__main__` is another one
-there.
+A module of its own: a process finds what it is given by the module's name, and `__main__` is another one there.
 """
 from functools import lru_cache
 from pathlib import Path
@@ -9,29 +8,30 @@ from typing import NamedTuple
 
 from common.base.errors import UserError, join_some
 from common.compare import page
-from common.compare.judge import Options, check_manifest, contradictions, judge, unreadable
+from common.compare.judge import Judgement, Options, brief, check_manifest, contradictions, judge
 from common.compare.submission import Submission, Unreadable
 
 
 class Judge(NamedTuple):
-    """What a worker process is given: judges one path after the other beside the same reference. Picklable."""
+    """Judges one path after the other beside the same reference, in a guarded process. Picklable."""
     reference: Path
     options: Options
     pages: bool                           # also the section of the HTML page
 
     def __call__(self, path):
         """(Judgement, the submission's section as HTML or "") of one submission."""
-        reference = own_reference(self.reference)
+        reference = read_reference_once(self.reference)
         try:
             submission = Submission(path, {"train", *(f"test/{name}" for name in reference.sets)})
             judgement = judge(reference, submission, self.options)
         except Unreadable as problem:
-            return of_unreadable(path, problem, self.pages)
+            return judge_unreadable(path, problem, self.pages)
         return judgement, page.section(judgement, reference, submission) if self.pages else ""
 
 
-def of_unreadable(path, problem, pages):
-    judgement = unreadable(path.name or str(path), problem)
+def judge_unreadable(path, problem, pages):
+    """(Judgement, section or "") of a submission that could not be judged."""
+    judgement = Judgement(path.name or str(path), "unreadable", brief([problem]), [], [], [])
     return judgement, page.section(judgement) if pages else ""
 
 
@@ -48,11 +48,11 @@ def read_reference(path):
             raise Unreadable(f"its numbers contradict each other: {join_some(wrong, 3)}")
     except Unreadable as problem:
         raise UserError(f"the reference cannot be used: {path}: {problem}: give the folder or zip of a finished "
-                        f"run") from None
+                        "run") from None
     return reference
 
 
 @lru_cache(maxsize=1)
-def own_reference(path):
-    """The reference of this worker process, read once."""
+def read_reference_once(path):
+    """The reference, read once by each process."""
     return read_reference(path)

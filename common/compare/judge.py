@@ -1,5 +1,7 @@
-"""What a submission is worth beside a reference: which differences decide; what only informs is in notes.py, pictures
-in pictures.py."""
+"""What a submission is worth beside a reference: which differences decide.
+
+What only informs is in notes.py, the pictures are in pictures.py.
+"""
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +32,15 @@ class Value(NamedTuple):
     submission: float | None
     judged: str                       # equal | within | better | worse | other | missing
 
+    @property
+    def key(self):
+        return self[:3]
+
+    def texts(self):
+        """Both means as texts, with the metric's digits."""
+        digits = metrics.metric_of(self.metric).digits
+        return tuple("none" if mean is None else f"{mean:.{digits}f}" for mean in (self.reference, self.submission))
+
 
 class Judgement(NamedTuple):
     name: str
@@ -40,13 +51,8 @@ class Judgement(NamedTuple):
     pictures: list                    # of pictures.PictureDifference, the largest first
 
 
-def unreadable(name, why):
-    return Judgement(name, "unreadable", brief([why]), [], [], [])
-
-
 def brief(lines, shown=MAX_SAID):
-    """The first lines, cut to a sensible length, and a count of the rest: a page of reasons, whatever somebody has
-    written into his files."""
+    """The first lines, cut to a sensible length, and a count of the rest: whatever somebody wrote into his files."""
     cut = [text if len(text) <= MAX_LETTERS else text[:MAX_LETTERS] + "..." for text in map(str, lines[:shown])]
     return cut + ([f"and {len(lines) - shown} more like these"] if len(lines) > shown else [])
 
@@ -70,34 +76,36 @@ def judge(reference, submission, options=Options()):
         different.append(f"--exact: {len(changed)} judged files are not equal: {join_some(changed)}")
     notes += picture_notes(pictures) + file_notes(changed)
     better = [describe(value) for value in values if value.judged == "better"]
-    verdict = "tampered" if tampered else "different" if different else "identical" if not changed else "better" if better else "same"
+    verdicts = {"tampered": tampered, "different": different, "identical": not changed, "better": better, "same": True}
+    verdict = next(word for word, holds in verdicts.items() if holds)
     reasons = tampered + different or (better if verdict == "better" else [])
     return Judgement(submission.name, verdict, brief(reasons), brief(notes), values, pictures[:MAX_SHOWN])
 
 
 def check_manifest(submission):
-    """(tampered, different): files that are not what manifest.json says, and files that are missing, damaged or not
-    entered."""
+    """(tampered, different): files that are not what manifest.json says; files missing, damaged or not entered."""
     if "manifest.json" not in submission.files:
         return [], ["manifest.json is missing: nothing vouches for the files"]
     entries = submission.manifest["files"]
     there = [name for name in entries if name in submission.files]
     damaged = [name for name in there if submission.digests[name] is None]
-    changed = [name for name in there if name not in damaged and (submission.files[name], submission.digests[name])
-               != entries[name]]
+    changed = [name for name in there if name not in damaged
+               and (submission.files[name], submission.digests[name]) != entries[name]]
     missing = [name for name in entries if name not in submission.files]
     others = [name for name in submission.files if name.startswith(("train/", "test/")) and name not in entries]
+    different = {"missing": missing, "cannot be read, as after a broken upload": damaged,
+                 "not entered in manifest.json (a test that never finished, or a file added later)": others}
     return ([f"not the file that manifest.json vouches for: {join_some(changed)}"] if changed else [],
-            [f"{what}: {join_some(names)}" for what, names in
-             [("missing", missing), ("cannot be read, as after a broken upload", damaged),
-              ("not entered in manifest.json (a test that never finished, or a file added later)", others)] if names])
+            [f"{what}: {join_some(names)}" for what, names in different.items() if names])
 
 
 def missing_files(reference, submission):
-    """Logs, settings and tables of the reference that the submission has neither as a file nor in its manifest;
-    pictures are missed by line."""
-    missing = [name for name in reference.manifest["files"] if name.startswith(("train/", "test/"))
-               and "/images/" not in name
+    """Logs, settings and tables of the reference that the submission has neither as a file nor in its manifest.
+
+    Pictures are missed by line of items.csv.
+    """
+    missing = [name for name in reference.manifest["files"]
+               if name.startswith(("train/", "test/")) and "/images/" not in name
                and name not in submission.files and name not in submission.manifest["files"]]
     return [f"missing, and not in its manifest either: {join_some(missing)}"] if missing else []
 
@@ -108,18 +116,18 @@ def compare_sets(reference, submission, options):
     for name, expected in reference.sets.items():
         given = submission.sets.get(name)
         if given is None:
-            wrong.append(f"the test set {name} is missing: {', '.join(list_test_sets(submission)) or 'none'} was "
-                         "handed in")
+            handed_in = ", ".join(list_test_sets(submission)) or "none"
+            wrong.append(f"the test set {name} is missing: {handed_in} was handed in")
             continue
         columns = [column for column in (expected.lines or [{}])[0] if column not in (given.lines or [{}])[0]]
         if columns:
             wrong.append(f"{name}: columns of items.csv missing: {join_some(columns)}")
         wrong += compare_items(name, expected, given, submission.files)
         for row, means in expected.metrics.items():
-            if row not in given.metrics:
+            if row in given.metrics:
+                values += compare_means(name, row, means, given.metrics[row], options)
+            else:
                 wrong.append(f"{name}: the row {row} is missing")
-                continue
-            values += compare_means(name, row, means, given.metrics[row], options)
     return wrong + [describe(value) for value in values if value.judged in ("worse", "other", "missing")], values
 
 
@@ -129,8 +137,7 @@ def list_test_sets(submission):
 
 
 def compare_items(name, expected, given, files):
-    """What is missing of the reference's lines of items.csv, or has failed, or was measured against other pictures. One
-    text per kind."""
+    """What is wrong with the lines of items.csv beside the reference's, a text for each kind of fault."""
     lines = {(line["item"], line["row"]): line for line in given.lines}
     found = {}
     for line in expected.lines:
@@ -143,43 +150,40 @@ def compare_items(name, expected, given, files):
 
 
 def item_difference(name, line, other, measured, files):
-    """(kind, details) of what is wrong with one line beside the reference's; (None, "") when it is as it should be,
-    whatever its numbers."""
+    """(kind, details) of what is wrong with one line, whatever its numbers; (None, "") when nothing is."""
     if other is None:
         return "items missing", ""
     if other["status"] != "ok":
         return "items failed", f": {other['reason']}"
     if other["reference"] != line["reference"]:
-        return "measured against another reference", f": {other['reference'] or 'none'} instead of {line['reference'] or 'none'}"
+        return "measured against another reference", instead(other["reference"], line["reference"])
     if line["image"] and f"test/{name}/{other['image']}" not in files:
         return "without picture", ""
     if other["image"] != line["image"]:
-        return "another picture than belongs there", f": {other['image']} instead of {line['image'] or 'none'}"
+        return "another picture than belongs there", instead(other["image"], line["image"])
     for metric in measured:
         if kind_of(line[metric]) != kind_of(other.get(metric, "")):
-            return "numbers of another kind", f": {metric} {other.get(metric) or 'left empty'} instead of {line[metric] or 'none'}"
+            return "numbers of another kind", instead(f"{metric} {other.get(metric) or 'left empty'}", line[metric])
     return None, ""
 
 
+def instead(now, before):
+    return f": {now or 'none'} instead of {before or 'none'}"
+
+
 def kind_of(text):
-    """Whether a value is there, finite, infinite or undefined: a mean over fewer items than the reference's is no mean
-    to compare."""
+    """Whether a value is there, finite, infinite or undefined: means over unlike items are none to compare."""
     return text if text in ("", "inf", "-inf", "nan") else "finite"
 
 
 def compare_means(name, row, expected, given, options):
     """Every Value of one row."""
-    values = []
-    for metric, mean in expected.items():
-        if metric not in ("by", "left_out"):
-            got = given.get(metric)
-            values.append(Value(name, row, metric, mean, got, judge_mean(metric, mean, got, options)))
-    return values
+    means = {metric: (mean, given.get(metric)) for metric, mean in expected.items() if metric not in ("by", "left_out")}
+    return [Value(name, row, metric, *pair, judge_mean(metric, *pair, options)) for metric, pair in means.items()]
 
 
 def judge_mean(metric, mean, got, options):
-    """One mean beside the reference's, by its direction and tolerance: Value.judged. `other` is a change that is bad
-    either way."""
+    """Value.judged of one mean, by its direction and tolerance; `other` is a change that is bad either way."""
     if got == mean:
         return "equal"
     if got is None:
@@ -196,23 +200,16 @@ def judge_mean(metric, mean, got, options):
 
 def describe(value):
     """One Value as a reason."""
-    before, now = (number(mean, value.metric) for mean in (value.reference, value.submission))
+    before, now = value.texts()
     if before == now:                                      # the usual digits hide the difference
         before, now = (f"{mean:.6f}" for mean in (value.reference, value.submission))
     return f"{value.set_name}, {value.row}: {value.metric} {now} instead of {before}"
 
 
-def number(value, metric):
-    """A mean as text, with the metric's digits."""
-    return "none" if value is None else f"{value:.{metrics.metric_of(metric).digits}f}"
-
-
 def contradictions(reference, submission):
-    """(contradictions, remarks): means, counts and classes of metrics.json beside those that follow from items.csv.
-    Needs no data.
+    """(contradictions, remarks): what metrics.json says beside what follows from items.csv. Needs no data.
 
-    What does not follow from items.csv in the reference either (a case may write such means) cannot be told and is
-    remarked.
+    Means that do not follow from items.csv in the reference either (a case may write such) are only remarked.
     """
     wrong, unknown = [], []
     for name, given in submission.sets.items():
@@ -221,11 +218,10 @@ def contradictions(reference, submission):
             follows, says = theirs.get(row, {}), flat(means)
             wrong += [f"test/{name}/metrics.json says {row}: {key} = {says.get(key)}, its items.csv gives {value}"
                       for key, value in follows.items() if not agree(value, says.get(key), 1.5e-6)]
-            for key in says:
-                if key not in follows:
-                    free = row in ours and key in flat(reference.sets[name].metrics[row]) and key not in ours[row]
-                    (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, "
-                                                        "which items.csv does not give")
+            for key in [key for key in says if key not in follows]:
+                free = row in ours and key in flat(reference.sets[name].metrics[row]) and key not in ours[row]
+                (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, "
+                                                    "which items.csv does not give")
     return wrong, [f"not told by items.csv: {join_some(unknown, 5)}"] if unknown else []
 
 

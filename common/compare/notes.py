@@ -1,4 +1,6 @@
 """What informs a grader and decides nothing: changed settings, other weights, training logs, pictures and figures."""
+from collections import ChainMap
+
 from common.base.errors import join_some
 
 
@@ -19,10 +21,10 @@ def settings_notes(reference, submission):
         if given is None:
             changes.setdefault("config.yaml is missing", []).append(part)
             continue
-        for key in [*expected, *(key for key in given if key not in expected)]:
-            if expected.get(key) != given.get(key):
-                changes.setdefault(f"{short(key)} = {short(given.get(key))} instead of {short(expected.get(key))}",
-                                   []).append(part)
+        for key in expected | given:
+            before, now = expected.get(key), given.get(key)
+            if before != now:
+                changes.setdefault(f"{short(key)} = {short(now)} instead of {short(before)}", []).append(part)
     return [f"changed setting: {change} ({', '.join(parts)})" for change, parts in changes.items()]
 
 
@@ -45,9 +47,9 @@ def log_notes(reference, submission):
         return []
     if not now:
         return ["no training log was handed in"]
-    last = [{key: value for line in log for key, value in line.items() if key not in ("stage", "step")}
-            for log in (before, now)]
-    curves = [f"{key} {last[1].get(key, 'none')} (reference {value})" for key, value in last[0].items()]
+    ours, theirs = ChainMap(*before[::-1]), ChainMap(*now[::-1])         # the last line that has a key says its value
+    curves = [f"{key} {theirs.get(key, 'none')} (reference {value})" for key, value in ours.items()
+              if key not in ("stage", "step")]
     return [f"other training log, {len(now)} lines (reference {len(before)}); last values: {join_some(curves, 6)}"]
 
 

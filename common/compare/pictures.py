@@ -1,7 +1,7 @@
-"""Output pictures of a submission beside those of the reference run, and measured again against the reference pictures
-of the data."""
+"""Output pictures of a submission, beside those of the reference run and measured again against the data's."""
 import math
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +28,7 @@ class PictureDifference(NamedTuple):
 
 
 def output_picture(run, path, pixels=MAX_PIXELS):
-    """uint8 (H, W, 3) of an output picture of a run. Unreadable when it is missing, no picture, or of more than
-    `pixels` pixels."""
+    """uint8 (H, W, 3) of a run's output picture; Unreadable when it is missing, none, or has more than `pixels`."""
     try:
         return bytes_of(run.read(path, 8 * pixels + (1 << 20)), path, pixels)
     except UserError as problem:
@@ -48,24 +47,24 @@ def pairs_of_lines(reference, submission):
 
 
 def compare_pictures(reference, submission):
-    """(PictureDifference of every output picture that is another file, the largest first; what cannot be read or has
-    another size)."""
+    """(a PictureDifference for every picture that is another file, the largest first; what cannot be compared)."""
     differences, wrong = [], []
     for name, line, other in pairs_of_lines(reference, submission):
-        paths = tuple(f"test/{name}/{one['image']}" for one in (line, other))
-        if not line["image"] or paths[1] not in submission.files or reference.digests[paths[0]] == submission.digests[paths[1]]:
+        ours, theirs = paths = tuple(f"test/{name}/{one['image']}" for one in (line, other))
+        if (not line["image"] or theirs not in submission.files
+                or reference.digests[ours] == submission.digests[theirs]):
             continue
         try:
-            before = output_picture(reference, paths[0])
-            after = output_picture(submission, paths[1], before[..., 0].size)
-            same_size(after, before, "the reference run's")
+            before = output_picture(reference, ours)
+            after = output_picture(submission, theirs, before[..., 0].size)
+            check_size(after, before, "the reference run's")
             differences.append(PictureDifference(name, line["item"], line["row"], paths, *difference(before, after)))
         except Unreadable as problem:
             wrong.append(f"test/{name}, {line['item']} ({line['row']}): {problem}")
     return sorted(differences, key=lambda found: found.psnr), wrong
 
 
-def same_size(picture, other, whose):
+def check_size(picture, other, whose):
     if picture.shape != other.shape:
         raise Unreadable(f"the picture has {picture.shape[1]}x{picture.shape[0]} pixels, {whose} "
                          f"{other.shape[1]}x{other.shape[0]}")
@@ -81,18 +80,17 @@ def difference(before, after):
 # ---- measuring again ----
 
 def measure_again(reference, submission, root):
-    """(what measuring refutes, remarks on what cannot be measured): psnr, ssim and ssim_gray of every line with picture
-    and reference.
+    """(what measuring refutes, remarks on what was not measured): psnr, ssim and ssim_gray of every line with pictures.
 
     The reference picture is the one that the reference run names. A tenth of the metric's tolerance is left to other
     decoders and summation orders.
     """
-    refuted, measured, without, others = [], 0, {}, set()
+    refuted, measured, without, others = [], 0, Counter(), set()
     for name, line, other in pairs_of_lines(reference, submission):
         written = {metric: other.get(metric) for metric in MEASURED_AGAIN if line.get(metric)}
         others |= {metric for metric in reference.sets[name].measured if line[metric] and metric not in MEASURED_AGAIN}
         if not (line["image"] and line["reference"] and written):
-            without[name, line["row"]] = without.get((name, line["row"]), 0) + 1
+            without[name, line["row"]] += 1
             continue
         place = f"test/{name}, {line['item']} ({line['row']})"
         try:
@@ -106,8 +104,8 @@ def measure_again(reference, submission, root):
                     if not close(fresh[metric], text, metrics.metric_of(metric).tolerance / 10)]
     remarks = [f"{measured} lines measured again"]
     if without:
-        remarks.append("not measured again, for want of picture or reference: "
-                       + join_some(f"{name}, {row} ({count})" for (name, row), count in without.items()))
+        counts = join_some(f"{name}, {row} ({count})" for (name, row), count in without.items())
+        remarks.append(f"not measured again, for want of picture or reference: {counts}")
     if others:
         remarks.append("not measured again, for want of a definition that needs no more than two pictures: "
                        f"{', '.join(sorted(others))}")
@@ -123,28 +121,23 @@ def measure_pair(submission, path, name, root):
     if key[0] is None or key not in MEASURED:
         target = read_pixels(reference_path(root, name))
         output = output_picture(submission, path, target[..., 0].size)
-        same_size(output, target, "its reference")
+        check_size(output, target, "its reference")
         MEASURED[key] = metrics.fidelity(output, target)
     return MEASURED[key]
 
 
 def reference_path(root, name):
-    """Where the picture of this name lies below root (names composed or decomposed); UserError for none. The name may
-    not lead out of root."""
+    """Where the picture of this name, composed or decomposed, lies below root; UserError for none, or a way out."""
     if leads_out(name):
         raise UserError(f"the reference {name!r} leads out of the test root {root}: a path below it was expected")
     for form in ("NFC", "NFD"):
-        if (Path(root) / unicodedata.normalize(form, name)).is_file():
-            return Path(root) / unicodedata.normalize(form, name)
+        path = Path(root) / unicodedata.normalize(form, name)
+        if path.is_file():
+            return path
     raise UserError(f"--recompute {root} has no {name}: the folder was expected that the column `reference` of "
                     "items.csv starts from (data.root of the test)")
 
 
 def close(value, text, tolerance):
     """Whether a written number is the measured one; inf and nan agree with themselves, nothing with an empty text."""
-    if not text:
-        return False
-    written = float(text)
-    if not (math.isfinite(value) and math.isfinite(written)):
-        return value == written or (math.isnan(value) and math.isnan(written))
-    return abs(value - written) <= tolerance
+    return bool(text) and bool(np.isclose(value, float(text), rtol=0, atol=tolerance, equal_nan=True))

@@ -1,9 +1,9 @@
-"""A result folder or zip from somebody else, read without trust: nothing is written, unpacked, executed or followed out
-of it.
+"""A result folder or zip from somebody else, read without trust.
 
-Every size and count is bounded before anything of that size is made. Whatever is wrong raises Unreadable with the
-reason.
+Nothing is written, unpacked, executed or followed out of it. Every size and count is bounded before anything of that
+size is made. Whatever is wrong raises Unreadable with the reason.
 """
+import contextlib
 import csv
 import hashlib
 import io
@@ -29,11 +29,10 @@ MAX_BYTES = 4 << 30              # of all files together
 MAX_TEXT = 8 << 20               # bytes of one JSON, CSV or log file
 MAX_SETTINGS = 64 << 10          # bytes of one config.yaml: its parser is slow
 MAX_NAME = 200                   # letters of a key, a row, an item
-MAX_KEYS = 500  # rows of a test, metrics of a row, classes of a classing, settings of a part, columns of items.csv
+MAX_KEYS = 500                   # rows of a test, metrics of a row, classes, settings of a part, columns of items.csv
 MAX_LINES = 50_000               # of items.csv and of the log
 UTF8 = 0x800                     # the flag of a zip member whose name is UTF-8
-# as common.experiment.results writes them; float() would take 1_0 and ２
-NUMBER = re.compile(r"(-?[0-9]{1,30}(\.[0-9]{1,12})?|-?inf|nan|)")
+NUMBER = re.compile(r"(-?[0-9]{1,30}(\.[0-9]{1,12})?|-?inf|nan|)")       # as test.py writes them; float() takes 1_0, ２
 RUBBISH = ("__macosx", "thumbs.db", "desktop.ini")
 DAMAGE = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -52,10 +51,9 @@ class TestSet(NamedTuple):
 
 
 class Submission:
-    """One run, handed in as a folder or a zip. files: {path inside the run: size}; nothing is read before it is asked
-    for.
+    """One run, handed in as a folder or a zip; nothing is read before it is asked for.
 
-    parts: the parts (`train`, `test/<set>`) that are of interest; settings and results of others are not looked at.
+    files: {path inside the run: size}. parts: those (`train`, `test/<set>`) whose settings and results are of interest;
     None: all.
     """
 
@@ -68,8 +66,7 @@ class Submission:
         self._inside = root
 
     def read(self, name, limit=MAX_TEXT):
-        """The bytes of a file of the run. Unreadable when it is missing, larger than limit, or not what the archive
-        says it is."""
+        """The bytes of a file; Unreadable when it is missing, larger than limit, or not what the archive says."""
         if name not in self.files:
             raise Unreadable(f"{name} is missing")
         if self.files[name] > limit:
@@ -85,20 +82,16 @@ class Submission:
         """{path: SHA-256} of all files of the run; None for one that cannot be read."""
         digests = {}
         for name in self.files:
-            digest = hashlib.sha256()
             try:
                 with self._open(self._inside + name) as file:
-                    while block := file.read(1 << 20):
-                        digest.update(block)
-                digests[name] = digest.hexdigest()
+                    digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
             except DAMAGE:
                 digests[name] = None
         return digests
 
     @cached_property
     def manifest(self):
-        """{"weights": {part: digest}, "files": {path: (size, sha256)}} of manifest.json, both empty where there is
-        none."""
+        """{"weights": {part: digest}, "files": {path: (size, sha256)}} of manifest.json, empty where there is none."""
         if "manifest.json" not in self.files:
             return {"weights": {}, "files": {}}
         content = self._json("manifest.json")
@@ -110,8 +103,8 @@ class Submission:
         texts = [*files, *weights, *weights.values(), *(digest for _, digest in files.values())]
         if not all(isinstance(text, str) for text in texts):
             raise Unreadable("manifest.json has paths or digests that are no texts")
-        return {"weights": weights, "files": {unicodedata.normalize("NFC", name): entry
-                                              for name, entry in files.items()}}
+        files = {unicodedata.normalize("NFC", name): entry for name, entry in files.items()}
+        return {"weights": weights, "files": files}
 
     @cached_property
     def sets(self):
@@ -132,14 +125,11 @@ class Submission:
 
     @cached_property
     def log(self):
-        """train/log.jsonl as a list of dicts, empty where there is none. Values that are no finite numbers are left
-        out."""
+        """train/log.jsonl as a list of dicts, of the stage and finite numbers only; empty where there is none."""
         if "train/log.jsonl" not in self.files:
             return []
         lines = self.read("train/log.jsonl").decode("utf-8", "replace").splitlines()[:MAX_LINES]
-        return [{key: value for key, value in _parse(line, "train/log.jsonl").items() if key == "stage"
-                 or is_number(value)}
-                for line in lines if line.strip()]
+        return [_finite(_parse(line, "train/log.jsonl")) for line in lines if line.strip()]
 
     def _json(self, name):
         return _parse(self.read(name).decode("utf-8", "replace"), name)
@@ -160,25 +150,26 @@ class Submission:
             _check_row(values, f"{folder}/metrics.json, row {row!r}")
         header = list(lines[0]) if lines else COLUMNS
         measured = [name for name in header[len(COLUMNS):] if not name.startswith("by_")]
-        return TestSet(metrics, lines, measured, [name[3:] for name in header[len(COLUMNS):] if name.startswith("by_")])
+        classings = [name[3:] for name in header[len(COLUMNS):] if name.startswith("by_")]
+        return TestSet(metrics, lines, measured, classings)
 
     def _items(self, name):
         """The lines of items.csv as dicts of texts, names composed; every metric a number as test.py writes them."""
         if name not in self.files:
             return []                                     # said as a missing file by who compares
         try:
-            header, *rows = csv.reader(io.StringIO(unicodedata.normalize("NFC", self.read(name).decode("utf-8-sig")),
-                                                   newline=""))
+            text = unicodedata.normalize("NFC", self.read(name).decode("utf-8-sig"))
+            header, *rows = csv.reader(io.StringIO(text, newline=""))
         except (csv.Error, UnicodeDecodeError, ValueError) as error:
             raise Unreadable(f"{name} cannot be read as CSV ({reason(error)})") from None
-        if header[:len(COLUMNS)] != COLUMNS or len(set(header)) < len(header) or any(len(row) != len(header)
-                                                                                     for row in rows):
+        if (header[:len(COLUMNS)] != COLUMNS or len(set(header)) < len(header)
+                or any(len(row) != len(header) for row in rows)):
             raise Unreadable(f"{name} does not have the columns {','.join(COLUMNS)},... in every line")
-        if len(rows) > MAX_LINES or len(header) > MAX_KEYS or any(len(text) > MAX_NAME for row in rows
-                                                                  for text in row[:2]):
+        if (len(rows) > MAX_LINES or len(header) > MAX_KEYS
+                or any(len(text) > MAX_NAME for row in rows for text in row[:2])):
             raise Unreadable(f"{name} is larger, or has longer names, than any test's")
-        numbers = [place for place, column in enumerate(header) if column not in COLUMNS
-                   and not column.startswith("by_")]
+        numbers = [place for place, column in enumerate(header)
+                   if column not in COLUMNS and not column.startswith("by_")]
         for row in rows:
             for place in numbers:
                 if not NUMBER.fullmatch(row[place]):
@@ -207,9 +198,13 @@ def _parse(text, name):
     return content
 
 
+def _finite(entry):
+    """A line of the log without values that are no finite numbers, but with its stage."""
+    return {key: value for key, value in entry.items() if key == "stage" or is_number(value)}
+
+
 def _check_keys(values, place):
-    """Raise Unreadable for keys longer or more numerous than any that test.py writes: joined, they would take any
-    amount of memory."""
+    """Raise Unreadable for keys longer or more numerous than test.py's: joined, they would take any memory."""
     if len(values) > MAX_KEYS or any(len(str(key)) > MAX_NAME for key in values):
         raise Unreadable(f"{place} has more than {MAX_KEYS} keys, or longer ones than {MAX_NAME} letters")
     for value in values.values():
@@ -228,9 +223,8 @@ def _check_row(values, place, depth=0):
                     raise Unreadable(f"{place}: by.{classing} holds no classes")
                 for inside, numbers in classes.items():
                     _check_row(numbers, f"{place}, class {inside!r}", depth + 1)
-        elif name == "left_out" and isinstance(value, dict) and all(is_number(count) for count in value.values()):
-            continue
-        elif value is not None and not is_number(value):
+        elif not (value is None or is_number(value) or name == "left_out" and isinstance(value, dict)
+                  and all(map(is_number, value.values()))):
             raise Unreadable(f"{place}: {name!r} is no finite number")
 
 
@@ -253,7 +247,7 @@ def _contents(path):
 
 
 def _walk(folder, above, depth=0):
-    """(path, name, size) of every plain file below folder. Unreadable for links, devices and folders too deep."""
+    """(path, name, size) of every plain file below folder; Unreadable for links, devices and folders too deep."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -292,9 +286,9 @@ def _zip_contents(path):
     except OSError as error:
         raise Unreadable(f"it cannot be read ({reason(error)})") from None
     if not head.startswith(b"PK"):
-        wrong = impostor(head)
-        raise Unreadable(f"{wrong[0]}; a result folder or a zip of it was expected" if wrong else "neither a folder "
-                                                                                                  "nor a zip")
+        if wrong := impostor(head):
+            raise Unreadable(f"{wrong[0]}; a result folder or a zip of it was expected")
+        raise Unreadable("neither a folder nor a zip")
     try:
         archive = zipfile.ZipFile(path)
     except DAMAGE as error:
@@ -306,9 +300,11 @@ def _zip_contents(path):
 def _members(archive):
     """(member, name, size) of every file in a zip that may be read."""
     infos = archive.infolist()
-    encoding = _encoding_of(info.filename for info in infos if not info.flag_bits & UTF8)
+    encoding = _encoding_of([info.filename for info in infos if not info.flag_bits & UTF8])
     for info in infos:
-        name = info.filename if info.flag_bits & UTF8 or not encoding else info.filename.encode("cp437").decode(encoding)
+        name = info.filename
+        if encoding and not info.flag_bits & UTF8:
+            name = name.encode("cp437").decode(encoding)
         name = unicodedata.normalize("NFC", name.replace("\\", "/"))
         if not name.endswith("/") and not _rubbish(name):
             _check_member(info, name)
@@ -316,18 +312,11 @@ def _members(archive):
 
 
 def _encoding_of(names):
-    """What names that are not marked as UTF-8, and that zipfile took for cp437, are written in: old packers use their
-    system's encoding."""
-    try:
-        raw = b"\n".join(name.encode("cp437") for name in names)
-    except UnicodeEncodeError:
-        return None
+    """The encoding of names not marked as UTF-8, which zipfile takes for cp437: old packers use their system's."""
     for encoding in ("utf-8", "gbk"):
-        try:
-            raw.decode(encoding)
+        with contextlib.suppress(UnicodeError):
+            "\n".join(names).encode("cp437").decode(encoding)
             return encoding
-        except UnicodeDecodeError:
-            continue
     return None
 
 
@@ -365,11 +354,9 @@ def _rubbish(name):
 
 
 def _root(files):
-    """The folder of the run among the names, as a prefix: where manifest.json lies, or test/<set>/metrics.json below
-    it."""
+    """The run's folder, as a prefix of names: where manifest.json lies, or below which test/<set>/metrics.json does."""
     folders = set()
-    for name in files:
-        inside = PurePosixPath(name)
+    for inside in map(PurePosixPath, files):
         if inside.name == "manifest.json":
             folders.add(inside.parent)
         elif inside.name == "metrics.json" and len(inside.parts) >= 3 and inside.parts[-3] == "test":

@@ -1,5 +1,4 @@
-"""The grader's command: exit statuses, a class of a hundred, the mark sheet, the page; nothing that is handed in
-acts."""
+"""The grader's command: exit statuses, a class of a hundred, the mark sheet, the page; what is handed in never acts."""
 import csv
 import html.parser
 import io
@@ -7,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +19,7 @@ from handed_in import copy, edit, enter, make_root, make_run, pack
 from common.base.errors import start
 from common.base.paths import ROOT
 from common.compare.__main__ import Judge, main
-from common.compare.guarded import Lost, each
+from common.compare.guarded import MAX_MEMORY, Lost, run_guarded
 from common.compare.judge import Options
 from common.experiment.results import write_text
 
@@ -74,15 +74,14 @@ def test_the_graders_mistakes(runs, capsys, words, expected):
 def test_a_reference_that_cannot_be_used(runs, tmp_path, capsys):
     spoilt = copy(runs[1], "spoilt")
     (spoilt / "test/val/images/gt_free/1.png").write_bytes(b"")
-    for reference, reason in [(spoilt, "its own manifest"), (tmp_path / "none", "no such folder"), (runs[0], "no "
-                                                                                                             "result")]:
+    for reference, reason in [(spoilt, "its own manifest"), (tmp_path / "none", "no such folder"),
+                              (runs[0], "no result")]:
         assert compare(reference, runs[2]) == 2
         assert reason in capsys.readouterr().err
 
 
 def test_a_wrong_root_is_the_graders_mistake(runs, tmp_path, capsys):
-    """Not one student is accused because --recompute names the wrong folder; links inside the right one are the
-    grader's own."""
+    """Nobody is accused because --recompute names the wrong folder; links inside the right one are the grader's."""
     assert compare(runs[1], runs[1], "--recompute", tmp_path) == 2 and "has no high/1.png" in capsys.readouterr().err
     os.symlink(runs[0] / "high", tmp_path / "high")
     assert compare(runs[1], runs[1], "--recompute", tmp_path) == 0
@@ -94,8 +93,7 @@ def test_a_pipe_for_a_reference(runs, tmp_path, capsys):
 
 
 def test_names_that_the_terminal_cannot_show(runs, tmp_path):
-    """A console without the letter, and control characters in a name: the marks are written all the same, nothing
-    acts."""
+    """A console without the letter, control characters in a name: the marks are written, nothing acts."""
     pack(runs[1], tmp_path / "\U0001F600.zip")
     pack(runs[2], tmp_path / "a;=1+1\x1b[2J.zip")
     words = [str(runs[1]), "--exact", "--each", str(tmp_path), "--csv", str(tmp_path / "marks.csv")]
@@ -109,8 +107,7 @@ def test_names_that_the_terminal_cannot_show(runs, tmp_path):
 
 @pytest.fixture(scope="module")
 def handed_in(runs, tmp_path_factory):
-    """A hundred submissions in one folder: honest ones, edited ones and hostile ones, with the verdict expected of
-    each."""
+    """A hundred submissions in one folder, honest, edited and hostile, with the verdict expected of each."""
     folder, expected = tmp_path_factory.mktemp("handed in"), {}
     root, reference, seed = runs
 
@@ -157,23 +154,21 @@ def handed_in(runs, tmp_path_factory):
 
 
 def test_a_class_of_a_hundred(runs, handed_in, tmp_path, capsys):
-    """Every verdict as expected, every refusal named, nothing written but what was asked for, no markup in the page
-    that is not ours."""
+    """Every verdict as expected, every refusal named, nothing written but what was asked for, no foreign markup."""
     folder, expected = handed_in
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if not path.is_symlink()}
     outside = set(folder.parent.iterdir())
     sheet, page = tmp_path / "marks.csv", tmp_path / "marks.html"
-    assert compare(runs[1], "--each", folder, "--csv", sheet, "--html", page, "--tolerance", "psnr=1", "--tolerance",
-                   "ssim=.1",
-                   "--tolerance", "ssim_gray=.1", "--processes", 2) == 1
+    assert compare(runs[1], "--each", folder, "--csv", sheet, "--html", page, "--processes", 2,
+                   "--tolerance", "psnr=1", "--tolerance", "ssim=.1", "--tolerance", "ssim_gray=.1") == 1
     lines = list(csv.DictReader(io.StringIO(sheet.read_text(encoding="utf-8-sig"))))
     assert {line["submission"].removeprefix("'"): line["verdict"] for line in lines} == expected
     assert [line["submission"].removeprefix("'") for line in lines] == sorted(expected)
     assert all(line["reasons"] for line in lines if line["verdict"] not in ("identical", "same"))
     assert not any(line["submission"].startswith(("=", "+", "-", "@")) for line in lines)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if not path.is_symlink()} == before
-    assert set(folder.parent.iterdir()) == outside and sorted(path.name for path in tmp_path.iterdir()) == ["marks.csv",
-                                                                                                            "marks.html"]
+    assert set(folder.parent.iterdir()) == outside
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["marks.csv", "marks.html"]
     check_page(page.read_text(encoding="utf-8"), expected)
     assert f"{list(expected.values()).count('unreadable')} unreadable" in capsys.readouterr().out
 
@@ -222,27 +217,40 @@ def test_an_unwritable_page(runs, tmp_path, capsys):
     assert "cannot write" in capsys.readouterr().err
 
 
-# ---- processes of their own ----
+# ---- guarded processes ----
+
+class Killing:
+    """A result whose process is killed while it answers, as by the kernel when memory runs out."""
+
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
 
 def trouble(word):
     if word == "dies":
         os._exit(7)
+    if word == "is killed":
+        return Killing()
+    if word == "eats":
+        return len(bytearray(MAX_MEMORY))
     if word == "hangs":
-        time.sleep(60)
+        time.sleep(600)
     if word == "raises":
         raise RuntimeError("nobody thought of this")
     return word.upper()
 
 
 def test_one_that_dies_hangs_or_raises_takes_nothing_with_it():
-    words = ["a", "dies", "b", "hangs", "c", "raises", "d", "dies", "e"]
+    words = ["a", "dies", "b", "hangs", "c", "raises", "d", "is killed", "e", "eats", "f"]
     began = time.monotonic()
-    results = dict(each(trouble, words, 2, seconds=1.5))
-    assert time.monotonic() - began < 20
-    assert [results[place] for place in (0, 2, 4, 6, 8)] == ["A", "B", "C", "D", "E"]
-    assert all(isinstance(results[place], Lost) for place in (1, 3, 5, 7))
-    assert "exit code 7" in results[1] and "longer than 1.5 seconds" in results[3] and "nobody thought" in results[5]
+    results = dict(run_guarded(trouble, words, 2, seconds=4))
+    assert time.monotonic() - began < 60
+    assert [results[place] for place in (0, 2, 4, 6, 8, 10)] == ["A", "B", "C", "D", "E", "F"]
+    assert all(isinstance(results[place], Lost) for place in (1, 3, 5, 7, 9))
+    assert "exit code 7" in results[1] and "longer than 4 seconds" in results[3] and "nobody thought" in results[5]
+    assert "exit code -9" in results[7] and "MemoryError" in results[9]
 
 
 def test_work_is_done_at_the_same_time(tmp_path):
-    assert sorted(place for place, _ in each(Path.exists, [tmp_path] * 20, 3, seconds=20)) == list(range(20))
+    results = run_guarded(Path.exists, [tmp_path] * 20, 3, seconds=20)
+    assert sorted(place for place, _ in results) == list(range(20))

@@ -1,5 +1,4 @@
-"""Submissions are guilty until read: nothing leads out, nothing grows, nothing is followed, and each refusal has its
-reason."""
+"""Submissions are guilty until read: nothing leads out, grows or is followed, and each refusal has its reason."""
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from common.compare.judge import judge
 from common.compare.submission import Submission, Unreadable
 
 CSV_HEAD = "item,row,status,reason,image,reference,psnr\n"
+VERDICTS = ("identical", "same", "better", "different", "tampered")
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_names_in_other_encodings(run, tmp_path, encoding, flag, monkeypatch):
 
 @pytest.mark.parametrize(("name", "reason"), [
     ("../evil.txt", "leads out"), ("run/../../evil.txt", "leads out"), ("/etc/evil", "leads out"),
-    ("..\\evil.txt", "leads out"),
-    ("C:/evil.txt", "leads out"), ("C:\\evil.txt", "leads out"), ("a/" * 20 + "deep.txt", "folders deep")])
+    ("..\\evil.txt", "leads out"), ("C:/evil.txt", "leads out"), ("C:\\evil.txt", "leads out"),
+    ("a/" * 20 + "deep.txt", "folders deep")])
 def test_names_that_lead_out(run, tmp_path, name, reason):
     path = pack(run, tmp_path / "evil.zip")
     with zipfile.ZipFile(path, "a") as archive:
@@ -133,8 +133,10 @@ def test_folders_as_windows_packs_them(run, tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(run.rglob("*")):
             name = "run\\" + str(file.relative_to(run)).replace("/", "\\")
-            archive.writestr(zipfile.ZipInfo(name + "\\" if file.is_dir() else name),
-                             b"" if file.is_dir() else file.read_bytes())
+            if file.is_dir():
+                archive.writestr(zipfile.ZipInfo(name + "\\"), b"")
+            else:
+                archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
     assert Submission(path).files == Submission(run).files
 
 
@@ -149,8 +151,8 @@ def test_no_archive(run, tmp_path):
     whole = pack(run, tmp_path / "whole.zip").read_bytes()
     for data, reason in [(b"", "an empty file"), (b"<html>login</html>", "a web page"),
                          (b"Rar!\x1a\x07\x01\x00" + bytes(9), "neither a folder"),
-                         (whole[:len(whole) // 2], "damaged or incomplete"), (b"PK\x03\x04" + bytes(100), "damaged or "
-                                                                                                          "incomplete")]:
+                         (whole[:len(whole) // 2], "damaged or incomplete"),
+                         (b"PK\x03\x04" + bytes(100), "damaged or incomplete")]:
         (tmp_path / "wrong.zip").write_bytes(data)
         refused(tmp_path / "wrong.zip", reason)
     refused(tmp_path / "nothing", "no such folder")
@@ -165,8 +167,8 @@ def test_a_flipped_byte_inside_the_zip(run, tmp_path):
     data[info.header_offset + 30 + len(info.filename) + info.compress_size // 2] ^= 255
     path.write_bytes(data)
     judgement = judge(Submission(run), Submission(path))
-    assert judgement.verdict == "different" and any("1.png" in reason and "broken upload" in reason
-                                                    for reason in judgement.reasons)
+    assert judgement.verdict == "different"
+    assert any("1.png" in reason and "broken upload" in reason for reason in judgement.reasons)
 
 
 # ---- hostile folders ----
@@ -225,9 +227,8 @@ def test_no_result_and_several(run, tmp_path):
     ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n1,gt_free,ok,,,,1_0\n", "no number"),
     ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n1,gt_free,ok,,,, 30\n", "no number"),
     ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n" + "1,gt_free,ok,,,,1\n" * 2, "two lines"),
-    ("test/val/items.csv", "item,row,status,reason,image,reference\n" + "x" * 200_000 + ",gt_free,ok,,,\n", "cannot be "
-                                                                                                            "read as "
-                                                                                                            "CSV"),
+    ("test/val/items.csv", "item,row,status,reason,image,reference\n" + "x" * 200_000 + ",gt_free,ok,,,\n",
+     "cannot be read as CSV"),
     ("train/log.jsonl", '{"step": 1}\n[', "log.jsonl"),
     ("train/config.yaml", "a: &x [1]\nb: *x\n", "aliases"),
     ("train/config.yaml", "a: " + "[" * 3000, "config.yaml"),
@@ -235,8 +236,8 @@ def test_no_result_and_several(run, tmp_path):
     ("train/config.yaml", "x: " + "y" * 300_000, "too large"),
     ("train/config.yaml", "k" * 300 + ": 1\n", "longer ones"),
     ("train/config.yaml", "{" + ", ".join(f"k{number}: 1" for number in range(600)) + "}", "more than 500 keys"),
-    ("test/val/metrics.json", json.dumps({f"row{number}": {"count": 0} for number in range(600)}), "more than 500 "
-                                                                                                   "keys"),
+    ("test/val/metrics.json", json.dumps({f"row{number}": {"count": 0} for number in range(600)}),
+     "more than 500 keys"),
     ("test/val/items.csv", CSV_HEAD.strip() + "".join(f",m{number}" for number in range(600)) + "\n", "longer names"),
     ("test/val/items.csv", CSV_HEAD + "a\n" * 100_000, "in every line"),
     ("test/val/items.csv", CSV_HEAD + "".join(f"{number},r,ok,,,,1\n" for number in range(60_000)), "larger"),
@@ -272,11 +273,14 @@ def test_any_manifest_is_judged_or_refused(run, content):
     judged_with(run, "manifest.json", json.dumps(content).encode())
 
 
+any_bytes = st.one_of(st.binary(max_size=200),
+                      st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")),
+                      st.text('item,row\n"\r\0ok', max_size=80).map(lambda text: (CSV_HEAD + text).encode()))
+
+
 @settings(max_examples=150, deadline=None)
 @given(name=st.sampled_from(["test/val/items.csv", "train/log.jsonl", "train/config.yaml", "manifest.json"]),
-       content=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8",
-                                                                                                     "replace")),
-                         st.text('item,row\n"\r\0ok', max_size=80).map(lambda text: (CSV_HEAD + text).encode())))
+       content=any_bytes)
 def test_any_bytes_are_judged_or_refused(run, name, content):
     judged_with(run, name, content)
 
@@ -288,7 +292,7 @@ def judged_with(run, name, content):
     given.read = lambda asked, *limit: content if asked == name else read(asked, *limit)
     given.digests = reference.digests | {name: "0"}
     try:
-        assert judge(reference, given).verdict in ("identical", "same", "better", "different", "tampered")
+        assert judge(reference, given).verdict in VERDICTS
     except Unreadable as problem:
         assert str(problem)
 
@@ -304,8 +308,7 @@ def test_any_damage_to_a_zip_is_judged_or_refused(run, tmp_path_factory, data):
         content[place] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     try:
-        assert judge(Submission(run), Submission(path)).verdict in ("identical", "same", "better", "different",
-                                                                    "tampered")
+        assert judge(Submission(run), Submission(path)).verdict in VERDICTS
     except Unreadable as problem:
         assert str(problem)
 
