@@ -29,7 +29,7 @@ from common.stitching.register import (
     register,
     spanning_tree,
 )
-from common.stitching.stitch import Settings, compose, stitch
+from common.stitching.stitch import Settings, join_photos, stitch
 
 
 def shifted(dx, dy):
@@ -123,7 +123,7 @@ def test_a_cylinder_holds_what_no_plane_can():
 def test_composing_shifted_views_gives_the_photograph_back(scene):
     layout = register(scene, true_estimate(scene))
     assert layout.reference == 1 and list(layout.homographies) == [0, 1, 2] and not layout.left_out
-    result, surface = compose(scene, layout, Settings(exposure="none"))
+    result, surface = join_photos(scene, layout, Settings(exposure="none"))
     assert surface.name == "plane" and result.origin == (-130, -10)
     expected = photograph("coffee.png")[60:60 + 260, :560]
     inside = result.mask > 0
@@ -140,7 +140,7 @@ def test_exposure_is_compensated(scene):
     layout = Layout(0, {0: np.eye(3), 1: shifted(130, 10).numpy()}, [], {})
 
     def step(kind):
-        result, _ = compose(dark, layout, Settings(exposure=kind, seam="voronoi", blend="feather"))
+        result, _ = join_photos(dark, layout, Settings(exposure=kind, seam="voronoi", blend="feather"))
         left, right = result.image[20:230, 100:160].mean(), result.image[20:230, 320:380].mean()
         truth = photograph("coffee.png")[80:290, 100:160].mean() / photograph("coffee.png")[80:290, 320:380].mean()
         return abs(np.log(left / right / truth))
@@ -152,11 +152,11 @@ def test_moving_things_are_cut_round_not_averaged(scene):
     one, other = scene[0].copy(), scene[1].copy()
     one[100:140, 190:230] = 255
     layout = Layout(0, {0: np.eye(3), 1: shifted(130, 10).numpy()}, [], {})
-    result, _ = compose([one, other], layout, Settings(exposure="none"))
+    result, _ = join_photos([one, other], layout, Settings(exposure="none"))
     shown = result.image[108:132, 198:222].astype(int)
     without = photograph("coffee.png")[168:192, 198:222].astype(int)
     assert min(np.abs(shown - 255).mean(), np.abs(shown - without).mean()) < 8
-    averaged, _ = compose([one, other], layout, Settings(exposure="none", seam="none", blend="feather"))
+    averaged, _ = join_photos([one, other], layout, Settings(exposure="none", seam="none", blend="feather"))
     ghost = averaged.image[108:132, 198:222].astype(int)
     assert min(np.abs(ghost - 255).mean(), np.abs(ghost - without).mean()) > 12
 
