@@ -15,12 +15,17 @@ KEPT = 4                           # every fourth row of a pairs.csv is never tr
 SIDE = 128
 
 
+def name_images(folder):
+    """{stem: path} of the pictures in a folder."""
+    return {path.stem: path for path in list_images(folder)}
+
+
 class FolderPairs(RealPairs):
     """Pairs of two folders, one and two, with equal file names (suffixes may differ). No classes."""
 
     def __init__(self, root, one, two):
         self.root = Path(root)
-        first, second = ({path.stem: path for path in list_images(folder)} for folder in (one, two))
+        first, second = map(name_images, (one, two))
         alone = [f"no partner for {(first | second)[name]}" for name in sorted(set(first) ^ set(second))]
         if alone or not first:
             raise UserError(f"pairs are not complete: {one} has {len(first)} pictures, {two} {len(second)}: "
@@ -36,10 +41,9 @@ class FolderPairs(RealPairs):
 
 
 def read_photographed(root, split):
-    """The pairs of a folder: one with a pairs.csv; UDIS-D (root/split/input1, input2); one split of it; or any two
-    folders of equal file names.
+    """The pairs of a folder, with .set_name: the split's, else the folder's.
 
-    Their set_name is the split's, else the folder's.
+    root: has a pairs.csv; UDIS-D (root/split/input1, input2); one split of it; or any two folders of equal file names.
     """
     root = Path(root)
     if (root / "pairs.csv").is_file():
@@ -47,28 +51,26 @@ def read_photographed(root, split):
     else:
         split_there = (root / split / "input1").is_dir()
         base, name = (root / split, split) if split_there else (root, root.resolve().name)
-        if not (base / "input1").is_dir():
-            folders = (sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
-                       if base.is_dir() else [])
+        folders = [base / "input1", base / "input2"]
+        if not folders[0].is_dir():
+            inside = sorted(base.iterdir()) if base.is_dir() else []
+            folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
             if len(folders) != 2:
                 raise UserError(f"no pairs: {root}: a pairs.csv, {split}/input1 and {split}/input2 (UDIS-D), or two "
                                 "folders of pictures with equal names were expected: set data.root")
-        else:
-            folders = [base / "input1", base / "input2"]
         pairs = FolderPairs(root, *folders)
     pairs.set_name = name
     return pairs
 
 
 def trainable(pairs):
-    """The places of the pairs that may train: all but every fourth of a pairs.csv; all of others, which have splits of
-    their own."""
+    """The places of the pairs that may train: not every fourth of a pairs.csv; all of others, which have splits."""
     return [place for place in range(len(pairs)) if isinstance(pairs, FolderPairs) or place % KEPT != KEPT - 1]
 
 
 def class_of(pairs, place):
-    """The class of a pair: whether train.py may take it."""
-    return "trained" if not isinstance(pairs, FolderPairs) and place % KEPT != KEPT - 1 else "unseen"
+    """The class of a pair: whether train.py may take it; those of a split of their own are unseen."""
+    return "unseen" if isinstance(pairs, FolderPairs) or place % KEPT == KEPT - 1 else "trained"
 
 
 class TwoViews(NamedTuple):
@@ -130,8 +132,7 @@ def crop(picture, rng, corner):
 
 
 class WholePairs(TrainingPairs):
-    """Photographed pairs as they are, for stage 2: pairs[epoch, index] -> TwoViews. Longest side at most `longest` (0:
-    any)."""
+    """Photographed pairs as they are, for stage 2: [epoch, index] -> TwoViews; sides at most `longest` (0: any)."""
 
     def __init__(self, pairs, places, longest=0):
         super().__init__(pairs, places)
@@ -150,4 +151,3 @@ def at_most(picture, longest):
         return picture
     return cv2.resize(picture, [max(1, round(side * scale)) for side in picture.shape[1::-1]],
                       interpolation=cv2.INTER_AREA)
-

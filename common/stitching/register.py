@@ -92,9 +92,9 @@ def find_pairs(images, estimate, order="auto"):
         share, ncc, reason = doubt(small_a, small_b, found)
         H = None
         if reason is None:
-            H = rescale(found.H_ba[None], *([1 / value for value in scale] for scale in (scale_a, scale_b)))[0]
-            H = H / (H[2] @ torch.tensor([(images[b].shape[1] - 1) / 2, (images[b].shape[0] - 1) / 2, 1.0],
-                                         dtype=H.dtype))
+            H = rescale(found.H_ba[None], *(1 / np.array([scale_a, scale_b])))[0]
+            height, width = images[b].shape[:2]
+            H = H / (H[2] @ torch.tensor([(width - 1) / 2, (height - 1) / 2, 1.0], dtype=H.dtype))
         pairs.append(PairFound(a, b, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points))
     return pairs
 
@@ -232,6 +232,6 @@ def refusal_words(groups, pairs, names):
     best = nearest(pair for pair in pairs if (pair.a in groups[0]) != (pair.b in groups[0]))
     what = "no two photographs overlap"
     if len(groups[0]) > 1:
-        listed = (", ".join(names[place] for place in group) for group in groups)
+        listed = (", ".join(map(names.__getitem__, group)) for group in groups)
         what = f"the photographs do not hang together: {' | '.join(listed)}"
     return f"{what}: {tell(best, names)}: take them with a third in common, or leave out what does not belong"

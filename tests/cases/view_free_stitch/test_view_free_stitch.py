@@ -14,7 +14,6 @@ from cases.view_free_stitch.model import (
     PaperRevision,
     SmallRevision,
     ViewFreeStitch,
-    Warps,
     disagreement,
     structure_stitch,
 )
@@ -26,6 +25,7 @@ from common.stitching import estimators
 from common.stitching.geometry import homography_from_offsets
 from common.stitching.network import Fine
 from common.stitching.pairs import RealPairs, make_pair, read_squashed
+from common.stitching.warps import Warps
 
 IDENTITY = torch.eye(3, dtype=torch.float64)
 FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2",
