@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cases.udis import losses
-from cases.udis.model import LIMIT, Warps, guard, remove_islands
+from cases.udis.model import LIMIT, guard, remove_islands
 from cases.udis.perceptual import rule
 from common.data.samples import build
 from common.experiment.settings import Settings
@@ -12,6 +12,7 @@ from common.features import vgg
 from common.stitching.geometry import corners, homography_from_offsets, transform, warp
 from common.stitching.network import Prediction
 from common.stitching.pairs import make_pair, read_squashed
+from common.stitching.warps import Warps
 
 PAPER = Settings(ablation="paper", level_ratio=4.0, both_ways=False, compensate=False)
 OURS = Settings(ablation="masked", level_ratio=0.5, both_ways=True, compensate=True)
