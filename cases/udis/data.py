@@ -9,15 +9,10 @@ from torch.utils.data import Dataset
 from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint
 from common.data.images import list_images, to_tensor
-from common.stitching.pairs import RealPairs
+from common.stitching.pairs import RealPairs, at_most
 
 KEPT = 4                           # every fourth row of a pairs.csv is never trained on
 SIDE = 128
-
-
-def name_images(folder):
-    """{stem: path} of the pictures in a folder."""
-    return {path.stem: path for path in list_images(folder)}
 
 
 class FolderPairs(RealPairs):
@@ -25,7 +20,8 @@ class FolderPairs(RealPairs):
 
     def __init__(self, root, one, two):
         self.root = Path(root)
-        first, second = map(name_images, (one, two))
+        first = {path.stem: path for path in list_images(one)}
+        second = {path.stem: path for path in list_images(two)}
         alone = [f"no partner for {(first | second)[name]}" for name in sorted(set(first) ^ set(second))]
         if alone or not first:
             raise UserError(f"pairs are not complete: {one} has {len(first)} pictures, {two} {len(second)}: "
@@ -142,12 +138,3 @@ class WholePairs(TrainingPairs):
         where = self.places[place[1]]
         a, b = (at_most(picture, self.longest) for picture in self.pairs.pair(where))
         return TwoViews(to_tensor(a), to_tensor(b), self.pairs.names[where])
-
-
-def at_most(picture, longest):
-    """A picture whose longest side is at most `longest` pixels."""
-    scale = longest / max(picture.shape[:2]) if longest else 1
-    if scale >= 1:
-        return picture
-    return cv2.resize(picture, [max(1, round(side * scale)) for side in picture.shape[1::-1]],
-                      interpolation=cv2.INTER_AREA)

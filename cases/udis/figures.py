@@ -176,12 +176,12 @@ def real_residuals(a, b):
     _, inside = cv2.findFundamentalMat(points_b, points_a, cv2.USAC_MAGSAC, 1.5, 0.999, 5000)
     moved = transform(found.H_ba[None], torch.from_numpy(points_b)[None])[0][0].numpy()
     residuals = moved - points_a
-    keep = np.hypot(*residuals.T) < 0.15 * a.shape[1]
-    if inside is not None:
-        keep &= inside.ravel() > 0
+    rigid = np.ones(len(residuals), bool) if inside is None else inside.ravel() > 0
+    keep = rigid & (np.hypot(*residuals.T) < 0.15 * a.shape[1])
     return points_a[keep], residuals[keep]
 
 
+@torch.inference_mode()
 def draw_masks(folder, run, model, pairs, item):
     """The four ways to join the same pair, and whose the pixels are."""
     a, b = pairs.pair(pairs.names.index(item))
@@ -189,8 +189,7 @@ def draw_masks(folder, run, model, pairs, item):
     labels = [torch.where(warps.union, made[row].label.float(), 0.5) for row in JOINED]
     labels[0] = torch.where(warps.overlap, 128 / 255, labels[0])
     labels[1] = torch.where(warps.overlap, warps.feather(), warps.mask_a.float())
-    with torch.inference_mode():
-        share = model(warps.to(run.device)).share
+    share = model(warps.to(run.device)).share
     if share is not None:
         labels[3] = share.cpu()
     labels = [(255 * label[0, 0].numpy()).astype(np.uint8) for label in labels]
@@ -234,11 +233,10 @@ def draw_degenerate(folder, pairs):
     H = rescale(H[None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in (a, b)))
     true = [function(small[0], *warp(small[1], H, (128, 128))).item() for function in (blanked_loss, masked_loss)]
     shifts = list(range(0, 141, 4))
-    curves = {"paper": [], "masked": []}
-    for shift in shifts:
-        seen = warp(small[1], homography_from_offsets(torch.tensor([[-float(shift), 0.0] * 4]), (128, 128)), (128, 128))
-        curves["paper"].append(blanked_loss(small[0], *seen).item())
-        curves["masked"].append(masked_loss(small[0], *seen).item())
+    offsets = (torch.tensor([[-float(shift), 0.0] * 4]) for shift in shifts)
+    seen = [warp(small[1], homography_from_offsets(each, (128, 128)), (128, 128)) for each in offsets]
+    curves = {"paper": [blanked_loss(small[0], *each).item() for each in seen],
+              "masked": [masked_loss(small[0], *each).item() for each in seen]}
     figure, axes = figures.new_figure(6.5, 3.2)
     for (name, values), least, colour in zip(curves.items(), true, figures.COLOURS):
         axes[0, 0].plot(shifts, values, label=f"{name}: all pixels" if name == "paper" else f"{name} mean and hinge",

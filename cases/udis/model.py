@@ -39,10 +39,9 @@ class Regression(nn.Sequential):
     """From a cost volume to 8 offsets: three convolutions with the given strides, two dense layers, dropout between."""
 
     def __init__(self, shifts, width, strides, hidden):
-        inputs, layers = shifts, []
-        for stride in strides:
+        layers = []
+        for inputs, stride in zip((shifts, width, width), strides):
             layers += [nn.Conv2d(inputs, width, 3, stride=stride, padding=1), nn.ReLU(inplace=True)]
-            inputs = width
         super().__init__(*layers, nn.Flatten(), nn.Linear(width * 16 * 16, hidden), nn.ReLU(inplace=True),
                          nn.Dropout(0.5), nn.Linear(hidden, 8))
 

@@ -113,9 +113,8 @@ def draw_network(folder, model, pair):
                                                                           tensor(pair.b).to(device)))
     colours = {"stem": 0, "quarter": 0, "eighth": 0, "coarse": 1, "lateral": 2, "above": 2, "fine": 2}
     boxes, rows = [("A, B", "gray, 128 x 128", None)], []
-    for layer in {layer["name"]: layer for layer in layers}.values():
-        if layer["kind"].startswith("groupnorm"):
-            continue
+    shown = {layer["name"]: layer for layer in layers if not layer["kind"].startswith("groupnorm")}
+    for layer in shown.values():
         part, outputs = layer["name"].split(".")[0], "x".join(map(str, layer["outputs"]))
         boxes.append((f"{part}\n{layer['kind']}", f"{outputs}, {layer['parameters']:,}", colours.get(part, 3)))
         rows.append([layer["name"], layer["kind"], outputs, layer["parameters"]])
@@ -151,16 +150,14 @@ def draw_matches(folder, run, model, pair):
 
 def draw_overlap(folder, lines, set_name):
     """Mean error of every method by overlap."""
-    draw_classes(folder, "overlap", lines, set_name, "rmse_4pt", "mean error (px)", overlap=("low", "mid", "high"))
+    draw_classes(folder, "overlap", lines, set_name, "rmse_4pt", "mean error (px)", "overlap", ("low", "mid", "high"))
 
 
-def draw_classes(folder, figure_name, lines, set_name, metric, label, **classing):
-    """Bars of every method's mean, one per class of one classing that occurs."""
-    ((classed, names),) = classing.items()
-    present, groups = {line[f"by_{classed}"] for line in lines}, {}
-    for name in names:
-        if name in present:
-            groups[name] = [figures.mean(lines, row, metric, **{classed: name}) for row in ROWS]
+def draw_classes(folder, figure_name, lines, set_name, metric, label, classing, classes):
+    """Bars of every method's mean, one for each of the classes that occur."""
+    present, groups = {line[f"by_{classing}"] for line in lines}, {}
+    for name in (each for each in classes if each in present):
+        groups[name] = [figures.mean(lines, row, metric, **{classing: name}) for row in ROWS]
     figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, label)
     rows = [[row, *map(figures.format_number, values)] for row, *values in zip(ROWS, *groups.values())]
     folder.save(figure, figure_name, ["row", *groups], rows, set=set_name)
@@ -230,7 +227,7 @@ def draw_real_classes(folder, run):
         lines = figures.read_items(run, path.parent.name)
         if lines and "by_parallax" in lines[0]:
             return draw_classes(folder, "parallax_classes", lines, path.parent.name, "psnr_overlap",
-                                "PSNR in the overlap (dB)", parallax=("small", "mid", "large"))
+                                "PSNR in the overlap (dB)", "parallax", ("small", "mid", "large"))
 
 
 def draw_parallax(folder):

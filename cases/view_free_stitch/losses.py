@@ -77,10 +77,7 @@ def jitter(true, spread, generator=None, always=False):
     always: all of them are disturbed, by `spread`.
     """
     size = spread * 2 * torch.rand(len(true), 1, generator=generator)
-    if always:
-        size = torch.full_like(size, spread)
-    else:
-        size = size * (torch.rand(len(true), 1, generator=generator) > 0.5)
+    size = torch.full_like(size, spread) if always else size * (torch.rand(len(true), 1, generator=generator) > 0.5)
     return true + (size * torch.randn(true.shape, generator=generator)).to(true.device)
 
 

@@ -215,9 +215,7 @@ def blend(pieces, small, cut, kind="multiband"):
     bands costs half a level where nothing was to be changed.
     """
     left, top, width, height = extent(pieces)
-    weights = [mask.astype(np.float32) / 255 for mask in cut]
-    if kind == "feather":
-        weights = [inner_distance(mask) for mask in cut]
+    weights = [inner_distance(mask) if kind == "feather" else mask.astype(np.float32) / 255 for mask in cut]
     changes = drifts(small, cut) if kind == "multiband" else [None] * len(pieces)
     image, union = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
     for first in range(0, height, 256):

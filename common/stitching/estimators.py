@@ -4,6 +4,7 @@ An estimate is a function (a, b) -> Estimate (common/stitching/keypoints.py), pi
 common/stitching/stitch.py asks for.
 """
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,10 +66,7 @@ def refine_estimate(a, b, found):
 
 def estimator(method, model, device):
     """The estimate(a, b) that test.method names: network, sift, or auto: the better one that the pictures support."""
-    detect_once = remember_keypoints()
-
-    def by_sift(a, b):
-        return by_keypoints(a, b, detect_once)
+    by_sift = partial(by_keypoints, detect=remember_keypoints())
 
     def by_network(a, b):
         return refine_estimate(a, b, network_estimate(model, a, b, device))

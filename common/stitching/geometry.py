@@ -143,8 +143,7 @@ def canvas(homographies, sizes, limit=64e6):
     """
     points = []
     for H, (width, height) in zip(homographies, sizes, strict=True):
-        ends = torch.tensor([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], dtype=torch.float64)
-        moved, w = transform(H[None].double().cpu(), ends[None])
+        moved, w = transform(H[None].double().cpu(), corners((width - 1, height - 1))[None])
         if not torch.isfinite(moved).all() or (w <= 0).any():
             raise UserError("a picture of the panorama reaches the horizon: no flat canvas can hold it: use a "
                             "cylinder, or fewer pictures")
@@ -167,9 +166,7 @@ def overlap(H_ba, size_a, size_b):
 
 def _outline(H_ba, size_b):
     """The border of B in A's frame as a polygon [(x, y), ...], clockwise as seen; None where it reaches the horizon."""
-    width, height = size_b
-    border = torch.tensor([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]],
-                          dtype=torch.float64)
+    border = corners(size_b)[[0, 1, 3, 2]] - 0.5
     points, w = transform(H_ba[None].double().cpu(), border[None])
     return [tuple(point) for point in points[0].tolist()] if torch.isfinite(points).all() and (w > 0).all() else None
 

@@ -110,13 +110,10 @@ def remember_keypoints():
 
 
 def match_pictures(a, b, features, query="b", detect=detect):
-    """(points of A (m, 2), points of B (m, 2), index pairs (m, 2)) of the matches."""
+    """(points of A (m, 2), points of B (m, 2), index pairs (m, 2), A's first) of the matches."""
     of_a, of_b = detect(a, features), detect(b, features)
-    if query == "a":
-        pairs = match(of_a, of_b, features)
-        return of_a.points[pairs[:, 0]], of_b.points[pairs[:, 1]], pairs
-    pairs = match(of_b, of_a, features)
-    return of_a.points[pairs[:, 1]], of_b.points[pairs[:, 0]], pairs
+    pairs = match(of_a, of_b, features) if query == "a" else match(of_b, of_a, features)[:, ::-1]
+    return of_a.points[pairs[:, 0]], of_b.points[pairs[:, 1]], pairs
 
 
 def name(features):

@@ -245,11 +245,8 @@ class SmallHomography(nn.Module):
 
 def offset_distance(stages, true, ratio=0.7, beta=2.0):
     """sum over stages k of ratio^(K - k) smooth-L1(f_k, f*), mean over the eight numbers, each at most 32 pixels."""
-    total = 0
-    for later, offsets in enumerate(reversed(stages)):
-        distance = F.smooth_l1_loss(offsets.float(), true.float(), beta=beta, reduction="none")
-        total = total + ratio ** later * 32 * torch.tanh(distance / 32).mean()
-    return total
+    distances = (F.smooth_l1_loss(each.float(), true.float(), beta=beta, reduction="none") for each in reversed(stages))
+    return sum(ratio ** later * 32 * torch.tanh(distance / 32).mean() for later, distance in enumerate(distances))
 
 
 SURE = 0.2                          # probability of a match that counts as evidence

@@ -88,17 +88,22 @@ def draw(rng):
     return rng.integers(-TRANSLATION, TRANSLATION + 1, 2), rng.integers(-PERTURBATION, PERTURBATION + 1, (4, 2))
 
 
-def read_squashed(path):
-    """A photograph of any size as (360, 480, 3) uint8; its aspect is not kept, as in the paper."""
-    return np.asarray(Image.fromarray(read_pixels(path)).resize(PHOTO, Image.BICUBIC))
+def read_squashed(path, size=PHOTO):
+    """A photograph of any size as (360, 480, 3) uint8, or of another size; its aspect is not kept, as in the paper."""
+    return np.asarray(Image.fromarray(read_pixels(path)).resize(size, Image.BICUBIC))
 
 
-def covering(path):
-    """A photograph scaled, aspect kept, until it just covers 480 x 360: what augmentation cuts its views from."""
-    return np.asarray(Image.fromarray(read_pixels(path)).resize(_covering_size(path), Image.BICUBIC))
+def at_most(picture, longest):
+    """A picture (h, w, 3) uint8 whose longest side is at most `longest` pixels (0: any)."""
+    scale = longest / max(picture.shape[:2]) if longest else 1
+    if scale >= 1:
+        return picture
+    return cv2.resize(picture, [max(1, round(side * scale)) for side in picture.shape[1::-1]],
+                      interpolation=cv2.INTER_AREA)
 
 
-def _covering_size(path):
+def covering_size(path):
+    """(width, height) at which a photograph, aspect kept, just covers 480 x 360: what augmentation cuts views from."""
     height, width = picture_size(path) or (1, 1)
     scale = max(PHOTO[0] / width, PHOTO[1] / height)
     return max(PHOTO[0], round(scale * width)), max(PHOTO[1], round(scale * height))
@@ -117,8 +122,8 @@ class HomographyPairs(Dataset):
         if not self.photos:
             raise UserError("no photographs to cut pairs from: a folder of PNG, JPEG, BMP, WebP or TIFF files was "
                             "expected: set data.root")
-        sizes = [_covering_size(path) if augment else PHOTO for path in self.photos]
-        self.kept = SharedPixels([(height, width, 3) for width, height in sizes])
+        self.sizes = [covering_size(path) if augment else PHOTO for path in self.photos]
+        self.kept = SharedPixels([(height, width, 3) for width, height in self.sizes])
 
     def __len__(self):
         return len(self.photos)
@@ -133,7 +138,7 @@ class HomographyPairs(Dataset):
     def pair(self, epoch, index):
         """The Pair at a place, as NumPy arrays."""
         rng = np.random.default_rng([self.seed, epoch, index])
-        photo = self.kept.get(index, covering if self.augment else read_squashed, self.photos[index])
+        photo = self.kept.get(index, lambda path: read_squashed(path, self.sizes[index]), self.photos[index])
         if self.augment:
             photo = view(photo, rng)
         pair = make_pair(photo, *draw(rng), self.photos[index].name, self.label)
@@ -192,18 +197,14 @@ class FixedPairs:
 
     def fingerprint(self):
         """A digest of the photographs' names and sizes and of every draw."""
-        return fingerprint(self.photos) + str(hash_of(self.draws))
+        drawn = sum(place * int(np.ravel(value) @ np.arange(1, 1 + np.size(value)))
+                    for place, pair in enumerate(self.draws, start=1) for value in pair)
+        return f"{fingerprint(self.photos)}{drawn}"
 
     def pair(self, place):
         """The Pair at a place, as NumPy arrays."""
         pair = make_pair(read_squashed(self.photos[place]), *self.draws[place], self.names[place])
         return pair if self.overlaps is None else pair._replace(overlap=self.overlaps[place])
-
-
-def hash_of(draws):
-    """A number that stands for a list of draws."""
-    return sum(place * int(np.ravel(value) @ np.arange(1, 1 + np.size(value)))
-               for place, pair in enumerate(draws, start=1) for value in pair)
 
 
 def overlap_class(overlap):

@@ -1,7 +1,7 @@
 """Who overlaps whom, homographies to a reference, and who is left out, with the reason."""
+from itertools import combinations
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from scipy.optimize import least_squares
@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 from common.base.errors import Negative
 from common.base.progress import watch
 from common.stitching.geometry import offsets_from_homography, overlap, refusal, rescale
+from common.stitching.pairs import at_most
 from common.stitching.refine import correlation
 
 WORKING = 800                      # longest side on which pairs are estimated
@@ -45,9 +46,7 @@ class Layout(NamedTuple):
 
 def working(image):
     """(a copy of at most 800 pixels, its scale as (x, y))."""
-    scale = min(1.0, WORKING / max(image.shape[:2]))
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    small = at_most(image, WORKING)
     return small, (small.shape[1] / image.shape[1], small.shape[0] / image.shape[0])
 
 
@@ -83,8 +82,7 @@ def evidence(found):
 def find_pairs(images, estimate, order="auto"):
     """[PairFound] of all pairs, or of neighbours for order=given."""
     copies = [working(image) for image in images]
-    count = len(images)
-    places = [(a, b) for a in range(count) for b in range(a + 1, count) if order == "auto" or b == a + 1]
+    places = [(a, b) for a, b in combinations(range(len(images)), 2) if order == "auto" or b == a + 1]
     pairs = []
     for a, b in watch(places, "comparing photographs"):
         (small_a, scale_a), (small_b, scale_b) = copies[a], copies[b]

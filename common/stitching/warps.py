@@ -11,8 +11,8 @@ from common.stitching.geometry import STRICT
 class Warps(NamedTuple):
     """Both pictures on one canvas. a, b: (N, 3, H, W), zero outside; mask_a, mask_b: (N, 1, H, W) bool, strict.
 
-    depth_a, depth_b: (N, 1, H, W), how far a point lies inside its picture, in pixels of that picture; 0 outside. They
-    may be None, for what does not ask how deep.
+    So are overlap, where both are, and union, where any is. depth_a, depth_b: (N, 1, H, W), how far a point lies inside
+    its picture, in pixels of that picture; 0 outside. They may be None, for what does not ask how deep.
     """
     a: Tensor
     b: Tensor
@@ -23,12 +23,10 @@ class Warps(NamedTuple):
 
     @property
     def overlap(self):
-        """Where both pictures are: (N, 1, H, W) bool."""
         return self.mask_a & self.mask_b
 
     @property
     def union(self):
-        """Where any picture is: (N, 1, H, W) bool."""
         return self.mask_a | self.mask_b
 
     def join(self, share):

@@ -1,5 +1,4 @@
-"""common/stitching/stitch.py and common/stitching/compose.py: graphs, surfaces, composing; real sets that must succeed,
-strangers that must be refused."""
+"""Register, compose, stitch: graphs, surfaces, composing; real sets that must succeed, strangers that must not."""
 import json
 
 import cv2
@@ -186,8 +185,8 @@ def test_largest_rectangle_is_the_largest(size):
 def test_pieces_know_where_they_are():
     photo = np.full((50, 80, 3), 9, np.uint8)
     piece = warp_photo(photo, shifted(-20, 7).numpy(), Plane(), box(Plane(), shifted(-20, 7).numpy(), (80, 50)))
-    assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3) and (piece.mask
-                                                                                                           == 255).all()
+    assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3)
+    assert (piece.mask == 255).all()
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------------
@@ -216,10 +215,10 @@ def test_doubt_says_what_was_measured(scene):
     assert doubt(scene[0], scene[1], Estimate(shifted(130, 10), 30, 20)).reason is None
     assert "6 of 30 matches agree" in doubt(scene[0], scene[1], Estimate(shifted(130, 10), 30, 6)).reason
     assert "correlation" in doubt(scene[0], scene[1], Estimate(shifted(60, 80), 30, 20)).reason
-    assert "mirrored" in doubt(scene[0], scene[1],
-                               Estimate(torch.diag(torch.tensor([-1.0, 1, 1], dtype=torch.float64)), 30, 20)).reason
-    assert "correlation" in doubt(scene[0], scene[1], Estimate(shifted(60, 80))).reason and doubt(
-        scene[0], scene[1], Estimate(shifted(130, 10))).reason is None
+    mirrored = torch.diag(torch.tensor([-1.0, 1, 1], dtype=torch.float64))
+    assert "mirrored" in doubt(scene[0], scene[1], Estimate(mirrored, 30, 20)).reason
+    assert "correlation" in doubt(scene[0], scene[1], Estimate(shifted(60, 80))).reason
+    assert doubt(scene[0], scene[1], Estimate(shifted(130, 10))).reason is None
 
 
 @pytest.fixture(scope="module")
@@ -259,12 +258,11 @@ def test_real_sets(shared, tmp_path, name, count):
                                   dtype=torch.float64)
             ends = corners(sizes[pair["b"]])[None]
             ours = transform(torch.tensor(pair["H_ba"], dtype=torch.float64)[None], ends)[0]
-            assert (ours - transform(theirs[None],
-                                     ends)[0]).norm(dim=-1).median() < 0.012 * max(sizes[pair["b"]]), pair["a"]
+            off = (ours - transform(theirs[None], ends)[0]).norm(dim=-1).median()
+            assert off < 0.012 * max(sizes[pair["b"]]), pair["a"]
     full = np.asarray(Image.open(tmp_path / "panorama_full.png"))
-    assert full.shape[2] == 4 and list(full.shape[1::-1]) == report["canvas"]["size"] and set(np.unique(full[...,
-                                                                                                             3])) == {0,
-                                                                                                                      255}
+    assert full.shape[2] == 4 and list(full.shape[1::-1]) == report["canvas"]["size"]
+    assert set(np.unique(full[..., 3])) == {0, 255}
 
 
 def test_a_stranger_is_left_out_with_a_reason(shared, tmp_path):
