@@ -30,8 +30,8 @@ def pair_of_512():
     """Two views of scikit-image's astronaut, 512 x 512, overlapping by 60 %, and the homography between them."""
     whole = np.asarray(Image.fromarray(photograph("astronaut.png")).resize((740, 740), Image.BICUBIC))
     a, b = whole[100:612, 10:522], whole[112:624, 215:727]
-    return np.ascontiguousarray(a), np.ascontiguousarray(b), torch.tensor([[1.0, 0, 205], [0, 1, 12], [0, 0, 1]],
-                                                                          dtype=torch.float64)
+    H_ba = torch.tensor([[1.0, 0, 205], [0, 1, 12], [0, 0, 1]], dtype=torch.float64)
+    return np.ascontiguousarray(a), np.ascontiguousarray(b), H_ba
 
 
 def networks(form, width):
@@ -48,8 +48,7 @@ def networks(form, width):
 
 @torch.inference_mode()
 def end_to_end(form, width):
-    """Seconds a pair of both sides, and the largest difference of their pictures. Warps are at the known homography, so
-    that both do the same."""
+    """Seconds a pair of both sides at the known homography, and the largest difference of their pictures."""
     a, b, H_ba = pair_of_512()
     model, plain = networks(form, width)
 
@@ -81,21 +80,21 @@ def steps():
 
 
 def memory():
-    """Peak MiB of fresh processes: a canvas of 1831 x 3193 from two pictures, in tiles, ours and the paper's form; and
-    the imports alone."""
+    """Peak MiB of fresh processes: a canvas of 1831 x 3193 in tiles, our form and the paper's; the imports alone."""
     code = """
 import torch
-from cases.udis.baselines import domain, reconstructed
+from cases.udis.baselines import domain, reconstruct
 from cases.udis.model import UDIS
 import numpy as np
 torch.set_num_threads({threads})
 rng = np.random.default_rng(0)
-a, b = (np.repeat(np.repeat(rng.integers(0, 256, (229, 250, 3), dtype=np.uint8), 8, axis=0), 8, axis=1)[:1831] for _ in range(2))
+noise = rng.integers(0, 256, (2, 229, 250, 3), dtype=np.uint8)
+a, b = noise.repeat(8, axis=1).repeat(8, axis=2)[:, :1831]
 H_ba = torch.tensor([[1.0, 0, 1193], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
 warps = domain(a, b, H_ba)[0]
 assert warps.a.shape[2:] == (1831, 3193)
 model = UDIS('small', '{form}', {width}).eval().to(memory_format=torch.channels_last)
-reconstructed(model, warps, torch.device('cpu'))"""
+reconstruct(model, warps, torch.device('cpu'))"""
     threads = torch.get_num_threads()
     return {"mask, width 16": timing.peak_memory_mb(code.format(form="mask", width=16, threads=threads)),
             "paper, width 64": timing.peak_memory_mb(code.format(form="paper", width=64, threads=threads)),

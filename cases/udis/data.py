@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint
 from common.data.images import list_images, to_tensor
-from common.stitching.pairs import RealPairs
+from common.stitching.pairs import RealPairs, at_most
 
 KEPT = 4                           # every fourth row of a pairs.csv is never trained on
 SIDE = 128
@@ -20,7 +20,8 @@ class FolderPairs(RealPairs):
 
     def __init__(self, root, one, two):
         self.root = Path(root)
-        first, second = ({path.stem: path for path in list_images(folder)} for folder in (one, two))
+        first = {path.stem: path for path in list_images(one)}
+        second = {path.stem: path for path in list_images(two)}
         alone = [f"no partner for {(first | second)[name]}" for name in sorted(set(first) ^ set(second))]
         if alone or not first:
             raise UserError(f"pairs are not complete: {one} has {len(first)} pictures, {two} {len(second)}: "
@@ -36,10 +37,9 @@ class FolderPairs(RealPairs):
 
 
 def read_photographed(root, split):
-    """The pairs of a folder: one with a pairs.csv; UDIS-D (root/split/input1, input2); one split of it; or any two
-    folders of equal file names.
+    """The pairs of a folder, with .set_name: the split's, else the folder's.
 
-    Their set_name is the split's, else the folder's.
+    root: has a pairs.csv; UDIS-D (root/split/input1, input2); one split of it; or any two folders of equal file names.
     """
     root = Path(root)
     if (root / "pairs.csv").is_file():
@@ -47,28 +47,26 @@ def read_photographed(root, split):
     else:
         split_there = (root / split / "input1").is_dir()
         base, name = (root / split, split) if split_there else (root, root.resolve().name)
-        if not (base / "input1").is_dir():
-            folders = (sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
-                       if base.is_dir() else [])
+        folders = [base / "input1", base / "input2"]
+        if not folders[0].is_dir():
+            inside = sorted(base.iterdir()) if base.is_dir() else []
+            folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
             if len(folders) != 2:
                 raise UserError(f"no pairs: {root}: a pairs.csv, {split}/input1 and {split}/input2 (UDIS-D), or two "
                                 "folders of pictures with equal names were expected: set data.root")
-        else:
-            folders = [base / "input1", base / "input2"]
         pairs = FolderPairs(root, *folders)
     pairs.set_name = name
     return pairs
 
 
 def trainable(pairs):
-    """The places of the pairs that may train: all but every fourth of a pairs.csv; all of others, which have splits of
-    their own."""
+    """The places of the pairs that may train: not every fourth of a pairs.csv; all of others, which have splits."""
     return [place for place in range(len(pairs)) if isinstance(pairs, FolderPairs) or place % KEPT != KEPT - 1]
 
 
 def class_of(pairs, place):
-    """The class of a pair: whether train.py may take it."""
-    return "trained" if not isinstance(pairs, FolderPairs) and place % KEPT != KEPT - 1 else "unseen"
+    """The class of a pair: whether train.py may take it; those of a split of their own are unseen."""
+    return "unseen" if isinstance(pairs, FolderPairs) or place % KEPT == KEPT - 1 else "trained"
 
 
 class TwoViews(NamedTuple):
@@ -130,8 +128,7 @@ def crop(picture, rng, corner):
 
 
 class WholePairs(TrainingPairs):
-    """Photographed pairs as they are, for stage 2: pairs[epoch, index] -> TwoViews. Longest side at most `longest` (0:
-    any)."""
+    """Photographed pairs as they are, for stage 2: [epoch, index] -> TwoViews; sides at most `longest` (0: any)."""
 
     def __init__(self, pairs, places, longest=0):
         super().__init__(pairs, places)
@@ -141,13 +138,3 @@ class WholePairs(TrainingPairs):
         where = self.places[place[1]]
         a, b = (at_most(picture, self.longest) for picture in self.pairs.pair(where))
         return TwoViews(to_tensor(a), to_tensor(b), self.pairs.names[where])
-
-
-def at_most(picture, longest):
-    """A picture whose longest side is at most `longest` pixels."""
-    scale = longest / max(picture.shape[:2]) if longest else 1
-    if scale >= 1:
-        return picture
-    return cv2.resize(picture, [max(1, round(side * scale)) for side in picture.shape[1::-1]],
-                      interpolation=cv2.INTER_AREA)
-

@@ -4,11 +4,11 @@ Uses the numbers of test.py where that has run under the same name, and the log 
 results/udis/<run>/figures.
 """
 import sys
+from collections import Counter
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
-
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from common.data.images import to_bytes, to_tensor
 from common.experiment import checkpoints, figures
 from common.experiment.run import Run
 from common.stitching.estimators import network_estimate
-from common.stitching.geometry import homography_from_offsets, overlap, rescale, transform, warp
+from common.stitching.geometry import STRICT, homography_from_offsets, overlap, rescale, transform, warp
 from common.stitching.keypoints import SIFT, match_pictures
 
 BLUE, ORANGE = (np.array([0, 114, 178]), np.array([213, 94, 0]))
@@ -75,20 +75,18 @@ def draw_pipeline(folder, run, model, pairs, item):
     """B4.1: everything between two inputs and the stitched picture."""
     a, b = pairs.pair(pairs.names.index(item))
     warps, made, _ = stitch(run, model, a, b)
-    whole = model(type(warps)(*(each.to(run.device) for each in warps)))
-    masks = 255 - (warps.mask_a[0, 0].numpy()[..., None] * (255 - BLUE) + warps.mask_b[0, 0].numpy()[..., None]
-                   * (255 - ORANGE)) / 2
+    whole = model(warps.to(run.device))
+    mask_a, mask_b = (mask[0, 0].numpy()[..., None] for mask in (warps.mask_a, warps.mask_b))
+    masks = 255 - (mask_a * (255 - BLUE) + mask_b * (255 - ORANGE)) / 2
     bands = [band[0, 0].numpy()[..., None] for band in seam_masks(warps.mask_a, warps.mask_b)]
     seam = 255 - bands[0] * (255 - BLUE) - bands[1] * (255 - ORANGE)
     low = cv2.resize(to_bytes(whole.low[0].cpu()), warps.a.shape[:1:-1])
     share = made["reconstructed"].label.float() if whole.share is None else whole.share.cpu()
     grid = [[a, b, low, to_bytes(made["reconstructed"].picture[0])],
             [to_bytes(warps.a[0]), to_bytes(warps.b[0]), masks.astype(np.uint8), seam.clip(0, 255).astype(np.uint8)],
-            [to_bytes(warps.join(warps.average())[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8),
-             None, None]]
-    captions = [["image 1", "image 2", "S_l (256 x 256)", "S_h"], ["warp of 1", "warp of 2", "content masks", "seam "
-                                                                                                              "bands "
-                                                                                                              "B1, B2"],
+            [to_bytes(warps.average()[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8), None, None]]
+    captions = [["image 1", "image 2", "S_l (256 x 256)", "S_h"],
+                ["warp of 1", "warp of 2", "content masks", "seam bands B1, B2"],
                 ["average, for comparison", "share of image 1", "", ""]]
     rows = [[name, int(value)] for name, value in (("width", warps.a.shape[3]), ("height", warps.a.shape[2]),
                                                    ("overlap pixels", warps.overlap.sum()),
@@ -124,7 +122,7 @@ def draw_examples(folder, run, model, pairs, name, chosen):
         warps, made, H = stitch(run, model, a, b)
         shown = to_bytes(made["reconstructed"].picture[0])
         warped, mask = warp(to_tensor(b)[None], H[None], a.shape[1::-1])
-        strict = mask >= 0.999
+        strict = mask >= STRICT
         error = ((warped - to_tensor(a)[None]).square() * strict).sum() / (3 * strict.sum().clamp(min=1))
         value = -10 * torch.log10(error).item()
         grid.append([fit_into(picture, 360, 240) for picture in (a, b, shown)])
@@ -169,8 +167,7 @@ def draw_parallax(folder, pairs):
 
 
 def real_residuals(a, b):
-    """(points in A (n, 2), where H puts their partners less these (n, 2)): SIFT matches that one fundamental matrix
-    explains."""
+    """(points in A (n, 2), where H puts their partners less these (n, 2)): SIFT matches that a rigid scene explains."""
     points_a, points_b, pairs = match_pictures(a, b, SIFT, query="a")
     found = by_keypoints(a, b, SIFT)
     if found.H_ba is None or len(pairs) < 8:
@@ -179,23 +176,23 @@ def real_residuals(a, b):
     _, inside = cv2.findFundamentalMat(points_b, points_a, cv2.USAC_MAGSAC, 1.5, 0.999, 5000)
     moved = transform(found.H_ba[None], torch.from_numpy(points_b)[None])[0][0].numpy()
     residuals = moved - points_a
-    keep = (np.ones(len(residuals), bool) if inside is None else inside.ravel() > 0) & (np.hypot(*residuals.T) < 0.15
-                                                                                        * a.shape[1])
+    rigid = np.ones(len(residuals), bool) if inside is None else inside.ravel() > 0
+    keep = rigid & (np.hypot(*residuals.T) < 0.15 * a.shape[1])
     return points_a[keep], residuals[keep]
 
 
+@torch.inference_mode()
 def draw_masks(folder, run, model, pairs, item):
     """The four ways to join the same pair, and whose the pixels are."""
     a, b = pairs.pair(pairs.names.index(item))
     warps, made, _ = stitch(run, model, a, b)
-    labels = [(255 * torch.where(warps.mask_a | warps.mask_b, made[row].label.float(),
-                                 0.5)[0, 0].numpy()).astype(np.uint8) for row in JOINED]
-    labels[0] = np.where(warps.overlap[0, 0].numpy(), 128, labels[0]).astype(np.uint8)
-    labels[1] = (255 * torch.where(warps.overlap, warps.feather(), warps.mask_a.float())[0, 0].numpy()).astype(np.uint8)
-    with torch.inference_mode():
-        share = model(type(warps)(*(each.to(run.device) for each in warps))).share
+    labels = [torch.where(warps.union, made[row].label.float(), 0.5) for row in JOINED]
+    labels[0] = torch.where(warps.overlap, 128 / 255, labels[0])
+    labels[1] = torch.where(warps.overlap, warps.feather(), warps.mask_a.float())
+    share = model(warps.to(run.device)).share
     if share is not None:
-        labels[3] = (255 * share.cpu()[0, 0].numpy()).astype(np.uint8)
+        labels[3] = share.cpu()
+    labels = [(255 * label[0, 0].numpy()).astype(np.uint8) for label in labels]
     pictures = [to_bytes(made[row].picture[0]) for row in JOINED]
     rows = [[row, f"{(made[row].label & warps.overlap).sum().item() / max(1, warps.overlap.sum().item()):.6f}"]
             for row in JOINED]
@@ -207,8 +204,7 @@ FORMS = {"release": "decides (mask form)", "release-repaint": "repaints (paper's
 
 
 def draw_forms(folder, run, model, pairs):
-    """Both forms of stage 2 on the same warps, averaging and a hard seam beside them: the release weights, where both
-    files are there."""
+    """Both forms of stage 2 on the same warps, averaging and a hard seam beside them; needs both release weights."""
     if not all((paths.CHECKPOINTS / "udis" / f"{name}.pt").is_file() for name in FORMS):
         return run.say(f"{' and '.join(FORMS)} are not both there: the figure of both forms is left out")
     networks = {label: checkpoints.build(UDIS, checkpoints.find("udis", run.name, name)).to(run.device)
@@ -237,11 +233,10 @@ def draw_degenerate(folder, pairs):
     H = rescale(H[None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in (a, b)))
     true = [function(small[0], *warp(small[1], H, (128, 128))).item() for function in (blanked_loss, masked_loss)]
     shifts = list(range(0, 141, 4))
-    curves = {"paper": [], "masked": []}
-    for shift in shifts:
-        seen = warp(small[1], homography_from_offsets(torch.tensor([[-float(shift), 0.0] * 4]), (128, 128)), (128, 128))
-        curves["paper"].append(blanked_loss(small[0], *seen).item())
-        curves["masked"].append(masked_loss(small[0], *seen).item())
+    offsets = (torch.tensor([[-float(shift), 0.0] * 4]) for shift in shifts)
+    seen = [warp(small[1], homography_from_offsets(each, (128, 128)), (128, 128)) for each in offsets]
+    curves = {"paper": [blanked_loss(small[0], *each).item() for each in seen],
+              "masked": [masked_loss(small[0], *each).item() for each in seen]}
     figure, axes = figures.new_figure(6.5, 3.2)
     for (name, values), least, colour in zip(curves.items(), true, figures.COLOURS):
         axes[0, 0].plot(shifts, values, label=f"{name}: all pixels" if name == "paper" else f"{name} mean and hinge",
@@ -258,20 +253,18 @@ def draw_degenerate(folder, pairs):
 # ---- results ---------------------------------------------------------------------------------------------------------
 
 def classes_of(lines):
-    """The parallax classes that a set has, in their order; None, for all, where it has none."""
-    return ([name for name in ("small", "mid", "large") if any(line.get("by_parallax") == name for line in lines)]
-            or [None])
+    """{name: choice for figures.mean} of the parallax classes that a set has, in their order; of all if it has none."""
+    present = {line.get("by_parallax") for line in lines}
+    return {name: {"parallax": name} for name in ("small", "mid", "large") if name in present} or {"all": {}}
 
 
 def draw_methods(folder, lines, set_name):
     """PSNR in the overlap of every homography, by parallax."""
-    classes, rows = classes_of(lines), [row for row in ALIGNED if row.rsplit("_", 1)[-1] not in map(str, SIZES)]
-    groups = {str(name or "all"): [figures.mean(lines, row, "psnr_overlap_or_identity",
-                                                **({"parallax": name} if name else {})) for row in rows]
-              for name in classes}
+    rows, groups = [row for row in ALIGNED if not row[-1].isdigit()], {}
+    for name, chosen in classes_of(lines).items():
+        groups[name] = [figures.mean(lines, row, "psnr_overlap_or_identity", **chosen) for row in rows]
     figure = figures.bars([row.replace("_", "\n") for row in rows], groups, "PSNR in the overlap (dB)")
-    table = [[row, *(figures.format_number(values[place]) for values in groups.values())]
-             for place, row in enumerate(rows)]
+    table = [[row, *map(figures.format_number, values)] for row, *values in zip(rows, *groups.values())]
     folder.save(figure, "methods", ["row", *groups], table, set=set_name, count=len({line["item"] for line in lines}))
 
 
@@ -279,14 +272,15 @@ def draw_resolution(folder, lines, set_name):
     """SIFT and the network at full size and below."""
     figure, axes = figures.new_figure(figures.WIDTH, 3.0, 1, 2)
     labels, rows = ["full", *map(str, SIZES)], []
+    failed = Counter(line["row"] for line in lines if float(line["failures"] or 0))
     for method, colour in (("sift", figures.COLOURS[1]), ("network", figures.COLOURS[0])):
         names = [method, *(f"{method}_{size}" for size in SIZES)]
-        failures = [sum(float(line["failures"]) for line in lines if line["row"] == name) for name in names]
+        failures = [failed[name] for name in names]
         values = [figures.mean(lines, name, "psnr_overlap_or_identity") for name in names]
         for axis, numbers in zip(axes[0], (failures, values)):
             axis.plot(labels, numbers, marker="o", label=method, color=colour)
-        rows += [[name, f"{failed:.0f}", figures.format_number(value)]
-                 for name, failed, value in zip(names, failures, values)]
+        rows += [[name, f"{count:.0f}", figures.format_number(value)]
+                 for name, count, value in zip(names, failures, values)]
     for axis, label in zip(axes[0], ("failures (pairs)", "PSNR in the overlap (dB)")):
         axis.set_xlabel("size (px)")
         axis.set_ylabel(label)
@@ -301,13 +295,13 @@ def draw_joining(folder, lines, set_name):
     classes, rows = classes_of(lines), []
     figure, axes = figures.new_figure(figures.WIDTH, 3.0, 1, 3)
     for axis, metric in zip(axes[0], ("ghost", "seam_error", "seam_step")):
-        for place, name in enumerate(classes):
-            values = [figures.mean(lines, row, metric, **({"parallax": name} if name else {})) for row in JOINED]
+        for place, (name, chosen) in enumerate(classes.items()):
+            values = [figures.mean(lines, row, metric, **chosen) for row in JOINED]
             x = np.arange(len(JOINED)) + (place - (len(classes) - 1) / 2) * 0.27
-            drawn = axis.bar(x, [np.nan if value is None else value for value in values], 0.25, label=name or "all",
+            drawn = axis.bar(x, [np.nan if value is None else value for value in values], 0.25, label=name,
                              color=figures.COLOURS[place])
             axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
-            rows += [[row, metric, name or "all", figures.format_number(value)] for row, value in zip(JOINED, values)]
+            rows += [[row, metric, name, figures.format_number(value)] for row, value in zip(JOINED, values)]
         axis.set_xticks(np.arange(len(JOINED)), [row.replace("reconstructed", "recon-\nstructed") for row in JOINED])
         axis.set_ylabel(f"{metric.replace('_', ' ')} (levels)")
         axis.grid(axis="x", visible=False)

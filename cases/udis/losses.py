@@ -1,24 +1,23 @@
-"""What both stages minimise: the paper's formulas, and ours. Pure functions of tensors; pictures (N, 3, H, W) in [0,
-1].
+"""What both stages minimise: the paper's formulas, and ours. Pure functions of tensors.
 
-The paper writes pictures as x / 127.5 - 1; differences are therefore doubled here, so that values and weights are the
-paper's.
+Pictures are (N, 3, H, W) in [0, 1]. The paper writes them as x / 127.5 - 1; differences are therefore doubled here, so
+that values and weights are the paper's.
 """
 import torch
 import torch.nn.functional as F
 
 from cases.udis.model import LIMIT, guard
+from common.stitching import network
 from common.stitching.geometry import STRICT, warp
 
 # ---- stage 1: align --------------------------------------------------------------------------------------------------
 
-# overlap under which the hinge rises; least denominator of the masked mean; shares of the picture
-LEAST, FLOOR = 0.1, 0.05
+LEAST = 0.1                        # overlap, as a share of the picture, under which the hinge rises
+FLOOR = 0.05                       # least denominator of the masked mean, as a share of the picture
 
 
 def blanked_loss(a, warped, mask):
-    """The paper's ablation loss: mean over ALL pixels and channels of |W - A m|, (N,). Proportional to overlap times
-    error: 0 without overlap."""
+    """The paper's ablation loss: mean over ALL pixels and channels of |W - A m|, (N,). Without overlap it is 0."""
     return 2 * (warped - a * mask).abs().mean(dim=(1, 2, 3))
 
 
@@ -30,21 +29,17 @@ def masked_loss(a, warped, mask, compensate=True):
     not count as misalignment.
     """
     strict = (mask >= STRICT).to(a.dtype)
-    area = strict.sum(dim=(1, 2, 3))
+    area = strict.sum(dim=(1, 2, 3)).clamp(min=FLOOR * strict[0].numel())                 # (N,)
     difference = warped - a
     if compensate:
-        mean = (difference * strict).sum(dim=(2, 3), keepdim=True) / strict.sum(dim=(2, 3),
-                                                                                keepdim=True).clamp(min=FLOOR
-                                                                                                    * strict[0].numel())
+        mean = (difference * strict).sum(dim=(2, 3), keepdim=True) / area[:, None, None, None]
         difference = difference - mean.detach()
     total = 2 * (difference.abs() * strict).sum(dim=(1, 2, 3))
-    overlap = mask.mean(dim=(1, 2, 3))
-    return total / (3 * area.clamp(min=FLOOR * strict[0].numel())) + 2 * F.relu(1 - overlap / LEAST)
+    return total / (3 * area) + 2 * F.relu(1 - mask.mean(dim=(1, 2, 3)) / LEAST)
 
 
 def alignment_terms(prediction, a, b, settings):
-    """The weighted terms of stage 1 by name: sum over the stages k of ratio^(K - 1 - k) L_k, and what brings impossible
-    offsets back.
+    """The weighted terms of stage 1: sum over stages k of ratio^(K - 1 - k) L_k, and what leads bad offsets back.
 
     prediction: Prediction for these pictures, (N, 3, 128, 128). settings: ablation (paper | masked), level_ratio,
     both_ways, compensate. The paper's weights 16, 4, 1 are level_ratio 4. The paper's loss has no limit on the offsets,
@@ -66,21 +61,15 @@ def alignment_terms(prediction, a, b, settings):
     return {"align": loss, "outside": outside}
 
 
-def offset_distance(stages, true, ratio=0.5, beta=2.0):
-    """Where the truth is known (synthetic pairs): sum over stages of ratio^(K - 1 - k) smooth-L1 of the offsets, each
-    at most 32 pixels."""
-    total = 0
-    for later, offsets in enumerate(reversed(stages)):
-        distance = F.smooth_l1_loss(offsets.float(), true.float(), beta=beta, reduction="none")
-        total = total + ratio ** later * 32 * torch.tanh(distance / 32).mean()
-    return total
+def offset_distance(stages, true):
+    """Where the truth is known (synthetic pairs): a stage's offsets count twice as much as those of the one before."""
+    return network.offset_distance(stages, true, ratio=0.5)
 
 
 def colour_jitter(picture, generator=None, spread=0.3):
-    """The network's input as in the released code: one factor for the brightness and one per channel, 0.7 to 1.3, about
-    mid grey. (N, 3, H, W).
+    """The network's input as in the released code: one factor for the brightness and one per channel, about mid grey.
 
-    The losses see the plain pictures.
+    picture: (N, 3, H, W); factors: 0.7 to 1.3. The losses see the plain pictures.
     """
     factors = 1 + spread * (2 * torch.rand(2, len(picture), 3, 1, 1, generator=generator) - 1)
     factors = factors[0] * factors[1][:, :1]
@@ -115,19 +104,17 @@ VGG_SIDE = 224
 
 
 def content(stitched, warps, features, side=VGG_SIDE):
-    """C_1 + C_2: mean square difference of the features of S M and W M, resized to 224 x 224 (paper); outside the mask
-    mid grey.
+    """C_1 + C_2: mean square difference of the features of S M and W M, resized to 224 x 224 (paper).
 
-    features: a function of pictures (N, 3, side, side) in [0, 1].
+    Outside the mask lies mid grey. features: a function of pictures (N, 3, side, side) in [0, 1].
     """
     total = 0
     for warped, mask in ((warps.a, warps.mask_a), (warps.b, warps.mask_b)):
-        seen = [F.interpolate(torch.where(mask, picture, 0.5), (side, side), mode="bilinear", antialias=True,
-                              align_corners=False)
-                for picture in (stitched, warped)]
+        seen, wanted = (F.interpolate(torch.where(mask, picture, 0.5), (side, side), mode="bilinear", antialias=True,
+                                      align_corners=False) for picture in (stitched, warped))
         with torch.no_grad():
-            wanted = features(seen[1])
-        total = total + (features(seen[0]) - wanted).square().mean()
+            wanted = features(wanted)
+        total = total + (features(seen) - wanted).square().mean()
     return total
 
 
@@ -154,29 +141,26 @@ def repaint_terms(stitched, warps, features, settings):
 
 
 def pixels(picture, warps):
-    """What stands in for the content term without features: mean |S - W| where one picture is alone, to the nearer of
-    both in the overlap."""
+    """The content term without features: mean |S - W| where a picture is alone, to the nearer in the overlap."""
     off_a, off_b = ((picture - warped).abs().mean(dim=1, keepdim=True) for warped in (warps.a, warps.b))
     off = torch.where(warps.overlap, torch.minimum(off_a, off_b), torch.where(warps.mask_a, off_a, off_b))
-    union = warps.mask_a | warps.mask_b
-    return 2 * (off * union).sum() / union.sum().clamp(min=1)
+    return 2 * (off * warps.union).sum() / warps.union.sum().clamp(min=1)
 
 
 def cut_terms(stitched, warps, settings):
-    """Ours, for a share s of A that decides: what the passage from one picture to the other costs, on both branches; d
-    = mean_c |W1 - W2|.
+    """Ours, for a share s of A that decides: what the passage from one picture to the other costs, on both branches.
 
-    path: k / 4 times the sum over the overlap of 4 s (1 - s) (d + l), the differences under the passage, whatever its
-    width: a soft minimal cut. l is what a pixel of it costs where the pictures agree: short passages, no islands. step:
-    sum over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the overlap. seam: the paper's,
-    sums of |S - W1| B1 and |S - W2| B2 instead of means: no passage along the borders. All over the square root of the
-    overlap's area, a length.
+    d = mean_c |W1 - W2|. path: k / 4 times the sum over the overlap of 4 s (1 - s) (d + l), the differences under the
+    passage, whatever its width: a soft minimal cut. l is what a pixel of it costs where the pictures agree: short
+    passages, no islands. step: sum over neighbours p, q of (s_p - s_q)^2 times the mean of d over those of them in the
+    overlap. seam: the paper's, sums of |S - W1| B1 and |S - W2| B2 instead of means: no passage along the borders. All
+    over the square root of the overlap's area, a length.
     """
     small = warps.resize(stitched.low.shape[2:])
     terms = {}
     for name, share, picture, seen in (("low", stitched.share_low, stitched.low, small),
                                        ("high", stitched.share, stitched.high, warps)):
-        both, union = seen.overlap.float(), (seen.mask_a | seen.mask_b).float()
+        both, union = seen.overlap.float(), seen.union.float()
         d = (seen.a - seen.b).abs().mean(dim=1, keepdim=True) * both
         length = both.sum(dim=(1, 2, 3)).clamp(min=1).sqrt()
         step = 0

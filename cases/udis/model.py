@@ -1,5 +1,4 @@
-"""The networks of unsupervised deep image stitching (Nie et al. 2021), and its stitching-domain transformer. Nothing
-else.
+"""The networks of unsupervised deep image stitching (Nie et al. 2021), and its stitching-domain transformer.
 
 Pictures are (N, 3, H, W) in [0, 1]; conventions of homographies and offsets: common/stitching/geometry.py. A is image
 1, the reference; B is image 2.
@@ -17,8 +16,17 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor, nn
 
-from common.stitching.geometry import STRICT, canvas, homography_from_offsets, rescale, warp
-from common.stitching.network import Features, Prediction, SmallHomography, UNet, cost_volume, unit_length
+from common.stitching.geometry import STRICT, canvas, corners, homography_from_offsets, rescale, warp
+from common.stitching.network import (
+    Features,
+    Prediction,
+    SmallHomography,
+    UNet,
+    cost_volume,
+    initialise,
+    unit_length,
+)
+from common.stitching.warps import Warps
 
 SIDE = 128                        # of the pictures that the homography network sees
 LOW = 256                         # of the low-resolution branch
@@ -28,42 +36,34 @@ HALO = 19                         # the high-resolution branch sees so far: a ti
 # ---- stage 1: align --------------------------------------------------------------------------------------------------
 
 class Regression(nn.Sequential):
-    """From a cost volume to 8 offsets: three convolutions (the last ones with the given strides), two dense layers with
-    dropout between."""
+    """From a cost volume to 8 offsets: three convolutions with the given strides, two dense layers, dropout between."""
 
     def __init__(self, shifts, width, strides, hidden):
-        inputs, layers = shifts, []
-        for stride in strides:
+        layers = []
+        for inputs, stride in zip((shifts, width, width), strides):
             layers += [nn.Conv2d(inputs, width, 3, stride=stride, padding=1), nn.ReLU(inplace=True)]
-            inputs = width
         super().__init__(*layers, nn.Flatten(), nn.Linear(width * 16 * 16, hidden), nn.ReLU(inplace=True),
                          nn.Dropout(0.5), nn.Linear(hidden, 8))
 
 
 class PaperHomography(nn.Module):
     """The paper's homography network: three levels, each correlates and regresses what the levels before left.
-    188,778,072 parameters.
 
-    Level 1 looks everywhere on maps of 16 x 16; levels 2 and 3 warp B's maps of 32 x 32 and 64 x 64 by the sum so far
-    and look nearby. The gradient passes through these warps.
+    188,778,072 parameters. Level 1 looks everywhere on maps of 16 x 16; levels 2 and 3 warp B's maps of 32 x 32 and 64
+    x 64 by the sum so far and look nearby. The gradient passes through these warps.
     """
 
     def __init__(self):
         super().__init__()
         self.features = Features()
         self.radii = (16, 8, 4)
-        self.levels = nn.ModuleList(Regression((2 * radius + 1) ** 2, width, strides, hidden)
-                                    for radius, width, strides, hidden in zip(
-            self.radii, (512, 256, 128), ((1, 1, 1), (1, 1, 2), (1, 2, 2)), (1024, 512, 256)))
-        for layer in self.modules():
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        sizes = ((512, (1, 1, 1), 1024), (256, (1, 1, 2), 512), (128, (1, 2, 2), 256))    # width, strides, hidden
+        self.levels = nn.ModuleList(Regression((2 * radius + 1) ** 2, *size) for radius, size in zip(self.radii, sizes))
+        initialise(self)
 
     def forward(self, a, b):
         gray = 2 * torch.cat([a, b]).mean(dim=1, keepdim=True) - 1                        # plain mean, [-1, 1]
-        # (N, C, s, s) of A and B, s = 16, 32, 64
-        maps = [unit_length(each).chunk(2) for each in self.features(gray)[:0:-1]]
+        maps = [unit_length(each).chunk(2) for each in self.features(gray)[:0:-1]]        # (N, C, s, s), s = 16, 32, 64
         offsets, stages = torch.zeros(len(a), 8, dtype=torch.float64, device=a.device), []
         for (map_a, map_b), radius, regression in zip(maps, self.radii, self.levels):
             if stages:
@@ -80,76 +80,24 @@ CONVEX = 0.05                     # least turn at a corner of B's outline, over 
 
 
 def guard(offsets, limit=LIMIT):
-    """(H_ba (N, 3, 3), how bad (N,)): homographies of offsets (N, 8) of B, 128 x 128, that are finite and fair whatever
-    the offsets are.
+    """(H_ba (N, 3, 3), how bad (N,)): finite and fair homographies, whatever the offsets (N, 8) of B, 128 x 128, are.
 
     Offsets beyond `limit` are cut; an outline that is not convex (so a point of B would lie behind the camera, or four
-    corners on a line) has no
-    homography: the identity stands in, without gradient. How bad: 0 for offsets that needed neither, growing with both,
-    and differentiable: it leads back.
+    corners on a line) has no homography: the identity stands in, without gradient. How bad: 0 for offsets that needed
+    neither, growing with both, and differentiable: it leads back.
     """
     offsets = torch.nan_to_num(offsets.double(), nan=0.0, posinf=1e4, neginf=-1e4)
     cut = offsets.clamp(-limit, limit)
-    square = torch.tensor([[0, 0], [SIDE, 0], [0, SIDE], [SIDE, SIDE]], dtype=torch.float64, device=offsets.device)
-    corner = (square + cut.view(-1, 4, 2))[:, [0, 1, 3, 2]] / SIDE                        # round the outline
+    corner = corners((SIDE, SIDE)).to(offsets.device) + cut.view(-1, 4, 2)
+    corner = corner[:, [0, 1, 3, 2]] / SIDE                                               # round the outline
     before, after = corner - corner.roll(1, dims=1), corner.roll(-1, dims=1) - corner
-    # (N, 4): 1 for a square, all positive where convex
-    turn = before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]
+    turn = before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]                # (N, 4): 1 for a square
     bad = ((offsets - cut).abs() / SIDE).log1p().sum(dim=1) + F.relu(CONVEX - turn).sum(dim=1)
     convex = (turn >= CONVEX).all(dim=1, keepdim=True)
     return homography_from_offsets(torch.where(convex, cut, 0), (SIDE, SIDE)), bad
 
 
 # ---- the stitching domain --------------------------------------------------------------------------------------------
-
-class Warps(NamedTuple):
-    """Both pictures on one canvas. a, b: (N, 3, H, W), zero outside; mask_a, mask_b: (N, 1, H, W) bool, strict: the
-    content masks.
-
-    depth_a, depth_b: (N, 1, H, W), how far a point lies inside its picture, in pixels of that picture; 0 outside.
-    """
-    a: Tensor
-    b: Tensor
-    mask_a: Tensor
-    mask_b: Tensor
-    depth_a: Tensor
-    depth_b: Tensor
-
-    @property
-    def overlap(self):
-        return self.mask_a & self.mask_b
-
-    def join(self, share):
-        """share (N, 1, H, W) of A and the rest of B where both are, each alone elsewhere, black where none is."""
-        share = torch.where(self.overlap, share, self.mask_a.to(self.a.dtype))
-        return share * self.a + (1 - share) * self.b
-
-    def average(self):
-        """A's share of plain averaging: (N, 1, H, W)."""
-        return torch.full_like(self.depth_a, 0.5)
-
-    def feather(self):
-        """A's share of feathering: 1 at B's border, 0 at A's."""
-        return self.depth_a / (self.depth_a + self.depth_b).clamp(min=1e-6)
-
-    def resize(self, size):
-        """The same at (height, width): pictures by area, masks where they are whole."""
-        def area(x):
-            return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
-        mask_a, mask_b = (area(mask.to(self.a.dtype)) >= STRICT for mask in (self.mask_a, self.mask_b))
-        scale = (size[0] * size[1] / (self.a.shape[2] * self.a.shape[3])) ** 0.5              # depths are pixels
-        depth_a, depth_b = (area(depth) * mask * scale
-                            for depth, mask in ((self.depth_a, mask_a), (self.depth_b, mask_b)))
-        return Warps(area(self.a) * mask_a, area(self.b) * mask_b, mask_a, mask_b, depth_a, depth_b)
-
-    def exchange(self):
-        """The same with the roles of A and B exchanged."""
-        return Warps(self.b, self.a, self.mask_b, self.mask_a, self.depth_b, self.depth_a)
-
-    def crop(self, box):
-        """The part inside box = (top, left, bottom, right)."""
-        return Warps(*(each[..., box[0]:box[2], box[1]:box[3]] for each in self))
-
 
 def inside_depth(height, width, like):
     """Distance of each pixel's centre to the picture's border: (1, 1, H, W), at least 0.5."""
@@ -158,11 +106,10 @@ def inside_depth(height, width, like):
 
 
 def stitching_domain(a, b, H_ba, limit=64e6):
-    """Warps of one pair, a (1, 3, h, w), b of another size, on the smallest whole-pixel canvas; A is copied, not
-    interpolated.
+    """(Warps, origin) of one pair on the smallest whole-pixel canvas; A is copied, not interpolated.
 
-    H_ba: (1, 3, 3). Returns (Warps, origin): pixel (0, 0) of the canvas is the point `origin` of A's frame. UserError
-    above `limit` pixels.
+    a: (1, 3, h, w); b: the same, of another size; H_ba: (1, 3, 3). Pixel (0, 0) of the canvas is the point `origin` of
+    A's frame. UserError above `limit` pixels.
     """
     size_a, size_b = a.shape[:1:-1], b.shape[:1:-1]
     identity = torch.eye(3, dtype=torch.float64, device=H_ba.device)
@@ -180,11 +127,10 @@ def stitching_domain(a, b, H_ba, limit=64e6):
 # ---- stage 2: reconstruct --------------------------------------------------------------------------------------------
 
 class HighResolution(nn.Module):
-    """The high-resolution branch: a convolution, eight residual blocks, a convolution and the skip, a convolution. No
-    activation at the end.
+    """The high-resolution branch: a convolution, eight residual blocks, a convolution and the skip, a convolution.
 
-    634,755 parameters at width 64 with 9 inputs and 3 outputs. 19 convolutions of 3 x 3 in sequence: a pixel sees 19
-    others around.
+    No activation at the end. 634,755 parameters at width 64 with 9 inputs and 3 outputs. 19 convolutions of 3 x 3 in
+    sequence: a pixel sees 19 others around.
     """
 
     def __init__(self, inputs=9, width=64, outputs=3):
@@ -204,10 +150,9 @@ class HighResolution(nn.Module):
 
 
 class Stitched(NamedTuple):
-    """low: (N, 3, 256, 256), high: (N, 3, H, W), [0, 1]. share_low, share: A's part where both are, (N, 1, ...); None
-    where nothing decides."""
-    low: Tensor
-    high: Tensor
+    """What stage 2 makes of Warps, in [0, 1]; shares are A's part where both are, None where nothing decides."""
+    low: Tensor                   # (N, 3, 256, 256)
+    high: Tensor                  # (N, 3, H, W)
     share_low: Tensor | None = None
     share: Tensor | None = None
     narrow: float = 1.0           # k: the passage from one picture to the other is about 4 / k pixels wide
@@ -215,8 +160,10 @@ class Stitched(NamedTuple):
 
 @torch.no_grad()
 def wire(convolution, rows):
-    """Make the first outputs of a 3 x 3 convolution sums of its inputs at the same place. rows: ({input: factor}, bias)
-    of each output."""
+    """Make the first outputs of a 3 x 3 convolution sums of its inputs at the same place.
+
+    rows: ({input: factor}, bias) of each output.
+    """
     for out, (factors, bias) in enumerate(rows):
         convolution.weight[out], convolution.bias[out] = 0, bias
         for channel, factor in factors.items():
@@ -224,23 +171,26 @@ def wire(convolution, rows):
 
 
 class PaperReconstruction(nn.Module):
-    """The paper's: the U-Net paints the canvas at 256 x 256, the second branch at full size. 7,700,739 + 634,755
-    parameters at width 64."""
+    """The paper's: the U-Net paints the canvas at 256 x 256, the second branch at full size.
+
+    7,700,739 + 634,755 parameters at width 64.
+    """
 
     def __init__(self, width=64):
         super().__init__()
         self.low, self.high = UNet(6, width), HighResolution(9, width)
 
     def start_as_copy(self):
-        """Ours: weights with which both branches show the brighter of the two pictures, to about 0.02: what one shows
-        alone begins as a copy.
+        """Ours: weights with which both branches show the brighter of the two pictures, to about 0.02.
 
-        u = a + 1 and d = max(b - a, 0) pass through the first channels, m = u + d; last comes a polygon that undoes the
-        tanh. From random weights copying alone takes most of the training. Needs a width of 9.
+        So what one shows alone begins as a copy. u = a + 1 and d = max(b - a, 0) pass through the first channels, m = u
+        + d; last comes a polygon that undoes the tanh. From random weights copying alone takes most of the training.
+        Needs a width of 9.
         """
         rgb = range(3)
         brighter = [({c: 1}, 1) for c in rgb] + [({3 + c: 1, c: -1}, 0) for c in rgb]
-        polygon = [({c: 1.15, 3 + c: 2.96, 6 + c: -2.96}, -1.15) for c in rgb]  # of m, max(m - 1.7, 0), max(0.3 - m, 0)
+        # of m, max(m - 1.7, 0), max(0.3 - m, 0)
+        polygon = [({c: 1.15, 3 + c: 2.96, 6 + c: -2.96}, -1.15) for c in rgb]
         wire(self.high.first, brighter)
         for block in self.high.blocks:
             nn.init.zeros_(block[2].weight)
@@ -263,7 +213,7 @@ class PaperReconstruction(nn.Module):
     def join(self, warps, hint):
         """(S_h in [0, 1], None) of a canvas or a part of it; hint: look()'s answer at its size."""
         answer = torch.tanh(self.high(torch.cat([2 * warps.a - 1, 2 * warps.b - 1, hint], dim=1)))
-        return (answer + 1) / 2 * (warps.mask_a | warps.mask_b), None
+        return (answer + 1) / 2 * warps.union, None
 
     def forward(self, warps):
         hint = self.look(warps)
@@ -272,14 +222,14 @@ class PaperReconstruction(nn.Module):
 
 
 class MaskReconstruction(nn.Module):
-    """Ours: both branches decide instead of painting. What only one picture shows is copied; in the overlap each pixel
-    is A's, B's, or between.
+    """Ours: both branches decide instead of painting: each pixel of the overlap is A's, B's, or between.
 
-    The share of A is sigmoid(k ((1 + r) d_a - (1 - r) d_b) / 2), d the depths inside the pictures, r in (-1, 1) what
-    the branches say: a seam that begins (r = 0) on the line of equal depth and is moved by r, with a passage of about 4
-    / k pixels. At B's border A's share is near 1 and at A's near 0 whatever they say. The low-resolution branch is
-    asked both ways round and the difference counts: neither picture can be preferred for being the first. Once trained,
-    islands are given back (settled). width 16: 482,881 + 40,897 parameters.
+    What only one picture shows is copied. The share of A is sigmoid(k ((1 + r) d_a - (1 - r) d_b) / 2), d the depths
+    inside the pictures, r in (-1, 1) what the branches say: a seam that begins (r = 0) on the line of equal depth and
+    is moved by r, with a passage of about 4 / k pixels. At B's border A's share is near 1 and at A's near 0 whatever
+    they say. The low-resolution branch is asked both ways round and the difference counts: neither picture can be
+    preferred for being the first. Once trained, islands are given back (remove_islands). width 16: 482,881 + 40,897
+    parameters.
     """
     NARROW, REACH = 0.6, 0.95     # k; largest r: one depth is then 39 times the other
 
@@ -293,8 +243,8 @@ class MaskReconstruction(nn.Module):
     @staticmethod
     def inputs(warps):
         """Both pictures and both masks."""
-        return torch.cat([2 * warps.a - 1, 2 * warps.b - 1, warps.mask_a.to(warps.a.dtype),
-                          warps.mask_b.to(warps.a.dtype)], dim=1)
+        masks = torch.cat([warps.mask_a, warps.mask_b], dim=1).to(warps.a.dtype)
+        return torch.cat([2 * warps.a - 1, 2 * warps.b - 1, masks], dim=1)
 
     def share(self, warps, answer, narrow=NARROW):
         """A's share (N, 1, H, W) from what the branches say."""
@@ -303,8 +253,7 @@ class MaskReconstruction(nn.Module):
         return torch.where(warps.overlap, of_a, warps.mask_a.to(of_a.dtype))
 
     def ask(self, small):
-        """What the low-resolution branch says of warps of 256 x 256, (N, 1, 256, 256): the opposite when their roles
-        are exchanged."""
+        """What the low-resolution branch says of warps of 256 x 256; the opposite when their roles are exchanged."""
         return self.low(self.inputs(small)) - self.low(self.inputs(small.exchange()))
 
     def look(self, warps):
@@ -312,15 +261,13 @@ class MaskReconstruction(nn.Module):
         return self.ask(warps.resize((LOW, LOW)))
 
     def join(self, warps, hint, narrow=NARROW):
-        """(picture, share of A) of a canvas or a part of it; hint: look()'s answer at its size, which the high branch
-        moves by a little."""
+        """(picture, share of A) of a canvas or a part of it; hint: look()'s answer, which the high branch corrects."""
         detail = 0.3 * torch.tanh(self.high(torch.cat([self.inputs(warps), hint], dim=1)))
         share = self.share(warps, hint + detail, narrow)
         return warps.join(share), share
 
     def forward(self, warps):
-        """Stitched. While training the passage is up to eight times as wide, at random, so that a seam feels what lies
-        beside it."""
+        """Stitched. While training the passage is up to eight times as wide: a seam must feel what lies beside it."""
         narrow = self.NARROW * (8 ** -torch.rand(()).item() if self.training else 1)
         small, hint = warps.resize((LOW, LOW)), self.look(warps)
         share_low = self.share(small, hint, narrow)
@@ -331,13 +278,12 @@ class MaskReconstruction(nn.Module):
         return Stitched(small.join(share_low), high, share_low, share, narrow)
 
 
-# pixels that a picture must show alone for what touches them to be its own; width of the passage
-ATTACHED, AROUND = 16, 4
+ATTACHED = 16                     # pixels that a picture must show alone for what touches them to be its own
+AROUND = 4                        # width of the passage round an island
 
 
 def remove_islands(share, warps):
-    """A's share without islands: parts of the overlap that one picture won though they touch nothing that it shows
-    alone.
+    """A's share without islands: parts that one picture won though they touch nothing that it shows alone.
 
     A cut round an island is one cut too many: its inside, and the passage round it, goes to the other picture. share:
     (N, 1, H, W). A picture that shows nothing alone keeps what it won.
@@ -362,8 +308,10 @@ def enlarge(hint, size):
 
 
 class UDIS(nn.Module):
-    """Both stages. arch: paper (188,778,072 parameters) or small (1.1 M); form: paper (repaints) or mask (decides);
-    width: of stage 2."""
+    """Both stages.
+
+    arch: paper (188,778,072 parameters) or small (1.1 M); form: paper (repaints) or mask (decides); width: of stage 2.
+    """
 
     def __init__(self, arch="small", form="mask", width=16):
         super().__init__()

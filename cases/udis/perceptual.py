@@ -8,7 +8,7 @@ from common.data.samples import photograph
 from common.features import vgg, vgg_files
 
 DEEP, SHALLOW = "relu5_3", "relu3_3"             # of the low-resolution and of the high-resolution branch
-BLUR_COSTS = 0.0475  # what a blur of sigma 1.5 may cost: the rule by which features of any weights are weighed
+BLUR_COSTS = 0.0475                # what a blur of sigma 1.5 may cost: the rule by which features are weighed
 
 
 class Perceptual(NamedTuple):
@@ -22,8 +22,7 @@ class Perceptual(NamedTuple):
 def perceptual(settings, device, say=print):
     """The Perceptual of settings.perceptual (vgg19 | none) and settings.network, said in a line; None for none.
 
-    Weights that end before block 5 serve both branches with relu3_3. settings.content_weight 0: each branch by the rule
-    (see rule).
+    Weights that end before block 5 serve both branches with relu3_3. settings.content_weight 0: each branch by rule().
     """
     if settings.perceptual == "none":
         say("the content loss compares pixels (train.perceptual=none)")
@@ -35,8 +34,8 @@ def perceptual(settings, device, say=print):
         trunk = vgg.build(source, [tap]).to(device)
         branches.append(lambda pictures, trunk=trunk, tap=tap: trunk(pictures)[tap])
         weights.append(settings.content_weight or rule(branches[-1], settings.perceptual_side, device))
-    said = f"{deep} for the low-resolution branch, {SHALLOW} for the high one"
-    said = said if deep == DEEP else f"{SHALLOW} for both branches, since these weights end before {DEEP}"
+    said = (f"{DEEP} for the low-resolution branch, {SHALLOW} for the high one" if deep == DEEP
+            else f"{SHALLOW} for both branches, since these weights end before {DEEP}")
     say(f"content loss: {source.name} ({source.tag}), {said}; weights {weights[0]:.3g} and {weights[1]:.3g}")
     return Perceptual(*branches, *weights)
 
@@ -46,8 +45,7 @@ PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 @torch.inference_mode()
 def rule(features, side, device):
-    """The weight at which photographs and their blur of sigma 1.5 differ by BLUR_COSTS: 1e-6 for the original weights
-    of block 3, as released."""
+    """The weight at which photographs and their blur differ by BLUR_COSTS: 1e-6 for the original weights of block 3."""
     pictures = [torch.from_numpy(photograph(name)).permute(2, 0, 1)[None].float().to(device) / 255
                 for name in PHOTOGRAPHS]
     pictures = torch.cat([F.interpolate(each, (side, side), mode="bilinear", antialias=True, align_corners=False)

@@ -25,8 +25,8 @@ ERODED = 9                         # content is measured this far (a window) fro
 def measure_alignment(answer, a, b, identity=None):
     """The numbers of ALIGN for one method's Answer, pictures (h, w, 3) uint8; `reason` where it is a failure.
 
-    identity: psnr_overlap of the identity on this pair, which stands in for a failure's. udis128: both squashed to 128
-    x 128, H scaled.
+    identity: psnr_overlap of the identity on this pair, which stands in for a failure's. udis128: of both pictures
+    squashed to 128 x 128.
     """
     failed = {"failures": 1, "psnr_overlap_or_identity": identity}
     if answer.H_ba is None:
@@ -45,13 +45,15 @@ def measure_alignment(answer, a, b, identity=None):
     H = rescale(answer.H_ba[None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in (a, b)))
     warped, mask = warp(small_b, H, (128, 128))
     values |= {"psnr_udis128": psnr_udis(small_a, warped, mask), "ssim_udis128": ssim_udis(small_a, warped, mask)}
-    values = {name: float(value) for name, value in values.items() if value == value}  # nan: no number
+    values = {name: float(value) for name, value in values.items() if value == value}      # nan: no number
     return values | {"psnr_overlap_or_identity": values["psnr_overlap"]}
 
 
 def content_psnr(picture, warps):
-    """PSNR in dB against the picture that is alone there, mean of both, each over its exclusive region less 4 pixels
-    round it; inf for a copy."""
+    """PSNR in dB against the picture that is alone there, mean of both; inf for a copy.
+
+    Each over the region that it shows alone, less 4 pixels round it.
+    """
     values = []
     for warped, mask, other in ((warps.a, warps.mask_a, warps.mask_b), (warps.b, warps.mask_b, warps.mask_a)):
         alone = (mask & ~other).float()
@@ -62,8 +64,10 @@ def content_psnr(picture, warps):
 
 
 def ghost(picture, warps):
-    """Mean over the overlap of the smaller of box7(mean_c |O - W1|) and box7(mean_c |O - W2|), levels of 255: 0 where
-    every neighbourhood is one picture's, large where two are mixed."""
+    """Mean over the overlap of the smaller of box7(mean_c |O - W1|) and box7(mean_c |O - W2|), levels of 255.
+
+    0 where every neighbourhood is one picture's, large where two are mixed.
+    """
     off = [F.avg_pool2d((picture - warped).abs().mean(dim=1, keepdim=True), 7, stride=1, padding=3,
                         count_include_pad=False)
            for warped in (warps.a, warps.b)]
@@ -71,8 +75,10 @@ def ghost(picture, warps):
 
 
 def seam_error(picture, warps):
-    """Mean |O - W1| over B1 and |O - W2| over B2 (losses.seam_masks), levels of 255: is the passage into what only one
-    picture shows seamless?"""
+    """Mean |O - W1| over B1 and |O - W2| over B2 (losses.seam_masks), levels of 255.
+
+    Is the passage into what only one picture shows seamless?
+    """
     total = count = 0
     for warped, band in zip((warps.a, warps.b), seam_masks(warps.mask_a, warps.mask_b)):
         total = total + ((picture - warped).abs() * band).sum().double().item()
@@ -80,14 +86,13 @@ def seam_error(picture, warps):
     return 255 * total / count if count else float("nan")
 
 
-def step(joined, warps):
-    """seam_step of common/stitching/quality.py along the border of Joined.label: how much more the picture steps there
-    than the better warp."""
-    return seam_step(joined.picture, [warps.a, warps.b], joined.label, warps.mask_a | warps.mask_b).item()
-
-
 def measure_joined(joined, warps):
-    """The numbers of JOIN for a Joined whose picture has been rounded to 8 bit."""
-    values = {"content_psnr": content_psnr(joined.picture, warps), "ghost": ghost(joined.picture, warps),
-              "seam_error": seam_error(joined.picture, warps), "seam_step": step(joined, warps)}
+    """The numbers of JOIN for a Joined whose picture has been rounded to 8 bit.
+
+    seam_step: along the border of its label, how much more the picture steps there than the better warp.
+    """
+    picture, label = joined
+    values = {"content_psnr": content_psnr(picture, warps), "ghost": ghost(picture, warps),
+              "seam_error": seam_error(picture, warps),
+              "seam_step": seam_step(picture, [warps.a, warps.b], label, warps.union).item()}
     return {name: value for name, value in values.items() if value == value}

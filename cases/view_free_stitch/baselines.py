@@ -1,25 +1,24 @@
-"""Every way to a homography that this case compares: the network, keypoints, both refined, and the automatic choice
-among them."""
-
+"""Every way to a homography that this case compares: network, keypoints, both refined, and the best of all."""
 import numpy as np
 import torch
 
-from cases.view_free_stitch.model import Warps
 from common.base.errors import Negative
 from common.data.images import map_tiles, to_bytes
 from common.stitching.compose import Panorama
 from common.stitching.estimators import SMALL, Answer, network_estimate, on_canvas
 from common.stitching.keypoints import ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, estimate
 from common.stitching.refine import score_starts
+from common.stitching.warps import Warps
 
 CLASSICAL = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "orb": ORB_SMALL}
 ROWS = ["identity", *CLASSICAL, "network", "network_refined", "auto_classical", "auto"]
 IDENTITY = torch.eye(3, dtype=torch.float64)
+AT = ["network", "refined", "jittered"]                 # the homographies that the revision rows stand on
 
 
 def answers(model, a, b, device, gain_bias=False):
     """{row: Answer} of every method in ROWS for one pair of pictures (h, w, 3) uint8. B's descriptors are the query."""
-    large = max(*a.shape, *b.shape) >= SMALL  # such pictures are not enlarged: it would take minutes, for nothing
+    large = max(*a.shape, *b.shape) >= SMALL            # these are not enlarged: it would take minutes, for nothing
     found = {row: estimate(a, b, features._replace(enlarge=1) if large else features)
              for row, features in CLASSICAL.items()}
     found["network"] = network_estimate(model, a, b, device)
@@ -56,6 +55,3 @@ def network_blend(model, device):
         mask = (inside[0] | inside[1])[0, 0].numpy()
         return Panorama(to_bytes(image[0]) * mask[..., None], 255 * mask.astype(np.uint8), corner)
     return blend
-
-
-AT = ["network", "refined", "jittered"]                          # the homographies that the revision rows stand on

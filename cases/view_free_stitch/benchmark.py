@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from cases.view_free_stitch.baselines import answers
 from cases.view_free_stitch.model import ViewFreeStitch
-from common.data.images import list_images
+from common.data.images import list_images, to_tensor
 from common.data.samples import build
 from common.experiment import timing
 from common.experiment.device import environment, set_threads
@@ -55,8 +55,8 @@ def volumes():
 def generator():
     """Milliseconds per sample, photographs decoded before: the paper's, without the label, and with augmentation."""
     photos = list_images(build("photos"))
-    plain, bare, augmented = HomographyPairs(photos), HomographyPairs(photos, label=False), HomographyPairs(photos,
-                                                                                                            augment=True, label=False)
+    plain, bare = HomographyPairs(photos), HomographyPairs(photos, label=False)
+    augmented = HomographyPairs(photos, augment=True, label=False)
     count = len(photos)
     sides = {"paper": lambda: [plain[0, place] for place in range(count)],
              "without the label": lambda: [bare[0, place] for place in range(count)],
@@ -69,9 +69,7 @@ def pair():
     photo = read_squashed(list_images(build("photos"))[1])
     made = make_pair(photo, *draw(np.random.default_rng(3)))
     model, cpu = ViewFreeStitch().eval().to(memory_format=torch.channels_last), torch.device("cpu")
-    a, b, offsets = (torch.from_numpy(made.a).permute(2, 0, 1)[None] / 255,
-                     torch.from_numpy(made.b).permute(2, 0, 1)[None] / 255,
-                     torch.from_numpy(made.offsets)[None])
+    a, b, offsets = to_tensor(made.a)[None], to_tensor(made.b)[None], torch.from_numpy(made.offsets)[None]
     near = torch.from_numpy(made.H_ba)
     with torch.inference_mode():
         sides = {"network": lambda: network_estimate(model, made.a, made.b, cpu),
@@ -83,17 +81,17 @@ def pair():
 
 
 def memory():
-    """Peak MiB of a fresh process that stitches twelve photographs of 12 megapixels by keypoints, and of one that only
-    imports."""
+    """Peak MiB of fresh processes: twelve photographs of 12 megapixels stitched by keypoints; and the imports alone."""
     code = """
 import tempfile
 from pathlib import Path
 import cv2, numpy as np
 from common.stitching.estimators import estimator
 from common.data.samples import photograph
-from common.stitching import Settings, stitch
+from common.stitching.stitch import Settings, stitch
 with tempfile.TemporaryDirectory() as folder:
-    wide = cv2.resize(np.hstack([photograph('coffee.png'), photograph('coffee.png')[:, ::-1]]), (13000, 3600), interpolation=cv2.INTER_CUBIC)
+    wide = np.hstack([photograph('coffee.png'), photograph('coffee.png')[:, ::-1]])
+    wide = cv2.resize(wide, (13000, 3600), interpolation=cv2.INTER_CUBIC)
     paths = []
     for place in range(12):
         left = place * 800
@@ -102,7 +100,7 @@ with tempfile.TemporaryDirectory() as folder:
     del wide
     stitch(paths, estimator('sift', None, None), Settings(order='given', debug=False), Path(folder) / 'out')"""
     return {"twelve photographs of 4000 x 3000": timing.peak_memory_mb(code),
-            "imports alone": timing.peak_memory_mb("import cases.view_free_stitch.baselines, common.stitching")}
+            "imports alone": timing.peak_memory_mb("import cases.view_free_stitch.baselines, common.stitching.stitch")}
 
 
 def main():

@@ -27,19 +27,17 @@ def validation_pairs(cfg):
 
 
 def evaluation_pairs(cfg):
-    """What data.test names, with .set_name: pairs of a CSV file, photographed pairs (a pairs.csv in the folder), or
-    drawn ones."""
-    root = Path(cfg.data.test.root or cfg.data.root)
-    if cfg.data.test.pairs:
-        pairs = read_pairs(cfg.data.test.pairs, root)
-        pairs.set_name = Path(cfg.data.test.pairs).stem
+    """What data.test names, with .set_name: pairs of a CSV file, photographed pairs (a pairs.csv in root), or drawn."""
+    test = cfg.data.test
+    root = Path(test.root or cfg.data.root)
+    name = root.resolve().name
+    if test.pairs:
+        pairs, name = read_pairs(test.pairs, root), Path(test.pairs).stem
     elif (root / "pairs.csv").is_file():
         pairs = RealPairs(root)
-        pairs.set_name = root.resolve().name
-    elif cfg.data.test.held_out:
-        pairs = draw_pairs(photographs(root)[1], cfg.data.test.count, cfg.data.test.seed)
-        pairs.set_name = "held_out"
+    elif test.held_out:
+        pairs, name = draw_pairs(photographs(root)[1], test.count, test.seed), "held_out"
     else:
-        pairs = draw_pairs(list_images(root), cfg.data.test.count, cfg.data.test.seed)
-        pairs.set_name = root.resolve().name
+        pairs = draw_pairs(list_images(root), test.count, test.seed)
+    pairs.set_name = name
     return pairs

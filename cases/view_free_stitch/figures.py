@@ -9,12 +9,11 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
-
 import numpy as np
 import torch
 from matplotlib.patches import Polygon
 
-from cases.view_free_stitch.baselines import AT, ROWS
+from cases.view_free_stitch.baselines import AT, IDENTITY, ROWS
 from cases.view_free_stitch.data import evaluation_pairs
 from cases.view_free_stitch.drawing.captions import CAPTIONS
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
@@ -112,25 +111,21 @@ def draw_network(folder, model, pair):
     with torch.inference_mode():
         layers = figures.trace(model.homography, lambda: model.homography(tensor(pair.a).to(device),
                                                                           tensor(pair.b).to(device)))
-    shown = [layer for layer in dict((layer["name"], layer) for layer in layers).values()
-             if not layer["kind"].startswith("groupnorm")]
-    boxes = [("A, B", "gray, 128 x 128", None)]
     colours = {"stem": 0, "quarter": 0, "eighth": 0, "coarse": 1, "lateral": 2, "above": 2, "fine": 2}
-    for layer in shown:
-        boxes.append((f"{layer['name'].split('.')[0]}\n{layer['kind']}", f"{'x'.join(map(str, layer['outputs']))}, "
-                                                                         f"{layer['parameters']:,}",
-                      colours.get(layer["name"].split(".")[0], 3)))
+    boxes, rows = [("A, B", "gray, 128 x 128", None)], []
+    shown = {layer["name"]: layer for layer in layers if not layer["kind"].startswith("groupnorm")}
+    for layer in shown.values():
+        part, outputs = layer["name"].split(".")[0], "x".join(map(str, layer["outputs"]))
+        boxes.append((f"{part}\n{layer['kind']}", f"{outputs}, {layer['parameters']:,}", colours.get(part, 3)))
+        rows.append([layer["name"], layer["kind"], outputs, layer["parameters"]])
     total = sum(parameter.numel() for parameter in model.homography.parameters())
     folder.save(figures.flow([*boxes, ("fit", "8 offsets", None)], per_row=6), "network",
-                ["layer", "kind", "outputs", "parameters"],
-                [[layer["name"], layer["kind"], "x".join(map(str, layer["outputs"])), layer["parameters"]]
-                 for layer in shown], total=total)
+                ["layer", "kind", "outputs", "parameters"], rows, total=total)
 
 
 @torch.inference_mode()
 def draw_matches(folder, run, model, pair):
-    """The sure matches of the coarse stage as lines between the two pictures; left out for networks that do not
-    match."""
+    """The sure matches of the coarse stage as lines between the pictures; left out for networks that do not match."""
     prediction = model(tensor(pair.a).to(run.device), tensor(pair.b).to(run.device))
     if prediction.log_a is None:
         return
@@ -147,8 +142,7 @@ def draw_matches(folder, run, model, pair):
         (x, y), (u, v), agrees = places[place].tolist(), places[partner[place]].tolist(), bool(distance[place] < NEAR)
         axis.plot([x, u + SIDE + gap], [y, v], lw=0.5, color=figures.COLOURS[2 if agrees else 1])
         rows.append([f"{value:.1f}" for value in (x, y, u, v)] + [f"{sure[place]:.6f}", int(agrees)])
-    folder.save(figure, "matches", ["x_a", "y_a", "x_b", "y_b", "probability", "agrees"],
-                rows or [["", "", "", "", "", ""]],
+    folder.save(figure, "matches", ["x_a", "y_a", "x_b", "y_b", "probability", "agrees"], rows or [[""] * 6],
                 sure=len(rows), agree=sum(row[-1] for row in rows))
 
 
@@ -156,11 +150,17 @@ def draw_matches(folder, run, model, pair):
 
 def draw_overlap(folder, lines, set_name):
     """Mean error of every method by overlap."""
-    classes = [name for name in ("low", "mid", "high") if any(line["by_overlap"] == name for line in lines)]
-    groups = {name: [figures.mean(lines, row, "rmse_4pt", overlap=name) for row in ROWS] for name in classes}
-    figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "mean error (px)")
-    rows = [[row, *(figures.format_number(groups[name][place]) for name in classes)] for place, row in enumerate(ROWS)]
-    folder.save(figure, "overlap", ["row", *classes], rows, set=set_name)
+    draw_classes(folder, "overlap", lines, set_name, "rmse_4pt", "mean error (px)", "overlap", ("low", "mid", "high"))
+
+
+def draw_classes(folder, figure_name, lines, set_name, metric, label, classing, classes):
+    """Bars of every method's mean, one for each of the classes that occur."""
+    present, groups = {line[f"by_{classing}"] for line in lines}, {}
+    for name in (each for each in classes if each in present):
+        groups[name] = [figures.mean(lines, row, metric, **{classing: name}) for row in ROWS]
+    figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, label)
+    rows = [[row, *map(figures.format_number, values)] for row, *values in zip(ROWS, *groups.values())]
+    folder.save(figure, figure_name, ["row", *groups], rows, set=set_name)
 
 
 def draw_distribution(folder, lines, set_name):
@@ -171,8 +171,7 @@ def draw_distribution(folder, lines, set_name):
         errors = np.sort([float(line["rmse_4pt"]) for line in lines if line["row"] == row])
         good = errors[errors < 100]
         axes[0, 0].plot(np.maximum(good, 0.01), np.arange(1, len(good) + 1) / len(errors), label=row,
-                        ls="-" if place < 8 else "--",
-                        color=figures.COLOURS[place % len(figures.COLOURS)])
+                        ls="-" if place < 8 else "--", color=figures.COLOURS[place % len(figures.COLOURS)])
         rows += [[row, f"{share:.2f}", f"{np.quantile(errors, share):.6f}"] for share in np.arange(0.1, 1.0, 0.1)]
     axes[0, 0].set_xscale("log")
     axes[0, 0].set_xlabel("error of the offsets (px)")
@@ -183,20 +182,16 @@ def draw_distribution(folder, lines, set_name):
 
 def draw_revision(folder, lines, set_name):
     """The three ways to join pictures, at three homographies, by three measures."""
-    methods, metrics = ("average", "a_over_b", "revised"), (("psnr_union", "PSNR, union (dB)"), ("psnr_b_own", "PSNR, "
-                                                                                                               "B's "
-                                                                                                               "own "
-                                                                                                               "part "
-                                                                                                               "(dB)"),
-                                                            ("seam_step", "error of the step (levels)"))
+    metrics = {"psnr_union": "PSNR, union (dB)", "psnr_b_own": "PSNR, B's own part (dB)",
+               "seam_step": "error of the step (levels)"}
     figure, axes = figures.new_figure(figures.WIDTH, 3.0, 1, 3)
     rows = []
-    for axis, (metric, label) in zip(axes[0], metrics):
-        for place, method in enumerate(methods):
+    for axis, (metric, label) in zip(axes[0], metrics.items()):
+        for place, method in enumerate(("average", "a_over_b", "revised")):
             values = [figures.mean(lines, f"{method}/{at}", metric) for at in AT]
-            drawn = axis.bar(np.arange(3) + (place - 1) * 0.27,
-                             [np.nan if value is None else value for value in values], 0.25,
-                             label=method, color=figures.COLOURS[place])
+            heights = [np.nan if value is None else value for value in values]
+            drawn = axis.bar(np.arange(3) + (place - 1) * 0.27, heights, 0.25, label=method,
+                             color=figures.COLOURS[place])
             axis.bar_label(drawn, fmt="%.1f", fontsize=6, padding=1)
             rows += [[f"{method}/{at}", metric, figures.format_number(value)] for at, value in zip(AT, values)]
         axis.set_xticks(np.arange(3), AT)
@@ -219,8 +214,8 @@ def draw_failures(folder, run, model, pairs, lines):
         right = torch.from_numpy(pair.offsets)[None]
         grid.append([pair.a, pair.b, *(picture(model(a, b, offsets.to(run.device)).warps.average())
                                        for offsets in (wrong, right))])
-        captions.append([f"pair {line['item']}, overlap {pair.overlap:.2f}", "", f"{float(line['rmse_4pt']):.1f} px "
-                                                                                 "off", "true"])
+        captions.append([f"pair {line['item']}, overlap {pair.overlap:.2f}", "",
+                         f"{float(line['rmse_4pt']):.1f} px off", "true"])
         rows.append([line["item"], f"{pair.overlap:.6f}", line["rmse_4pt"]])
     folder.save(figures.grid(grid, ["A", "B", "network", "truth"], captions), "failures",
                 ["item", "overlap", "rmse_4pt"], rows, set=pairs.set_name)
@@ -231,31 +226,22 @@ def draw_real_classes(folder, run):
     for path in sorted((run.folder / "test").glob("*/items.csv")):
         lines = figures.read_items(run, path.parent.name)
         if lines and "by_parallax" in lines[0]:
-            classes = [name for name in ("small", "mid", "large") if any(line["by_parallax"] == name for line in lines)]
-            groups = {name: [figures.mean(lines, row, "psnr_overlap", parallax=name) for row in ROWS]
-                      for name in classes}
-            figure = figures.bars([row.replace("_", "\n") for row in ROWS], groups, "PSNR in the overlap (dB)")
-            rows = [[row, *(figures.format_number(groups[name][place]) for name in classes)]
-                    for place, row in enumerate(ROWS)]
-            folder.save(figure, "parallax_classes", ["row", *classes], rows, set=path.parent.name)
-            return
+            return draw_classes(folder, "parallax_classes", lines, path.parent.name, "psnr_overlap",
+                                "PSNR in the overlap (dB)", "parallax", ("small", "mid", "large"))
 
 
 def draw_parallax(folder):
     """The sample stereo pair: the best homography that refinement finds, and what it cannot align."""
     a, b = RealPairs(build("stereo")).pair(0)
-    value, H = min(score_starts(a, b, [torch.eye(3, dtype=torch.float64),
-                                       torch.tensor([[1.0, 0, 20], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)]),
-                   key=lambda each: each[0])
-    H = torch.eye(3, dtype=torch.float64) if H is None else H
-    difference, mask = residual(a.astype(np.float32), b.astype(np.float32), H.numpy())
+    shifted = torch.tensor([[1.0, 0, 20], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
+    _, H = min(score_starts(a, b, [IDENTITY, shifted]), key=lambda each: each[0])
+    difference, mask = residual(a, b, H.numpy())
     average = np.where(mask[..., None], a + difference / 2, a).clip(0, 255).astype(np.uint8)
     shown = np.where(mask[..., None], 128 + difference / 2, 128).clip(0, 255).astype(np.uint8)
     level = float(np.abs(difference[mask]).mean())
-    folder.save(figures.grid([[a, b], [average, shown]], None, [["left (A)", "right (B)"], ["average of the aligned "
-                                                                                            "pictures", "difference to "
-                                                                                                        "A"]]),
-                "parallax", ["value", "levels"], [["mean absolute difference in the overlap", f"{level:.6f}"]])
+    captions = [["left (A)", "right (B)"], ["average of the aligned pictures", "difference to A"]]
+    folder.save(figures.grid([[a, b], [average, shown]], None, captions), "parallax", ["value", "levels"],
+                [["mean absolute difference in the overlap", f"{level:.6f}"]])
 
 
 def draw_training(folder, run):
@@ -267,7 +253,7 @@ def draw_training(folder, run):
     panels = [("loss", ["loss", "coarse", "fine", "offsets", "squares", "content"]),
               ("validation error (px)", ["val_rmse_4pt", "val_rmse_4pt_median"]),
               ("validation PSNR (dB)", ["val_psnr_union", "val_average"])]
-    panels = [panel for panel in panels if any(name in series for name in panel[1])]
+    panels = [panel for panel in panels if not series.keys().isdisjoint(panel[1])]
     rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
     folder.save(figures.curve(series, panels), "training", ["step", "name", "value"], rows)
 

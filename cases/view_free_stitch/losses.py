@@ -1,9 +1,8 @@
 """What the two stages minimise: the paper's formulas and ours. Pure functions of tensors."""
 import torch
-import torch.nn.functional as F
 
 from common.stitching.geometry import homography_from_offsets, transform
-from common.stitching.network import COARSE, FINE, SIDE, centres, fine_places
+from common.stitching.network import COARSE, FINE, SIDE, centres, fine_places, offset_distance
 
 # ---- stage 1 ----
 
@@ -13,19 +12,11 @@ def offset_squares(offsets, true):
     return (offsets - true).square().mean()
 
 
-def offset_distance(stages, true, gamma=0.7, beta=2.0):
-    """sum over stages k of gamma^(K - k) smooth-L1(f_k, f*), mean over the eight numbers, each capped at 32 pixels:
-    later stages count more."""
-    total = 0
-    for later, offsets in enumerate(reversed(stages)):
-        distance = F.smooth_l1_loss(offsets.float(), true.float(), beta=beta, reduction="none")
-        total = total + gamma ** later * torch.tanh(distance / 32).mean() * 32
-    return total
-
-
 def spread(points, height, width, cell):
-    """Bilinear shares of points (N, K, 2), in pixels, among the places of a map: (indices (N, K, 4), shares (N, K, 4),
-    inside (N, K))."""
+    """Bilinear shares of points (N, K, 2), in pixels, among the places of a map.
+
+    Returns (indices (N, K, 4), shares (N, K, 4), inside (N, K) bool).
+    """
     x, y = ((points - (cell - 1) / 2) / cell).unbind(dim=-1)
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
@@ -38,8 +29,7 @@ def spread(points, height, width, cell):
 
 
 def coarse_matching(log_a, log_b, H_ba):
-    """Cross entropy of the coarse matches, both directions: where each place of A lies in B (bilinear shares of four
-    places), or nowhere."""
+    """Cross entropy of the coarse matches, both ways: where a place lies (shares of four places), or nowhere."""
     places = centres(SIDE // COARSE, SIDE // COARSE, COARSE, log_a.device).double().expand(len(log_a), -1, -1)
     loss = 0
     for log_probability, H in ((log_a, torch.linalg.inv(H_ba)), (log_b, H_ba)):
@@ -52,8 +42,10 @@ def coarse_matching(log_a, log_b, H_ba):
 
 
 def fine_matching(fine, H_ba):
-    """Cross entropy of a fine step: how far from where the estimate puts it each place of A's partner really is; places
-    beyond reach do not count."""
+    """Cross entropy of a fine step: how far from where the estimate puts it the partner of each place of A really is.
+
+    Places beyond reach do not count.
+    """
     n, shifts, height, width = fine.log_probability.shape
     side = round(shifts ** 0.5)
     places = fine_places(height, width, H_ba.device).double().expand(n, -1, -1)
@@ -68,8 +60,7 @@ def fine_matching(fine, H_ba):
 
 
 def homography_terms(prediction, true, settings):
-    """The weighted terms of stage 1 by name. `squares`: the paper's loss; `matching`: ours, for the network that
-    matches."""
+    """The weighted terms of stage 1 by name. settings.loss: squares (the paper's), or matching: ours."""
     if settings.loss == "squares" or prediction.log_a is None:
         return {"squares": offset_squares(prediction.offsets, true.double()).float()}
     H_ba = homography_from_offsets(true, (SIDE, SIDE))
@@ -81,13 +72,12 @@ def homography_terms(prediction, true, settings):
 # ---- stage 2 ----
 
 def jitter(true, spread, generator=None, always=False):
-    """Offsets as stage 1 will err: the true ones (N, 8) plus normal noise of up to twice `spread` px; half stay exact
-    unless `always`."""
+    """Offsets as stage 1 will err: the true ones (N, 8) plus normal noise of up to twice `spread` px; half stay exact.
+
+    always: all of them are disturbed, by `spread`.
+    """
     size = spread * 2 * torch.rand(len(true), 1, generator=generator)
-    if always:
-        size = torch.full_like(size, spread)
-    else:
-        size = size * (torch.rand(len(true), 1, generator=generator) > 0.5)
+    size = torch.full_like(size, spread) if always else size * (torch.rand(len(true), 1, generator=generator) > 0.5)
     return true + (size * torch.randn(true.shape, generator=generator)).to(true.device)
 
 

@@ -1,12 +1,11 @@
-"""The view-free stitching network (Nie et al. 2020): homography, structure stitching, content revision. Networks and
-nothing else.
+"""The view-free stitching network (Nie et al. 2020): homography, structure stitching, content revision.
 
 Pictures are (N, 3, 128, 128) in [0, 1]; conventions of homographies and offsets: common/stitching/geometry.py. One
 interface for both architectures:
 
     model = ViewFreeStitch(arch="small")
     prediction = model(a, b)                     # prediction.offsets (N, 8), pixels
-    stitched = model(a, b, prediction.offsets)   # stitched.average, stitched.revised (N, 3, 304, 304), ...
+    stitched = model(a, b, prediction.offsets)   # stitched.warps, stitched.revised (N, 3, 304, 304)
 """
 from typing import NamedTuple
 
@@ -15,17 +14,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.stitching.geometry import STRICT, homography_from_offsets, warp
-from common.stitching.network import Features, Prediction, SmallHomography, UNet, cost_volume, unit_length
+from common.stitching.network import (
+    Features,
+    Prediction,
+    SmallHomography,
+    UNet,
+    cost_volume,
+    initialise,
+    unit_length,
+)
+from common.stitching.warps import Warps
 
 SIDE = 128
 CANVAS, MARGIN = 304, 88          # the canvas holds every case of the generator; A begins at (MARGIN, MARGIN)
 
 
 class PaperHomography(nn.Module):
-    """The paper's homography network: shared features, global correlation, regression of the eight offsets. 144,593,224
-    parameters.
+    """The paper's homography network: shared features, global correlation, regression of the offsets.
 
-    Three pools, not four: 128 -> 16. The correlation is the mean over 128 channels, so its values are at most 1/128.
+    144,593,224 parameters. Three pools, not four: 128 -> 16. The correlation is the mean over 128 channels, so its
+    values are at most 1/128.
     """
 
     def __init__(self, radius=16):
@@ -37,10 +45,7 @@ class PaperHomography(nn.Module):
                                             for layer in (nn.Conv2d(inputs, 512, 3, padding=1), nn.ReLU(inplace=True))))
         self.regression = nn.Sequential(nn.Linear(512 * 16 * 16, 1024), nn.ReLU(inplace=True), nn.Dropout(0.5),
                                         nn.Linear(1024, 8))
-        for layer in self.modules():
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        initialise(self)
 
     def forward(self, a, b):
         gray = 2 * torch.cat([a, b]).mean(dim=1, keepdim=True) - 1                        # plain mean, [-1, 1]
@@ -50,26 +55,8 @@ class PaperHomography(nn.Module):
         return Prediction(offsets, [offsets])
 
 
-class Warps(NamedTuple):
-    """Both pictures on one canvas. a, b: (N, 3, H, W), zero outside; mask_a, mask_b: (N, 1, H, W) bool, strict."""
-    a: Tensor
-    b: Tensor
-    mask_a: Tensor
-    mask_b: Tensor
-
-    def average(self):
-        """The structure stitch: each picture where it is alone, the plain mean in the overlap, black elsewhere."""
-        a, b = self.mask_a.to(self.a.dtype), self.mask_b.to(self.b.dtype)
-        return (a * self.a + b * self.b) / (a + b).clamp(min=1)
-
-    def a_over_b(self):
-        """A, and B where A is not."""
-        return torch.where(self.mask_a, self.a, torch.where(self.mask_b, self.b, 0))
-
-
 def structure_stitch(a, b, H_ba, size=(CANVAS, CANVAS), origin=(-MARGIN, -MARGIN)):
-    """Warps of A by the identity and of B by H_ba on a canvas whose pixel (0, 0) is the point `origin` of A's frame
-    (paper, section 3.3)."""
+    """Warps of A by the identity and of B by H_ba (paper, section 3.3). Pixel (0, 0) is the point `origin` of A."""
     identity = torch.eye(3, dtype=torch.float64, device=a.device)[None]
     (warp_a, mask_a), (warp_b, mask_b) = warp(a, identity, size, origin), warp(b, H_ba, size, origin)
     mask_a, mask_b = mask_a >= STRICT, mask_b >= STRICT
@@ -77,8 +64,10 @@ def structure_stitch(a, b, H_ba, size=(CANVAS, CANVAS), origin=(-MARGIN, -MARGIN
 
 
 class PaperRevision(nn.Module):
-    """The paper's content revision: a U-Net paints the picture anew from both warps and their average. 7,702,467
-    parameters at width 64."""
+    """The paper's content revision: a U-Net paints the picture anew from both warps and their average.
+
+    7,702,467 parameters at width 64.
+    """
 
     def __init__(self, width=64):
         super().__init__()
@@ -90,13 +79,12 @@ class PaperRevision(nn.Module):
 
 
 def disagreement(warps):
-    """How far the warps are from agreeing where both are: mean |A - B| over the mean step of A to its neighbours, (N,
-    1, 1, 1); 1 without overlap.
+    """How far the warps are from agreeing: mean |A - B| over the mean step of A to its neighbours, where both are.
 
-    About 0.4 when they lie upon each other (interpolation alone), 0.55 half a pixel off, 1.2 two pixels off (46
-    generated pairs each).
+    (N, 1, 1, 1); 1 without overlap. About 0.4 when they lie upon each other (interpolation alone), 0.55 half a pixel
+    off, 1.2 two pixels off (46 generated pairs each).
     """
-    both = (warps.mask_a & warps.mask_b).to(warps.a.dtype)
+    both = warps.overlap.to(warps.a.dtype)
     difference = ((warps.a - warps.b).abs() * both).sum(dim=(1, 2, 3), keepdim=True)
     beside = (warps.a.diff(dim=-1).abs() * both[..., 1:] * both[..., :-1]).sum(dim=(1, 2, 3), keepdim=True)
     below = (warps.a.diff(dim=-2).abs() * both[..., 1:, :] * both[..., :-1, :]).sum(dim=(1, 2, 3), keepdim=True)
@@ -105,8 +93,7 @@ def disagreement(warps):
 
 
 class SmallRevision(nn.Module):
-    """Ours: the same U-Net decides instead of painting. Weights of the two warps where they overlap, and a small
-    correction of B.
+    """Ours: the same U-Net decides instead of painting: whose a pixel of the overlap is, and a small correction of B.
 
     Starts as the plain average. A is never touched: it is the reference, and a correction that must be nothing over
     most of the canvas learns to be nothing everywhere. B is corrected (sharpened: interpolation blurs) only as far as
@@ -123,10 +110,9 @@ class SmallRevision(nn.Module):
         masks = torch.cat([warps.mask_a, warps.mask_b], dim=1).to(warps.a.dtype)
         answer = self.network(torch.cat([2 * warps.a - 1, 2 * warps.b - 1, 2 * warps.average() - 1, masks], dim=1))
         share = torch.sigmoid(answer[:, :1])                                              # of A, where both are
-        share = torch.where(warps.mask_a & warps.mask_b, share, masks[:, :1])
-        union = (warps.mask_a | warps.mask_b).to(share.dtype)
         trust = ((0.58 - disagreement(warps)) / 0.13).clamp(0, 1)
-        return (share * warps.a + (1 - share) * (warps.b + 0.2 * trust * torch.tanh(answer[:, 1:]))) * union
+        corrected = warps._replace(b=warps.b + 0.2 * trust * torch.tanh(answer[:, 1:]))   # (N, 3, H, W)
+        return corrected.join(share) * warps.union
 
 
 class Stitched(NamedTuple):
@@ -137,8 +123,10 @@ class Stitched(NamedTuple):
 
 
 class ViewFreeStitch(nn.Module):
-    """All three stages. arch: paper (144,593,224 + 7,702,467 parameters at width 64) or small (1.1 M + 0.27 M at width
-    12)."""
+    """All three stages.
+
+    arch: paper (144,593,224 + 7,702,467 parameters at width 64) or small (1.1 M + 0.27 M at width 12).
+    """
 
     def __init__(self, arch="small", width=12):
         super().__init__()
@@ -146,8 +134,10 @@ class ViewFreeStitch(nn.Module):
         self.revision = {"paper": PaperRevision, "small": SmallRevision}[arch](width)
 
     def forward(self, a, b, offsets=None, window=(0, 0, CANVAS)):
-        """Prediction of the offsets, or, where offsets (N, 8) are given, Stitched by them. window: (left, top, side), a
-        part of the canvas."""
+        """Prediction of the offsets; where offsets (N, 8) are given, Stitched by them.
+
+        window: (left, top, side), a part of the canvas.
+        """
         if offsets is None:
             return self.homography(a, b)
         H_ba = homography_from_offsets(offsets, (SIDE, SIDE))

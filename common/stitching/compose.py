@@ -1,9 +1,9 @@
-"""From photographs whose homographies are known to one picture: a surface, exposure, seams, blending, the largest
-rectangle.
+"""Photographs whose homographies are known -> one picture: surface, exposure, seams, blending, the largest rectangle.
 
 Photographs are uint8 (h, w, 3) RGB. A homography here maps a photograph's pixels to the reference's, and its sign
 matters: w > 0 in front. OpenCV's detail module computes where it serves; everything else is explicit.
 """
+import itertools
 from typing import NamedTuple
 
 import cv2
@@ -20,24 +20,34 @@ EXPOSURES = {"none": cv2.detail.ExposureCompensator_NO, "gain": cv2.detail.Expos
 
 
 class Panorama(NamedTuple):
-    """image: (h, w, 3) uint8; mask: (h, w) uint8, 255 where the image is one; origin: the surface's point of pixel (0,
-    0)."""
-    image: np.ndarray
-    mask: np.ndarray
-    origin: tuple[int, int]
+    """What the photographs make together."""
+    image: np.ndarray              # (h, w, 3) uint8
+    mask: np.ndarray               # (h, w) uint8, 255 where the image is one
+    origin: tuple[int, int]        # the surface's point of pixel (0, 0)
 
 
 class Piece(NamedTuple):
-    """One photograph on the canvas: warped (h, w, 3) uint8, mask (h, w) uint8, and the canvas point of its upper left
-    pixel."""
-    image: np.ndarray
-    mask: np.ndarray
-    corner: tuple[int, int]
+    """One photograph on the canvas."""
+    image: np.ndarray              # (h, w, 3) uint8, warped
+    mask: np.ndarray               # (h, w) uint8, 255 where the photograph is
+    corner: tuple[int, int]        # the canvas point of its upper left pixel
+
+    def inside(self, left, top):
+        """The (rows, columns) of the piece on a canvas whose first pixel is the point (left, top)."""
+        x, y = self.corner[0] - left, self.corner[1] - top
+        return slice(y, y + self.mask.shape[0]), slice(x, x + self.mask.shape[1])
+
+
+def extent(pieces):
+    """(left, top, width, height) of the smallest rectangle that holds all Pieces."""
+    corners = np.array([piece.corner for piece in pieces])
+    ends = corners + [piece.mask.shape[::-1] for piece in pieces]
+    first = corners.min(axis=0)
+    return (*first.tolist(), *(ends.max(axis=0) - first).tolist())
 
 
 class Plane:
-    """The reference's own image plane: straight lines stay straight; stretches towards the sides, without bound at 180
-    degrees."""
+    """The reference's image plane: straight lines stay straight; sides are stretched, without end at 180 degrees."""
     name = "plane"
 
     def to_frame(self, x, y):
@@ -52,8 +62,10 @@ class Plane:
 
 
 class Cylinder:
-    """A cylinder round the camera, its axis upright: for wide panoramas of a turning camera. focal and middle in the
-    reference's pixels."""
+    """A cylinder round the camera, its axis upright: for wide panoramas of a turning camera.
+
+    focal, middle (x, y): in the reference's pixels.
+    """
     name = "cylinder"
 
     def __init__(self, focal, middle):
@@ -80,16 +92,14 @@ def outline(size, steps=24):
 
 
 def box(surface, H, size):
-    """(left, top, right, bottom), whole numbers, of a picture of that size on the surface; None where it does not lie
-    on it wholly."""
+    """(left, top, right, bottom), whole numbers, of a picture on the surface; None where a part of it is not there."""
     x, y = outline(size)
     points = H @ np.stack([x, y, np.ones_like(x)])
     u, v, there = surface.to_surface(*points)
     if not there.all() or not np.isfinite([u, v]).all():
         return None
-    return int(np.floor(u.min() + 1e-6)), int(np.floor(v.min() + 1e-6)), int(np.ceil(u.max()
-                                                                                     - 1e-6)), int(np.ceil(v.max()
-                                                                                                           - 1e-6))
+    return (int(np.floor(u.min() + 1e-6)), int(np.floor(v.min() + 1e-6)),
+            int(np.ceil(u.max() - 1e-6)), int(np.ceil(v.max() - 1e-6)))
 
 
 def area(boxes):
@@ -101,8 +111,10 @@ def area(boxes):
 
 
 def choose_surface(homographies, sizes, reference, projection="auto"):
-    """(surface, boxes): the plane while the canvas stays under 4 times the photographs together, else a cylinder.
-    Raises Negative."""
+    """(surface, boxes): the plane while its canvas stays under 4 times the photographs together, else a cylinder.
+
+    boxes: of box(), one per photograph. Raises Negative where neither holds them.
+    """
     allowed = min(LIMIT, OF_INPUTS * sum(width * height for width, height in sizes))
     plane = Plane()
     boxes = [box(plane, H, size) for H, size in zip(homographies, sizes)]
@@ -123,8 +135,7 @@ def choose_surface(homographies, sizes, reference, projection="auto"):
 
 
 def focal_length(homographies, sizes, reference):
-    """The focal length in pixels with which these homographies are most nearly rotations of a camera, K^-1 H K; sought
-    from .4 to 8 sides."""
+    """The focal length in pixels, .4 to 8 sides, with which the homographies are most nearly rotations, K^-1 H K."""
     side = max(sizes[reference])
     tried = side * np.geomspace(0.4, 8, 120)
     costs = np.zeros(len(tried))
@@ -142,8 +153,7 @@ def focal_length(homographies, sizes, reference):
 # ---- the steps ----
 
 def warp_photo(photo, H, surface, bounds):
-    """The Piece of a photograph on the surface, bounds as box() gives them; computed in strips, so that the maps stay
-    small."""
+    """The Piece of a photograph on the surface, bounds as box() gives them; in strips, so that the maps stay small."""
     left, top, right, bottom = bounds
     height, width = photo.shape[:2]
     inverse = np.linalg.inv(H)
@@ -173,8 +183,7 @@ def smaller(pieces, scale):
 
 
 def compensate(pieces, small, kind="blocks"):
-    """Pieces whose brightness fits where they overlap (OpenCV's compensator, measured on the small ones). Replaces
-    images in place."""
+    """Fit the brightness of pieces where they overlap (OpenCV's, measured on the small ones), both lists in place."""
     if kind == "none" or len(pieces) < 2:
         return
     compensator = cv2.detail.ExposureCompensator_createDefault(EXPOSURES[kind])
@@ -186,8 +195,7 @@ def compensate(pieces, small, kind="blocks"):
 
 
 def seams(small, kind="graphcut"):
-    """Masks of the small pieces cut along seams, so that each pixel comes from one photograph: moving people are cut
-    round, not averaged."""
+    """Masks of the small pieces cut along seams: a pixel comes from one photograph; what moves is not averaged."""
     if kind == "none" or len(small) < 2:
         return [piece.mask for piece in small]
     finder = {"graphcut": lambda: cv2.detail.GraphCutSeamFinder("COST_COLOR_GRAD"),
@@ -206,39 +214,40 @@ def blend(pieces, small, cut, kind="multiband"):
     photograph's border. Computed in strips. OpenCV's blenders were left: in whole numbers, each of MultiBandBlender's
     bands costs half a level where nothing was to be changed.
     """
-    left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
-    right, bottom = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) for axis in (0, 1))
-    weights = [mask.astype(np.float32) / 255 for mask in cut]
-    if kind == "feather":
-        weights = [cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1] for mask in cut]
+    left, top, width, height = extent(pieces)
+    weights = [inner_distance(mask) if kind == "feather" else mask.astype(np.float32) / 255 for mask in cut]
     changes = drifts(small, cut) if kind == "multiband" else [None] * len(pieces)
-    image, union = np.zeros((bottom - top, right - left, 3), np.uint8), np.zeros((bottom - top, right - left), np.uint8)
-    for first in range(top, bottom, 256):
-        rows = min(256, bottom - first)
-        total, weight = np.zeros((rows, right - left, 3), np.float32), np.zeros((rows, right - left, 1), np.float32)
+    image, union = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+    for first in range(0, height, 256):
+        last = min(first + 256, height)
+        total, weight = np.zeros((last - first, width, 3), np.float32), np.zeros((last - first, width, 1), np.float32)
         for piece, small_weight, change in zip(pieces, weights, changes):
-            begin, end = max(first, piece.corner[1]), min(first + rows, piece.corner[1] + piece.mask.shape[0])
+            rows, columns = piece.inside(left, top)
+            begin, end = max(first, rows.start), min(last, rows.stop)
             if begin >= end:
                 continue
-            inside = slice(begin - piece.corner[1], end - piece.corner[1])
-            part = np.s_[begin - first:end - first, piece.corner[0] - left:piece.corner[0] - left + piece.mask.shape[1]]
+            inside, part = slice(begin - rows.start, end - rows.start), np.s_[begin - first:end - first, columns]
             shown = piece.image[inside].astype(np.float32)
             if change is not None:
                 shown += enlarge_rows(change, piece.mask.shape, inside)
             trust = enlarge_rows(small_weight, piece.mask.shape, inside)
-            # a narrow ramp across the seam
-            trust = (np.clip(8 * trust - 3.5, 0, 1) if kind == "multiband" else trust) + 1e-6
-            trust = (trust * (piece.mask[inside] > 0))[..., None]
+            if kind == "multiband":
+                trust = np.clip(8 * trust - 3.5, 0, 1)                  # a narrow ramp across the seam
+            trust = ((trust + 1e-6) * (piece.mask[inside] > 0))[..., None]
             total[part] += trust * shown
             weight[part] += trust
-            union[begin - top:end - top, part[1]] |= piece.mask[inside]
-        image[first - top:first - top + rows] = np.clip(total / np.maximum(weight, 1e-9) + 0.5, 0, 255)
+            union[begin:end, columns] |= piece.mask[inside]
+        image[first:last] = np.clip(total / np.maximum(weight, 1e-9) + 0.5, 0, 255)
     return Panorama(image, union, (left, top))
 
 
+def inner_distance(mask):
+    """How far each pixel of a mask (h, w) uint8 lies inside it, in pixels; the picture's border ends the mask."""
+    return cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+
+
 def enlarge_rows(small, shape, rows):
-    """The given rows of a small map enlarged to shape (h, w), bilinear, half pixels right: without the whole of it in
-    memory."""
+    """The given rows (a slice) of a small map enlarged to shape (h, w), bilinear, half pixels right."""
     y = ((np.arange(rows.start, rows.stop) + 0.5) * small.shape[0] / shape[0] - 0.5).astype(np.float32)
     x = ((np.arange(shape[1]) + 0.5) * small.shape[1] / shape[1] - 0.5).astype(np.float32)
     return cv2.remap(small, np.tile(x, (len(y), 1)), np.repeat(y[:, None], len(x), 1), cv2.INTER_LINEAR,
@@ -252,12 +261,9 @@ def drifts(small, cut, reach=0.04):
     where both are: at the seam both meet half way, and equal photographs change nothing. reach: width of the passage,
     of the small canvas's longer side.
     """
-    left, top = (min(piece.corner[axis] for piece in small) for axis in (0, 1))
-    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in small) - low
-                     for axis, low in ((0, left), (1, top)))
+    left, top, width, height = extent(small)
     sigma = max(2.0, reach * max(width, height))
-    places = [np.s_[piece.corner[1] - top:piece.corner[1] - top + piece.mask.shape[0],
-                    piece.corner[0] - left:piece.corner[0] - left + piece.mask.shape[1]] for piece in small]
+    places = [piece.inside(left, top) for piece in small]
 
     def lay(values, place):
         canvas = np.zeros((height, width, *values.shape[2:]), np.float32)
@@ -268,32 +274,33 @@ def drifts(small, cut, reach=0.04):
     pictures, masks = zip(*((lay(piece.image, place), lay(piece.mask > 0, place))
                             for piece, place in zip(small, places)))
     changes = [np.zeros((height, width, 3), np.float32) for _ in small]
-    for i in range(len(small)):
-        for j in range(i + 1, len(small)):
-            both = cv2.erode(masks[i] * masks[j], np.ones((3, 3)))
-            if not both.any():
-                continue
-            difference = pictures[j] - pictures[i]
-            usual = np.median(difference[both > 0], axis=0)
-            both /= 1 + np.square((difference - usual) / MOVING).sum(axis=2)  # what moves says nothing of the light
-            there = cv2.GaussianBlur(both, (0, 0), sigma)[..., None]
-            difference = cv2.GaussianBlur(difference * both[..., None], (0, 0), sigma) / np.maximum(there, 1e-4)
-            difference *= np.minimum(1, there / 0.02)
-            changes[i] += (shares[j] / total)[..., None] * difference
-            changes[j] -= (shares[i] / total)[..., None] * difference
+    for i, j in itertools.combinations(range(len(small)), 2):
+        both = cv2.erode(masks[i] * masks[j], np.ones((3, 3)))
+        if not both.any():
+            continue
+        difference = pictures[j] - pictures[i]
+        usual = np.median(difference[both > 0], axis=0)
+        both /= 1 + np.square((difference - usual) / MOVING).sum(axis=2)        # what moves says nothing of the light
+        there = cv2.GaussianBlur(both, (0, 0), sigma)[..., None]
+        difference = cv2.GaussianBlur(difference * both[..., None], (0, 0), sigma) / np.maximum(there, 1e-4)
+        difference *= np.minimum(1, there / 0.02)
+        changes[i] += (shares[j] / total)[..., None] * difference
+        changes[j] -= (shares[i] / total)[..., None] * difference
     return [np.ascontiguousarray(change[place]) for change, place in zip(changes, places)]
 
 
 def largest_rectangle(mask):
-    """(left, top, width, height) of the largest upright rectangle inside a mask (h, w) of any size: histogram stack on
-    a small copy."""
-    scale = min(1.0, 500 / max(mask.shape))
-    size = [max(1, round(side * scale)) for side in mask.shape[::-1]]
-    small = (cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=255) if scale < 1
-             else mask)
-    small = cv2.resize(small, size, interpolation=cv2.INTER_AREA) >= 255 if scale < 1 else mask >= 255
+    """(left, top, width, height) of the largest upright rectangle inside a mask (h, w), sought on a small copy.
+
+    Row by row, with a stack of the columns' heights above it.
+    """
+    scale, small = min(1.0, 500 / max(mask.shape)), mask
+    if scale < 1:
+        small = cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=255)
+        small = cv2.resize(small, [max(1, round(side * scale)) for side in mask.shape[::-1]],
+                           interpolation=cv2.INTER_AREA)
     heights, best = np.zeros(small.shape[1] + 1, int), (0, 0, 0, 0, 0)
-    for bottom, row in enumerate(small):
+    for bottom, row in enumerate(small >= 255):
         heights[:-1] = np.where(row, heights[:-1] + 1, 0)
         stack = []
         for right, height in enumerate(heights):

@@ -1,10 +1,10 @@
-"""Estimates for photographs of any size, whoever makes them, and a user's own photographs stitched by them; for
-view_free_stitch and udis.
+"""Estimates for photographs of any size, whoever makes them, and a user's own photographs stitched by them.
 
 An estimate is a function (a, b) -> Estimate (common/stitching/keypoints.py), pictures (h, w, 3) uint8: what
 common/stitching/stitch.py asks for.
 """
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import torch
 
 from common.base.errors import Negative, UserError
 from common.data.images import IMAGE_SUFFIXES, picture_files
-from common.stitching.compose import LIMIT
+from common.stitching.compose import LIMIT, extent
 from common.stitching.geometry import homography_from_offsets, rescale
 from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remember_keypoints
 from common.stitching.network import SIDE, support
@@ -34,10 +34,9 @@ class Answer(NamedTuple):
 
 @torch.inference_mode()
 def network_estimate(model, a, b, device):
-    """The network's Estimate for pictures (h, w, 3) uint8 of any two sizes: both are squashed to 128 x 128, its answer
-    is scaled back.
+    """The network's Estimate for pictures (h, w, 3) uint8 of any two sizes.
 
-    model(a, b) gives a Prediction (common/stitching/network.py).
+    Both are squashed to 128 x 128, the answer is scaled back. model(a, b): a Prediction (common/stitching/network.py).
     """
     small = [picture if picture.shape[:2] == (SIDE, SIDE)
              else cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in (a, b)]
@@ -59,20 +58,15 @@ def by_keypoints(a, b, detect=detect):
 
 
 def refine_estimate(a, b, found):
-    """An Estimate moved to where the pictures agree best, whatever their exposure; without evidence it is not worth the
-    time."""
+    """An Estimate moved to where the pictures agree best, whatever their exposure; only one with enough inliers is."""
     if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
         return found
     return found._replace(H_ba=refine(a, b, found.H_ba, gain_bias=True).H_ba)
 
 
 def estimator(method, model, device):
-    """The estimate(a, b) that test.method names: network, sift, or auto (both; of what the pictures support, the one
-    that fits better)."""
-    detect_once = remember_keypoints()
-
-    def by_sift(a, b):
-        return by_keypoints(a, b, detect_once)
+    """The estimate(a, b) that test.method names: network, sift, or auto: the better one that the pictures support."""
+    by_sift = partial(by_keypoints, detect=remember_keypoints())
 
     def by_network(a, b):
         return refine_estimate(a, b, network_estimate(model, a, b, device))
@@ -88,18 +82,15 @@ def on_canvas(pieces):
     """Pieces of a panorama (common/stitching/compose.py) as tensors on the smallest rectangle that holds all of them.
 
     Returns ([pictures (1, 3, H, W) in [0, 1], zero outside], [masks (1, 1, H, W) bool], (left, top) of the rectangle).
-    Negative above LIMIT pixels.
+    Raises Negative above LIMIT pixels.
     """
-    left, top = (min(piece.corner[axis] for piece in pieces) for axis in (0, 1))
-    width, height = (max(piece.corner[axis] + piece.mask.shape[1 - axis] for piece in pieces) - low
-                     for axis, low in ((0, left), (1, top)))
+    left, top, width, height = extent(pieces)
     if width * height > LIMIT:
         raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most {LIMIT / 1e6:.0f} "
                        "million were expected: use smaller ones")
     pictures, masks = [], []
     for piece in pieces:
-        x, y = piece.corner[0] - left, piece.corner[1] - top
-        part = np.s_[..., y:y + piece.mask.shape[0], x:x + piece.mask.shape[1]]
+        part = (..., *piece.inside(left, top))
         picture, mask = torch.zeros(1, 3, height, width), torch.zeros(1, 1, height, width, dtype=torch.bool)
         mask[part] = torch.from_numpy(piece.mask > 0)
         picture[part] = torch.from_numpy(piece.image).permute(2, 0, 1)[None] / 255
@@ -109,15 +100,15 @@ def on_canvas(pieces):
 
 
 def stitch_own(run, estimate, network_blend):
-    """A panorama of the photographs of --input, in --output (default: results/<case>/<run>/panorama), by the settings
-    test.* of the run.
+    """A panorama of the photographs of --input in the folder --output, by the settings test.* of the run.
 
-    network_blend: what test.compose=network stands for, a blend of stitch.py.
+    Without --output: in results/<case>/<run>/panorama. network_blend: what test.compose=network stands for, a blend of
+    stitch.py. Raises UserError where --output would overwrite an input.
     """
     paths, _ = picture_files(run.options.input)
     out, settings = Path(run.options.output or run.folder / "panorama"), run.config.test
-    if out.suffix.lower() in IMAGE_SUFFIXES or any(path.resolve() == (out / name).resolve() for path in paths
-                                                   for name in WRITTEN):
+    overwritten = {(out / name).resolve() for name in WRITTEN}.intersection(path.resolve() for path in paths)
+    if out.suffix.lower() in IMAGE_SUFFIXES or overwritten:
         raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was "
                         "expected: choose another")
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from common.base.errors import UserError
 
 STRICT = 0.999                    # a warped mask at least this has all four bilinear neighbours inside
-NEAR_HORIZON = 0.1  # w of a point over w of the picture's centre, both seen from A; a proper picture has more than 0.5
+NEAR_HORIZON = 0.1                # least w of a point over that of the picture's centre, seen from A; usual: over 0.5
 
 
 def corners(size):
@@ -26,8 +26,7 @@ def corners(size):
 
 
 def transform(H, points):
-    """Points (N, K, 2) through H (N, 3, 3): (N, K, 2) and w (N, K), which keeps its sign; where it is not positive, the
-    point is meaningless."""
+    """Points (N, K, 2) through H (N, 3, 3): (N, K, 2) and w (N, K); a point whose w is not positive means nothing."""
     x, y = points.to(H.dtype).unbind(dim=-1)
     u, v, w = (H[:, row, 0, None] * x + H[:, row, 1, None] * y + H[:, row, 2, None] for row in range(3))
     return torch.stack([u / w, v / w], dim=-1), w
@@ -66,8 +65,7 @@ def _collinear(points):
 
 
 def _centre(points):
-    """The similarity (N, 3, 3) that moves points to their centroid and mean distance 1, and the moved x, y (N, K)
-    each."""
+    """The similarity (N, 3, 3) that moves points to their centroid and mean distance 1, and the moved (x, y)."""
     centre = points.detach().mean(dim=1)
     scale = 1 / (points.detach() - centre[:, None]).norm(dim=-1).mean(dim=1).clamp(min=1e-9)
     matrix = torch.zeros(len(points), 3, 3, dtype=points.dtype, device=points.device)
@@ -90,8 +88,7 @@ def offsets_from_homography(H_ba, size):
 
 
 def rescale(H_ba, scale_a, scale_b):
-    """The same homography between scaled pictures. scale = (new width / old width, new height / old height) of each.
-    (N, 3, 3) float64.
+    """The same homography, (N, 3, 3) float64, between scaled pictures. scale: (new / old width, new / old height).
 
     With the half pixel: a picture scaled by s has its pixel centres at s x + (s - 1) / 2. diag(s, s, 1) alone would be
     wrong by up to a pixel and more at s = 2. Fits cv2.resize, Pillow, F.interpolate(align_corners=False).
@@ -105,13 +102,13 @@ def _scaling(scale, like):
 
 
 def warp(image_b, H_ba, size, origin=(0, 0)):
-    """Picture B as A sees it: pixel (i, j) of the result is the point (i, j) + origin of A's frame, sampled bilinearly
-    through the inverse.
+    """Picture B as A sees it: pixel (i, j) of the result is the point (i, j) + origin of A's frame.
 
-    image_b: (N, C, h, w); H_ba: (N, 3, 3) or (1, 3, 3); size: of the result. Returns (warped (N, C, H, W), zero outside
-    B; mask (N, 1, H, W), which is a picture of ones warped alike: strict is mask >= STRICT). The gradient reaches
-    picture and H_ba (a spatial transformer). Points at and behind the horizon are invalid and without gradient; so is
-    everything when the centre of B is behind it. Samples are exact in float64, and to width * 6e-8 pixels in float32.
+    Sampled bilinearly through the inverse. image_b: (N, C, h, w); H_ba: (N, 3, 3) or (1, 3, 3); size: of the result.
+    Returns (warped (N, C, H, W), zero outside B; mask (N, 1, H, W), which is a picture of ones warped alike: strict is
+    mask >= STRICT). The gradient reaches picture and H_ba (a spatial transformer). Points at and behind the horizon are
+    invalid and without gradient; so is everything when the centre of B is behind it. Samples are exact in float64, and
+    to width * 6e-8 pixels in float32.
     """
     height_b, width_b = image_b.shape[-2:]
     width, height = size
@@ -120,13 +117,12 @@ def warp(image_b, H_ba, size, origin=(0, 0)):
     centre = torch.tensor([[[(width_b - 1) / 2, (height_b - 1) / 2]]], dtype=torch.float64, device=image_b.device)
     H_ba = H_ba.double()
     H_ab = torch.linalg.inv_ex(H_ba)[0][:, :, :, None, None]
-    # (N, H, W); w of A's point is 1 / w of B's
-    u, v, w = (H_ab[:, row, 0] * x + H_ab[:, row, 1] * y + H_ab[:, row, 2] for row in range(3))
-    w_centre = transform(H_ba, centre.expand(len(H_ba), 1, 2))[1][:, :, None]
+    u, v, w = (H_ab[:, row, 0] * x + H_ab[:, row, 1] * y + H_ab[:, row, 2] for row in range(3))     # (N, H, W)
+    w_centre = transform(H_ba, centre.expand(len(H_ba), 1, 2))[1][:, :, None]       # w of A's point is 1 / w of B's
     proper = (w * w_centre > NEAR_HORIZON) & (w_centre > 0)
     w = torch.where(proper, w, 1)
     u, v = torch.where(proper, u / w, -9.0 * width_b), torch.where(proper, v / w, -9.0 * height_b)
-    u, v = u.clamp(-9 * width_b, 9 * width_b), v.clamp(-9 * height_b, 9 * height_b)  # far outside is far enough
+    u, v = u.clamp(-9 * width_b, 9 * width_b), v.clamp(-9 * height_b, 9 * height_b)     # far outside is far enough
     places = torch.stack([(2 * u + 1) / width_b - 1, (2 * v + 1) / height_b - 1], dim=-1).to(image_b.dtype)
     warped = F.grid_sample(image_b, places.expand(len(image_b), -1, -1, -1), align_corners=False)
     inside = (torch.minimum(u + 1, width_b - u).clamp(0, 1) * torch.minimum(v + 1, height_b - v).clamp(0, 1))[:, None]
@@ -134,23 +130,20 @@ def warp(image_b, H_ba, size, origin=(0, 0)):
 
 
 class Canvas(NamedTuple):
-    """Where a stitched picture lies in the reference's frame: pixel (0, 0) of the canvas is the point `origin`, in
-    whole pixels."""
+    """Where a stitched picture lies in the reference's frame: its pixel (0, 0) is the point `origin`, whole numbers."""
     size: tuple[int, int]
     origin: tuple[int, int]
 
 
 def canvas(homographies, sizes, limit=64e6):
-    """The smallest Canvas that holds every picture. homographies: (N, 3, 3) into the reference's frame; sizes: of the N
-    pictures.
+    """The smallest Canvas that holds every picture.
 
-    Extremes are the pixel centres of the outermost pixels. UserError above `limit` pixels or where a picture reaches
-    the horizon.
+    homographies: (N, 3, 3) into the reference's frame; sizes: of the N pictures. Extremes are the pixel centres of the
+    outermost pixels. UserError above `limit` pixels or where a picture reaches the horizon.
     """
     points = []
     for H, (width, height) in zip(homographies, sizes, strict=True):
-        ends = torch.tensor([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], dtype=torch.float64)
-        moved, w = transform(H[None].double().cpu(), ends[None])
+        moved, w = transform(H[None].double().cpu(), corners((width - 1, height - 1))[None])
         if not torch.isfinite(moved).all() or (w <= 0).any():
             raise UserError("a picture of the panorama reaches the horizon: no flat canvas can hold it: use a "
                             "cylinder, or fewer pictures")
@@ -166,17 +159,14 @@ def canvas(homographies, sizes, limit=64e6):
 
 
 def overlap(H_ba, size_a, size_b):
-    """The share of A's area that B covers, by geometry alone: in [0, 1]; 0 where B reaches the horizon. H_ba: (3,
-    3)."""
+    """The share of A's area that B covers, by geometry, in [0, 1]; 0 where B reaches the horizon. H_ba: (3, 3)."""
     quadrilateral = _outline(H_ba, size_b)
     return 0.0 if quadrilateral is None else _area(_clip(quadrilateral, size_a)) / (size_a[0] * size_a[1])
 
 
 def _outline(H_ba, size_b):
     """The border of B in A's frame as a polygon [(x, y), ...], clockwise as seen; None where it reaches the horizon."""
-    width, height = size_b
-    border = torch.tensor([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]],
-                          dtype=torch.float64)
+    border = corners(size_b)[[0, 1, 3, 2]] - 0.5
     points, w = transform(H_ba[None].double().cpu(), border[None])
     return [tuple(point) for point in points[0].tolist()] if torch.isfinite(points).all() and (w > 0).all() else None
 
@@ -185,15 +175,13 @@ def _clip(polygon, size):
     """The part of a convex polygon inside a picture of that size (Sutherland and Hodgman)."""
     for axis, sign, bound in ((0, 1, -0.5), (0, -1, size[0] - 0.5), (1, 1, -0.5), (1, -1, size[1] - 0.5)):
         result = []
-        for before, point in zip([polygon[-1:], *([each] for each in polygon[:-1])], polygon):
-            depth, depth_before = sign * (point[axis] - bound), sign * (before[0][axis] - bound)
+        for before, point in zip(polygon[-1:] + polygon[:-1], polygon):
+            depth, depth_before = sign * (point[axis] - bound), sign * (before[axis] - bound)
             if (depth < 0) != (depth_before < 0):
                 share = depth_before / (depth_before - depth)
-                result.append(tuple(p + share * (q - p) for p, q in zip(before[0], point)))
+                result.append(tuple(p + share * (q - p) for p, q in zip(before, point)))
             if depth >= 0:
                 result.append(point)
-        if not result:
-            return []
         polygon = result
     return polygon
 
@@ -205,8 +193,7 @@ def _area(polygon):
 
 
 def refusal(H_ba, size_a, size_b, area=10.0, sides=8.0, least=0.02):
-    """Why H_ba (3, 3) cannot be how B lies in A's frame, in words; None when nothing speaks against it. Geometry only,
-    no pixels.
+    """Why H_ba (3, 3) cannot be how B lies in A's frame, in words, by geometry alone; None when nothing objects.
 
     area: largest change of B's area (and smallest, its inverse). sides: largest stretch of a side of B's outline over
     the smallest. least: least overlap, as a share of the smaller picture. Real wide pairs stretch far corners three
@@ -218,18 +205,20 @@ def refusal(H_ba, size_a, size_b, area=10.0, sides=8.0, least=0.02):
     if quadrilateral is None:
         return "the horizon lies in the picture"
     turns = [_area([quadrilateral[place - 2], quadrilateral[place - 1], quadrilateral[place]]) for place in range(4)]
+    if max(turns) <= 0:
+        return "the picture would be mirrored"
     if min(turns) <= 0:
-        return "the picture would be mirrored" if max(turns) <= 0 else "the picture would be folded (its outline is not convex)"
+        return "the picture would be folded (its outline is not convex)"
     mapped = _area(quadrilateral)
     change = mapped / (size_b[0] * size_b[1])
     if not 1 / area <= change <= area:
         return f"the picture would change its area by a factor of {change:.3g} (at most {area:g} either way)"
     lengths = [math.dist(quadrilateral[place - 1], quadrilateral[place]) for place in range(4)]
-    stretched = [length / before for length, before in zip(lengths, (size_b[1], size_b[0], size_b[1], size_b[0]))]
-    if max(stretched) / min(stretched) > sides:
-        return f"one side of the picture would be stretched {max(stretched) / min(stretched):.3g} times more than another (at most {sides:g})"
+    stretched = [length / before for length, before in zip(lengths, size_b[::-1] * 2)]
+    stretch = max(stretched) / min(stretched)
+    if stretch > sides:
+        return f"one side of the picture would be stretched {stretch:.3g} times more than another (at most {sides:g})"
     share = _area(_clip(quadrilateral, size_a)) / min(mapped, size_a[0] * size_a[1])
     if share < least:
         return f"the overlap is {100 * share:.2g} % of the smaller picture (at least {100 * least:g} % are needed)"
     return None
-

@@ -1,8 +1,7 @@
-"""The classical way to a homography in readable steps: detect, match, fit (RANSAC). Pictures are uint8 (h, w, 3) RGB;
-OpenCV computes.
+"""The classical way to a homography in readable steps: detect, match, fit (RANSAC). OpenCV computes.
 
-    query = detect(b, SIFT); train = detect(a, SIFT)
-    pairs = match(query, train, SIFT)                        # nearest descriptors that are clearly nearer than the second
+    query = detect(b, SIFT); train = detect(a, SIFT)         # pictures are uint8 (h, w, 3) RGB
+    pairs = match(query, train, SIFT)                        # nearest descriptors, clearly nearer than the second
     H_ba, inliers = fit(query.points[pairs[:, 0]], train.points[pairs[:, 1]], SIFT)
 
 `estimate` is these lines. Every result is repeatable: OpenCV's generator is seeded before each fit.
@@ -41,15 +40,13 @@ class Keypoints(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a method says of a pair: H_ba (3, 3) float64 tensor or None, and its evidence. matches, inliers: None where
-    it has no keypoints."""
-    H_ba: torch.Tensor | None
-    matches: int | None = None
+    """What a method says of a pair, with its evidence."""
+    H_ba: torch.Tensor | None      # (3, 3) float64
+    matches: int | None = None     # None where the method has no keypoints
     inliers: int | None = None
     reason: str | None = None      # why there is no H_ba
     method: str = ""
-    # (inliers, 4): x, y in A and x, y in B of the matches that agree, for whoever wants to see them
-    points: np.ndarray | None = None
+    points: np.ndarray | None = None    # (inliers, 4): x, y in A and x, y in B of the matches that agree
 
 
 def detect(picture, features):
@@ -64,14 +61,13 @@ def detect(picture, features):
 
 
 def match(query, train, features):
-    """Index pairs (m, 2): of each query descriptor its nearest in train, where that is clearly nearer than the second
-    nearest (ratio test)."""
+    """Index pairs (m, 2): query descriptors and their nearest in train, clearly nearer than the second (ratio test)."""
     if query.descriptors is None or train.descriptors is None or len(train.points) < 2:
         return np.zeros((0, 2), int)
     matcher = cv2.BFMatcher(cv2.NORM_L2 if features.kind == "sift" else cv2.NORM_HAMMING)
     nearest = matcher.knnMatch(query.descriptors, train.descriptors, k=2)
-    kept = [(first.queryIdx, first.trainIdx) for first, second in nearest if first.distance < features.ratio
-            * second.distance]
+    kept = [(first.queryIdx, first.trainIdx) for first, second in nearest
+            if first.distance < features.ratio * second.distance]
     return np.array(kept, dtype=int).reshape(-1, 2)
 
 
@@ -86,10 +82,10 @@ def fit(points_b, points_a, features):
 
 
 def estimate(a, b, features, query="b", detect=detect):
-    """The Estimate of how B lies in A's frame. query: whose descriptors look for their nearest among the other's; it
-    matters.
+    """The Estimate of how B lies in A's frame.
 
-    detect: a function like detect(), for whoever keeps keypoints between calls (remembered).
+    query: whose descriptors look for their nearest among the other's; it matters. detect: a function like detect(), for
+    whoever keeps keypoints between calls (remember_keypoints).
     """
     points_a, points_b, pairs = match_pictures(a, b, features, query, detect)
     if len(pairs) < NEEDED:
@@ -102,9 +98,8 @@ def estimate(a, b, features, query="b", detect=detect):
 
 
 def remember_keypoints():
-    """A detect() that finds the keypoints of each picture once; it keeps the pictures, so that none is taken for
-    another."""
-    known = {}
+    """A detect() that finds the keypoints of each picture once."""
+    known = {}                     # with the pictures, so that no id is given again
 
     def detect_once(picture, features):
         key = id(picture), str(features)
@@ -115,12 +110,10 @@ def remember_keypoints():
 
 
 def match_pictures(a, b, features, query="b", detect=detect):
-    """(points of A (m, 2), points of B (m, 2), index pairs (m, 2)) of the matches."""
+    """(points of A (m, 2), points of B (m, 2), index pairs (m, 2), A's first) of the matches."""
     of_a, of_b = detect(a, features), detect(b, features)
-    pairs = match(of_b, of_a, features) if query == "b" else match(of_a, of_b, features)
-    first, second = (of_b, of_a) if query == "b" else (of_a, of_b)
-    first, second = first.points[pairs[:, 0]], second.points[pairs[:, 1]]
-    return (second, first, pairs) if query == "b" else (first, second, pairs)
+    pairs = match(of_a, of_b, features) if query == "a" else match(of_b, of_a, features)[:, ::-1]
+    return of_a.points[pairs[:, 0]], of_b.points[pairs[:, 1]], pairs
 
 
 def name(features):

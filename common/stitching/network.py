@@ -1,4 +1,4 @@
-"""Parts of networks that estimate homographies, and a small one made of them; for view_free_stitch and udis alike.
+"""Parts of networks that estimate homographies, and a small one made of them.
 
 Pictures are (N, 3, 128, 128) in [0, 1]; offsets and homographies as in common/stitching/geometry.py, of a picture of
 128 pixels.
@@ -53,8 +53,7 @@ def unit_length(maps):
 
 
 def cost_volume(a, b, radius, stride=1):
-    """How alike a's vector at each place and b's at each displacement are: (N, (2 r + 1)^2, H, W), the mean over
-    channels of the products.
+    """How alike a's vector at each place and b's at each displacement are, a mean product: (N, (2 r + 1)^2, H, W).
 
     Channel (dy + r)(2 r + 1) + dx + r is the displacement (dx, dy); b is zero outside. stride: only every so many
     places of a, from the first. One matrix product of all pairs of places and one gather; shifted slices only where the
@@ -67,15 +66,14 @@ def cost_volume(a, b, radius, stride=1):
         slices = [(places * padded[:, :, dy:dy + height:stride, dx:dx + width:stride]).mean(dim=1)
                   for dy in range(side) for dx in range(side)]
         return torch.stack(slices, dim=1)
-    pairs = torch.bmm(b.flatten(2).mT, places.flatten(2) / channels)  # (N, places in b, places in a)
+    pairs = torch.bmm(b.flatten(2).mT, places.flatten(2) / channels)                # (N, places in b, places in a)
     index, inside = _displace(height, width, radius, stride, a.device)
     volume = pairs.gather(1, index.expand(n, -1, -1)) * inside.to(pairs.dtype)
     return volume.view(n, side ** 2, *places.shape[2:])
 
 
 def _displace(height, width, radius, stride, device):
-    """Which place of b a displacement leads to from each place of a: (index (K, places), whether it is inside (K,
-    places))."""
+    """Where a displacement leads from each place of a: (index in b (K, places), whether that is inside (K, places))."""
     shift = torch.arange(-radius, radius + 1, device=device)
     rows = shift[:, None, None, None] + torch.arange(0, height, stride, device=device)[:, None]       # (dy, 1, H, 1)
     columns = shift[:, None, None] + torch.arange(0, width, stride, device=device)                    # (dx, 1, W)
@@ -84,12 +82,19 @@ def _displace(height, width, radius, stride, device):
     return index.reshape(len(shift) ** 2, -1), inside.reshape(len(shift) ** 2, -1)
 
 
-class UNet(nn.Module):
-    """The papers' U-Net: four levels of two convolutions, widths 1, 2, 4, 8 times `width`, transposed convolutions with
-    ReLU upwards.
+def initialise(network):
+    """The papers' initial weights: Xavier's, without biases."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
-    Any size: sides are padded by reflection to multiples of 8 and cropped. No activation at the end. width 64:
-    7,702,467 parameters with 9 inputs, 7,700,739 with 6.
+
+class UNet(nn.Module):
+    """The papers' U-Net: four levels of two convolutions, widths 1, 2, 4, 8 times `width`.
+
+    Upwards transposed convolutions with ReLU. Any size: sides are padded by reflection to multiples of 8 and cropped.
+    No activation at the end. width 64: 7,702,467 parameters with 9 inputs, 7,700,739 with 6.
     """
 
     def __init__(self, inputs, width=64, outputs=3):
@@ -131,16 +136,14 @@ class Residual(nn.Module):
 def halving(inputs, outputs, kernel=3):
     """A convolution of stride 2, group norm, ReLU."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False),
-                         nn.GroupNorm(8, outputs),
-                         nn.ReLU(inplace=True))
+                         nn.GroupNorm(8, outputs), nn.ReLU(inplace=True))
 
 
 class Fine(NamedTuple):
-    """One fine step: log probability of each displacement (N, K, 16, 16), whether B has any (N, 256), and H_ba (N, 3,
-    3) where it began."""
-    log_probability: Tensor
-    counts: Tensor
-    start: Tensor
+    """One fine step."""
+    log_probability: Tensor         # (N, K, 16, 16), of each displacement
+    counts: Tensor                  # (N, 256), whether B has any of them
+    start: Tensor                   # (N, 3, 3), the H_ba where it began
 
 
 class Prediction(NamedTuple):
@@ -157,8 +160,7 @@ class Prediction(NamedTuple):
 
 
 class SmallHomography(nn.Module):
-    """Two pictures -> Prediction: match features of all places with all places, fit a homography, match again around it
-    more finely.
+    """Two pictures -> Prediction: match all places with all places, fit a homography, match around it more finely.
 
     Not the paper's regression: nothing is learnt by heart but what looks alike. Features at 1/8 and 1/4 of the size;
     softmax in both directions over all pairs of places, with a place for "not in the other picture"; a robust weighted
@@ -177,12 +179,11 @@ class SmallHomography(nn.Module):
         self.coarse = nn.Conv2d(4 * width, 4 * width, 1)
         self.lateral, self.above = nn.Conv2d(2 * width, 2 * width, 1), nn.Conv2d(4 * width, 2 * width, 1)
         self.fine = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
-        self.sharpness = nn.Parameter(torch.tensor([10.0, 10.0]))  # softmax of sharpness times cosine: coarse, fine
+        self.sharpness = nn.Parameter(torch.tensor([10.0, 10.0]))       # times cosine, into softmax: coarse, fine
         self.nowhere = nn.Parameter(torch.tensor(3.0))                  # the logit of "not in the other picture"
 
     def features(self, picture):
-        """Unit feature vectors (N, 4 w, 16, 16) and (N, 2 w, 32, 32) of pictures, whatever their brightness and
-        contrast."""
+        """Unit feature vectors (N, 4 w, 16, 16) and (N, 2 w, 32, 32), whatever the brightness and contrast."""
         gray = picture.mean(dim=1, keepdim=True)
         deviation, mean = torch.std_mean(gray, dim=(2, 3), keepdim=True)
         quarter = self.quarter(self.stem((gray - mean) / (deviation + 0.02)))
@@ -195,8 +196,7 @@ class SmallHomography(nn.Module):
         with torch.autocast(a.device.type, enabled=False):
             H, log_a, log_b = self.match_everywhere(coarse_a, coarse_b)
             stages, fine = [offsets_from_homography(H, (SIDE, SIDE))], []
-            # the steps share their weights: one is enough to learn from
-            for _ in range(1 if self.training else self.steps):
+            for _ in range(1 if self.training else self.steps):         # they share their weights: one teaches all
                 fine.append(self.match_around(fine_a, fine_b, H.detach()))
                 H = self.fit_fine(fine[-1])
                 stages.append(offsets_from_homography(H, (SIDE, SIDE)))
@@ -205,14 +205,14 @@ class SmallHomography(nn.Module):
     def match_everywhere(self, a, b):
         """(H_ba, log_a, log_b) from the coarse features."""
         n, _, height, width = a.shape
-        alike = self.sharpness[0] * torch.bmm(a.flatten(2).mT, b.flatten(2))  # (N, 256 of A, 256 of B)
+        alike = self.sharpness[0] * torch.bmm(a.flatten(2).mT, b.flatten(2))            # (N, 256 of A, 256 of B)
         nowhere = self.nowhere.expand(n, height * width, 1)
         log_a = torch.cat([alike, nowhere], dim=2).log_softmax(dim=2)
         log_b = torch.cat([alike.mT, nowhere], dim=2).log_softmax(dim=2)
         both = (log_a[:, :, :-1] + log_b[:, :, :-1].mT).exp()
         places = centres(height, width, COARSE, a.device)
         weight_a, weight_b = both.sum(dim=2), both.sum(dim=1)
-        found_a = both @ places / weight_a[..., None].clamp(min=1e-9)  # where A's places lie in B
+        found_a = both @ places / weight_a[..., None].clamp(min=1e-9)                   # where A's places lie in B
         found_b = both.mT @ places / weight_b[..., None].clamp(min=1e-9)
         here = places.expand(n, -1, -1)
         points_b, points_a = torch.cat([found_a, here], dim=1), torch.cat([here, found_b], dim=1)
@@ -224,23 +224,29 @@ class SmallHomography(nn.Module):
         height, width = a.shape[-2:]
         share = (width / SIDE, height / SIDE)
         warped, mask = warp(b, rescale(H, share, share), (width, height))
-        cost = cost_volume(a, warped, self.radius, STRIDE) * (self.sharpness[1] * a.shape[1])  # cosines
-        there = cost_volume(torch.ones_like(mask), (mask >= 0.5).to(cost), self.radius, STRIDE)  # B has something there
+        cost = cost_volume(a, warped, self.radius, STRIDE) * (self.sharpness[1] * a.shape[1])       # cosines
+        there = cost_volume(torch.ones_like(mask), (mask >= 0.5).to(cost), self.radius, STRIDE)     # 1 where B is
         return Fine((cost + 30 * (there - 1)).log_softmax(dim=1), there.amax(dim=1).flatten(1), H)
 
     def fit_fine(self, fine):
         """H_ba (N, 3, 3) from the matches of a fine step."""
         height, width = fine.log_probability.shape[-2:]
-        probability = fine.log_probability.exp().flatten(2).mT  # (N, 256, K)
+        probability = fine.log_probability.exp().flatten(2).mT                          # (N, 256, K)
         shift = torch.arange(-self.radius, self.radius + 1, dtype=torch.float32, device=probability.device)
-        shifts = torch.stack([shift.repeat(len(shift)), shift.repeat_interleave(len(shift))], dim=1)  # (K, 2): x, y
-        around = (torch.cdist(shifts, shifts, p=torch.inf) < 1.5).float()  # the nine places round each
-        near = probability * around[probability.argmax(dim=2)]  # far candidates would bend it
+        shifts = torch.stack([shift.repeat(len(shift)), shift.repeat_interleave(len(shift))], dim=1)    # (K, 2): x, y
+        around = (torch.cdist(shifts, shifts, p=torch.inf) < 1.5).float()               # the nine places round each
+        near = probability * around[probability.argmax(dim=2)]                          # far candidates would bend it
         mass = near.sum(dim=2)
-        expected = FINE * (near @ shifts) / mass[..., None].clamp(min=1e-9)  # (N, 256, 2) pixels
+        expected = FINE * (near @ shifts) / mass[..., None].clamp(min=1e-9)             # (N, 256, 2) pixels
         places = fine_places(height, width, probability.device).expand(len(probability), -1, -1)
         points_b, _ = transform(torch.linalg.inv(fine.start), places.double() + expected)
         return fit(points_b, places, mass.square() * fine.counts, fine.start, (8.0, 4.0, 2.0, 2.0))
+
+
+def offset_distance(stages, true, ratio=0.7, beta=2.0):
+    """sum over stages k of ratio^(K - k) smooth-L1(f_k, f*), mean over the eight numbers, each at most 32 pixels."""
+    distances = (F.smooth_l1_loss(each.float(), true.float(), beta=beta, reduction="none") for each in reversed(stages))
+    return sum(ratio ** later * 32 * torch.tanh(distance / 32).mean() for later, distance in enumerate(distances))
 
 
 SURE = 0.2                          # probability of a match that counts as evidence
@@ -248,10 +254,10 @@ NEAR = 10.0                         # pixels from where the homography puts it
 
 
 def support(prediction):
-    """(matches, inliers, points) of the first pair of a batch: places of A with a sure partner in B, and those that the
-    final homography agrees with; points: (inliers, 4) array, x and y in A and in B.
+    """(matches, inliers, points) of the first pair of a batch: places of A with a sure partner in B.
 
-    As with keypoints, 8 inliers are evidence: 120 pairs of unrelated photographs had at most 1, real pairs 15 and more.
+    inliers: those with which the final homography agrees; points: theirs, (inliers, 4) array, x and y in A and in B. As
+    with keypoints, 8 inliers are evidence: 120 pairs of unrelated photographs had at most 1, real pairs 15 and more.
     (None, None, None) for networks that do not match.
     """
     if prediction.log_a is None:
@@ -276,8 +282,7 @@ def fine_places(height, width, device=None):
 
 
 def fit(points_b, points_a, weight, start, scales, prior=15.0, noise=0.5):
-    """H_ba (N, 3, 3) float64 that maps points_b onto points_a (N, K, 2) best, robustly: Gauss-Newton, one step per
-    entry of `scales`.
+    """H_ba (N, 3, 3) float64 that maps points_b onto points_a (N, K, 2) best: robust Gauss-Newton, a step per scale.
 
     weight: (N, K), how far to trust a pair. scales: pixels beyond which a pair counts little in that step. prior:
     standard deviation in pixels of the offsets about their mean (the generator's perturbation has 14.4), against pairs
@@ -303,28 +308,23 @@ def _step(H, points_b, points_a, weight, scale, prior, noise):
     moved, w = transform(H, points_b)
     error = points_a - moved
     trust = (w > 0.1) * weight / (1 + error.detach().square().sum(dim=-1) / scale ** 2) ** 2 / noise ** 2
-    columns = increments(moved)  # (N, K, 2, 8)
+    columns = increments(moved)                                                         # (N, K, 2, 8)
     weighted = columns * trust[..., None, None]
     normal, right = torch.einsum("nkci,nkcj->nij", weighted, columns), torch.einsum("nkci,nkc->ni", weighted, error)
     source = corners((SIDE, SIDE)).to(H.device).expand(len(H), 4, 2)
     ends, _ = transform(H, source)
-    bend = increments(ends)
-    bend, bent = (bend - bend.mean(dim=1, keepdim=True)) / prior, ends - source
-    bent = (bent - bent.mean(dim=1, keepdim=True)) / prior
+    bend, bent = ((each - each.mean(dim=1, keepdim=True)) / prior for each in (increments(ends), ends - source))
     normal = normal + torch.einsum("nkci,nkcj->nij", bend, bend) + 1e-6 * torch.eye(8, dtype=H.dtype, device=H.device)
     right = right - torch.einsum("nkci,nkc->ni", bend, bent)
-    change = torch.linalg.solve(normal, right)
-    H = apply_increments(change, H)
-    return homography_from_offsets(offsets_from_homography(H, (SIDE, SIDE)).clamp(-1.5 * SIDE, 1.5 * SIDE),
-                                   (SIDE, SIDE))
+    offsets = offsets_from_homography(apply_increments(torch.linalg.solve(normal, right), H), (SIDE, SIDE))
+    return homography_from_offsets(offsets.clamp(-1.5 * SIDE, 1.5 * SIDE), (SIDE, SIDE))
 
 
 MIDDLE = (SIDE - 1) / 2
 
 
 def increments(points):
-    """How the eight numbers of D move points (N, K, 2) under I + D, in coordinates centred and divided by 64: (N, K, 2,
-    8)."""
+    """How D's eight numbers move points (N, K, 2) under I + D: (N, K, 2, 8). Coordinates centred, divided by 64."""
     x, y = ((points - MIDDLE) / 64).unbind(dim=-1)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
     return 64 * torch.stack([torch.stack([x, y, one, zero, zero, zero, -x * x, -x * y], dim=-1),

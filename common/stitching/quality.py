@@ -1,8 +1,7 @@
-"""How well a warped picture fits the reference, and how well a stitched one hides its seam. Pictures (N, 3, H, W) in
-[0, 1], masks (N, 1, H, W).
+"""How well a warped picture fits the reference, and how well a stitched one hides its seam.
 
-Warps are measured in float, as they come out of common.stitching.geometry.warp, on the strict mask. A pair without
-overlap has no number (nan).
+Pictures are (N, 3, H, W) in [0, 1], masks (N, 1, H, W). Warps are measured in float, as they come out of
+common.stitching.geometry.warp, on the strict mask. A pair without overlap has no number (nan).
 """
 import torch
 import torch.nn.functional as F
@@ -19,25 +18,22 @@ def psnr_overlap(a, warped, mask):
 
 
 def psnr_where(a, b, where):
-    """PSNR in dB over the pixels of a mask (N, 1, H, W) bool, all channels together: (N,) float64; nan for an empty
-    mask."""
+    """PSNR in dB over a mask (N, 1, H, W) bool, all channels together: (N,) float64; nan for an empty mask."""
     squares = ((a.double() - b.double()).square() * where).sum(dim=(1, 2, 3)) / (a.shape[1] * where.sum(dim=(1, 2, 3)))
     return -10 * torch.log10(squares)
 
 
 def ssim_overlap(a, warped, mask):
-    """SSIM (Gaussian 11 x 11) of the strict overlap of both, mean over the window positions that lie in it and the
-    channels: (N,) float64."""
+    """SSIM (Gaussian 11 x 11), mean over the channels and the windows that lie in the strict overlap: (N,) float64."""
     strict = mask >= STRICT
     shown = strict.to(a.dtype)
     similarity = ssim_map((a * shown).double(), (warped * shown).double())               # (N, 3, H - 10, W - 10)
-    inside = -F.max_pool2d(-shown, WINDOW, stride=1)  # 1 where the whole window is in the overlap
+    inside = -F.max_pool2d(-shown, WINDOW, stride=1)                    # 1 where the whole window is in the overlap
     return (similarity * inside).sum(dim=(1, 2, 3)) / (a.shape[1] * inside.sum(dim=(1, 2, 3)))
 
 
 def psnr_gain_bias(a, warped, mask):
-    """psnr_overlap after the gain and bias per channel that bring the warp closest to A: what misalignment alone costs.
-    (N,) float64."""
+    """psnr_overlap after the gain and bias per channel that fit the warp to A: what misalignment alone costs. (N,)."""
     strict = (mask >= STRICT).double()
     count = strict.sum(dim=(2, 3), keepdim=True)
     a, warped = a.double(), warped.double()
@@ -48,26 +44,25 @@ def psnr_gain_bias(a, warped, mask):
 
 
 def psnr_udis(a, warped, mask):
-    """PSNR as UDIS computes it: the soft mask times both, mean over the whole frame. Zeros outside count as perfect:
-    see psnr_overlap."""
+    """PSNR as UDIS computes it: the soft mask times both, mean over the whole frame. Zeros outside are perfect."""
     return -10 * torch.log10(((a.double() - warped.double()) * mask).square().mean(dim=(1, 2, 3)))
 
 
 def ssim_udis(a, warped, mask):
-    """SSIM as UDIS computes it (scikit-image's default: uniform 7 x 7, sample covariance) of mask * A and mask * warp,
-    whole frame. (N,)."""
+    """SSIM as UDIS computes it of mask * A and mask * warp over the whole frame: (N,) float64.
+
+    scikit-image's default: uniform windows of 7 x 7, sample covariance.
+    """
     x, y = (picture.double() * mask for picture in (a, warped))
 
     def mean(z):
         return F.avg_pool2d(z, NATIVE, stride=1)
     mean_x, mean_y = mean(x), mean(y)
-    sample = NATIVE ** 2 / (NATIVE ** 2 - 1)
-    var_x, var_y, both = sample * (mean(x * x) - mean_x ** 2), sample * (mean(y * y)
-                                                                         - mean_y ** 2), sample * (mean(x * y) - mean_x
-                                                                                                   * mean_y)
-    c1, c2 = 0.01 ** 2, 0.03 ** 2
-    similarity = (2 * mean_x * mean_y + c1) * (2 * both + c2) / ((mean_x ** 2 + mean_y ** 2 + c1)
-                                                                 * (var_x + var_y + c2))
+    sample, c1, c2 = NATIVE ** 2 / (NATIVE ** 2 - 1), 0.01 ** 2, 0.03 ** 2
+    var_x, var_y = sample * (mean(x * x) - mean_x ** 2), sample * (mean(y * y) - mean_y ** 2)
+    both = sample * (mean(x * y) - mean_x * mean_y)
+    similarity = ((2 * mean_x * mean_y + c1) * (2 * both + c2)
+                  / ((mean_x ** 2 + mean_y ** 2 + c1) * (var_x + var_y + c2)))
     return similarity.mean(dim=(1, 2, 3))
 
 
@@ -83,7 +78,8 @@ def seam_step(picture, references, mask, other):
         length = mask.shape[axis] - 1
         across = mask.narrow(axis, 0, length) != mask.narrow(axis, 1, length)
         across = across & other.narrow(axis, 0, length) & other.narrow(axis, 1, length)
-        steps = [picture.double().diff(dim=axis) - reference.double().diff(dim=axis) for reference in references]
-        least = torch.stack([step.abs().mean(dim=1, keepdim=True) for step in steps]).amin(dim=0)
+        step = picture.double().diff(dim=axis)
+        off = [(step - each.double().diff(dim=axis)).abs().mean(dim=1, keepdim=True) for each in references]
+        least = torch.stack(off).amin(dim=0)
         wrong, count = wrong + (least * across).sum(dim=(1, 2, 3)), count + across.sum(dim=(1, 2, 3))
     return 255 * wrong / count

@@ -1,8 +1,8 @@
-"""Refining a homography by the pictures themselves: Gauss-Newton on the squared difference in the overlap, over a
-pyramid.
+"""Refining a homography by the pictures themselves: Gauss-Newton on the squares in the overlap, over a pyramid.
 
 Pictures are uint8 or float (h, w, 3), 0..255. Nothing is learnt; one function serves every estimate, whoever made it.
 """
+import itertools
 from typing import NamedTuple
 
 import cv2
@@ -19,34 +19,30 @@ FLOOR = 800                        # pixels of overlap, of 128 x 128, under whic
 
 
 class Refined(NamedTuple):
-    """H_ba (3, 3) float64 tensor: refined, or the start where nothing was gained. Errors: mean squared levels over the
-    strict overlap."""
-    H_ba: torch.Tensor
-    error: float
+    """What refine() found, or the start where nothing was gained."""
+    H_ba: torch.Tensor             # (3, 3) float64
+    error: float                   # mean squared levels over the strict overlap
     start_error: float
     area_ratio: float              # of the overlap to the start's
     steps: int                     # that were accepted
 
 
 class Level(NamedTuple):
-    """One level of the pyramid: pictures as float32 (b with a fourth channel of ones), the size factor, and monomials
-    of A's pixels."""
-    a: np.ndarray
-    b: np.ndarray
-    factor: float
+    """One level of the pyramid, A and B float32."""
+    a: np.ndarray                  # (h, w, 3)
+    b: np.ndarray                  # (h, w, 4), the fourth channel ones
+    factor: float                  # how often each side is divided
     monomials: np.ndarray          # (15, h * w) x^i y^j for POWERS, x and y centred, over half the longer side
 
 
 POWERS = [(i, degree - i) for degree in range(5) for i in range(degree, -1, -1)]
-INCREMENT = [({(1, 0): 1}, {}), ({(0, 1): 1}, {}), ({(0, 0): 1}, {}), ({}, {(1, 0): 1}), ({}, {(0, 1): 1}),
-             ({}, {(0, 0): 1}),
-             # how each number of D moves (x, y), as polynomials
-             ({(2, 0): -1}, {(1, 1): -1}), ({(1, 1): -1}, {(0, 2): -1})]
+ONE = {(0, 0): 1}                  # a polynomial: the factor of each x^i y^j
+INCREMENT = [({(1, 0): 1}, {}), ({(0, 1): 1}, {}), (ONE, {}), ({}, {(1, 0): 1}), ({}, {(0, 1): 1}), ({}, ONE),
+             ({(2, 0): -1}, {(1, 1): -1}), ({(1, 1): -1}, {(0, 2): -1})]        # how each number of D moves (x, y)
 
 
 def refine(a, b, H_ba, gain_bias=False):
-    """Refined: H_ba (3, 3) moved to where B's warp differs least from A, unless it stops being a fair homography on the
-    way.
+    """Refined: H_ba (3, 3) moved to where B's warp differs least from A, while it stays a fair homography.
 
     gain_bias: compare after the best gain and bias per channel, for pictures of different exposure. A step counts only
     if the error falls, refusal() has nothing against it and the overlap keeps 90 % of the start's; and at the end the
@@ -104,9 +100,8 @@ def mean_square(difference, mask):
 def _level(a, b, factor):
     """A Level: both pictures smaller by `factor`."""
     if factor > 1:
-        a, b = (cv2.resize(picture, (round(picture.shape[1] / factor), round(picture.shape[0] / factor)),
-                           interpolation=cv2.INTER_AREA)
-                for picture in (a, b))
+        a, b = (cv2.resize(each, (round(each.shape[1] / factor), round(each.shape[0] / factor)),
+                           interpolation=cv2.INTER_AREA) for each in (a, b))
     height, width = a.shape[:2]
     unit = max(height, width) / 2
     x, y = np.meshgrid((np.arange(width) - (width - 1) / 2) / unit, (np.arange(height) - (height - 1) / 2) / unit)
@@ -114,15 +109,14 @@ def _level(a, b, factor):
     return Level(a, np.dstack([b, np.ones(b.shape[:2], np.float32)]), factor, monomials)
 
 
-def _between(full, level, into=True):
-    """The scaling from full-size pixels to the level's, half pixel included (or back)."""
-    s = 1 / full if into else full
+def _scaling(s):
+    """The matrix from a picture's pixels to those of the picture scaled by s, half pixel included."""
     return np.array([[s, 0, (s - 1) / 2], [0, s, (s - 1) / 2], [0, 0, 1]])
 
 
 def _descend(level, H_full, start_full, gain_bias):
     """(H, steps) after Gauss-Newton with Levenberg's damping on one level; H is that of full size throughout."""
-    down, up = _between(level.factor, level), _between(level.factor, level, into=False)
+    down, up = _scaling(1 / level.factor), _scaling(level.factor)
     H, size_a, size_b = down @ H_full @ up, level.a.shape[1::-1], level.b.shape[1::-1]
     area = _residual(level.a, level.b, down @ start_full @ up, False)[1].sum()
     difference, mask = _residual(level.a, level.b, H, gain_bias)
@@ -131,15 +125,16 @@ def _descend(level, H_full, start_full, gain_bias):
     for _ in range(STEPS):
         change = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -right)
         proposed = _move(change, level) @ H
-        fair = np.isfinite(proposed).all() and not refusal(torch.from_numpy(proposed), size_a, size_b)
-        new, new_mask = _residual(level.a, level.b, proposed, gain_bias) if fair else (difference, mask)
-        new_error = mean_square(new, new_mask)
-        if fair and new_error < error and new_mask.sum() >= KEPT_AREA * area:
-            gained, H, difference, mask, damping, taken = 1 - new_error / error, proposed, new, new_mask, damping / 5, taken + 1
-            error = new_error
+        new_error = np.inf
+        if np.isfinite(proposed).all() and not refusal(torch.from_numpy(proposed), size_a, size_b):
+            new, new_mask = _residual(level.a, level.b, proposed, gain_bias)
+            new_error = mean_square(new, new_mask)
+        if new_error < error and new_mask.sum() >= KEPT_AREA * area:
+            gained = 1 - new_error / error
+            H, error, damping, taken = proposed, new_error, damping / 5, taken + 1
             if gained < 1e-4:
                 break
-            normal, right = _equations(level, difference, mask)
+            normal, right = _equations(level, new, new_mask)
         else:
             damping *= 8
             if damping > 1e3:
@@ -149,8 +144,7 @@ def _descend(level, H_full, start_full, gain_bias):
 
 
 def _equations(level, difference, mask):
-    """Normal matrix (8, 8) and right side (8,) of an increment D in A's frame: B's warp is read at (I + D) p instead of
-    p.
+    """Normal matrix (8, 8) and right side (8,) of an increment D in A's frame: B's warp is read at (I + D) p.
 
     Both are sums over pixels of products of gradients times polynomials of the place: so the sums of gradient products
     times monomials, 15 each, hold all of it, and no (pixels, 8) matrix is ever built.
@@ -166,17 +160,14 @@ def _equations(level, difference, mask):
 
     def total(first, second, which):
         return sum(f * s * moments[i + k, j + m][which] for (i, j), f in first.items() for (k, m), s in second.items())
-    normal = np.array([[total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2) for u, v in INCREMENT]
-                       for x, y in INCREMENT])
-    right = np.array([sum(f * moments[power][3] for power, f in x.items())
-                      + sum(f * moments[power][4] for power, f in y.items())
-                      for x, y in INCREMENT])
-    return normal, right
+    normal = [total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2)
+              for (x, y), (u, v) in itertools.product(INCREMENT, repeat=2)]
+    right = [total(x, ONE, 3) + total(y, ONE, 4) for x, y in INCREMENT]
+    return np.reshape(normal, (8, 8)), np.array(right)
 
 
 def _move(change, level):
-    """The matrix by which H_ba is multiplied from the left when B's warp is to be read at (I + D) p: its inverse, in
-    the level's pixels."""
+    """What H_ba is multiplied by from the left to read B's warp at (I + D) p: the inverse of I + D, in level pixels."""
     height, width = level.a.shape[:2]
     unit = max(height, width) / 2
     centred = np.array([[1 / unit, 0, -(width - 1) / 2 / unit], [0, 1 / unit, -(height - 1) / 2 / unit], [0, 0, 1]])
@@ -186,11 +177,10 @@ def _move(change, level):
 
 
 def score(a, b, H_ba, gain_bias=False):
-    """How badly B's warp fits A, for choosing among estimates: mean |gray difference| over the strict overlap /
-    (deviation of A there + 8).
+    """How badly B's warp fits A, for choosing among estimates: mean |gray difference| / (deviation of A + 8).
 
-    inf where refusal() objects or the overlap is under 800 of 128 x 128 pixels: a tiny overlap would always win. Small
-    is good; a fair homography has under .3, wrong ones mostly above .6.
+    Both over the strict overlap. inf where refusal() objects or the overlap is under 800 of 128 x 128 pixels: a tiny
+    overlap would always win. Small is good; a fair homography has under .3, wrong ones mostly above .6.
     """
     a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
     H_ba = np.asarray(H_ba, np.float64)
@@ -203,15 +193,13 @@ def score(a, b, H_ba, gain_bias=False):
 
 
 def score_starts(a, b, starts, gain_bias=False):
-    """[(score, H_ba)] of every start (H_ba or None) after refine(), in their order; (inf, None) for None. min() of it
-    is the best."""
+    """[(score, H_ba)] of every start (H_ba or None) after refine(), in their order; (inf, None) for None."""
     refined = [None if H is None else refine(a, b, H, gain_bias).H_ba for H in starts]
     return [(np.inf, None) if H is None else (score(a, b, H, gain_bias), H) for H in refined]
 
 
 def best_fit(a, b, starts, gain_bias=False):
-    """The H_ba among the starts (each H_ba or None), after refine(), whose warp differs least from A; None where no
-    start is fair.
+    """The H_ba among the starts (or None), after refine(), whose warp differs least from A; None where none is fair.
 
     Each is held against the best before it as refine() holds its result against its start: the error must be less on
     its own strict overlap and on the pixels that both have, and the overlap no smaller than 90 %. So the first start is
@@ -234,8 +222,7 @@ def best_fit(a, b, starts, gain_bias=False):
 
 
 def correlation(a, b, H_ba):
-    """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 for equal up to gain and
-    bias, 0 for strangers."""
+    """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 up to gain and bias."""
     a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
     difference, mask = residual(a[..., None], b[..., None], np.asarray(H_ba, np.float64))
     x = a[mask].astype(np.float64)

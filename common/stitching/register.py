@@ -1,14 +1,17 @@
 """Who overlaps whom, homographies to a reference, and who is left out, with the reason."""
+from itertools import combinations
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from scipy.optimize import least_squares
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree, shortest_path
 
 from common.base.errors import Negative
 from common.base.progress import watch
 from common.stitching.geometry import offsets_from_homography, overlap, refusal, rescale
+from common.stitching.pairs import at_most
 from common.stitching.refine import correlation
 
 WORKING = 800                      # longest side on which pairs are estimated
@@ -19,8 +22,7 @@ SAME = 0.5                         # pixels at the corners under which two pictu
 
 
 class PairFound(NamedTuple):
-    """What was found of photographs a and b (places, a < b): H_ba at full size, or None with the reason; the evidence
-    beside it."""
+    """What was found of photographs a and b (places, a < b): H_ba at full size, or None with the reason."""
     a: int
     b: int
     H_ba: torch.Tensor | None
@@ -34,35 +36,29 @@ class PairFound(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How photographs lie: reference (a place), homographies {place: H to the reference, w > 0 in front}, pairs,
-    left_out {place: reason},
-    same: places that show nothing which an earlier one does not show."""
+    """How photographs lie; each is named by its place in the list."""
     reference: int
-    homographies: dict
-    pairs: list
-    left_out: dict
-    same: tuple = ()
+    homographies: dict                        # {place: H (3, 3) to the reference, w > 0 in front}
+    pairs: list                               # of PairFound, those that failed too
+    left_out: dict                            # {place: reason}
+    same: tuple = ()                          # places that show nothing which an earlier one does not show
 
 
 def working(image):
     """(a copy of at most 800 pixels, its scale as (x, y))."""
-    scale = min(1.0, WORKING / max(image.shape[:2]))
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    small = at_most(image, WORKING)
     return small, (small.shape[1] / image.shape[1], small.shape[0] / image.shape[0])
 
 
 class Doubt(NamedTuple):
-    """What the pictures say of an Estimate: overlap, ncc (None where geometry alone refuses it), and reason, None where
-    nothing objects."""
+    """What the pictures say of an Estimate. overlap, ncc: None where geometry alone refuses it."""
     overlap: float | None
     ncc: float | None
-    reason: str | None
+    reason: str | None                        # None where nothing objects
 
 
 def doubt(a, b, found):
-    """The Doubt of an Estimate for two pictures: geometry first, then keypoints and correlation, each with the measured
-    evidence."""
+    """The Doubt of an Estimate for two pictures: geometry first, then keypoints, then correlation."""
     if found.H_ba is None:
         return Doubt(None, None, found.reason)
     reason = refusal(found.H_ba, a.shape[1::-1], b.shape[1::-1])
@@ -86,8 +82,7 @@ def evidence(found):
 def find_pairs(images, estimate, order="auto"):
     """[PairFound] of all pairs, or of neighbours for order=given."""
     copies = [working(image) for image in images]
-    count = len(images)
-    places = [(a, b) for a in range(count) for b in range(a + 1, count) if order == "auto" or b == a + 1]
+    places = [(a, b) for a, b in combinations(range(len(images)), 2) if order == "auto" or b == a + 1]
     pairs = []
     for a, b in watch(places, "comparing photographs"):
         (small_a, scale_a), (small_b, scale_b) = copies[a], copies[b]
@@ -95,16 +90,15 @@ def find_pairs(images, estimate, order="auto"):
         share, ncc, reason = doubt(small_a, small_b, found)
         H = None
         if reason is None:
-            H = rescale(found.H_ba[None], *([1 / value for value in scale] for scale in (scale_a, scale_b)))[0]
-            H = H / (H[2] @ torch.tensor([(images[b].shape[1] - 1) / 2, (images[b].shape[0] - 1) / 2, 1.0],
-                                         dtype=H.dtype))
+            H = rescale(found.H_ba[None], *(1 / np.array([scale_a, scale_b])))[0]
+            height, width = images[b].shape[:2]
+            H = H / (H[2] @ torch.tensor([(width - 1) / 2, (height - 1) / 2, 1.0], dtype=H.dtype))
         pairs.append(PairFound(a, b, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points))
     return pairs
 
 
 def register(images, estimate, order="auto", names=None):
-    """The Layout of photographs (h, w, 3) uint8: pair graph, maximum spanning tree, its middle as reference, all
-    homographies refined jointly.
+    """The Layout of photographs (h, w, 3) uint8: maximum spanning tree of the pairs, its middle as reference, refined.
 
     Photographs that share nothing with the largest group are left out, with the reason. Raises Negative, with the pair,
     the evidence and what to do, when fewer than two hang together, when the rest forms a group of its own, or when
@@ -112,20 +106,19 @@ def register(images, estimate, order="auto", names=None):
     """
     names = names or [f"photo {place + 1}" for place in range(len(images))]
     pairs = find_pairs(images, estimate, order)
-    groups = find_groups(len(images), [pair for pair in pairs if pair.H_ba is not None])
-    others = [group for group in groups[1:] if len(group) > 1]
-    if len(groups[0]) < 2 or others or (order == "given" and len(groups) > 1):
+    linked = [pair for pair in pairs if pair.H_ba is not None]
+    groups = find_groups(len(images), linked)
+    if len(groups[0]) < 2 or len(groups) > 1 and (order == "given" or len(groups[1]) > 1):
         raise Negative(refusal_words(groups, pairs, names))
-    tree = spanning_tree([pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]])
+    links = [pair for pair in linked if pair.a in groups[0]]
+    tree = spanning_tree(links)
     reference = middle(tree, groups[0])
-    homographies = refine_jointly(chain_homographies(tree, reference),
-                                  [pair for pair in pairs if pair.H_ba is not None and pair.a in groups[0]],
-                                  reference, [image.shape[1::-1] for image in images])
-    left_out = {group[0]: "shares nothing with the others: " + best_attempt(pairs, group[0], names)
-                for group in groups[1:]}
-    same = tuple(sorted({pair.b for pair in pairs if pair.H_ba is not None
-                         and is_identity(pair.H_ba, images[pair.a], images[pair.b])}))
-    return Layout(reference, homographies, pairs, left_out, same)
+    homographies = refine_jointly(chain_homographies(tree, reference), links, reference,
+                                  [image.shape[1::-1] for image in images])
+    left_out = {place: f"shares nothing with the others: {best_attempt(pairs, place, names)}"
+                for (place,) in groups[1:]}
+    same = {pair.b for pair in linked if is_identity(pair.H_ba, images[pair.a], images[pair.b])}
+    return Layout(reference, homographies, pairs, left_out, tuple(sorted(same)))
 
 
 def is_identity(H_ba, a, b):
@@ -134,13 +127,17 @@ def is_identity(H_ba, a, b):
     return a.shape == b.shape and bool((offsets.abs() < SAME).all())
 
 
+def graph(pairs, count=None):
+    """Pairs as a graph for scipy.sparse.csgraph: the link (a, b) weighs its rank in the list, so no two weigh alike."""
+    places = np.array([(pair.a, pair.b) for pair in pairs], int).reshape(-1, 2)
+    count = count or places.max() + 1
+    return coo_array((np.arange(1, len(pairs) + 1), places.T), shape=(count, count)).tocsr()
+
+
 def find_groups(count, pairs):
     """Groups of places that pairs connect, the largest first; among equals the one with the first place."""
-    group_of = list(range(count))
-    for pair in pairs:
-        old, new = group_of[pair.b], group_of[pair.a]
-        group_of = [new if group == old else group for group in group_of]
-    groups = [[place for place in range(count) if group_of[place] == group] for group in dict.fromkeys(group_of)]
+    number, group_of = connected_components(graph(pairs, count), directed=False)
+    groups = (np.flatnonzero(group_of == group).tolist() for group in range(number))
     return sorted(groups, key=lambda group: (-len(group), group[0]))
 
 
@@ -150,52 +147,34 @@ def weight(pair):
 
 
 def spanning_tree(pairs):
-    """The links of a maximum spanning tree."""
-    tree, group_of = [], {place: place for pair in pairs for place in (pair.a, pair.b)}
-    for pair in sorted(pairs, key=lambda pair: (-weight(pair), pair.a, pair.b)):
-        old, new = group_of[pair.b], group_of[pair.a]
-        if old != new:
-            tree.append(pair)
-            group_of = {place: new if group == old else group for place, group in group_of.items()}
-    return tree
+    """The links of a maximum spanning tree, the best first; of equal pairs the one with the first places."""
+    ranked = sorted(pairs, key=lambda pair: (-weight(pair), pair.a, pair.b))
+    ranks = np.sort(minimum_spanning_tree(graph(ranked)).data).astype(int)
+    return [ranked[rank - 1] for rank in ranks]
 
 
 def middle(tree, places):
-    """The place from which the farthest other is fewest links away; the first of equals."""
-    def farthest(start):
-        reached, edge = {start: 0}, [start]
-        while edge:
-            here = edge.pop(0)
-            for pair in tree:
-                if here in (pair.a, pair.b):
-                    there = pair.b if here == pair.a else pair.a
-                    if there not in reached:
-                        reached[there] = reached[here] + 1
-                        edge.append(there)
-        return max(reached.values()), sum(reached.values())
-    return min(places, key=lambda place: (*farthest(place), place))
+    """The place from which the farthest other is fewest links away, then all together; the first of equals."""
+    links = shortest_path(graph(tree), directed=False, unweighted=True)[np.ix_(places, places)]
+    return places[np.lexsort([links.sum(axis=1), links.max(axis=1)])[0]]
 
 
 def chain_homographies(tree, reference):
     """{place: H (3, 3) float64 array to the reference}, multiplied along the tree; the sign of w is kept."""
-    homographies, edge = {reference: np.eye(3)}, [reference]
-    while edge:
-        here = edge.pop(0)
-        for pair in tree:
-            H = pair.H_ba.numpy()
-            for there, step in ((pair.b, H), (pair.a, np.linalg.inv(H))):
-                if here in (pair.a, pair.b) and there not in homographies:
-                    homographies[there] = homographies[here] @ step
-                    edge.append(there)
+    steps = {(pair.a, pair.b): pair.H_ba.numpy() for pair in tree}
+    steps |= {(b, a): np.linalg.inv(H) for (a, b), H in steps.items()}
+    order, nearer = breadth_first_order(graph(tree), reference, directed=False)
+    homographies = {reference: np.eye(3)}
+    for place in order[1:].tolist():
+        homographies[place] = homographies[nearer[place]] @ steps[nearer[place], place]
     return {place: H / np.abs(H).max() if place != reference else H for place, H in sorted(homographies.items())}
 
 
 def refine_jointly(homographies, pairs, reference, sizes, grid=5):
-    """The homographies moved so that all pairs agree best, not only the tree's (Levenberg-Marquardt): the chain's error
-    is shared out.
+    """The homographies moved so that all pairs agree best, not only the tree's: the chain's error is shared out.
 
-    Points on a grid over each pair's overlap, as that pair's H_ba puts them; differences in A's pixels, outliers weigh
-    little.
+    Levenberg-Marquardt over points on a grid in each pair's overlap, as that pair's H_ba puts them; differences in A's
+    pixels, outliers weigh little.
     """
     if len(pairs) < len(homographies):
         return homographies                                             # a tree: nothing to share out
@@ -215,8 +194,8 @@ def refine_jointly(homographies, pairs, reference, sizes, grid=5):
         for place, change in zip(free, numbers.reshape(-1, 8)):
             width, height = sizes[place]
             unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
-            result[place] = homographies[place] @ np.linalg.inv(unit) @ (np.eye(3)
-                                                                         + np.append(change, 0).reshape(3, 3)) @ unit
+            moved = np.eye(3) + np.append(change, 0).reshape(3, 3)
+            result[place] = homographies[place] @ np.linalg.inv(unit) @ moved @ unit
         return result
 
     def errors(numbers):
@@ -229,30 +208,28 @@ def refine_jointly(homographies, pairs, reference, sizes, grid=5):
     return unpack(solved.x) if np.isfinite(solved.x).all() else homographies
 
 
-def best_attempt(pairs, place, names, group=None):
+def nearest(pairs):
+    """Of pairs that failed the one that came nearest to a link: the most inliers, then the most matches."""
+    return max(pairs, key=lambda pair: (pair.inliers or 0, pair.matches or 0))
+
+
+def best_attempt(pairs, place, names):
     """The most promising failed pair of a photograph, with its evidence."""
-    tried = [pair for pair in pairs if pair.H_ba is None and place in (pair.a, pair.b) and (
-        group is None or {pair.a, pair.b} & set(group) - {place})]
-    if not tried:
-        return "it was compared with none"
-    best = max(tried, key=lambda pair: (pair.inliers or 0, pair.matches or 0))
-    return f"{names[best.a]} and {names[best.b]} {shares(best)}"
+    tried = [pair for pair in pairs if pair.H_ba is None and place in (pair.a, pair.b)]
+    return tell(nearest(tried), names) if tried else "it was compared with none"
 
 
-def shares(pair):
+def tell(pair, names):
     """What a failed pair has in common, in words."""
     matches = f"share {pair.matches} matches" if pair.matches is not None else "do not match"
-    return f"{matches} ({pair.reason})"
+    return f"{names[pair.a]} and {names[pair.b]} {matches} ({pair.reason})"
 
 
 def refusal_words(groups, pairs, names):
     """Why there is no panorama: the pair that comes nearest to joining the groups, its evidence, what to do."""
-    first = groups[0]
-    between = [pair for pair in pairs if (pair.a in first) != (pair.b in first)]
-    best = max(between, key=lambda pair: (pair.inliers or 0, pair.matches or 0))
-    if len(groups) == len({pair.a for pair in pairs} | {pair.b for pair in pairs}):
-        what = "no two photographs overlap"
-    else:
-        what = ("the photographs do not hang together: "
-                + " | ".join(", ".join(names[place] for place in group) for group in groups))
-    return f"{what}: {names[best.a]} and {names[best.b]} {shares(best)}: take them with a third in common, or leave out what does not belong"
+    best = nearest(pair for pair in pairs if (pair.a in groups[0]) != (pair.b in groups[0]))
+    what = "no two photographs overlap"
+    if len(groups[0]) > 1:
+        listed = (", ".join(map(names.__getitem__, group)) for group in groups)
+        what = f"the photographs do not hang together: {' | '.join(listed)}"
+    return f"{what}: {tell(best, names)}: take them with a third in common, or leave out what does not belong"

@@ -1,12 +1,11 @@
-"""A folder of photographs -> a panorama: which overlap, how they lie, one picture, and a reason where it cannot be
-done.
+"""A folder of photographs -> a panorama, and a reason where it cannot be done.
 
-    layout = register(images, estimate, order="auto")           # who overlaps whom, homographies to a reference, who is left out
-    panorama = compose(images, layout)                           # exposure, seams, blending
-    stitch(paths, estimate, settings, out)                       # all of it with files
+    layout = register(images, estimate, order="auto")        # who overlaps whom, homographies, who is left out
+    panorama, surface = join_photos(images, layout)          # exposure, seams, blending
+    stitch(paths, estimate, settings, out)                   # all of it with files
 
 `estimate(a, b) -> Estimate` (common/stitching/keypoints.py) is handed in: a network, keypoints, a choice among them;
-nothing here knows which. It sees pictures of at most 800 pixels; the result is composed at full size.
+nothing here knows which. It sees pictures of at most 800 pixels; the photographs are joined at full size.
 """
 from pathlib import Path
 from typing import NamedTuple
@@ -40,17 +39,8 @@ class Settings(NamedTuple):
     debug: bool = True
 
 
-# ---- who overlaps whom ----
-
-
-# ---- words ----
-
-
-# ---- one picture ----
-
-def compose(images, layout, settings=Settings()):
-    """The Panorama of a Layout: warp onto a surface, compensate the exposure, seek seams, blend. Returns (Panorama,
-    surface)."""
+def join_photos(images, layout, settings=Settings()):
+    """(Panorama, surface) of a Layout: warp onto a surface, compensate the exposure, seek seams, blend."""
     places = list(layout.homographies)
     sizes = [images[place].shape[1::-1] for place in places]
     homographies = [layout.homographies[place] for place in places]
@@ -67,8 +57,7 @@ def compose(images, layout, settings=Settings()):
 def stitch(paths, estimate, settings=Settings(), out=None):
     """Stitch files into out/: panorama.png, panorama_full.png, homographies.json, debug/. Returns the Layout.
 
-    An unreadable file is left out with its reason. Raises Negative when there is nothing to stitch, and writes nothing
-    then.
+    An unreadable file is left out with its reason. Raises Negative, and writes nothing, where there is no panorama.
     """
     out, images, kept, status = Path(out), [], [], {}
     for path in paths:
@@ -85,7 +74,7 @@ def stitch(paths, estimate, settings=Settings(), out=None):
                        f"more{more}")
     names = [path.name for path in kept]
     layout = register(images, estimate, settings.order, names)
-    result, surface = compose(images, layout, settings)
+    result, surface = join_photos(images, layout, settings)
     write_picture(out / "panorama.png", crop_panorama(result) if settings.crop else result.image)
     write_picture(out / "panorama_full.png", np.dstack([result.image, result.mask]))
     write_report(out / "homographies.json", kept, images, layout, result, surface, status)
@@ -98,5 +87,3 @@ def crop_panorama(result):
     """The largest rectangle of a Panorama that is picture everywhere."""
     left, top, width, height = largest_rectangle(result.mask)
     return result.image[top:top + height, left:left + width]
-
-

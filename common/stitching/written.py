@@ -4,10 +4,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-
 from common.base.files import write_whole
-from common.data.images import write_image
+from common.data.images import to_tensor, write_image
 from common.stitching.geometry import rescale
 from common.stitching.refine import residual
 from common.stitching.register import working
@@ -21,17 +19,14 @@ def write_picture(path, pixels):
 
 def matrix_rows(H):
     """A matrix as nested lists with 10 significant digits."""
-    return [[float(f"{value:.10g}") for value in row] for row in np.asarray(H)]
+    return np.vectorize(lambda value: float(f"{value:.10g}"))(H).tolist()
 
 
 def write_report(path, paths, images, layout, result, surface, unreadable):
     """homographies.json: everything that was found, in pixel centres of the full-size photographs."""
-    reference = layout.reference
-    photos = [{"file": file.name, "size": list(images[place].shape[1::-1]),
-               "H_to_reference": matrix_rows(layout.homographies[place] / layout.homographies[place][2, 2])
-               if place in layout.homographies else None,
-               "status": "stitched" if place in layout.homographies else "left out",
-               "reason": layout.left_out.get(place)}
+    to_reference = {place: matrix_rows(H / H[2, 2]) for place, H in layout.homographies.items()}
+    photos = [{"file": file.name, "size": list(images[place].shape[1::-1]), "H_to_reference": to_reference.get(place),
+               "status": "stitched" if place in to_reference else "left out", "reason": layout.left_out.get(place)}
               for place, file in enumerate(paths)]
     photos += [{"file": Path(file).name, "size": None, "H_to_reference": None, "status": "unreadable", "reason": reason}
                for file, reason in unreadable.items()]
@@ -44,14 +39,13 @@ def write_report(path, paths, images, layout, result, surface, unreadable):
     canvas = {"origin": list(result.origin), "size": list(result.mask.shape[::-1]), "projection": surface.name}
     if surface.name == "cylinder":
         canvas["focal"] = round(surface.focal, 3)
-    text = json.dumps({"reference": paths[reference].name, "canvas": canvas, "photos": photos, "pairs": pairs},
+    text = json.dumps({"reference": paths[layout.reference].name, "canvas": canvas, "photos": photos, "pairs": pairs},
                       indent=1, ensure_ascii=False)
     write_whole(path, (text + "\n").encode())
 
 
 def write_debug(folder, images, layout, names):
-    """Per accepted pair, at working size: A and B with lines between matches that agree; A, B as A sees it, the mask,
-    the difference (gray: 0)."""
+    """Per accepted pair, at working size: matches that agree; A, B as A sees it, the mask, the difference (gray: 0)."""
     for pair in layout.pairs:
         if pair.H_ba is None:
             continue
@@ -60,12 +54,11 @@ def write_debug(folder, images, layout, names):
         difference, mask = residual(a.astype(np.float32), b.astype(np.float32), H)
         seen = np.where(mask[..., None], np.clip(a + difference, 0, 255), 0).astype(np.uint8)
         change = np.where(mask[..., None], np.clip(128 + difference / 2, 0, 255), 128).astype(np.uint8)
-        rows = np.vstack([np.hstack([a, seen]), np.hstack([np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2),
-                                                           change])])
+        white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2)
+        rows = np.vstack([np.hstack([a, seen]), np.hstack([white, change])])
         stem = f"{pair.a + 1:02d}_{pair.b + 1:02d}_{Path(names[pair.a]).stem}_{Path(names[pair.b]).stem}"
         for name, pixels in (("warp", rows), ("matches", with_lines(a, b, pair.points))):
-            write_image(folder / f"{stem}_{name}.jpg", torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0,
-                                                                                                              1).float() / 255)
+            write_image(folder / f"{stem}_{name}.jpg", to_tensor(pixels))
 
 
 def with_lines(a, b, points, most=150):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 
-from cases.udis.baselines import Joined, by_keypoints, domain
+from cases.udis.baselines import IDENTITY, by_keypoints, domain
 from common.data.images import to_bytes
 from common.experiment import figures
 from common.stitching.keypoints import ORB, SIFT, detect, fit, match
@@ -21,9 +21,9 @@ def draw_classical(folder, pairs, item):
     found = match(query, train, SIFT)                                                      # 2 match: image 1 asks
     points_a, points_b = query.points[found[:, 0]], train.points[found[:, 1]]
     H, inliers = fit(points_b, points_a, SIFT)                                             # 3 RANSAC
-    H_ba = torch.eye(3, dtype=torch.float64) if H is None else torch.from_numpy(H)
+    H_ba = IDENTITY if H is None else torch.from_numpy(H)
     warps, _ = domain(a, b, H_ba)                                                          # 4 warp
-    blended = Joined(warps.join(warps.feather()), warps.mask_a)                          # 5 blend
+    blended = warps.join(warps.feather())                                                  # 5 blend
     beside = np.zeros((max(len(a), len(b)), a.shape[1] + b.shape[1], 3), np.uint8)
     beside[:len(a), :a.shape[1]], beside[:len(b), a.shape[1]:] = a, b
     dots = beside.copy()
@@ -33,7 +33,7 @@ def draw_classical(folder, pairs, item):
     for (x, y), (u, v), good in list(zip(points_a, points_b, inliers))[::shown]:
         cv2.line(beside, (round(x), round(y)), (round(u) + a.shape[1], round(v)),
                  (0, 158, 115) if good else (213, 94, 0), 1, cv2.LINE_AA)
-    grid = [[dots, beside], [to_bytes(warps.b[0]), to_bytes(blended.picture[0])]]
+    grid = [[dots, beside], [to_bytes(warps.b[0]), to_bytes(blended[0])]]
     captions = [["1 detect: SIFT", "2 match, 3 RANSAC (green: kept)"], ["4 warp image 2", "5 blend: feathering"]]
     rows = [["points in image 1", len(query.points)], ["points in image 2", len(train.points)], ["matches", len(found)],
             ["inliers", int(inliers.sum())]]
@@ -42,11 +42,10 @@ def draw_classical(folder, pairs, item):
 
 
 def draw_opencv(folder, pairs):
-    """Who manages which pair: SIFT, ORB, OpenCV's Stitcher in both modes; median seconds in the figure alone (they
-    differ by machine)."""
+    """Who manages which pair: SIFT, ORB, OpenCV's Stitcher in both modes; seconds, which vary, in the figure alone."""
     places = np.linspace(0, len(pairs) - 1, min(COMPARED, len(pairs))).astype(int)
-    methods = {"SIFT": lambda a, b: by_keypoints(a, b, SIFT).H_ba is not None, "ORB": lambda a,
-               b: by_keypoints(a, b, ORB).H_ba is not None,
+    methods = {"SIFT": lambda a, b: by_keypoints(a, b, SIFT).H_ba is not None,
+               "ORB": lambda a, b: by_keypoints(a, b, ORB).H_ba is not None,
                "Stitcher,\npanorama": lambda a, b: stitcher(a, b, cv2.Stitcher_PANORAMA),
                "Stitcher,\nscans": lambda a, b: stitcher(a, b, cv2.Stitcher_SCANS)}
     done, seconds = np.zeros((len(places), len(methods)), int), np.zeros((len(places), len(methods)))

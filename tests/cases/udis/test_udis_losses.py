@@ -1,10 +1,9 @@
-"""Alignment without labels: the paper's loss and its empty optimum, the guarded one, bad starts; seam masks, content,
-the cost of a cut."""
+"""Losses without labels: the paper's and its empty optimum, ours, bad starts; seam masks, content, cost of a cut."""
 import pytest
 import torch
 
 from cases.udis import losses
-from cases.udis.model import LIMIT, Warps, guard, remove_islands
+from cases.udis.model import LIMIT, guard, remove_islands
 from cases.udis.perceptual import rule
 from common.data.samples import build
 from common.experiment.settings import Settings
@@ -12,6 +11,7 @@ from common.features import vgg
 from common.stitching.geometry import corners, homography_from_offsets, transform, warp
 from common.stitching.network import Prediction
 from common.stitching.pairs import make_pair, read_squashed
+from common.stitching.warps import Warps
 
 PAPER = Settings(ablation="paper", level_ratio=4.0, both_ways=False, compensate=False)
 OURS = Settings(ablation="masked", level_ratio=0.5, both_ways=True, compensate=True)
@@ -19,8 +19,7 @@ OURS = Settings(ablation="masked", level_ratio=0.5, both_ways=True, compensate=T
 
 @pytest.fixture(scope="module")
 def views():
-    """(A, B, true offsets) of three pairs of the sample photographs with large translations, B darker, as real pairs
-    are never equal."""
+    """(A, B, true offsets) of three sample pairs with large translations, B darker, as real pairs are never equal."""
     made = [make_pair(read_squashed(build("photos") / f"{number:02d}.png"), shift, bend, label=False).tensors()
             for number, shift, bend in
             ((1, (58, -14), [3, -8, 12, 5, -9, 4, 7, -2]), (2, (-49, 30), [-9, 4, 2, 0, 8, 11, -4, 6]),
@@ -57,16 +56,15 @@ def descended(start, views, settings, steps=60, rate=4.0):
 # ---- stage 1 ---------------------------------------------------------------------------------------------------------
 
 def test_the_papers_loss_is_best_without_overlap(views):
-    """Its degenerate optimum: pushed nearly out of the picture, B costs less than at its true place; and nothing at all
-    without overlap."""
+    """Pushed nearly out of the picture, B costs less than at its true place; and nothing at all without overlap."""
     a, b, true = views
     for place in range(3):
         one = (a[place:place + 1], b[place:place + 1])
         at_truth, far, away = (total(offsets, one, PAPER).item()
                                for offsets in (true[place:place + 1], shifted(124.0, 1), shifted(140.0, 1)))
         assert far < at_truth and away == pytest.approx(0, abs=1e-9)
-        ours = [total(offsets, one, OURS).item() for offsets in (true[place:place + 1], shifted(90.0, 1),
-                                                                 shifted(140.0, 1))]
+        ours = [total(offsets, one, OURS).item()
+                for offsets in (true[place:place + 1], shifted(90.0, 1), shifted(140.0, 1))]
         assert ours[0] < ours[1] < ours[2] and ours[2] > 3 * ours[0]
 
 
@@ -90,8 +88,7 @@ def test_no_overlap_costs_more_than_any_alignment():
 
 
 def test_five_hundred_steps_from_bad_starts_stay_finite(views):
-    """Folded, collinear, huge, infinite and missing offsets: no loss and no gradient that is not finite, and every step
-    goes somewhere."""
+    """Folded, collinear, huge, infinite and missing offsets: loss and gradient finite, every step goes somewhere."""
     generator = torch.Generator().manual_seed(3)
     a, b = (view[:, :, ::2, ::2].repeat(1, 1, 1, 1) for view in views[:2])
     a, b = (torch.nn.functional.interpolate(view, (128, 128)) for view in (a, b))
@@ -138,8 +135,8 @@ def test_level_weights_are_16_4_1():
 def test_brightness_is_no_misalignment_when_compensated(views):
     a = views[0]
     mask = torch.ones(3, 1, 128, 128)
-    assert losses.masked_loss(a, a + 0.1, mask).max() < 1e-5 and losses.masked_loss(a, a + 0.1, mask,
-                                                                                    compensate=False).min() > 0.19
+    assert losses.masked_loss(a, a + 0.1, mask).max() < 1e-5
+    assert losses.masked_loss(a, a + 0.1, mask, compensate=False).min() > 0.19
 
 
 def test_colour_jitter_is_about_mid_grey():
@@ -203,16 +200,13 @@ def test_content_is_zero_for_copies_and_blind_outside(halves):
 
 
 def test_weight_of_the_content_term_follows_the_blur(shared):
-    """The rule gives 1e-6 for the original weights at conv3_3 (0 to 255), within the span that the specification
-    measured."""
-
+    """The rule gives 1e-6 for the original weights at conv3_3 (0 to 255), within the measured span."""
     trunk = vgg.load(shared("weights/vgg") / "vgg19_block1-3.npz", ["relu3_3"])
     assert 0.7e-6 < rule(lambda pictures: trunk(pictures)["relu3_3"], 224, torch.device("cpu")) < 1.5e-6
 
 
 def test_a_cut_costs_least_where_the_pictures_agree(halves):
-    """A seam through columns that agree costs nothing, one that does not its differences, one along the overlap's
-    border still more."""
+    """A seam where the pictures agree costs nothing, elsewhere their differences, along the overlap's border more."""
     settings = Settings(path_weight=1.0, length_cost=0.0, step_weight=1.0, seam_weight=1.0)
     b = halves.b.clone()
     b[..., 48:] = (b[..., 48:] + 0.5) * halves.mask_b[..., 48:]  # they differ right of column 48

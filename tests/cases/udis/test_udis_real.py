@@ -1,5 +1,4 @@
-"""The unsupervised stitching case on photographed pairs: the paper's degenerate optimum, starts of the refinement, the
-release weights."""
+"""Unsupervised stitching on photographed pairs: the paper's empty optimum, refinement's starts, release weights."""
 import csv
 
 import cv2
@@ -21,8 +20,7 @@ from common.stitching.geometry import homography_from_offsets, rescale, warp
 CPU = torch.device("cpu")
 RELEASES = sorted((paths.ROOT / "checkpoints" / "udis").glob("release*.pt"))
 
-# section 4.2 of the specification: paper's loss and masked mean at SIFT's homography, the identity, shifts of 64 and of
-# 110
+# measured: the paper's loss and the masked mean, at SIFT's homography, the identity, shifts of 64 and of 110
 DEGENERATE = {"udisd_train_000001": (0.0732, 0.0876, 0.3065, 0.3065, 0.1969, 0.3938, 0.0588, 0.4184),
               "spw_05": (0.0382, 0.0523, 0.2265, 0.2265, 0.1240, 0.2480, 0.0479, 0.3409),
               "dhw_carpark": (0.0639, 0.1418, 0.5277, 0.5277, 0.2643, 0.5287, 0.0622, 0.4423),
@@ -58,7 +56,7 @@ def test_the_papers_loss_prefers_a_shift_of_110_to_the_truth_on_three_of_four_pa
 
 
 def plain_mean(a, warped, mask):
-    """The masked mean as the specification measured it: no compensation; its hinge is 0 at these overlaps."""
+    """The masked mean as in DEGENERATE: no compensation; its hinge is 0 at these overlaps."""
     return losses.masked_loss(a, warped, mask, compensate=False)
 
 
@@ -95,15 +93,14 @@ def test_where_the_refinement_starts(monkeypatch, start, wanted):
 def test_release_files_are_whole_small_and_listed(path):
     checkpoints.check_release(path)
     weights = checkpoints.find("udis", "x", path.stem)
-    assert path.stat().st_size < 20e6 and path.name in (paths.ROOT / "checkpoints"
-                                                        / "README.md").read_text(encoding="utf-8")
+    assert path.stat().st_size < 20e6
+    assert path.name in (paths.ROOT / "checkpoints" / "README.md").read_text(encoding="utf-8")
     assert {name.split(".")[0] for name in weights.state} == {"homography", "reconstruction"}
 
 
 @pytest.fixture(scope="module")
 def railtracks():
-    """Warps of an unseen pair of large parallax at its refined homography, and the homographies' scores before and
-    after."""
+    """Warps of an unseen pair of large parallax at its refined homography, and the scores before and after."""
     folder = paths.ROOT.parent / "shared" / "data" / "stitch_pairs"
     if not folder.exists():
         pytest.skip("data/stitch_pairs is not beside this repository (../shared/data/stitch_pairs)")
@@ -111,8 +108,8 @@ def railtracks():
     a, b = pairs.pair(pairs.names.index("railtracks"))
     sift = baselines.by_keypoints(a, b, keypoints.SIFT)
     refined = baselines.refine_starts(a, b, [sift])
-    return baselines.domain(a, b, refined.H_ba)[0], [quality.measure_alignment(answer, a, b)
-                                                     for answer in (sift, refined)]
+    scores = [quality.measure_alignment(answer, a, b) for answer in (sift, refined)]
+    return baselines.domain(a, b, refined.H_ba)[0], scores
 
 
 def test_refinement_gains_on_a_real_pair_and_keeps_the_overlap(railtracks):
@@ -128,13 +125,13 @@ def measured(name, warps):
             for row, each in made.items()}
 
 
-@pytest.mark.skipif("release" not in [path.stem for path in RELEASES], reason="checkpoints/udis/release.pt is not in "
-                                                                              "this checkout")
+@pytest.mark.skipif("release" not in [path.stem for path in RELEASES],
+                    reason="checkpoints/udis/release.pt is not in this checkout")
 def test_the_release_joins_large_parallax_without_ghosts_and_without_a_harder_step(railtracks):
     values = measured("release", railtracks[0])
     own = values["reconstructed"]
-    assert own["content_psnr"] == float("inf") and own["ghost"] < 0.2 * min(values["average"]["ghost"],
-                                                                            values["feather"]["ghost"])
+    assert own["content_psnr"] == float("inf")
+    assert own["ghost"] < 0.2 * min(values["average"]["ghost"], values["feather"]["ghost"])
     assert own["seam_step"] <= values["seam"]["seam_step"]
 
 
@@ -142,4 +139,5 @@ def test_the_release_joins_large_parallax_without_ghosts_and_without_a_harder_st
                     reason="checkpoints/udis/release-repaint.pt is not in this checkout")
 def test_the_papers_form_keeps_content(railtracks):
     values = measured("release-repaint", railtracks[0])
-    assert values["reconstructed"]["content_psnr"] > 27 and values["reconstructed"]["ghost"] < values["average"]["ghost"]
+    assert values["reconstructed"]["content_psnr"] > 27
+    assert values["reconstructed"]["ghost"] < values["average"]["ghost"]

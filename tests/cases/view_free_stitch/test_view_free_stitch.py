@@ -1,5 +1,4 @@
-"""The view-free stitching case: the paper's counts, one interface, structure stitch, losses, both stages, the
-benchmark's rules, mistakes."""
+"""The view-free stitching case: counts, one interface, structure stitch, losses, both stages, rules, mistakes."""
 import csv
 import json
 
@@ -14,7 +13,6 @@ from cases.view_free_stitch.model import (
     PaperRevision,
     SmallRevision,
     ViewFreeStitch,
-    Warps,
     disagreement,
     structure_stitch,
 )
@@ -26,6 +24,7 @@ from common.stitching import estimators
 from common.stitching.geometry import homography_from_offsets
 from common.stitching.network import Fine
 from common.stitching.pairs import RealPairs, make_pair, read_squashed
+from common.stitching.warps import Warps
 
 IDENTITY = torch.eye(3, dtype=torch.float64)
 FIRST_STEPS = ["--demo", "train.steps=4", "train.validate_every=4", "train.validate_pairs=2", "train.log_every=2",
@@ -65,8 +64,8 @@ def test_the_papers_architecture_is_built_and_runs(pair):
         a, b, _ = tensors(pair)
         prediction = model(a, b)
         stitched = model(a, b, prediction.offsets.clamp(-30, 30))
-    assert prediction.offsets.shape == (1, 8) and stitched.revised.shape == (1, 3, 304,
-                                                                             304) and stitched.H_ba.shape == (1, 3, 3)
+    assert prediction.offsets.shape == (1, 8)
+    assert stitched.revised.shape == (1, 3, 304, 304) and stitched.H_ba.shape == (1, 3, 3)
     assert 0 <= stitched.revised.min() and stitched.revised.max() <= 1
     assert losses.homography_terms(prediction, torch.from_numpy(pair.offsets)[None],
                                    settings.Settings(loss="matching")).keys() == {"squares"}
@@ -108,11 +107,11 @@ def test_small_revision_copies_what_only_one_picture_shows():
     mask_a[..., :40], mask_b[..., 24:] = True, True
     warps = Warps(a * mask_a, b * mask_b, mask_a, mask_b)
     revised = revision(warps)
-    assert torch.allclose(revised[..., :24], a[..., :24], atol=1e-6) and torch.allclose(revised[..., 40:], b[..., 40:],
-                                                                                        atol=1e-6)
+    assert torch.allclose(revised[..., :24], a[..., :24], atol=1e-6)
+    assert torch.allclose(revised[..., 40:], b[..., 40:], atol=1e-6)
     between = revised[..., 24:40]
-    assert (between <= torch.maximum(a, b)[..., 24:40] + 1e-6).all() and (between >= torch.minimum(a, b)[..., 24:40]
-                                                                          - 1e-6).all()
+    assert (between <= torch.maximum(a, b)[..., 24:40] + 1e-6).all()
+    assert (between >= torch.minimum(a, b)[..., 24:40] - 1e-6).all()
 
 
 def test_revision_corrects_b_only_where_the_warps_agree():
@@ -125,8 +124,8 @@ def test_revision_corrects_b_only_where_the_warps_agree():
     together = Warps(a * mask_a, a * mask_b, mask_a, mask_b)
     apart = Warps(a * mask_a, a.flip(dims=(-2,)) * mask_b, mask_a, mask_b)
     strangers = Warps(a * mask_a, a * mask_b, mask_a & (torch.arange(64) < 24), mask_b)
-    assert disagreement(together).item() == 0 and disagreement(apart).item() == pytest.approx(1,
-                                                                                              abs=0.05) and disagreement(strangers).item() == 1
+    assert disagreement(together).item() == 0 and disagreement(strangers).item() == 1
+    assert disagreement(apart).item() == pytest.approx(1, abs=0.05)
     for warps in (together, apart, strangers):
         revised = revision(warps)
         assert torch.allclose(revised[..., :24], a[..., :24], atol=1e-6), "A is never touched"
@@ -148,8 +147,7 @@ def test_shares_are_bilinear():
 
 
 def test_coarse_matching_is_least_at_the_truth():
-    """Log probabilities that say what is true have a lower loss than those of any shifted pair, and than no match at
-    all."""
+    """Log probabilities that say what is true have a lower loss than those of any shifted pair, or of no match."""
     true = torch.tensor([[16.0, 8] * 4])  # B's places lie two right and one down in A
     H = homography_from_offsets(true, (128, 128))
 
@@ -196,9 +194,8 @@ def test_revision_losses_look_where_they_should():
     label, revised, mask = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
     revised[..., 0, :] = 1
     mask[..., 1:, :] = 1
-    assert losses.content(revised, label, mask).item() == 0 and losses.whole_canvas(revised,
-                                                                                    label).item() == pytest.approx(1
-                                                                                                                   / 8)
+    assert losses.content(revised, label, mask).item() == 0
+    assert losses.whole_canvas(revised, label).item() == pytest.approx(1 / 8)
 
 
 # ---- stages, results -------------------------------------------------------------------------------------------------
@@ -215,8 +212,8 @@ def test_revision_needs_and_keeps_a_homography_network(folders):
     same = {name for name in before if torch.allclose(before[name], after[name], rtol=1e-5)}
     assert {name for name in before if name.startswith("homography")} <= same
     assert "revision.network.last.weight" not in same and "revision.network.last.bias" not in same
-    log = [json.loads(line) for line in (folders
-                                         / "results/view_free_stitch/second/train/log.jsonl").read_text().splitlines()]
+    text = (folders / "results/view_free_stitch/second/train/log.jsonl").read_text()
+    log = [json.loads(line) for line in text.splitlines()]
     assert any("val_psnr_union" in line for line in log) and {line["stage"] for line in log} == {"revise"}
 
 
@@ -248,9 +245,8 @@ def test_a_failure_counts_100_and_says_why(pair):
     folded = torch.tensor([[1.0, 0, 0], [0, 1, 0], [-0.01, 0, 1]], dtype=torch.float64)
     assert test.measure_answer(estimators.Answer(folded), pair)["failures"] == 1
     far = torch.tensor([[1.0, 0, 500], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
-    assert test.measure_answer(estimators.Answer(far), pair) | {"reason": ""} == {"failures": 1, "reason": "",
-                                                                                  "rmse_4pt": 100.0,
-                                                                                  "rmse_4pt_below_1px": 0.0}
+    expected = {"failures": 1, "reason": "", "rmse_4pt": 100.0, "rmse_4pt_below_1px": 0.0}
+    assert test.measure_answer(estimators.Answer(far), pair) | {"reason": ""} == expected
     true = test.measure_answer(estimators.Answer(torch.from_numpy(pair.H_ba)), pair)
     assert true["rmse_4pt"] == pytest.approx(0, abs=1e-6) and true["failures"] == 0 and true["psnr_overlap"] > 28
 

@@ -149,8 +149,8 @@ def test_there_and_back_and_in_one_step_or_two(seed):
 
 
 def test_a_batch_is_its_items_and_one_homography_serves_a_batch():
-    images, H = torch.cat([smooth(seed) for seed in range(3)]), homography_from_offsets(some_offsets(10, 3) / 5,
-                                                                                        (64, 48))
+    images = torch.cat([smooth(seed) for seed in range(3)])
+    H = homography_from_offsets(some_offsets(10, 3) / 5, (64, 48))
     together, masks = warp(images, H, (64, 48))
     for place in range(3):
         alone, mask = warp(images[place:place + 1], H[place:place + 1], (64, 48))
@@ -288,8 +288,8 @@ def test_true_homographies_stitch_the_labels(fixed_pairs):
     for place in range(len(fixed_pairs)):
         pair = fixed_pairs.pair(place)
         H = torch.from_numpy(pair.H_ba)[None]
-        (a, in_a), (b, in_b) = warp(as_tensor(pair.a), IDENTITY, (304, 304), (-88, -88)), warp(as_tensor(pair.b), H,
-                                                                                               (304, 304), (-88, -88))
+        a, in_a = warp(as_tensor(pair.a), IDENTITY, (304, 304), (-88, -88))
+        b, in_b = warp(as_tensor(pair.b), H, (304, 304), (-88, -88))
         in_a, in_b = in_a >= STRICT, in_b >= STRICT
         picture = torch.where(in_a & in_b, (a + b) / 2, torch.where(in_a, a, b))
         for scores, where in ((union, in_a | in_b), (shared_part, in_a & in_b), (own, in_b & ~in_a)):

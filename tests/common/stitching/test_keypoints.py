@@ -1,5 +1,4 @@
-"""common/stitching/keypoints.py and common/stitching/refine.py: the measured baselines of the fixed pairs, and what
-refinement promises."""
+"""Keypoints and refinement: the measured baselines of the fixed pairs, and what refinement promises."""
 import csv
 
 import cv2
@@ -77,8 +76,8 @@ def test_the_steps_are_the_estimate(photo):
     pairs = match(query, train, SIFT)
     H, inliers = fit(query.points[pairs[:, 0]], train.points[pairs[:, 1]], SIFT)
     whole = estimate(pair.a, pair.b, SIFT)
-    assert np.allclose(whole.H_ba.numpy(),
-                       H) and whole.matches == len(pairs) and whole.inliers == inliers.sum() and whole.method == "sift"
+    assert np.allclose(whole.H_ba.numpy(), H) and whole.method == "sift"
+    assert whole.matches == len(pairs) and whole.inliers == inliers.sum()
     assert error(whole.H_ba, pair) < 2
     twice = estimate(pair.a, pair.b, SIFT_TUNED_2X)
     assert error(twice.H_ba, pair) < 0.5  # and so the points of the enlarged picture are scaled back rightly

@@ -24,10 +24,10 @@ def by_definition(a, b, radius):
     volume = torch.zeros(n, (2 * radius + 1) ** 2, h, w, dtype=a.dtype)
     for dy in range(-radius, radius + 1):
         for dx in range(-radius, radius + 1):
+            channel = (dy + radius) * (2 * radius + 1) + dx + radius
             for y in range(max(0, -dy), min(h, h - dy)):
                 for x in range(max(0, -dx), min(w, w - dx)):
-                    volume[:, (dy + radius) * (2 * radius + 1) + dx + radius, y,
-                           x] = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).mean(dim=1)
+                    volume[:, channel, y, x] = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).mean(dim=1)
     return volume
 
 
@@ -93,8 +93,7 @@ def test_fitting_finds_the_homography_among_outliers_and_leans_on_the_prior_with
 
 
 def test_gradient_of_the_fit_is_that_of_the_solution():
-    """The last step alone carries the gradient; at the optimum it must agree with finite differences of the whole
-    solver."""
+    """The last step alone carries the gradient; at the optimum it is that of finite differences of the whole solver."""
     torch.manual_seed(0)
     points_b = (128 * torch.rand(1, 40, 2)).double()
     points_a = transform(homography_from_offsets(torch.tensor([[9.0, 4, -3, 6, 5, 1, 2, -8]]), (128, 128)),

@@ -43,8 +43,8 @@ def test_golden_pairs(shared, place):
     golden = np.load(shared("golden/view_free_stitch") / "pairs3.npz")
     pair = read_pairs(shared("golden/view_free_stitch") / "val300.csv", shared("data/photos_val")).pair(place)
     assert np.array_equal(pair.a, golden[f"{place}_a"]) and np.array_equal(pair.offsets, golden[f"{place}_offsets"])
-    assert np.array_equal(pair.label, golden[f"{place}_label"]) and np.array_equal(pair.mask,
-                                                                                   golden[f"{place}_label_mask"])
+    assert np.array_equal(pair.label, golden[f"{place}_label"])
+    assert np.array_equal(pair.mask, golden[f"{place}_label_mask"])
     assert np.abs(pair.H_ba - golden[f"{place}_h_b_to_a"]).max() < 1e-12
     assert np.abs(pair.b.astype(int) - golden[f"{place}_b"]).max() <= 1  # cv2 versions round differently
 
@@ -90,14 +90,14 @@ def test_samples_are_a_function_of_their_place(photos):
         assert not torch.equal(pairs[0, 0].a, pairs[1, 0].a) or not augment
         assert not torch.equal(pairs[0, 0].offsets, pairs[1, 0].offsets)
         sample = pairs[0, 3]
-        assert sample.a.shape == sample.b.shape == (3, 128, 128) and sample.label.shape == (3, 304,
-                                                                                            304) and sample.mask.shape == (1, 304, 304)
-        assert sample.a.dtype == torch.float32 and 0 <= sample.a.min() and sample.a.max() <= 1 and sample.H_ba.dtype == torch.float64
+        assert sample.a.shape == sample.b.shape == (3, 128, 128)
+        assert sample.label.shape == (3, 304, 304) and sample.mask.shape == (1, 304, 304)
+        assert sample.a.dtype == torch.float32 and sample.H_ba.dtype == torch.float64
+        assert 0 <= sample.a.min() and sample.a.max() <= 1
 
 
 def test_augmented_views_have_no_borders(photos):
-    """A view may be turned and cropped, but must lie inside the photograph: replicated borders would be easy to
-    learn."""
+    """A view may be turned and cropped, but must lie inside the photograph: repeated borders would be easy to learn."""
     rng = np.random.default_rng(1)
     framed = np.zeros((360, 540, 3), np.uint8)                         # a black frame of one pixel
     framed[1:-1, 1:-1] = 255
@@ -108,8 +108,8 @@ def test_augmented_views_have_no_borders(photos):
 def test_without_a_label_the_rest_is_the_same(photos):
     photo = read_squashed(photos / "photo0.png")
     full, bare = (make_pair(photo, (10, -20), np.arange(8) - 4, label=label) for label in (True, False))
-    assert np.array_equal(full.a, bare.a) and np.array_equal(full.b, bare.b) and np.array_equal(full.offsets,
-                                                                                                bare.offsets)
+    for name in ("a", "b", "offsets"):
+        assert np.array_equal(getattr(full, name), getattr(bare, name))
     assert bare.mask.size == 1 and full.offsets.tolist() == [6, -23, 8, -21, 10, -19, 12, -17]
 
 
@@ -124,8 +124,8 @@ def test_written_pairs_have_the_papers_layout(photos, tmp_path):
         assert shift.shape == (8, 1) and shift.dtype == np.float32
     main([str(photos), str(tmp_path / "jpeg"), "--count", "1", "--jpeg"])
     read = ExportedPairs(tmp_path / "jpeg")
-    assert len(read) == 1 and read.pair(0).a.shape == (128, 128, 3) and np.array_equal(read.pair(0).offsets,
-                                                                                       pairs.pair(0).offsets)
+    assert len(read) == 1 and read.pair(0).a.shape == (128, 128, 3)
+    assert np.array_equal(read.pair(0).offsets, pairs.pair(0).offsets)
     assert read.pair(0).mask.any()
 
 

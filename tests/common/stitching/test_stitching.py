@@ -1,5 +1,4 @@
-"""common/stitching/stitch.py and common/stitching/compose.py: graphs, surfaces, composing; real sets that must succeed,
-strangers that must be refused."""
+"""Register, compose, stitch: graphs, surfaces, composing; real sets that must succeed, strangers that must not."""
 import json
 
 import cv2
@@ -29,7 +28,7 @@ from common.stitching.register import (
     register,
     spanning_tree,
 )
-from common.stitching.stitch import Settings, compose, stitch
+from common.stitching.stitch import Settings, join_photos, stitch
 
 
 def shifted(dx, dy):
@@ -123,7 +122,7 @@ def test_a_cylinder_holds_what_no_plane_can():
 def test_composing_shifted_views_gives_the_photograph_back(scene):
     layout = register(scene, true_estimate(scene))
     assert layout.reference == 1 and list(layout.homographies) == [0, 1, 2] and not layout.left_out
-    result, surface = compose(scene, layout, Settings(exposure="none"))
+    result, surface = join_photos(scene, layout, Settings(exposure="none"))
     assert surface.name == "plane" and result.origin == (-130, -10)
     expected = photograph("coffee.png")[60:60 + 260, :560]
     inside = result.mask > 0
@@ -140,7 +139,7 @@ def test_exposure_is_compensated(scene):
     layout = Layout(0, {0: np.eye(3), 1: shifted(130, 10).numpy()}, [], {})
 
     def step(kind):
-        result, _ = compose(dark, layout, Settings(exposure=kind, seam="voronoi", blend="feather"))
+        result, _ = join_photos(dark, layout, Settings(exposure=kind, seam="voronoi", blend="feather"))
         left, right = result.image[20:230, 100:160].mean(), result.image[20:230, 320:380].mean()
         truth = photograph("coffee.png")[80:290, 100:160].mean() / photograph("coffee.png")[80:290, 320:380].mean()
         return abs(np.log(left / right / truth))
@@ -152,11 +151,11 @@ def test_moving_things_are_cut_round_not_averaged(scene):
     one, other = scene[0].copy(), scene[1].copy()
     one[100:140, 190:230] = 255
     layout = Layout(0, {0: np.eye(3), 1: shifted(130, 10).numpy()}, [], {})
-    result, _ = compose([one, other], layout, Settings(exposure="none"))
+    result, _ = join_photos([one, other], layout, Settings(exposure="none"))
     shown = result.image[108:132, 198:222].astype(int)
     without = photograph("coffee.png")[168:192, 198:222].astype(int)
     assert min(np.abs(shown - 255).mean(), np.abs(shown - without).mean()) < 8
-    averaged, _ = compose([one, other], layout, Settings(exposure="none", seam="none", blend="feather"))
+    averaged, _ = join_photos([one, other], layout, Settings(exposure="none", seam="none", blend="feather"))
     ghost = averaged.image[108:132, 198:222].astype(int)
     assert min(np.abs(ghost - 255).mean(), np.abs(ghost - without).mean()) > 12
 
@@ -186,8 +185,8 @@ def test_largest_rectangle_is_the_largest(size):
 def test_pieces_know_where_they_are():
     photo = np.full((50, 80, 3), 9, np.uint8)
     piece = warp_photo(photo, shifted(-20, 7).numpy(), Plane(), box(Plane(), shifted(-20, 7).numpy(), (80, 50)))
-    assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3) and (piece.mask
-                                                                                                           == 255).all()
+    assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3)
+    assert (piece.mask == 255).all()
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------------
@@ -216,10 +215,10 @@ def test_doubt_says_what_was_measured(scene):
     assert doubt(scene[0], scene[1], Estimate(shifted(130, 10), 30, 20)).reason is None
     assert "6 of 30 matches agree" in doubt(scene[0], scene[1], Estimate(shifted(130, 10), 30, 6)).reason
     assert "correlation" in doubt(scene[0], scene[1], Estimate(shifted(60, 80), 30, 20)).reason
-    assert "mirrored" in doubt(scene[0], scene[1],
-                               Estimate(torch.diag(torch.tensor([-1.0, 1, 1], dtype=torch.float64)), 30, 20)).reason
-    assert "correlation" in doubt(scene[0], scene[1], Estimate(shifted(60, 80))).reason and doubt(
-        scene[0], scene[1], Estimate(shifted(130, 10))).reason is None
+    mirrored = torch.diag(torch.tensor([-1.0, 1, 1], dtype=torch.float64))
+    assert "mirrored" in doubt(scene[0], scene[1], Estimate(mirrored, 30, 20)).reason
+    assert "correlation" in doubt(scene[0], scene[1], Estimate(shifted(60, 80))).reason
+    assert doubt(scene[0], scene[1], Estimate(shifted(130, 10))).reason is None
 
 
 @pytest.fixture(scope="module")
@@ -259,12 +258,11 @@ def test_real_sets(shared, tmp_path, name, count):
                                   dtype=torch.float64)
             ends = corners(sizes[pair["b"]])[None]
             ours = transform(torch.tensor(pair["H_ba"], dtype=torch.float64)[None], ends)[0]
-            assert (ours - transform(theirs[None],
-                                     ends)[0]).norm(dim=-1).median() < 0.012 * max(sizes[pair["b"]]), pair["a"]
+            off = (ours - transform(theirs[None], ends)[0]).norm(dim=-1).median()
+            assert off < 0.012 * max(sizes[pair["b"]]), pair["a"]
     full = np.asarray(Image.open(tmp_path / "panorama_full.png"))
-    assert full.shape[2] == 4 and list(full.shape[1::-1]) == report["canvas"]["size"] and set(np.unique(full[...,
-                                                                                                             3])) == {0,
-                                                                                                                      255}
+    assert full.shape[2] == 4 and list(full.shape[1::-1]) == report["canvas"]["size"]
+    assert set(np.unique(full[..., 3])) == {0, 255}
 
 
 def test_a_stranger_is_left_out_with_a_reason(shared, tmp_path):
