@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from common.base.paths import ROOT, all_cases
-from common.experiment.device import commit
 from common.data.samples import build
+from common.experiment.device import commit
 
 SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
-SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["data.test.count=6"]}      # than the demo
+SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["test.count=6"]}      # than the demo
 
 
 def words(case, script, *others):

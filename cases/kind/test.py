@@ -74,7 +74,7 @@ def benchmark(run, model, weights):
     settings, pairs = run.config.test, evaluation_set(run.config)
     if pairs is None:
         return without_references(run, model, weights)
-    curve = baselines.curve_of_training(run, pairs) if settings.floors else None
+    curve = baselines.curve_of_training(run, pairs) if settings.baselines else None
     parameters = niqe_parameters(run)
     rows = rows_of(settings, curve, model.restoration is not None)
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, classings=CLASSINGS,
@@ -85,7 +85,7 @@ def benchmark(run, model, weights):
         outputs = network_outputs(model, read_image(low_path), read_image(high_path), settings)
         seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size
         lines = measure_networks(results, item, outputs, low, high, parameters)
-        for method, picture in simple_outputs(low, curve).items() if settings.floors else ():
+        for method, picture in simple_outputs(low, curve).items() if settings.baselines else ():
             lines |= evaluation.measure_output(results, item, method, picture, low, high, parameters)
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
@@ -100,7 +100,7 @@ def benchmark(run, model, weights):
 def rows_of(settings, curve, restores):
     """The rows of metrics.json: the protocols, fixed ratios and no restoration, then methods without a network."""
     rows = list(PROTOCOLS)
-    if settings.floors:
+    if settings.baselines:
         rows += [f"ratio_{ratio}/gt_free" for ratio in FIXED]
         rows += ["unrestored/gt_ratio", "unrestored/gt_free"] if restores else []
         simple = ["identity", "gamma", *(["tone_curve"] if curve is not None else [])]
@@ -115,7 +115,7 @@ def network_outputs(model, low, high, settings):
     guessed = settings.ratio or enhance.guess(model, maps)
     restored = enhance.restore(model, maps, settings.tile)
     wanted = {"gt_ratio": (restored, true), "gt_free": (restored, guessed)}
-    if settings.floors:
+    if settings.baselines:
         wanted |= {f"ratio_{ratio}/gt_free": (restored, ratio) for ratio in FIXED}
         wanted |= {"unrestored/gt_ratio": (maps.reflectance, true), "unrestored/gt_free": (maps.reflectance, guessed)}
     outputs = {}

@@ -46,12 +46,12 @@ def main(argv=None):
 # ---- pictures with a target ------------------------------------------------------------------------------------------
 
 def benchmark(run, model, weights):
-    """Every picture of the test set under both protocols, the network beside the floors;
+    """Every picture of the test set under both protocols, the network beside the baselines;
     results/msrnet/<run>/test/<set>/."""
     settings, pairs = run.config.test, evaluation_set(run.config)
-    curve = curve_of_training(run, pairs) if settings.floors else None
+    curve = curve_of_training(run, pairs) if settings.baselines else None
     parameters = niqe_parameters(run)
-    methods = ["network", *(floor_names(curve) if settings.floors else [])]
+    methods = ["network", *(baseline_names(curve) if settings.baselines else [])]
     rows = [row_name(method, protocol) for method in methods for protocol in ("gt_free", "gt_mean")]
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, classings=CLASSINGS,
                           metrics=FIDELITY + NO_REFERENCE + (["niqe"] if parameters else []) + INPUT)
@@ -60,7 +60,7 @@ def benchmark(run, model, weights):
         began = time.perf_counter()
         output = to_bytes(enhance(run, model, read_image(low_path)))
         seconds, pixels = seconds + time.perf_counter() - began, pixels + low[..., 0].size
-        outputs = {"network": output} | (floor_outputs(low, output, curve) if settings.floors else {})
+        outputs = {"network": output} | (baseline_outputs(low, output, curve) if settings.baselines else {})
         lines = {}
         for method, picture in outputs.items():
             lines |= measure_output(results, item, method, picture, low, high, parameters)
@@ -73,15 +73,15 @@ def benchmark(run, model, weights):
     return results.expect_no_failures()
 
 
-def floor_names(curve):
+def baseline_names(curve):
     """The simple methods, then the cheap filters behind the network; those with the tone curve only where one could be
     fitted."""
     fitted = ["tone_curve", "tone_curve_bilateral"] if curve is not None else []
     return ["identity", "gamma", *fitted, "equalise", "msr", "network_gaussian", "network_bilateral", "network_nlm"]
 
 
-def floor_outputs(low, output, curve):
-    """The 8-bit outputs of all floors for one dark picture and the network's output."""
+def baseline_outputs(low, output, curve):
+    """The 8-bit outputs of all baselines for one dark picture and the network's output."""
     outputs = {"identity": identity(low), "gamma": gamma(low), "equalise": baselines.equalise(low),
                "msr": baselines.msr(low)}
     if curve is not None:

@@ -68,7 +68,7 @@ class SequenceFolder:
     def __init__(self, root, layout="auto", split=None, names=None):
         root = Path(root)
         if not root.is_dir():
-            raise UserError(f"data set not found: {root}: a folder of sequences was expected: set data.test.root (or "
+            raise UserError(f"data set not found: {root}: a folder of sequences was expected: set test.root (or "
                             "data.root); `python -m common.data check` says where to get GOT-10k and OTB")
         self.root = root / split if split and (root / split).is_dir() else root
         self.split = split if self.root != root else None
@@ -76,7 +76,7 @@ class SequenceFolder:
         self.entries = list_entries(self.root, self.layout)                 # {name: (folder, file of boxes)}
         if not self.entries:
             raise UserError(f"no sequences: {self.root}: the layout {self.layout} was expected "
-                            f"({EXPECTED[self.layout]}): set data.test.root and data.test.layout")
+                            f"({EXPECTED[self.layout]}): set test.root and test.layout")
         unknown = [name for name in names or [] if name not in self.entries]
         if unknown:
             raise UserError(f"no such sequences: {self.root}: {join_some(unknown)}: names among "

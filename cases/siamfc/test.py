@@ -3,9 +3,9 @@
 GOT-10k's validation sequences
     python cases/siamfc/test.py --name check --weights release
 OTB, or a part of it
-    python cases/siamfc/test.py --name check --weights release data.test.root=datasets/OTB
+    python cases/siamfc/test.py --name check --weights release test.root=datasets/OTB
 a zip for GOT-10k's server
-    python cases/siamfc/test.py --name check --weights release data.test.split=test
+    python cases/siamfc/test.py --name check --weights release test.split=test
 your own video
     python cases/siamfc/test.py --weights release --input clip.mp4 --box x,y,w,h [--box ...] --output out.webm
     (also a folder of frames, or the number of a camera; without --box you draw it with the mouse)
@@ -42,7 +42,7 @@ def main(argv=None):
     network = run.load(SiamFC, weights)
     if run.options.input:
         return own_video.follow_own(run, network, weights, boxes)
-    test = run.config.data.test
+    test = run.config.test
     folder = SequenceFolder(test.root, test.layout, test.split, test.names)
     if folder.split == "test":
         return write_submission(run, network, weights, folder)

@@ -1,7 +1,7 @@
 """Measure unsupervised stitching, or stitch your own photographs: python cases/udis/test.py [options] [key=value ...]
 
 photographed pairs (a pairs.csv, UDIS-D, two folders)
-    python cases/udis/test.py --name check --weights release data.test.root=FOLDER
+    python cases/udis/test.py --name check --weights release test.root=FOLDER
 your own photographs
     python cases/udis/test.py --weights release --input FOLDER --output panorama/
 """
@@ -27,7 +27,7 @@ def main(argv=None):
     model = run.load(UDIS, weights)
     if run.options.input:
         return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
-    pairs = read_photographed(run.config.data.test.root or run.config.data.root, "testing")
+    pairs = read_photographed(run.config.test.root or run.config.data.root, "testing")
     rows = ALIGNED + (JOINED if run.config.test.reconstruct else [])
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + JOIN,

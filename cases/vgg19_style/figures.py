@@ -1,7 +1,7 @@
 """The figures of chapter B6 and of the results: python cases/vgg19_style/figures.py [options] [key=value ...]
 
 Uses the pictures and the log of train.py, and the numbers of test.py where that has run under the same name; with
-mode=fast the network that paints in one pass. Give it the words that train.py was given. Figures land in
+stage=fast the network that paints in one pass. Give it the words that train.py was given. Figures land in
 results/vgg19_style/<run>/figures.
 """
 import sys
@@ -42,7 +42,7 @@ def main(argv=None):
     cfg, folder = run.config, figures.FigureFolder(run.folder, CAPTIONS)
     source = vgg_files.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
     chapter.draw_network(folder, Settings(cfg.loss | own_taps(source, cfg.loss)))
-    draw = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.mode]
+    draw = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.stage]
     folder.finish(draw(folder, run, source))
     run.record("figures")
     run.say(f"figures: {folder.folder}")

@@ -3,11 +3,11 @@
 what train.py painted
     python cases/vgg19_style/test.py --name check
 the network of many styles
-    python cases/vgg19_style/test.py mode=fast
+    python cases/vgg19_style/test.py stage=fast
 your own picture
     python cases/vgg19_style/test.py --input photo.jpg --style painting.jpg --output out.png
 ... in one pass, or a video
-    python cases/vgg19_style/test.py mode=fast --style starry_night --input photo.jpg film.mp4 --output painted/
+    python cases/vgg19_style/test.py stage=fast --style starry_night --input photo.jpg film.mp4 --output painted/
 """
 import sys
 from pathlib import Path
@@ -27,18 +27,18 @@ from common.base.errors import UserError, join_some, start
 from common.data.images import to_bytes, write_image
 from common.experiment.run import Run
 
-SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with mode=fast also the name of "
+SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with stage=fast also the name of "
                                         "one of the network's styles")}
 
 
 def main(argv=None):
     run = Run("vgg19_style", "test", argv, SHORTHANDS)
-    if run.config.mode == "fast":
+    if run.config.stage == "fast":
         network, weights = train.load(run)
         return (own_pictures.in_one_pass(run, network, weights) if run.options.input
                 else judge_network(run, network, weights))
-    if run.config.mode == "distill":
-        raise UserError("nothing to test with mode=distill: mode=optimise or mode=fast was expected: "
+    if run.config.stage == "distill":
+        raise UserError("nothing to test with stage=distill: stage=optimise or stage=fast was expected: "
                         "tests/test_vgg19_style_small.py measures the network `small`; to paint with it: network=small")
     if run.options.input:
         return own_pictures.optimise(run)
@@ -58,7 +58,7 @@ def judge_pictures(run, weights):
     if not found:
         raise UserError(f"no picture of these contents and styles by {all_judges[0].name} in {weights.path} "
                         f"({join_some(painted) or 'none at all'}): the words that train.py was given were expected: "
-                        "give the same data.content, data.style and network, or mode=fast")
+                        "give the same data.content, data.style and network, or stage=fast")
     return finish(run, weights, all_judges, found, lambda work: painted[work.name])
 
 
@@ -105,7 +105,7 @@ def finish(run, weights, all_judges, found, paint):
         write_image(path, picture[0])
         results.add(work.name, {row: (values, path if row == first else None) for row, values in lines.items()},
                     classes={"style": "+".join(style.stem for style in work.styles), "content": work.content.stem})
-    more = {"seconds_per_picture": seconds} if run.config.mode == "fast" else {}
+    more = {"seconds_per_picture": seconds} if run.config.stage == "fast" else {}
     content = run.finish_test(results, weights, names, inputs={work.name: str(work.content) for work in found}, **more)
     show(run, content, results)
     return results.expect_no_failures("picture")

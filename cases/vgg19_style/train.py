@@ -35,7 +35,7 @@ LONG = 120                              # seconds of work from which an estimate
 def main(argv=None):
     run = Run("vgg19_style", "train", argv)
     training = Training(run)
-    {"optimise": paint, "fast": train_fast, "distill": distill}[run.config.mode](training, run.config)
+    {"optimise": paint, "fast": train_fast, "distill": distill}[run.config.stage](training, run.config)
     training.finish()
 
 

@@ -27,8 +27,8 @@ def validation_pairs(cfg):
 
 
 def evaluation_pairs(cfg):
-    """What data.test names, with .set_name: pairs of a CSV file, photographed pairs (a pairs.csv in root), or drawn."""
-    test = cfg.data.test
+    """What test.* names, with .set_name: pairs of a CSV file, photographed pairs (a pairs.csv in root), or drawn."""
+    test = cfg.test
     root = Path(test.root or cfg.data.root)
     name = root.resolve().name
     if test.pairs:

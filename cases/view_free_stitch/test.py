@@ -1,11 +1,11 @@
 """Measure the stitching network, or stitch photographs: python cases/view_free_stitch/test.py [options] [key=value ...]
 
 pairs cut from photographs
-    python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER
+    python cases/view_free_stitch/test.py --name check --weights release test.root=FOLDER
 the fixed 300 pairs
     python cases/view_free_stitch/test.py --name check --weights release test.pairs=val300.csv test.root=FOLDER
 photographed pairs
-    python cases/view_free_stitch/test.py --name check --weights release data.test.root=FOLDER_WITH_pairs.csv
+    python cases/view_free_stitch/test.py --name check --weights release test.root=FOLDER_WITH_pairs.csv
 your own photographs
     python cases/view_free_stitch/test.py --weights release --input FOLDER --output panorama/
 """

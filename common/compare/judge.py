@@ -9,7 +9,8 @@ from common import metrics
 from common.base.errors import join_some
 from common.compare.notes import file_notes, log_notes, picture_notes, settings_notes, weights_notes
 from common.compare.pictures import compare_pictures, measure_again
-from common.experiment.results import flat, is_number, summary
+from common.experiment.results import is_number, summary
+from common.experiment.settings import flatten
 
 PASSING = ("identical", "same", "better")
 MAX_SAID = 40                         # reasons, and notes, of one submission; each of at most MAX_LETTERS
@@ -215,23 +216,23 @@ def contradictions(reference, submission):
     for name, given in submission.sets.items():
         theirs, ours = consequences(given), consequences(reference.sets[name]) if name in reference.sets else {}
         for row, means in given.metrics.items():
-            follows, says = theirs.get(row, {}), flat(means)
+            follows, says = theirs.get(row, {}), flatten(means)
             wrong += [f"test/{name}/metrics.json says {row}: {key} = {says.get(key)}, its items.csv gives {value}"
                       for key, value in follows.items() if not agree(value, says.get(key), 1.5e-6)]
             for key in [key for key in says if key not in follows]:
-                free = row in ours and key in flat(reference.sets[name].metrics[row]) and key not in ours[row]
+                free = row in ours and key in flatten(reference.sets[name].metrics[row]) and key not in ours[row]
                 (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, "
                                                     "which items.csv does not give")
     return wrong, [f"not told by items.csv: {join_some(unknown, 5)}"] if unknown else []
 
 
 def consequences(given):
-    """{row: flat summary of its lines}: what metrics.json must say."""
+    """{row: flattened summary of its lines}: what metrics.json must say."""
     lines = {row: [] for row in given.metrics}
     for line in given.lines:
         if line["status"] == "ok" and line["row"] in lines:
             lines[line["row"]].append(line)
-    return {row: flat(summary(members, given.measured, given.classings)) for row, members in lines.items()}
+    return {row: flatten(summary(members, given.measured, given.classings)) for row, members in lines.items()}
 
 
 def agree(a, b, tolerance):

@@ -21,7 +21,8 @@ from typing import NamedTuple
 from common.base.errors import UserError, join_some
 from common.base.files import FREE_OF_RATIO, MAX_RATIO, impostor, leads_out, reason
 from common.base.yaml_text import load_yaml
-from common.experiment.results import COLUMNS, flat, is_number
+from common.experiment.results import COLUMNS, is_number
+from common.experiment.settings import flatten_settings
 
 MAX_FILES = 8000                 # a test of 1,000 pairs with five pictures each has 5,000
 MAX_DEPTH = 12                   # folders inside folders
@@ -114,8 +115,8 @@ class Submission:
 
     @cached_property
     def settings(self):
-        """{part: flat settings by dotted key} of train/config.yaml and test/*/config.yaml."""
-        return {part: flat(self._yaml(f"{part}/config.yaml")) for part in self._parts("config.yaml")}
+        """{part: settings by today's dotted key} of train/config.yaml and test/*/config.yaml."""
+        return {part: flatten_settings(self._yaml(f"{part}/config.yaml")) for part in self._parts("config.yaml")}
 
     def _parts(self, file):
         """The parts of the run, `train` and `test/<set>`, that have this file."""

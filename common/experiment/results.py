@@ -93,14 +93,6 @@ def is_number(value):
             and math.isfinite(value))
 
 
-def flat(settings, above=""):
-    """Nested settings as {dotted key: value}."""
-    values = {}
-    for name, value in settings.items():
-        values |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
-    return values
-
-
 def file_name(item):
     """An item's or row's name as one file name: `/` becomes `-`."""
     return item.replace("/", "-").replace("\\", "-")

@@ -295,12 +295,17 @@ def name_today(key):
     return key
 
 
-def flatten(settings, above=""):
-    """Nested settings as {dotted key: value}, by their names of today."""
+def flatten(nested, above=""):
+    """Nested dictionaries as one: {dotted key: value}."""
     values = {}
-    for name, value in settings.items():
-        values |= flatten(value, f"{above}{name}.") if isinstance(value, dict) else {name_today(above + name): value}
+    for name, value in nested.items():
+        values |= flatten(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
     return values
+
+
+def flatten_settings(settings):
+    """Nested settings, of today or before, as {dotted key of today: value}."""
+    return {name_today(key): value for key, value in flatten(settings).items()}
 
 
 def plain(settings):

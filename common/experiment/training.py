@@ -14,7 +14,7 @@ from common.base.yaml_text import to_yaml
 from common.experiment import checkpoints, device, results
 from common.experiment.run import bare
 from common.experiment.sampling import Places, as_worker, to_device
-from common.experiment.settings import flatten, plain
+from common.experiment.settings import flatten_settings, plain
 from common.metrics import metric_of
 
 
@@ -266,5 +266,5 @@ class Training:
 
 def list_changes(before, now):
     """The settings in which two nested ones differ, each as `key was before, is now`."""
-    old, new = flatten(before), flatten(now)
+    old, new = flatten_settings(before), flatten_settings(now)
     return [f"{key} was {old.get(key)}, is {new.get(key)}" for key in old | new if old.get(key) != new.get(key)]

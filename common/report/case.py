@@ -5,7 +5,8 @@ from common.base.files import leads_out
 from common.base.progress import duration
 from common.base.yaml_text import to_yaml
 from common.data.images import IMAGE_SUFFIXES
-from common.experiment.results import flat, is_number
+from common.experiment.results import is_number
+from common.experiment.settings import flatten_settings
 from common.metrics import metric_of
 from common.report import run_folder
 from common.report.blocks import (
@@ -168,7 +169,7 @@ def picture_block(run, test, line, place):
 
 def find_picture(run, test, name):
     """A picture of the test data by its name below a root that environment.json or the case's file knows; else None."""
-    used, usual = test.environment.get("paths"), flat(run_folder.settings_of(run.case))
+    used, usual = test.environment.get("paths"), flatten_settings(run_folder.settings_of(run.case))
     for known in (used if isinstance(used, dict) else {}, usual):
         for key in sorted(known, key=lambda key: (not key.endswith("test.root"), key)):
             if f".{key}".endswith(".root") and isinstance(known[key], str):

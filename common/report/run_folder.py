@@ -13,7 +13,7 @@ from typing import NamedTuple
 from common.base import paths, yaml_text
 from common.base.errors import UserError
 from common.base.yaml_text import Document
-from common.experiment.results import flat
+from common.experiment.settings import flatten_settings
 
 DAMAGED = "copy the run's folder again, or make this part of it again"
 PARTS = ("train", "test", "figures")                    # what makes a folder a run
@@ -131,7 +131,7 @@ def paper_differences(case, settings):
     """
     if "paper" not in presets_of(case):
         return []
-    ours, paper = flat(settings), flat(settings_of(case, "paper"))
+    ours, paper = flatten_settings(settings), flatten_settings(settings_of(case, "paper"))
     keys = [key for key in paper if key in ours and key != "seed" and not key.startswith("test.")]
     return [(key, ours[key], paper[key]) for key in keys if ours[key] != paper[key]]
 

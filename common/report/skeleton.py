@@ -11,8 +11,8 @@ from common.base.errors import UserError
 from common.base.files import write_whole
 from common.base.paths import all_cases, without_paths
 from common.base.progress import duration
-from common.experiment.results import flat, is_number
-from common.experiment.settings import WORD
+from common.experiment.results import is_number
+from common.experiment.settings import WORD, flatten_settings
 from common.metrics import metric_of
 from common.report import run_folder
 from common.report.markdown import address, code, path_link, prose
@@ -110,7 +110,7 @@ def principle(sheet, run):
 
 def typed_settings(values, other_than=None):
     """Settings as one types them, as code; other_than: without those that are the same in this flat dictionary."""
-    return [code(f"{key}={run_folder.format_typed(value)}") for key, value in flat(values).items()
+    return [code(f"{key}={run_folder.format_typed(value)}") for key, value in flatten_settings(values).items()
             if other_than is None or other_than.get(key) != value]
 
 
@@ -163,12 +163,12 @@ def settings(sheet, run):
         sheet.add(sheet.say("no_settings"))
         return
     paper = {key: theirs for key, _, theirs in run_folder.paper_differences(run.case, run.settings)}
-    defaults = flat(sheet.defaults)
+    defaults = flatten_settings(sheet.defaults)
     sheet.add(sheet.say("settings_said" if "paper" in sheet.presets else "settings_said_plain", config=sheet.config))
     if "train" not in run.settings:
         sheet.add(sheet.say("not_trained"))
     rows = []
-    for key, value in flat(run.settings).items():
+    for key, value in flatten_settings(run.settings).items():
         own = key in defaults and defaults[key] != value
         ours, usual, theirs = (code(run_folder.format_typed(values[key])) if key in values else ""
                                for values in ({key: value}, defaults, paper))
@@ -180,7 +180,7 @@ def data(sheet, run):
     sheet.heading(3, "data")
     if not run.tests:
         sheet.add(sheet.say("no_test", command=command("test", run)))
-    ours, rows, protocols, failures = flat(run.settings), [], {}, []
+    ours, rows, protocols, failures = flatten_settings(run.settings), [], {}, []
     for test in run.tests:
         used = dict.fromkeys(protocol for row in test.metrics if (protocol := split(row, test.metrics)[1]))
         protocols |= used
@@ -224,7 +224,7 @@ def material(test):
         end = next((place for place, word in enumerate(after) if word.startswith("--") or WORD.match(word)), len(after))
         return " ".join(["--input", *after[:end]])
     roots = mapping(test.environment, "paths")
-    return next((f"{key}={without_paths(roots[key])}" for key in ("test.root", "data.test.root", "data.root")
+    return next((f"{key}={without_paths(roots[key])}" for key in ("test.root", "data.root")
                  if isinstance(roots.get(key), str)), "")
 
 
@@ -341,7 +341,7 @@ def extension(sheet, run):
     sheet.add(sheet.say("extension_said", readme=path_link(path, sheet.to(paths.ROOT / path))))
     rows = []
     for preset in sheet.presets:
-        changed = typed_settings(run_folder.settings_of(run.case, preset), flat(sheet.defaults))
+        changed = typed_settings(run_folder.settings_of(run.case, preset), flatten_settings(sheet.defaults))
         typed = code(f"python cases/{run.case}/train.py preset={preset} --name {preset}")
         rows.append([code(preset), sheet.join(changed), typed, ""])
     if rows:

@@ -226,11 +226,11 @@ def read_pairs(path, root):
         overlaps = [float(line["overlap"]) for line in lines] if lines and lines[0].get("overlap") else None
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise UserError(f"not a list of pairs ({type(error).__name__}: {error}): {path}: a CSV file with the columns "
-                        f"{', '.join(COLUMNS)} was expected: mend data.test.pairs") from None
+                        f"{', '.join(COLUMNS)} was expected: mend test.pairs") from None
     missing = sorted({str(photo) for photo in photos if not photo.is_file()})
     if not lines or missing:
         raise UserError(f"photographs are missing: {join_some(missing) or 'the list is empty'}: the files that {path} "
-                        "names were expected: set data.test.root to their folder")
+                        "names were expected: set test.root to their folder")
     return FixedPairs(photos, draws, overlaps)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from common.base.files import write_whole
 from common.data.images import to_tensor, write_image
 from common.stitching.geometry import rescale

@@ -33,8 +33,8 @@ HELD = 10                          # every tenth photograph in name order is nev
 def train_fast(training, cfg):
     """A FastNetwork for the styles of data.styles, else data.style, trained on the photographs of data.photos."""
     run, files = training.run, style_files(cfg.data)
-    names = style_names(files, cfg.model.styles)
-    training.arguments = {"width": cfg.model.width, "styles": names}
+    names = style_names(files, cfg.stagel.styles)
+    training.arguments = {"width": cfg.stagel.width, "styles": names}
     photos, held = photographs(cfg.data.photos)
     crops = Crops(photos, cfg.data.size, cfg.train.crop, files, cfg.seed)
     perception = Perception(cfg, files, run.device)
@@ -75,7 +75,7 @@ class Perception:
     def __init__(self, cfg, files, device):
         self.trunk, self.loss = feature_network(cfg, device)
         if self.loss.form != "relative":
-            raise UserError(f"loss.form={self.loss.form} in mode=fast: networks are trained on the relative form "
+            raise UserError(f"loss.form={self.loss.form} in stage=fast: networks are trained on the relative form "
                             "alone: leave it out")
         taps, given = self.loss.style_taps, self.loss.style_weights
         self.shares = dict(zip(taps, [weight / sum(given) for weight in given] if sum(given) else [1 / len(taps)]

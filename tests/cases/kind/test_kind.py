@@ -188,7 +188,7 @@ def test_official_weights_on_lol(shared, folders, official):
     root = shared("data/LOL")
     with pytest.raises(UserError, match="no restoration network.*model.restoration=none"):
         test.main(["--name", "x", "--weights", str(official), f"data.root={root}"])
-    words = ["--weights", str(official), "model.restoration=none", "test.output=truncate", "test.floors=false",
+    words = ["--weights", str(official), "model.restoration=none", "test.output=truncate", "test.baselines=false",
              f"data.root={root}"]
     test.main(["--name", "official", *words])
     test.main(["--name", "five", *words, "--ratio", "5"])
@@ -224,7 +224,7 @@ def pictures_in(folder):
 def test_the_guess_needs_no_reference(folders, small):
     """gt_free of the benchmark is what the same dark picture gives without any bright one."""
     root = lol_like(folders / "set", 3)
-    test.main(["--name", "x", "--weights", str(small), "test.floors=false", f"data.root={root}"])
+    test.main(["--name", "x", "--weights", str(small), "test.baselines=false", f"data.root={root}"])
     before = pictures_in(folders / "results/kind/x/test/eval15/images/gt_free")
     shutil.rmtree(root / "eval15/high")
     test.main(["--name", "y", "--weights", str(small), f"data.root={root}"])
@@ -236,7 +236,7 @@ def test_a_broken_picture_fails_alone(folders, small):
     root = lol_like(folders / "set", 3)
     (root / "eval15/low/2.png").write_bytes((root / "eval15/low/2.png").read_bytes()[:60])
     with pytest.raises(Negative, match="1 picture.*2: "):
-        test.main(["--name", "x", "--weights", str(small), "test.floors=false", f"data.root={root}"])
+        test.main(["--name", "x", "--weights", str(small), "test.baselines=false", f"data.root={root}"])
     assert metrics_of(folders, "x")["gt_ratio"]["count"] == 2
 
 

@@ -175,7 +175,7 @@ def test_release_on_lol(shared, folders):
 
 def test_release_denoise_on_lol(shared, folders):
     root = shared("data/LOL")
-    test.main(["--name", "check", "--weights", "release-denoise", "test.floors=false", f"data.root={root}"])
+    test.main(["--name", "check", "--weights", "release-denoise", "test.baselines=false", f"data.root={root}"])
     found = metrics_of(folders, "check")
     assert found["gt_free"]["psnr"] >= 20.5 and found["gt_free"]["ssim"] >= 0.82
     assert list(found) == ["gt_free", "gt_mean"]
@@ -184,7 +184,7 @@ def test_release_denoise_on_lol(shared, folders):
 def test_a_broken_picture_fails_alone_and_is_tried_again(folders):
     root = lol_like(folders / "set", 3)
     (root / "eval15/low/2.png").write_bytes((root / "eval15/low/2.png").read_bytes()[:60])
-    words = ["--name", "x", "--weights", "release", "test.floors=false", f"data.root={root}"]
+    words = ["--name", "x", "--weights", "release", "test.baselines=false", f"data.root={root}"]
     with pytest.raises(Negative, match="1 picture.*2: "):
         test.main(words)
     assert metrics_of(folders, "x")["gt_free"]["count"] == 2

@@ -48,7 +48,7 @@ def sequences(tmp_path):
 
 
 def words(sequences, *more, trackers="siamfc,klt,static,untrained"):
-    return [f"data.test.root={sequences}", f"test.trackers=[{trackers}]", *more]
+    return [f"test.root={sequences}", f"test.trackers=[{trackers}]", *more]
 
 
 def items(folder):
@@ -109,7 +109,7 @@ def test_otb_layout_and_attributes(small, sequences, tmp_path):
         shutil.copytree(sequences / "val" / name, root / name / "img")
         (root / name / "img" / "groundtruth.txt").rename(root / name / "groundtruth_rect.txt")
     (root / "GOT-10k_Val_000001" / "attrs.txt").write_text("SV, DEF\n")
-    test.main([*given, *words(root, "data.test.layout=otb", trackers="siamfc,static")])
+    test.main([*given, *words(root, "test.layout=otb", trackers="siamfc,static")])
     metrics = json.loads((place / "results" / "siamfc" / "t" / "test" / "OTB" / "metrics.json").read_text())
     assert metrics["siamfc"]["by"]["SV"]["with"]["count"] == 1 and "ao_frames" not in metrics["siamfc"]
 
@@ -129,7 +129,7 @@ def test_the_servers_zip(small, sequences):
     (sequences / "val").rename(sequences / "test")
     for path in sequences.glob("test/*/groundtruth.txt"):
         path.write_text(path.read_text().splitlines()[0] + "\n")
-    test.main([*given, *words(sequences, "data.test.split=test")])
+    test.main([*given, *words(sequences, "test.split=test")])
     with zipfile.ZipFile(place / "results" / "siamfc" / "t" / "SiamFC.zip") as archive:
         assert len(archive.namelist()) == 6
         boxes = archive.read("GOT-10k_Val_000001/GOT-10k_Val_000001_001.txt").decode().split()

@@ -331,7 +331,7 @@ def test_three_stages_in_a_row_and_their_results(folders):
         (folders / "pairs/testing" / side).mkdir(parents=True)
         for name in ("000001.png", "000002.png"):
             shutil.copy(build("UDIS-D") / "testing" / side / name, folders / "pairs/testing" / side)
-    test.main(["--demo", "--name", "whole", "test.images=1", f"data.test.root={folders / 'pairs'}"])
+    test.main(["--demo", "--name", "whole", "test.images=1", f"test.root={folders / 'pairs'}"])
     folder = folders / "results/udis/whole/test/testing"
     content = json.loads((folder / "metrics.json").read_text())
     assert list(content) == baselines.ALIGNED + baselines.JOINED and content["sift"]["count"] == 2
@@ -365,7 +365,7 @@ def test_a_broken_picture_fails_alone(folders, tmp_path):
         path.unlink()
     (tmp_path / "own" / "input2" / "000002.png").write_text("no picture")
     with pytest.raises(Negative, match="1 pair"):
-        test.main(["--demo", "--name", "short", f"data.test.root={tmp_path / 'own'}", "test.reconstruct=false"])
+        test.main(["--demo", "--name", "short", f"test.root={tmp_path / 'own'}", "test.reconstruct=false"])
     content = json.loads((folders / "results/udis/short/test/own/metrics.json").read_text())
     assert content["sift"]["count"] == 1 and list(content) == baselines.ALIGNED
 

@@ -273,7 +273,7 @@ def blobs(draw, height, width):
 
 
 def train(place, name, *words, levels=2):
-    options = ["--name", name, "mode=fast", f"network={place / 'net.pt'}", f"data.photos={place / 'photos'}",
+    options = ["--name", name, "stage=fast", f"network={place / 'net.pt'}", f"data.photos={place / 'photos'}",
                f"data.style={place / 'styles'}", "data.size=64", "train.crop=48", "train.steps=12",
                "train.batch_size=4", "train.lr=0.001", "train.warmup=0", "train.average=0.5", "train.log_every=1",
                "train.save_every=5", "train.validate_every=6", "train.validate_pictures=2", "model.width=4",
@@ -356,7 +356,7 @@ def test_styles_have_names_of_their_own(place):
         train(place, "names", "model.styles=[one]")
     with pytest.raises(UserError, match="48 pixels are too small for 4 levels on net: at least 64"):
         train(place, "levels", levels=4)
-    with pytest.raises(UserError, match="loss.form=gatys in mode=fast"):
+    with pytest.raises(UserError, match="loss.form=gatys in stage=fast"):
         train(place, "form", "loss.form=gatys")
 
 

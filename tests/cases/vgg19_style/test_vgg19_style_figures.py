@@ -102,7 +102,7 @@ def test_figures_of_a_network_that_paints_in_one_pass(given):
     place = folder / "checkpoints" / "vgg19_style" / "default"
     checkpoints.save(place / "last.pt", {"case": "vgg19_style", "model": {"width": 2, "styles": ["tissue", "unknown"]},
                                          "weights": network.state_dict()})
-    figures.main([*words, "mode=fast"])
+    figures.main([*words, "stage=fast"])
     found = drawn(folder / "results" / "vgg19_style" / "default" / "figures")
     assert found.keys() == {"B6.1_network", "network_fast", "fast_grid", "mixing"}
     measured = [(row["style"], bool(row["style_left"])) for row in found["fast_grid"]]

@@ -56,7 +56,7 @@ def test_a_picture_carried_back_along_its_flow_is_itself():
 @pytest.mark.parametrize("suffix", [".webm", ".mp4"])
 def test_a_video_file_in_and_out(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
-    started, source = Run("vgg19_style", "test", ["mode=fast"]), tmp_path / "in.mp4"
+    started, source = Run("vgg19_style", "test", ["stage=fast"]), tmp_path / "in.mp4"
     target = tmp_path / "out" / f"painted{suffix}"
     writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*"mp4v"), 12, (96, 64))
     for frame in pan():

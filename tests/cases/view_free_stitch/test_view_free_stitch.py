@@ -219,7 +219,7 @@ def test_revision_needs_and_keeps_a_homography_network(folders):
 
 def test_rows_rules_and_classes_of_generated_pairs(folders):
     train.main([*FIRST_STEPS, "--name", "short"])
-    test.main(["--demo", "--name", "short", "data.test.count=6", "test.images=1"])
+    test.main(["--demo", "--name", "short", "test.count=6", "test.images=1"])
     folder = folders / "results/view_free_stitch/short/test/held_out"
     content = json.loads((folder / "metrics.json").read_text())
     assert list(content)[:9] == ["identity", "sift", "sift_tuned", "sift_tuned_2x", "orb", "network", "network_refined",
@@ -253,7 +253,7 @@ def test_a_failure_counts_100_and_says_why(pair):
 
 def test_photographed_pairs_have_rows_without_offsets(folders):
     train.main([*FIRST_STEPS, "--name", "short"])
-    test.main(["--demo", "--name", "short", f"data.test.root={build('stereo')}"])
+    test.main(["--demo", "--name", "short", f"test.root={build('stereo')}"])
     content = json.loads((folders / "results/view_free_stitch/short/test/stereo/metrics.json").read_text())
     assert list(content) == baselines.ROWS and "rmse_4pt" not in content["sift"]
     assert content["auto"]["psnr_overlap"] > content["identity"]["psnr_overlap"]
@@ -267,17 +267,17 @@ def test_a_broken_photograph_fails_alone(folders, tmp_path):
     (photos / "a.png").write_bytes((build("photos") / "03.png").read_bytes())
     (photos / "b.png").write_text("no picture")
     with pytest.raises(Negative, match="1 pair"):
-        test.main(["--demo", "--name", "short", f"data.test.root={photos}", "data.test.held_out=false",
-                   "data.test.count=2"])
+        test.main(["--demo", "--name", "short", f"test.root={photos}", "test.held_out=false",
+                   "test.count=2"])
 
 
 def test_every_tenth_photograph_is_held_out():
     training, held = photographs(build("photos"))
     assert [path.stem for path in held] == ["00", "10"] and not set(training) & set(held) and len(training) == 18
-    cfg = settings.resolve("view_free_stitch", ["data.test.count=5"], demo=True).config
+    cfg = settings.resolve("view_free_stitch", ["test.count=5"], demo=True).config
     pairs = evaluation_pairs(cfg)
     assert pairs.set_name == "held_out" and len(pairs) == 5 and {path.stem for path in pairs.photos} == {"00", "10"}
-    cfg = settings.resolve("view_free_stitch", [f"data.test.root={build('stereo')}"]).config
+    cfg = settings.resolve("view_free_stitch", [f"test.root={build('stereo')}"]).config
     assert isinstance(evaluation_pairs(cfg), RealPairs)
 
 

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pictures import image, noise, photo
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from common import metrics
-from pictures import image, noise, photo
 
 PEER = 1e-6                                               # of scikit-image: ours are float32 in [0, 1], its levels
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}

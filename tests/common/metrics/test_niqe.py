@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from pictures import image, noise, photo
 from PIL import Image
 
 from common import metrics
 from common.base.errors import UserError
 from common.metrics.niqe import Parameters, _asymmetric_gaussian, _halve
-from pictures import image, noise, photo
 
 PLAIN = Parameters(np.zeros(36), np.eye(36))
 
