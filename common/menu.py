@@ -10,7 +10,6 @@ import time
 
 from common.base import paths
 from common.base.errors import Negative, UserError, start
-from common.base.paths import choose_cases
 from common.report import run_folder
 
 SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": "cases/{}/figures.py",
@@ -117,7 +116,7 @@ def main(argv=None):
     parser.add_argument("--case", help="one case; without it all")
     parser.add_argument("--name", help="the run's name")
     options, words = parser.parse_known_args(argv)
-    cases = choose_cases(options.case)
+    cases = paths.choose_cases(options.case)
     if options.what == "demo":
         return run_demo(cases)
     if options.what == "clean":

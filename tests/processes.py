@@ -13,7 +13,8 @@ LONGEST = 300                 # seconds; then SIGALRM ends the process
 # script.
 FORKS = f"""
 import json, os, runpy, signal, sys
-import cv2, matplotlib.figure, numpy, PIL.Image, scipy.ndimage, scipy.optimize, skimage.metrics, torch, torch.utils.data, tqdm, yaml
+import cv2, matplotlib.figure, numpy, PIL.Image, scipy.ndimage, scipy.optimize, skimage.metrics, tqdm, yaml
+import torch, torch.utils.data
 for line in sys.stdin:
     task, child = json.loads(line), os.fork()
     if child == 0:

@@ -36,13 +36,11 @@ from common.lowlight.figures import (
     draw_classes,
     draw_pairs,
     draw_ranking,
-    draw_training,
     middle,
     of_row,
     picture,
     spread,
 )
-from common.metrics import fidelity
 
 PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]),
           ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),
@@ -82,7 +80,7 @@ def main(argv=None):
         draw_illumination(folder, run, model, examples[:3])
         draw_sweep(folder, run, model, example)
         draw_results(folder, run, model, examples, pairs.set_name)
-        draw_training(folder, run, PANELS)
+        figures.draw_training(folder, run, PANELS)
         if lines:
             draw_methods(folder, lines, pairs.set_name)
             draw_ranking(folder, lines)
@@ -158,7 +156,7 @@ def draw_illumination(folder, run, model, examples):
 def draw_sweep(folder, run, model, example):
     """One picture at growing light ratios, and PSNR over the ratio; the guessed and the reference's are marked."""
     pictures = [answer(run, model, example, ratio) for ratio in SWEEP]
-    values = [fidelity(image, example.high)["psnr"] for image in pictures]
+    values = [metrics.fidelity(image, example.high)["psnr"] for image in pictures]
     figure, axes = figures.new_figure(height=4.4, rows=2, columns=4, height_ratios=[1, 1.1])
     for axis, place in zip(axes[0], range(0, len(SWEEP), 2)):
         axis.imshow(pictures[place])
@@ -189,7 +187,7 @@ def draw_results(folder, run, model, examples, set_name):
         unrestored = example._replace(restored=example.maps_low.reflectance)
         outputs = [example.low, baselines.gamma(example.low), answer(run, model, unrestored, example.guessed),
                    answer(run, model, example, example.guessed), answer(run, model, example, example.true)]
-        values = [fidelity(image, example.high)["psnr"] for image in outputs]
+        values = [metrics.fidelity(image, example.high)["psnr"] for image in outputs]
         grid.append([*outputs, example.high])
         captions.append([f"{value:.2f} dB" for value in values] + [example.name])
         rows.append([example.name, *map(format_number, values)])
@@ -232,7 +230,8 @@ def draw_failures(folder, run, model, pairs, lines):
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
         example = read_example(run, model, pairs, stems.index(line["item"]))
         free, told = (answer(run, model, example, ratio) for ratio in (example.guessed, example.true))
-        values = [fidelity(image, example.high)["psnr"] for image in (free, told, metrics.gt_mean(free, example.high))]
+        values = [metrics.fidelity(image, example.high)["psnr"]
+                  for image in (free, told, metrics.gt_mean(free, example.high))]
         grid.append([example.low, free, told, example.high,
                      colour_difference(metrics.gray8(free).astype(float) - metrics.gray8(example.high))])
         means = [metrics.gray8(image).mean() for image in (free, example.high)]

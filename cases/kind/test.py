@@ -40,7 +40,6 @@ from common.lowlight.evaluation import (
     no_reference,
     of_input,
 )
-from common.metrics import fidelity
 
 PROTOCOLS = ["gt_ratio", "gt_free", "gt_mean"]
 FIXED = (3, 5)                                                  # light ratios that a user might choose for all pictures
@@ -130,10 +129,11 @@ def measure_networks(results, item, outputs, low, high, parameters):
     are written."""
     lines = {}
     for row, (picture, ratio) in outputs.items():
-        lines[row] = fidelity(picture, high) | no_reference(picture, low, parameters) | {"light_ratio": ratio}, picture
+        scores = metrics.fidelity(picture, high) | no_reference(picture, low, parameters)
+        lines[row] = scores | {"light_ratio": ratio}, picture
     free, ratio = outputs["gt_free"]
     scaled = metrics.gt_mean(free, high)
-    lines["gt_mean"] = fidelity(scaled, high) | {"light_ratio": ratio}, scaled
+    lines["gt_mean"] = metrics.fidelity(scaled, high) | {"light_ratio": ratio}, scaled
     lines["gt_free"][0].update(of_input(low))
     for row, (values, picture) in lines.items():
         path = results.image_path(item, row) if row in PROTOCOLS else None

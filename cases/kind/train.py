@@ -27,12 +27,12 @@ from cases.kind.data import training_sets
 from cases.kind.model import KinD, light_ratio
 from cases.kind.ratios import Measured
 from common.base.errors import UserError, start
-from common.data.images import to_bytes
 from common.experiment import checkpoints
 from common.experiment.run import Run
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
-from common.metrics import psnr, ssim
+from common.lowlight.evaluation import mean_scores, ssim_psnr
+from common.metrics import psnr
 
 STRETCHED = torch.tensor([[0.0, 1.0]])                          # stretch bounds of what is stretched already
 
@@ -230,7 +230,7 @@ def validate_decomposition(run, model, pairs):
         scores.append([sum(losses.weigh(terms, weights).values()).item(),
                        *(psnr(*pictures).item() for pictures in products),
                        low[1].mean().item(), high[1].mean().item()])
-    return means(["loss", "psnr_low", "psnr_high", "psnr_R_low_I_high", "I_low", "I_high"], scores)
+    return mean_scores(["loss", "psnr_low", "psnr_high", "psnr_R_low_I_high", "I_low", "I_high"], scores)
 
 
 @torch.inference_mode()
@@ -241,8 +241,8 @@ def validate_restoration(run, model, pairs):
         (r_low, i_low), (_, i_high) = decompose_batch(run, model, pair, 0)
         with run.autocast():
             restored = model.restore(r_low, i_low).float()
-        scores.append(fidelity(restored * i_high, pair.high))
-    return means(["ssim", "psnr"], scores)
+        scores.append(ssim_psnr(restored * i_high, pair.high))
+    return mean_scores(["ssim", "psnr"], scores)
 
 
 @torch.inference_mode()
@@ -256,8 +256,8 @@ def validate(run, model, pairs):
         with run.autocast():
             restored = model.restore(r_low, i_low)
             outputs = [restored * model.adjustment(i_low, ratio) for ratio in (light_ratio(i_low, i_high), guessed)]
-        scores.append([*fidelity(outputs[0].float(), pair.high), fidelity(outputs[1].float(), pair.high)[1]])
-    return means(["ssim", "psnr", "psnr_gt_free"], scores)
+        scores.append([*ssim_psnr(outputs[0], pair.high), ssim_psnr(outputs[1], pair.high)[1]])
+    return mean_scores(["ssim", "psnr", "psnr_gt_free"], scores)
 
 
 def singly(run, pairs):
@@ -266,17 +266,6 @@ def singly(run, pairs):
         pair = pairs[0, index]
         yield pair._replace(low=pair.low[None].to(run.device, memory_format=torch.channels_last),
                             high=pair.high[None].to(run.device, memory_format=torch.channels_last))
-
-
-def fidelity(output, target):
-    """(SSIM, PSNR) of the 8-bit picture."""
-    written = torch.from_numpy(to_bytes(output[0])).permute(2, 0, 1)[None] / 255
-    return ssim(written, target.cpu()).item(), psnr(written, target.cpu()).item()
-
-
-def means(names, scores):
-    """{name: mean}."""
-    return dict(zip(names, torch.tensor(scores, dtype=torch.float64).mean(dim=0).tolist()))
 
 
 if __name__ == "__main__":

@@ -29,14 +29,12 @@ from common.lowlight.figures import (
     draw_classes,
     draw_pairs,
     draw_ranking,
-    draw_training,
     middle,
     of_row,
     picture,
     spread,
 )
 from common.lowlight.splits import evaluation_set
-from common.metrics import fidelity
 
 PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]),
           ("validation SSIM", ["val_ssim"])]
@@ -54,7 +52,7 @@ def main(argv=None):
     draw_stages(folder, model, example)
     draw_pairs(folder, pairs, "B1.4_pairs")
     draw_results(folder, run, model, pairs)
-    draw_training(folder, run, PANELS)
+    figures.draw_training(folder, run, PANELS)
     if lines:
         draw_baselines(folder, lines, pairs.set_name)
         draw_ranking(folder, lines)
@@ -148,7 +146,7 @@ def draw_results(folder, run, model, pairs, count=4):
     for place in spread(pairs, count):
         low, high, output = answer(run, model, pairs, place)
         outputs = [low, gamma(low), baselines.msr(low), output, high]
-        values = [fidelity(result, high)["psnr"] for result in outputs[:-1]]
+        values = [metrics.fidelity(result, high)["psnr"] for result in outputs[:-1]]
         grid.append(outputs)
         captions.append([f"{value:.2f} dB" for value in values] + [pairs.names[place]])
         rows.append([pairs.names[place], *(f"{value:.6f}" for value in values)])
@@ -177,7 +175,7 @@ def draw_failures(folder, run, model, pairs, lines):
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
         low, high, output = answer(run, model, pairs, stems.index(line["item"]))
         means = [metrics.gray8(image).mean() for image in (output, high)]
-        scaled = fidelity(metrics.gt_mean(output, high), high)["psnr"]
+        scaled = metrics.fidelity(metrics.gt_mean(output, high), high)["psnr"]
         grid.append([low, output, high, colour_difference(metrics.gray8(output).astype(float) - metrics.gray8(high))])
         captions.append([f"{line['item']}: mean {float(line['input_light']):.1f}",
                          f"{float(line['psnr']):.2f} dB; at target's mean {scaled:.2f}",
@@ -214,7 +212,7 @@ def draw_releases(folder, run, pairs):
     low, high = (read_pixels(path) for path in pairs.paths(place))
     pictures = {"low": low, "gamma 1/2.2": gamma(low), "MSR": baselines.msr(low)}
     pictures |= {name: answer(run, model, pairs, place)[2] for name, model in networks.items()}
-    values = [fidelity(result, high) for result in pictures.values()]
+    values = [metrics.fidelity(result, high) for result in pictures.values()]
     captions = [[f"{value['psnr']:.2f} dB, {value['ssim']:.3f}" for value in values] + [pairs.names[place]]]
     table = [[name, f"{value['psnr']:.6f}", f"{value['ssim']:.6f}"] for name, value in zip(pictures, values)]
     folder.save(figures.grid([[*pictures.values(), high]], [*pictures, "target"], captions), "releases",

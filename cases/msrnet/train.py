@@ -20,11 +20,10 @@ from cases.msrnet.data import training_sets
 from cases.msrnet.losses import terms
 from cases.msrnet.model import MSRNet
 from common.base.errors import start
-from common.data.images import to_bytes
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
-from common.metrics import psnr, ssim
+from common.lowlight.evaluation import mean_scores, ssim_psnr
 
 
 def main(argv=None):
@@ -64,12 +63,9 @@ def validate(run, model, pairs):
         pair = pairs[0, index]
         with run.autocast():
             output = model(pair.low[None].to(run.device), pair.thumbnail[None].to(run.device))
-        written = torch.from_numpy(to_bytes(output[0].float())).permute(2, 0, 1)[None] / 255
-        high = pair.high[None]
-        scores.append([ssim(written, high).item(), psnr(written, high).item()])
+        scores.append(ssim_psnr(output, pair.high[None]))
     model.train()
-    mean = torch.tensor(scores, dtype=torch.float64).mean(dim=0)
-    return {"ssim": mean[0].item(), "psnr": mean[1].item()}
+    return mean_scores(["ssim", "psnr"], scores)
 
 
 if __name__ == "__main__":

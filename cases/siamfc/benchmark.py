@@ -4,7 +4,6 @@ Tracker: whole updates at 360 x 240, one thread, the paper's widths. Straightfor
 crops stacked and made contiguous NCHW, one forward pass. Loader: one plain pair from 1080p JPEG files, as the popular
 PyTorch port makes it. Process time, turns alternating, medians.
 """
-import json
 import statistics
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from cases.siamfc.tracker import SiamFCTracker
 from common.data.clips import Clip, synthetic, write_list, write_sequence
 from common.data.samples import photograph
 from common.experiment import timing
-from common.experiment.device import environment, slow_bf16
+from common.experiment.device import slow_bf16
 
 FRAMES = 20
 
@@ -141,18 +140,13 @@ def loading(pairs=12):
 def main():
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    numbers = {"environment": environment(torch.device("cpu"))}
-    for part, measure in {"tracker": tracking, "loader": loading}.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = measure()
-        print(json.dumps(numbers[part], indent=2), flush=True)
+    numbers = timing.measure("siamfc", {"tracker": tracking, "loader": loading})
     ratios = numbers["tracker"]["times_faster"]
     bf16 = " (this processor has no bfloat16 arithmetic)" if slow_bf16(torch.device("cpu")) else ""
     print(f"the tracker is {ratios['ours fp32']:.2f} times as fast as the straightforward version, with bf16 "
           f"{ratios['ours bf16']:.2f} times{bf16}; against the port as it is "
           f"{ratios['ours fp32'] / ratios['port (permuted)']:.2f} times; the loader "
           f"{numbers['loader']['times_faster']:.2f} times")
-    timing.save("siamfc", numbers)
 
 
 if __name__ == "__main__":

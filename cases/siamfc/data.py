@@ -21,10 +21,9 @@ from cases.siamfc.sequences import SequenceFolder
 from common.base.errors import UserError
 from common.data.cache import fingerprint, share_pixels
 from common.data.clips import Clip, synthetic
-from common.data.images import bytes_of, list_images, picture_size, read_pixels
+from common.data.images import bytes_of, picture_size, read_pixels, split_photographs
 
 FARTHEST = 100                                                # frames between the two pictures of a pair at most
-HELD_OUT = 10                                                 # every tenth photograph, in name order, never trains
 
 
 class Sample(NamedTuple):
@@ -72,11 +71,11 @@ class Stills:
 
     def __init__(self, root, held=False):
         self.root = Path(root)
-        files = list_images(self.root)
-        self.files = [path for number, path in enumerate(files) if (number % HELD_OUT == 0) == held]
-        if len(self.files) < 2:
-            raise UserError(f"too few photographs: {root} has {len(files)}, of which every tenth is held out: expected "
-                            "at least 20: set data.root")
+        training, held_out = split_photographs(root, "data.root")
+        self.files = held_out if held else training
+        if len(training) + len(held_out) < 20:
+            raise UserError(f"too few photographs: {root}: expected at least 20, of which every tenth is held out: set "
+                            "data.root")
         sizes = [picture_size(path) or (0, 0) for path in self.files]
         self.store = share_pixels(sizes)
         table = self.root / "boxes.csv"

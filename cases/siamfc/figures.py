@@ -10,8 +10,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
-import csv
-
 from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.data import training_sets
 from cases.siamfc.drawing import chapter, results
@@ -22,6 +20,8 @@ from cases.siamfc.weights import choose_weights
 from common.base.errors import UserError, start
 from common.experiment import figures
 from common.experiment.run import Run
+
+PANELS = [("loss", ["loss", "competing", "logistic", "foreign"]), ("AO, AUC (validation)", ["val_ao", "val_auc"])]
 
 
 def main(argv=None):
@@ -49,7 +49,7 @@ def main(argv=None):
         results.draw_items(folder, sequences, lines)
         results.draw_attributes(folder, sequences, lines)
     draw_pairs(run, folder)
-    draw_training(run, folder)
+    figures.draw_training(folder, run, PANELS)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
@@ -57,14 +57,8 @@ def main(argv=None):
 
 def read_results(run, sequences):
     """(lines of items.csv, {row: {name: boxes}}) that test.py has left; empty, said in a line, where it has not run."""
-    place = run.folder / "test" / sequences.set_name
-    if not (place / "metrics.json").exists():
-        run.say(f"no test results under the name {run.name}: the figures with numbers are left out; for them, first: "
-                f"python cases/siamfc/test.py --name {run.name}")
-        return [], {}
-    with open(place / "items.csv", encoding="utf-8", newline="") as file:
-        lines = [line for line in csv.DictReader(file) if line["status"] == "ok" and line["item"] in sequences.entries]
-    boxes = {}
+    place, boxes = run.folder / "test" / sequences.set_name, {}
+    lines = [line for line in figures.read_items(run, sequences.set_name) if line["item"] in sequences.entries]
     for line in lines:
         tracked = read_boxes(boxes_path(place, line["row"], line["item"]))
         boxes.setdefault(line["row"], {})[line["item"]] = tracked
@@ -85,17 +79,6 @@ def draw_pairs(run, folder):
         run.say(f"the training pairs are left out: {problem}")
         return
     results.draw_pairs(folder, [pairs[index // len(pairs), index % len(pairs)] for index in range(8)])
-
-
-def draw_training(run, folder):
-    """The terms of the loss and the validation over the steps."""
-    series = figures.read_log(run.folder / "train" / "log.jsonl")
-    if not series:
-        run.say("no training log under this name: the training curve is left out")
-        return
-    panels = [("loss", ["loss", "competing", "logistic", "foreign"]), ("AO, AUC (validation)", ["val_ao", "val_auc"])]
-    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
-    folder.save(figures.curve(series, panels), "training", ["step", "name", "value"], rows)
 
 
 if __name__ == "__main__":

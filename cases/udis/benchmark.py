@@ -4,7 +4,6 @@ A pair of 512 x 512 end to end (align and reconstruct) beside the plain version 
 whole canvas at once; equal outputs. The high-resolution branch alone, in tiles and whole. Peak memory of a canvas of
 1831 x 3193 in a fresh process, in tiles. Prints ratios and milliseconds, saves bench.json.
 """
-import json
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from cases.udis.model import UDIS
 from common.data.images import to_tensor
 from common.data.samples import photograph
 from common.experiment import timing
-from common.experiment.device import environment, set_threads
+from common.experiment.device import set_threads
 from common.stitching.estimators import network_estimate
 
 CPU = torch.device("cpu")
@@ -103,17 +102,12 @@ reconstruct(model, warps, torch.device('cpu'))"""
 
 def main():
     set_threads()
-    numbers = {"environment": environment(CPU)}
     parts = {"end_to_end_mask_16": lambda: end_to_end("mask", 16),
              "end_to_end_paper_16": lambda: end_to_end("paper", 16),
              "steps_milliseconds": steps, "peak_memory_mb": memory}
-    for part, measure in parts.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = measure()
-        print(json.dumps(numbers[part], indent=2), flush=True)
+    numbers = timing.measure("udis", parts)
     print(f"a pair of 512 x 512: {numbers['end_to_end_mask_16']['times_faster']:.2f} times as fast as the "
           "straightforward version")
-    timing.save("udis", numbers)
 
 
 if __name__ == "__main__":

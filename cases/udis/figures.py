@@ -311,16 +311,11 @@ def draw_joining(folder, lines, set_name):
 
 
 def draw_training(folder, run):
-    """The terms of the loss and the validation over the steps."""
-    series = figures.read_log(run.folder / "train" / "log.jsonl")
-    if not series:
-        run.say("no training log under this name: the training curve is left out")
-        return
-    terms = [name for name in series if not name.startswith("val_")]
-    validation = [name for name in series if name.startswith("val_") and name != "val_failures"]
-    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
-    folder.save(figures.curve(series, [("loss", terms), ("validation", validation)]), "training",
-                ["step", "name", "value"], rows)
+    """The terms of the loss, whatever the stage has, and the validation over the steps."""
+    names = figures.read_log(run.folder / "train" / "log.jsonl")
+    terms = [name for name in names if not name.startswith("val_")]
+    validation = [name for name in names if name.startswith("val_") and name != "val_failures"]
+    figures.draw_training(folder, run, [("loss", terms), ("validation", validation)])
 
 
 if __name__ == "__main__":

@@ -27,15 +27,13 @@ from cases.udis.model import UDIS
 from cases.udis.perceptual import perceptual
 from cases.udis.quality import measure_alignment, measure_joined
 from common.base.errors import UserError, start
-from common.data.images import list_images, to_bytes, to_tensor
+from common.data.images import split_photographs, to_bytes, to_tensor
 from common.experiment import checkpoints
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 from common.stitching.estimators import Answer, network_estimate
 from common.stitching.pairs import HomographyPairs, draw_pairs
-
-HELD = 10                          # every tenth photograph in name order is never trained on
 
 
 def main(argv=None):
@@ -48,10 +46,9 @@ def main(argv=None):
 def pretrain(training, cfg):
     """Synthetic pairs of photographs, disturbed independently. Unsupervised, and, where offset_weight is not 0, by the
     known offsets too."""
-    run, photos = training.run, list_images(cfg.data.photos)
-    held = photos[::HELD]
-    pairs = HomographyPairs([photo for photo in photos if photo not in set(held)] or photos, cfg.seed, augment=True,
-                            label=False)
+    run = training.run
+    photos, held = split_photographs(cfg.data.photos)
+    pairs = HomographyPairs(photos, cfg.seed, augment=True, label=False)
     held_out = draw_pairs(held, cfg.train.validate_pairs, 1)
     model, average, optimizer, schedule = prepare(training, cfg, "homography")
     for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="pretrain",

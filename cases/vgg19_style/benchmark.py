@@ -10,7 +10,6 @@ memory   peak of a fresh process that takes one Adam step on a picture of 4096 x
 Process time of one thread (OMP_NUM_THREADS), sides in turns, medians. Prints ratios, saves bench.json.
 """
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -31,7 +30,7 @@ from cases.vgg19_style.painter import Painter, feature_network, prepare
 from common.data.images import to_bytes
 from common.data.samples import build, photograph
 from common.experiment import checkpoints, timing
-from common.experiment.device import environment, set_threads, slow_bf16
+from common.experiment.device import set_threads, slow_bf16
 from common.experiment.settings import resolve
 from common.features import vgg, vgg_files
 
@@ -235,11 +234,7 @@ def main(argv=None):
              if source else {})
     parts |= {"quality": lambda: quality(content, style, options.network)} if "quality" in wanted else {}
     parts |= {"peak_memory_mb": lambda: memory(options.network)} if "memory" in wanted else {}
-    numbers = {"environment": environment(device)}
-    for part, measure in parts.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = measure()
-        print(json.dumps(numbers[part], indent=2), flush=True)
+    numbers = timing.measure("vgg19_style", parts)
     for part, found in numbers.items():
         if part.startswith("step"):
             bf16 = found["of_cached"].get("ours bf16")
@@ -247,7 +242,6 @@ def main(argv=None):
                     + (" (this processor has no bfloat16 arithmetic)" if slow_bf16(device) else ""))
             print(f"{part}: {found['of_straightforward']['ours fp32']:.2f} of the straightforward version's time, "
                   f"{found['of_cached']['ours fp32']:.2f} of the one with kept targets{said}")
-    timing.save("vgg19_style", numbers)
 
 
 if __name__ == "__main__":

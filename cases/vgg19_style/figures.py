@@ -25,11 +25,9 @@ from common.base.errors import UserError, start
 from common.data.images import read_pixels, to_bytes, to_tensor
 from common.data.video import writing
 from common.experiment import figures
-from common.experiment.figures import format_number
 from common.experiment.run import Run
 from common.experiment.settings import Settings
 from common.features import vgg_files
-from common.lowlight.figures import draw_training
 
 CONTENTS, STYLES, STRIPS = 5, 6, 3      # at most so many in a figure
 FILM, HELD = 2, 3                       # frames per second of the epochs' film; frames for which its last picture stays
@@ -73,14 +71,14 @@ def draw_one_pass(folder, run, source):
     draw_network(folder, network)
     draw_passes(folder, run, network, Judge(source, run.config.test.content_tap, run.device))
     draw_mixing(folder, run, network)
-    draw_training(folder, run, PANELS)
+    figures.draw_training(folder, run, PANELS)
     draw_extremes(folder, run, lines)
     return weights.digest
 
 
 def draw_distilled(folder, run, source):
     """The training of the network `small`, and its first filters."""
-    draw_training(folder, run, DISTILLED)
+    figures.draw_training(folder, run, DISTILLED)
     return source.digest
 
 
@@ -125,7 +123,7 @@ def draw_grid(folder, source, painted, lines):
         line = [pictures.get((content, style)) for style in styles]
         grid.append([read_on_white(content), *(each and each[1] for each in line)])
         under.append([content.stem, *(percent(shares.get(each[0])) if each else "" for each in line)])
-        rows += [[name, *map(format_number, [shares.get(name), *picture.mean(axis=(0, 1))])]
+        rows += [[name, *map(figures.format_number, [shares.get(name), *picture.mean(axis=(0, 1))])]
                  for name, picture in filter(None, line)]
     folder.save(figures.grid(grid, None, under), "styles_contents", ["picture", "style_left", "red", "green", "blue"],
                 rows, network=source.name, **name_judge(source.name if shares else ""))
@@ -213,7 +211,8 @@ def draw_extremes(folder, run, lines):
         others = [f"{percent(share(other))} by {other['row']}" for other in lines if other["item"] == line["item"]
                   and share(other) is not None]
         under.append([line["by_content"], line["by_style"], ", ".join(others)])
-        rows.append([line["item"], line["style_distance"], line["style_distance_untouched"], format_number(share(line)),
+        rows.append([line["item"], line["style_distance"], line["style_distance_untouched"],
+                     figures.format_number(share(line)),
                      line["content_distance"]])
     folder.save(figures.grid(grid, ["content", "style", "painted"], under, width=6.5), "best_worst",
                 ["picture", "style_distance", "style_distance_untouched", "left", "content_distance"], rows,

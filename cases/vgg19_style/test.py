@@ -15,6 +15,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
+import os
 import time
 
 import torch
@@ -27,8 +28,8 @@ from common.base.errors import UserError, join_some, start
 from common.data.images import to_bytes, write_image
 from common.experiment.run import Run
 
-SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with stage=fast also the name of "
-                                        "one of the network's styles")}
+SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with stage=fast also the name "
+                                        "of one of the network's styles")}
 
 
 def main(argv=None):
@@ -87,8 +88,7 @@ def judge_network(run, network, weights):
 def finish(run, weights, all_judges, found, paint):
     """Judge all works, write the results, print the table. paint: from a work to its picture, uint8 (3, H, W)."""
     set_name = Path(run.config.data.content).stem
-    sizes = [[work.name, work.content.stat().st_size, *(style.stat().st_size for style in work.styles)]
-             for work in found]
+    sizes = [[work.name, *map(os.path.getsize, [work.content, *work.styles])] for work in found]
     results = run.results(set_name, weights, [sizes, [judge.digest for judge in all_judges]],
                           rows=[judge.name for judge in all_judges], metrics=METRICS, classings=["style", "content"])
     names, seconds, first = [work.name for work in found], {}, all_judges[0].name

@@ -17,6 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
 
+import math
 import time
 
 from cases.vgg19_style.data import Turns, largest_size, works
@@ -80,17 +81,13 @@ def say_estimate(run, painter, count):
     painter.probe()                                             # the first call also warms up
     began = time.perf_counter()
     painter.probe()
-    rate = (time.perf_counter() - began) / pixels(painter.scales[0].size)
+    rate = (time.perf_counter() - began) / math.prod(painter.scales[0].size)
     lasts = [0, *(scale.last for scale in painter.scales)]
-    work = sum(pixels(scale.size) * (scale.last - before) for scale, before in zip(painter.scales, lasts))
+    work = sum(math.prod(scale.size) * (scale.last - before) for scale, before in zip(painter.scales, lasts))
     seconds = count * rate * work
     if seconds > LONG:
         run.say(f"{count} pictures of {cfg.train.steps} steps, about {duration(seconds)}; "
                 f"{painter.memory() / 2**30:.1f} GiB for the features")
-
-
-def pixels(size):
-    return size[0] * size[1]
 
 
 if __name__ == "__main__":

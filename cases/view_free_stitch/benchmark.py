@@ -4,7 +4,6 @@ The cost volume by its definition (one slice per displacement) beside the produc
 generator; a pair end to end; the memory of twelve photographs of 12 megapixels stitched in a fresh process. Prints
 ratios and milliseconds, saves bench.json.
 """
-import json
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from cases.view_free_stitch.model import ViewFreeStitch
 from common.data.images import list_images, to_tensor
 from common.data.samples import build
 from common.experiment import timing
-from common.experiment.device import environment, set_threads
+from common.experiment.device import set_threads
 from common.stitching.estimators import network_estimate
 from common.stitching.keypoints import SIFT_TUNED, estimate
 from common.stitching.network import cost_volume
@@ -105,15 +104,10 @@ with tempfile.TemporaryDirectory() as folder:
 
 def main():
     set_threads()
-    numbers = {"environment": environment(torch.device("cpu"))}
-    for part, measure in {"cost_volume": volumes, "generator_milliseconds": generator, "pair_milliseconds": pair,
-                          "peak_memory_mb": memory}.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = measure()
-        print(json.dumps(numbers[part], indent=2), flush=True)
+    numbers = timing.measure("view_free_stitch", {"cost_volume": volumes, "generator_milliseconds": generator,
+                                                  "pair_milliseconds": pair, "peak_memory_mb": memory})
     print(f"the cost volume is {numbers['cost_volume']['times_faster']:.0f} times as fast as slice by slice, largest "
           f"difference {numbers['cost_volume']['largest_difference']:.1e}")
-    timing.save("view_free_stitch", numbers)
 
 
 if __name__ == "__main__":

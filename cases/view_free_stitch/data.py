@@ -1,28 +1,19 @@
 """Which photographs train and which choose the weights; what is tested on."""
 from pathlib import Path
 
-from common.data.images import list_images
+from common.data.images import list_images, split_photographs
 from common.stitching.pairs import HomographyPairs, RealPairs, draw_pairs, read_pairs
-
-HELD = 10                          # every tenth photograph in name order is never trained on
-
-
-def photographs(root):
-    """(training, held out) pictures of a folder; all of them for both where there are fewer than ten."""
-    photos = list_images(root)
-    held = photos[::HELD] if len(photos) >= HELD else photos
-    return [photo for photo in photos if photo not in set(held)] or photos, held
 
 
 def training_pairs(cfg, label):
     """The HomographyPairs that train, made anew in every epoch. label: whether the stage needs the perfect stitch."""
-    training, _ = photographs(Path(cfg.data.root))
+    training, _ = split_photographs(cfg.data.root, "data.root")
     return HomographyPairs(training, cfg.seed, cfg.data.augment, label)
 
 
 def validation_pairs(cfg):
     """FixedPairs over the held-out photographs: what chooses weights and thresholds."""
-    _, held = photographs(Path(cfg.data.root))
+    _, held = split_photographs(cfg.data.root, "data.root")
     return draw_pairs(held, cfg.train.validate_pairs, cfg.data.validation_seed)
 
 
@@ -36,7 +27,7 @@ def evaluation_pairs(cfg):
     elif (root / "pairs.csv").is_file():
         pairs = RealPairs(root)
     elif test.held_out:
-        pairs, name = draw_pairs(photographs(root)[1], test.count, test.seed), "held_out"
+        pairs, name = draw_pairs(split_photographs(root, "test.root")[1], test.count, test.seed), "held_out"
     else:
         pairs = draw_pairs(list_images(root), test.count, test.seed)
     pairs.set_name = name

@@ -29,6 +29,10 @@ from common.stitching.network import COARSE, NEAR, SURE, centres
 from common.stitching.pairs import CORNER, RealPairs, draw_pairs, read_squashed
 from common.stitching.refine import residual, score_starts
 
+PANELS = [("loss", ["loss", "coarse", "fine", "offsets", "squares", "content"]),
+          ("validation error (px)", ["val_rmse_4pt", "val_rmse_4pt_median"]),
+          ("validation PSNR (dB)", ["val_psnr_union", "val_average"])]
+
 
 def main(argv=None):
     run = Run("view_free_stitch", "figures", argv)
@@ -53,7 +57,7 @@ def main(argv=None):
         draw_failures(folder, run, model, pairs, lines)
     draw_real_classes(folder, run)
     draw_parallax(folder)
-    draw_training(folder, run)
+    figures.draw_training(folder, run, PANELS)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
@@ -242,20 +246,6 @@ def draw_parallax(folder):
     captions = [["left (A)", "right (B)"], ["average of the aligned pictures", "difference to A"]]
     folder.save(figures.grid([[a, b], [average, shown]], None, captions), "parallax", ["value", "levels"],
                 [["mean absolute difference in the overlap", f"{level:.6f}"]])
-
-
-def draw_training(folder, run):
-    """The terms of the loss and the validation over the steps."""
-    series = figures.read_log(run.folder / "train" / "log.jsonl")
-    if not series:
-        run.say("no training log under this name: the training curve is left out")
-        return
-    panels = [("loss", ["loss", "coarse", "fine", "offsets", "squares", "content"]),
-              ("validation error (px)", ["val_rmse_4pt", "val_rmse_4pt_median"]),
-              ("validation PSNR (dB)", ["val_psnr_union", "val_average"])]
-    panels = [panel for panel in panels if not series.keys().isdisjoint(panel[1])]
-    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
-    folder.save(figures.curve(series, panels), "training", ["step", "name", "value"], rows)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ ENCODINGS = {                           # suffix: Pillow's name and options; a l
     ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
     ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
 }
+HELD = 10                               # every tenth photograph is held out
 IMAGE_SUFFIXES = tuple(ENCODINGS)
 WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
 SIXTEEN_BIT = (".png", ".tif", ".tiff")
@@ -138,6 +139,18 @@ def natural(name):
     """Sorting key under which numbers inside names count as numbers: 2.png comes before 10.png."""
     parts = re.split(r"(\d+)", name.casefold())             # text and number in turn, so that like meets like
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+def split_photographs(root, setting="data.photos"):
+    """(training, held out) pictures of a folder: every tenth in natural order never trains; all for both under ten.
+
+    Raises UserError for a folder without pictures; setting: what names the folder.
+    """
+    photos = list_images(Path(root))
+    if not photos:
+        raise UserError(f"no pictures: {root}: a folder of photographs was expected: set {setting}")
+    held = photos[::HELD] if len(photos) >= HELD else photos
+    return [photo for photo in photos if photo not in set(held)] or photos, held
 
 
 def picture_files(inputs):

@@ -145,6 +145,17 @@ def curve(series, panels, width=WIDTH, height=2.8):
     return figure
 
 
+def draw_training(folder, run, panels):
+    """The terms of the loss and the validation over the steps; panels as curve() takes them, those without a line left
+    out."""
+    series = read_log(run.folder / "train" / "log.jsonl")
+    if not series:
+        return run.say("no training log under this name: the training curve is left out")
+    panels = [panel for panel in panels if not series.keys().isdisjoint(panel[1])]
+    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
+    folder.save(curve(series, panels), "training", ["step", "name", "value"], rows)
+
+
 def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=None):
     """Grouped bars, with their numbers where there is room. groups: {legend: values}, one value per label, None a gap.
 

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from common.base import paths
 from common.base.errors import UserError, join_some
-from common.base.paths import all_cases
-from common.base.yaml_text import Document, Dumper, plain_value, quote, to_yaml
+from common.base.yaml_text import Document, Dumper, plain_value, quote
 
 # settings of the machine, wherever they stand: equal runs may differ in them
 MACHINE = ("workers", "threads", "device")
@@ -226,10 +225,6 @@ class Resolved:
                 kept[name] = value
         return kept
 
-    def dump(self):
-        """judged_settings() as YAML text."""
-        return to_yaml(self.judged_settings())
-
 
 def split_words(argv):
     """(options, words): the words of the form key=value, taken out wherever they stand (./a=b.png is none)."""
@@ -244,7 +239,8 @@ def resolve(case, words=(), config_file=None, demo=False):
     repository, typed ones to the working directory.
     """
     source = paths.ROOT / "configs" / f"{case}.yaml"
-    _expect_known("case", case, [*all_cases(), *(path.stem for path in source.parent.glob("*.yaml"))], "The cases are")
+    known = [*paths.all_cases(), *(path.stem for path in source.parent.glob("*.yaml"))]
+    _expect_known("case", case, known, "The cases are")
     base = Document(source)
     files = [base] if config_file is None else [base, Document(Path(config_file))]
     schema = Schema(base)

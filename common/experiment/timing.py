@@ -1,11 +1,15 @@
 """Measuring honestly: two sides in turns in one process, medians, a ratio; a function's peak memory in a process of its
 own."""
+import json
 import statistics
 import subprocess
 import sys
 import time
 
+import torch
+
 from common.base import paths
+from common.experiment.device import environment
 from common.experiment.results import write_json
 
 TURNS = 7
@@ -37,8 +41,14 @@ def peak_memory_mb(code):
     return float(done.stdout.split()[-1])
 
 
-def save(case, numbers):
-    """Write results/<case>/bench.json and say where."""
+def measure(case, parts):
+    """Measure, print and save every part, {name: function}, as results/<case>/bench.json. Returns {name: numbers}."""
+    numbers = {"environment": environment(torch.device("cpu"))}
+    for part, function in parts.items():
+        print(f"measuring {part} ...", flush=True)
+        numbers[part] = function()
+        print(json.dumps(numbers[part], indent=2), flush=True)
     path = paths.ROOT / "results" / case / "bench.json"
     write_json(path, numbers)
     print(f"saved: {path}")
+    return numbers

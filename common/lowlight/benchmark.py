@@ -1,12 +1,10 @@
 """What the benchmarks of the low-light cases share: the loader's speed, and a run through all parts."""
-import json
 from functools import partial
 
-import torch
 from torch.utils.data import DataLoader
 
 from common.experiment import timing
-from common.experiment.device import environment, set_threads
+from common.experiment.device import set_threads
 from common.experiment.sampling import Places, as_worker
 
 
@@ -21,13 +19,8 @@ def time_loader(pairs, batch, steps=40):
 
 
 def measure(case, network, parts):
-    """Measure, print and save every part, {name: function}; `inference` must tell times_faster, largest_difference."""
+    """timing.measure() of a case's parts; `inference` must tell times_faster and largest_difference."""
     set_threads()
-    numbers = {"environment": environment(torch.device("cpu"))}
-    for part, function in parts.items():
-        print(f"measuring {part} ...", flush=True)
-        numbers[part] = function()
-        print(json.dumps(numbers[part], indent=2), flush=True)
-    print(f"{network} is {numbers['inference']['times_faster']:.2f} times as fast as the straightforward version, "
-          f"largest difference {numbers['inference']['largest_difference']:.1e}")
-    timing.save(case, numbers)
+    inference = timing.measure(case, parts)["inference"]
+    print(f"{network} is {inference['times_faster']:.2f} times as fast as the straightforward version, largest "
+          f"difference {inference['largest_difference']:.1e}")

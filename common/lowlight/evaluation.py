@@ -6,10 +6,11 @@ its mean gray.
 from bisect import bisect
 from pathlib import Path
 
+import torch
+
 from common import metrics
 from common.data.images import open_picture, picture_files, read_pixels, to_bytes, to_tensor, write_image
 from common.data.lol import shares_scene_with_evaluation
-from common.metrics import fidelity
 
 FIDELITY = ["psnr", "ssim", "ssim_gray"]
 NO_REFERENCE = ["entropy", "noise_sigma", "sharpness", "loe"]  # niqe follows where it can be had
@@ -70,16 +71,27 @@ def row_name(method, protocol):
 def measure_output(results, item, method, picture, low, high, parameters):
     """{row: (metrics, image path)} of one output under gt_free and gt_mean. The network's pictures are written."""
     scaled = metrics.gt_mean(picture, high)
-    free = fidelity(picture, high) | no_reference(picture, low, parameters)
+    free = metrics.fidelity(picture, high) | no_reference(picture, low, parameters)
     if method == "network":
         free |= of_input(low)
     lines = {}
-    for protocol, values, result in (("gt_free", free, picture), ("gt_mean", fidelity(scaled, high), scaled)):
+    for protocol, values, result in (("gt_free", free, picture), ("gt_mean", metrics.fidelity(scaled, high), scaled)):
         path = results.image_path(item, protocol) if method == "network" else None
         if path:
             write_image(path, to_tensor(result))
         lines[row_name(method, protocol)] = values, path
     return lines
+
+
+def ssim_psnr(output, target):
+    """(SSIM, PSNR) of the 8-bit picture of an output, beside a target; both (1, 3, h, w) in [0, 1]."""
+    written = to_tensor(to_bytes(output[0].float()))[None]
+    return metrics.ssim(written, target.cpu()).item(), metrics.psnr(written, target.cpu()).item()
+
+
+def mean_scores(names, scores):
+    """{name: mean} of rows of scores."""
+    return dict(zip(names, torch.tensor(scores, dtype=torch.float64).mean(dim=0).tolist()))
 
 
 # ---- the end of a test -----------------------------------------------------------------------------------------------

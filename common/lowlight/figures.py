@@ -76,16 +76,6 @@ def draw_pairs(folder, pairs, name, count=6):
     folder.save(figure, name, ["item", "low_mean", "high_mean"], rows, set=pairs.set_name)
 
 
-def draw_training(folder, run, panels):
-    """The terms of the loss and the validation over the steps; panels as figures.curve takes them."""
-    series = figures.read_log(run.folder / "train" / "log.jsonl")
-    if not series:
-        run.say("no training log under this name: the training curve is left out")
-        return
-    rows = [[step, name, f"{value:.6f}"] for name, points in series.items() for step, value in zip(*points)]
-    folder.save(figures.curve(series, panels), "training", ["step", "name", "value"], rows)
-
-
 def draw_ranking(folder, lines):
     """Pictures from best to worst, coloured by how dark the input was."""
     ranked = sorted(of_row(lines), key=lambda line: -float(line["psnr"]))

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from common.base import paths
 from common.base.errors import UserError, start
-from common.base.paths import all_cases, choose_cases
 from common.experiment.results import write_text
 from common.report import page, run_folder, skeleton
 from common.report.blocks import Both, Contents, Heading, Paragraph, both, to_html, to_markdown
@@ -24,11 +23,11 @@ def main(argv=None):
     if options.skeleton is not None:
         print(skeleton.write(options.skeleton, options.name, options.lang, options.out, options.force))
         return 0
-    if not all_cases():
+    if not paths.all_cases():
         raise UserError(f"there is no case in {paths.ROOT / 'cases'}: a folder with a model.py was expected: run this "
                         "inside the repository")
     folder = Path(options.out) if options.out else paths.ROOT / "results"
-    for path in write(choose_cases(options.case), options.name, folder):
+    for path in write(paths.choose_cases(options.case), options.name, folder):
         print(path)
     return 0
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from common.base import paths
 from common.base.errors import UserError
 from common.base.files import write_whole
-from common.base.paths import all_cases, without_paths
 from common.base.progress import duration
 from common.experiment.results import is_number
 from common.experiment.settings import WORD, flatten_settings
@@ -30,8 +29,8 @@ def write(case, name=None, language="zh", out=None, force=False):
     out: the file, results/<case>/<run>/skeleton.<language>.md where it is None; figures are linked relative to it.
     Raises UserError for a file that exists, since a student may have written in it, unless force is true.
     """
-    if case not in all_cases():
-        raise UserError(f"there is no case {case!r}: expected one of {', '.join(all_cases())}")
+    if case not in paths.all_cases():
+        raise UserError(f"there is no case {case!r}: expected one of {', '.join(paths.all_cases())}")
     if language not in LANGUAGES:
         raise UserError(f"unknown language {language!r}: expected one of {', '.join(LANGUAGES)}")
     run = run_folder.choose_run(case, name)
@@ -154,7 +153,7 @@ def mapping(part, key):
 
 def typed_words(part):
     """The words of a part's command, of paths only the last part: the report is handed in."""
-    return [str(word) for word in without_paths(part["command"])] if isinstance(part.get("command"), list) else []
+    return [str(word) for word in paths.without_paths(part["command"])] if isinstance(part.get("command"), list) else []
 
 
 def settings(sheet, run):
@@ -207,13 +206,13 @@ def data(sheet, run):
 
 def failure(sheet, line):
     """An item that failed, with its reason; of paths only the last part."""
-    return code(line["item"]) + sheet.say("brackets", text=prose(without_paths(line.get("reason") or "")))
+    return code(line["item"]) + sheet.say("brackets", text=prose(paths.without_paths(line.get("reason") or "")))
 
 
 def weights(run, test):
     """The weights that a test used: their file, and the beginning of their digest."""
     file, digest = test.environment.get("weights"), run.weights.get(f"test/{test.name}")
-    return " ".join([without_paths(file)] * isinstance(file, str) + [digest[:12]] * isinstance(digest, str))
+    return " ".join([paths.without_paths(file)] * isinstance(file, str) + [digest[:12]] * isinstance(digest, str))
 
 
 def material(test):
@@ -224,7 +223,7 @@ def material(test):
         end = next((place for place, word in enumerate(after) if word.startswith("--") or WORD.match(word)), len(after))
         return " ".join(["--input", *after[:end]])
     roots = mapping(test.environment, "paths")
-    return next((f"{key}={without_paths(roots[key])}" for key in ("test.root", "data.root")
+    return next((f"{key}={paths.without_paths(roots[key])}" for key in ("test.root", "data.root")
                  if isinstance(roots.get(key), str)), "")
 
 

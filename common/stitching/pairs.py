@@ -294,33 +294,6 @@ def export(photos, folder, count, seed=0, suffix=".png"):
         write_whole(Path(folder) / "shift" / f"{name}.npy", buffer.getvalue())
 
 
-class ExportedPairs(FixedPairs):
-    """Pairs in that layout, PNG or JPEG, as somebody wrote them: names, pair(place)."""
-
-    def __init__(self, root):
-        self.root = Path(root)
-        self.photos = list_images(self.root / "input1")
-        self.names = [path.stem for path in self.photos]
-        parts = [(self._file(part, name), name) for name in self.names for part in ("input2", "label", "shift")]
-        missing = [f"{name} in one of input2, label, shift" for file, name in parts if file is None]
-        if missing or not self.names:
-            raise UserError(f"pairs are not complete: {root}: {join_some(missing) or 'input1 is empty'}: a file of the "
-                            "same name in input1, input2, label and shift was expected: write them again with python "
-                            "-m common.stitching.pairs")
-        self.draws, self.overlaps = [], None
-
-    def _file(self, part, name):
-        return next((path for path in (self.root / part).glob(f"{name}.*")), None)
-
-    def pair(self, place):
-        """The Pair at a place. The label's mask comes from the offsets, not from black pixels."""
-        name = self.names[place]
-        offsets = np.load(self._file("shift", name), allow_pickle=False).reshape(8).astype(np.float32)
-        geometry = make_pair(np.zeros((PHOTO[1], PHOTO[0], 3), np.uint8), (0, 0), offsets, name)
-        a, b, label = (read_pixels(self._file(part, name)) for part in ("input1", "input2", "label"))
-        return geometry._replace(a=a, b=b, label=label)
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m common.stitching.pairs", description=__doc__.split("\n\n")[0])
     parser.add_argument("photos", metavar="PHOTOS", help="a folder of photographs")

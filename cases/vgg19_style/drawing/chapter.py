@@ -13,7 +13,6 @@ from cases.vgg19_style.painter import Painter, own_taps, prepare
 from common.base.errors import UserError
 from common.data.images import to_bytes, to_tensor
 from common.experiment import figures
-from common.experiment.figures import format_number
 from common.experiment.settings import Settings
 from common.features import vgg, vgg_files
 
@@ -125,7 +124,7 @@ def draw_layers(folder, cfg, source, work, device):
             left = f"{100 * terms[term]:.2g} %" if terms[term] >= 1e-4 else "< 0.01 %"
             grid[line].append(picture)
             under[line].append(f"{'to ' if line and number else ''}{tap}: {left} left")
-            rows.append([term, "+".join(used), format_number(terms[term])])
+            rows.append([term, "+".join(used), figures.format_number(terms[term])])
     folder.save(figures.grid(grid, None, under), "layers", ["term", "taps", "left"], rows, network=source.name,
                 steps=cfg.figures.steps)
 
@@ -173,8 +172,8 @@ def draw_filters(folder, cfg, source, work):
         grid[1].append(answer(photo, bank[columns[column]]))
         under[0].append(f"filter {number} answers")
         under[1].append(f"{angle} degrees, match {found[number, columns[column]]:.2f}")
-    rows = [[number, *settings[best[number]], format_number(found[number, best[number]]),
-             format_number(colour[number])] for number in range(len(gray))]
+    rows = [[number, *settings[best[number]], figures.format_number(found[number, best[number]]),
+             figures.format_number(colour[number])] for number in range(len(gray))]
     folder.save(figures.grid(grid, None, under), "filters",
                 ["filter", "angle", "wavelength", "phase", "match", "colour_share"], rows,
                 network=source.name, match=np.median(found.max(axis=1)), chance=chance)
@@ -219,8 +218,8 @@ def draw_weights(folder, cfg, source, work, device):
         values = [evaluate.measure([one], work, to_tensor(picture)[None])[one.name] for picture in line]
         grid.append(line)
         under.append([f"D {value['style_distance']:.2f}, content {value['content_distance']:.3f}" for value in values])
-        rows += [["+".join(used), weight, format_number(value["style_distance"]),
-                  format_number(value["content_distance"])] for weight, value in zip(WEIGHTS, values)]
+        rows += [["+".join(used), weight, figures.format_number(value["style_distance"]),
+                  figures.format_number(value["content_distance"])] for weight, value in zip(WEIGHTS, values)]
     columns = [f"content = {weight:g}" for weight in WEIGHTS]
     sides = [f"style of\n{used[0].removeprefix('relu')} to {used[-1].removeprefix('relu')}" for used in sets]
     folder.save(figures.grid(grid, columns, under, sides), "weights",
@@ -263,9 +262,9 @@ def draw_networks(folder, cfg, sources, work, device):
         grid.append(picture)
         drawn.append(name.replace(", ", "\n"))
         under.append("\n".join(f"D by {each.name}: {values[each.name]['style_distance']:.2f}" for each in judges))
-        rows += [[name, each.name, format_number(values[each.name]["style_distance"]),
-                  format_number(values[each.name]["style_distance_untouched"]),
-                  format_number(values[each.name]["content_distance"])] for each in judges]
+        rows += [[name, each.name, figures.format_number(values[each.name]["style_distance"]),
+                  figures.format_number(values[each.name]["style_distance_untouched"]),
+                  figures.format_number(values[each.name]["content_distance"])] for each in judges]
     names = "; ".join(dict.fromkeys(row[0] for row in rows))
     figure = figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]])
     folder.save(figure, "networks",

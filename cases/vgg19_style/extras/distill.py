@@ -6,7 +6,6 @@ VGG19's channels there, and both, trunk and maps, are trained until the estimate
 photographs. Style and content losses then use the trunk's own few channels; the maps stay in the file, to be checked
 again.
 """
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -18,14 +17,13 @@ from torch.utils.data import Dataset
 
 from common.base.errors import UserError
 from common.data.cache import fingerprint
-from common.data.images import by, list_images, read_pixels, to_tensor
+from common.data.images import by, read_pixels, split_photographs, to_tensor
 from common.experiment.run import bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.features import vgg, vgg_files
 
 TAPS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}      # and VGG19's channels there
 WIDTHS = (16, 32, 64, 128, 128)
-HELD = 10                          # every tenth photograph in name order is never trained on
 EVEN = 0.01                        # weight of the term that keeps the channels equally strong
 CALIBRATION = 48                   # crops whose statistics scale the first weights and the teachers' channels
 
@@ -34,7 +32,7 @@ def distill(training, cfg):
     """Train `small` with the teachers cfg.train.teachers on the photographs cfg.data.photos; best.pt is what agrees
     best on the held-out ones."""
     run = training.run
-    photos, held = photographs(cfg.data.photos)
+    photos, held = split_photographs(cfg.data.photos)
     crops = Crops(photos, cfg.train.crop, cfg.seed)
     teachers = run.prepare(Teachers(cfg.train.teachers, padding="reflect"))
     sample = torch.stack([crops[0, index * len(crops) // CALIBRATION % len(crops)].picture
@@ -206,11 +204,13 @@ class Teachers(nn.Module):
                                         for tap, channels in TAPS.items()}).requires_grad_(False)
 
     def forward(self, x):
-        features = {tap: feature for trunk in self.trunks for tap, feature in trunk(x).items()}
-        values = {tap: estimate(feature, *(part.to(feature.device) for part in self.maps[tap])) if tap in self.maps
-                  else feature.permute(0, 2, 3, 1)
-                  for tap, feature in features.items()}
-        return {tap: value / self.scales[tap] for tap, value in values.items()}
+        values = {}
+        for trunk in self.trunks:
+            for tap, feature in trunk(x).items():
+                weight_bias = [part.to(feature.device) for part in self.maps.get(tap, [])]
+                value = estimate(feature, *weight_bias) if weight_bias else feature.permute(0, 2, 3, 1)
+                values[tap] = value / self.scales[tap]
+        return values
 
     @torch.no_grad()
     def calibrate(self, batches):
@@ -243,15 +243,6 @@ def estimate(features, weight, bias):
 
 
 # ---- photographs -----------------------------------------------------------------------------------------------------
-
-def photographs(root):
-    """(training, held out) pictures of a folder; all of them for both where there are fewer than ten."""
-    photos = list_images(Path(root))
-    if not photos:
-        raise UserError(f"no pictures in {root}: a folder of photographs was expected: set data.photos")
-    held = photos[::HELD] if len(photos) >= HELD else photos
-    return [photo for photo in photos if photo not in set(held)] or photos, held
-
 
 def middle(path, longest=256):
     """A photograph (3, h, w) in [0, 1]: the middle of it, at most `longest` pixels wide and high, in multiples of 16.

@@ -39,10 +39,12 @@ def optimise(run):
             painter.step(step)
         return painter.result()[0].cpu()
     paths, items = picture_files(run.options.input)
-    groups = [(path, item, works(Settings(cfg.data | {"content": str(path)}), trunk.name))
-              for path, item in zip(paths, items)]
-    tasks = [Task(item if len(group) == 1 else f"{item}__{'+'.join(style.stem for style in work.styles)}", path, work)
-             for path, item, group in groups for work in group]
+    tasks = []
+    for path, item in zip(paths, items):
+        group = works(Settings(cfg.data | {"content": str(path)}), trunk.name)
+        for work in group:
+            styles = "+".join(style.stem for style in work.styles)
+            tasks.append(Task(f"{item}__{styles}" if len(group) > 1 else item, path, work))
     weights = checkpoints.Weights(Path(cfg.network.name), {}, {}, trunk.digest, f"the network {trunk.name}")
     return make(run, weights, tasks, paint)
 

@@ -12,7 +12,6 @@ from cases.vgg19_style.fast import train
 from common.base.errors import UserError
 from common.data.images import to_bytes, to_tensor
 from common.experiment import figures
-from common.experiment.figures import format_number
 
 PANELS = [("loss", ["loss", "style", "content", "tv"]),
           ("on held-out photographs", ["val_loss", "val_style", "val_content"])]
@@ -81,7 +80,7 @@ def draw_grid(folder, run, network, judge):
                 left = values["style_distance"] / values["style_distance_untouched"]
             grid[-1].append(picture)
             under[-1].append(name if left is None else f"{100 * left:.0f} %")
-            rows.append([stem, name, *map(format_number, [left, *picture.mean(axis=(0, 1))])])
+            rows.append([stem, name, *map(figures.format_number, [left, *picture.mean(axis=(0, 1))])])
     folder.save(figures.grid(grid, None, under), "fast_grid",
                 ["content", "style", "style_left", "red", "green", "blue"], rows,
                 **name_judge(judge.name if any(row[2] for row in rows) else ""))
@@ -100,7 +99,7 @@ def draw_mixing(folder, run, network):
             mix = torch.zeros(len(network.styles))
             mix[network.styles.index(first)], mix[network.styles.index(second)] = share, 1 - share
             line.append(paint(network, content8, run.config.data.size, mix, run.device))
-            rows.append([stem, first, second, f"{share:.2f}", *map(format_number, line[-1].mean(axis=(0, 1)))])
+            rows.append([stem, first, second, f"{share:.2f}", *map(figures.format_number, line[-1].mean(axis=(0, 1)))])
         grid.append(line)
         under.append([first, *(f"{share:g} : {1 - share:g}" for share in SHARES[1:-1]), second])
     folder.save(figures.grid(grid, None, under), "mixing",

@@ -3,6 +3,7 @@
 The loss is that of the pictures that are optimised, in the relative form: each style's term is divided by the size of
 its own Grams, so that dark and flat styles weigh as much as others (Dumoulin et al. 2017 leave them unbalanced).
 """
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from cases.vgg19_style.fast.network import FastNetwork
 from cases.vgg19_style.painter import feature_network
 from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint, random_window, share_pixels
-from common.data.images import list_images, picture_size, to_tensor
+from common.data.images import picture_size, split_photographs, to_tensor
 from common.experiment import checkpoints
 from common.experiment.run import bare
 from common.experiment.schedules import moving_average, warmup_cosine
@@ -27,15 +28,14 @@ from common.experiment.schedules import moving_average, warmup_cosine
 STYLE_RATE = 5                     # rate of gammas and betas over that of the filters
 RELEASE = "release-styles"
 WINDOWS, SMALLEST = 2, 14          # of the local style term: at most 2 x 2, of 14 positions a side at least
-HELD = 10                          # every tenth photograph in name order is never trained on
 
 
 def train_fast(training, cfg):
     """A FastNetwork for the styles of data.styles, else data.style, trained on the photographs of data.photos."""
     run, files = training.run, style_files(cfg.data)
-    names = style_names(files, cfg.stagel.styles)
-    training.arguments = {"width": cfg.stagel.width, "styles": names}
-    photos, held = photographs(cfg.data.photos)
+    names = style_names(files, cfg.model.styles)
+    training.arguments = {"width": cfg.model.width, "styles": names}
+    photos, held = split_photographs(cfg.data.photos)
     crops = Crops(photos, cfg.data.size, cfg.train.crop, files, cfg.seed)
     perception = Perception(cfg, files, run.device)
     run.say(f"feature network {perception.trunk.name} (content {perception.trunk.digest[:12]}); styles: "
@@ -98,7 +98,7 @@ class Perception:
         targets = []
         for level in range(self.loss.levels):
             found = [self.trunk(F.avg_pool2d(picture, 2 ** level)) for picture in pictures]
-            targets.append({tap: torch.cat([losses.gram(features[tap]) for features in found])
+            targets.append({tap: torch.cat([*map(losses.gram, map(itemgetter(tap), found))])
                             for tap in self.loss.style_taps})
         return targets
 
@@ -201,8 +201,8 @@ def stylise(network, picture, weights):
     see choose_styles().
 
     Instance norm sees the whole picture, so tiles would differ in contrast; instead every convolution of a large
-    picture is computed in bands of rows (network.py), with the same result: what is held is one layer's input and output,
-    some 200 bytes a pixel at width 16.
+    picture is computed in bands of rows (network.py), with the same result: what is held is one layer's input and
+    output, some 200 bytes a pixel at width 16.
     """
     if min(picture.shape[1:]) < network.smallest:
         raise UserError(f"the picture is too small: {picture.shape[2]}x{picture.shape[1]}: at least {network.smallest} "
@@ -238,15 +238,6 @@ def style_picture(file, data):
     side."""
     pixels = read_on_white(file)
     return resize(pixels, fit_size(pixels.shape, data.size and round(data.size * data.style_scale)))
-
-
-def photographs(root):
-    """(training, held out) pictures of a folder; all of them for both where there are fewer than ten."""
-    photos = list_images(root)
-    if not photos:
-        raise UserError(f"no pictures: {root}: photographs were expected: set data.photos")
-    held = photos[::HELD] if len(photos) >= HELD else photos
-    return [photo for photo in photos if photo not in set(held)] or photos, held
 
 
 def read_fitted(path, size):

@@ -14,7 +14,7 @@ from cases.vgg19_style.fast import train as training
 from cases.vgg19_style.fast.network import ConditionalNorm, Convolution, FastNetwork
 from common.base import paths
 from common.base.errors import UserError
-from common.data.images import read_image, write_image
+from common.data.images import read_image, split_photographs, write_image
 from common.experiment import checkpoints
 from common.experiment.run import Run
 from common.experiment.training import Training
@@ -361,7 +361,7 @@ def test_styles_have_names_of_their_own(place):
 
 
 def test_crops_are_a_function_of_their_place(place):
-    photos, held = training.photographs(place / "photos")
+    photos, held = split_photographs(place / "photos")
     assert len(photos) == 10 and [path.stem for path in held] == ["0", "10"], "every tenth in natural order"
     styles = sorted((place / "styles").iterdir())
     one, two = (training.Crops(photos, 64, 48, styles, seed=3) for _ in range(2))

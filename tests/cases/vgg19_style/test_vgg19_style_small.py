@@ -10,7 +10,7 @@ from cases.vgg19_style.extras import distill
 from cases.vgg19_style.extras.distill import TAPS, WIDTHS, Crops, Small, Teachers
 from common.base import paths
 from common.base.errors import UserError
-from common.data.images import list_images, read_image
+from common.data.images import list_images, read_image, split_photographs
 from common.experiment import checkpoints
 from common.experiment.run import Run
 from common.experiment.training import Training
@@ -151,7 +151,7 @@ def test_teachers_that_do_not_reach_are_named(teacher, tmp_path):
 
 
 def test_crops_depend_on_seed_epoch_and_index_alone(photos):
-    training, held = distill.photographs(photos)
+    training, held = split_photographs(photos)
     assert [path.name for path in held] == ["0.png", "10.png"] and len(training) == 10
     crops, again, other = Crops(training, 48, 0), Crops(training, 48, 0), Crops(training, 48, 1)
     for index in range(10):
@@ -166,7 +166,7 @@ def test_pictures_too_small_to_train_on_are_named(tmp_path):
     with pytest.raises(UserError, match="tiny.png: 50x20"):
         distill.middle(tmp_path / "tiny.png")
     with pytest.raises(UserError, match="no such folder"):
-        distill.photographs(tmp_path / "nothing")
+        split_photographs(tmp_path / "nothing")
 
 
 # ---- training --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cases.view_free_stitch import baselines, losses, test, train
-from cases.view_free_stitch.data import evaluation_pairs, photographs
+from cases.view_free_stitch.data import evaluation_pairs
 from cases.view_free_stitch.model import (
     PaperHomography,
     PaperRevision,
@@ -18,6 +18,7 @@ from cases.view_free_stitch.model import (
 )
 from common.base import paths
 from common.base.errors import Negative, UserError
+from common.data.images import split_photographs
 from common.data.samples import build
 from common.experiment import checkpoints, settings
 from common.stitching import estimators
@@ -272,7 +273,7 @@ def test_a_broken_photograph_fails_alone(folders, tmp_path):
 
 
 def test_every_tenth_photograph_is_held_out():
-    training, held = photographs(build("photos"))
+    training, held = split_photographs(build("photos"))
     assert [path.stem for path in held] == ["00", "10"] and not set(training) & set(held) and len(training) == 18
     cfg = settings.resolve("view_free_stitch", ["test.count=5"], demo=True).config
     pairs = evaluation_pairs(cfg)

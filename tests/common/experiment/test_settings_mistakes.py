@@ -59,7 +59,8 @@ WRONG = [                                       # word, the value as it is quote
 def test_wrong_values(kind, word, quoted, expected):
     key = word.partition("=")[0]
     message, _, line = mistake(word).rpartition(" ")
-    assert message == f"'{key}' cannot be {quoted} (given on the command line): expected {expected}: see configs/kind.yaml, line"
+    said = f"'{key}' cannot be {quoted} (given on the command line): expected {expected}"
+    assert message == f"{said}: see configs/kind.yaml, line"
     assert KIND.splitlines()[int(line) - 1].strip().startswith(key.rpartition(".")[2] + ":")
 
 
