@@ -123,9 +123,17 @@ def test_files_and_functions_can_be_read(path):
 
 @pytest.mark.parametrize("case", all_cases())
 def test_a_case_is_whole(case):
-    for name in ("model.py", "train.py", "test.py", "figures.py", "README.md", "README.zh-CN.md"):
-        assert (ROOT / "cases" / case / name).exists(), name
-    assert (ROOT / "configs" / f"{case}.yaml").exists() and (ROOT / "cases" / case / "benchmark.py").exists()
+    """The layout of CONTRIBUTING.md: the paper's files, what surrounds them, and a docstring that names the paper."""
+    folder = ROOT / "cases" / case
+    for name in ("model.py", "losses.py", "data.py", "train.py", "test.py", "figures.py", "benchmark.py",
+                 "drawing/captions.py", "README.md", "README.zh-CN.md"):
+        assert (folder / name).exists(), name
+    assert (folder / "baselines.py").exists() or (folder / "baselines").is_dir() or case == "vgg19_style"
+    assert (ROOT / "configs" / f"{case}.yaml").exists()
+    inside = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert inside <= {"baselines", "drawing", "extras", "fast"}, "a room that CONTRIBUTING.md does not know"
+    for package in [folder, *(folder / name for name in inside)]:
+        assert ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))), package
 
 
 def test_menu_finds_cases_and_names_them():
