@@ -8,7 +8,6 @@ from PIL import Image
 
 from cases.siamfc import augment, losses
 from cases.siamfc.data import (
-    HELD_OUT,
     Pairs,
     Stills,
     Videos,
@@ -191,7 +190,7 @@ def photographs(tmp_path_factory):
 
 def test_stills(photographs):
     source, held = Stills(photographs), Stills(photographs, held=True)
-    assert len(held.files) == len(range(0, 22, HELD_OUT)) == 3
+    assert len(held.files) == len(range(0, 22, 10)) == 3
     assert not set(source.files) & set(held.files) and len(source.files) == 22 - 3
     assert source.count == 2 * 19                               # the mouse of 10 pixels is too small
     assert source.targets[0][1].tolist() == [61, 51, 80, 90]    # 1-based

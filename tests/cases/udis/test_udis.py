@@ -16,7 +16,7 @@ from common.base.errors import Negative, UserError
 from common.data.images import read_pixels, to_bytes, to_tensor
 from common.data.samples import build
 from common.experiment import checkpoints
-from common.stitching import estimators, keypoints
+from common.stitching import estimators
 from common.stitching.compose import Piece
 from common.stitching.estimators import on_canvas
 from common.stitching.geometry import homography_from_offsets
@@ -270,45 +270,6 @@ def test_views_of_real_pairs_come_from_seed_epoch_and_index():
     first, again, other = views[3, 1], AlignmentPairs(pairs, [0, 5], seed=1)[3, 1], views[4, 1]
     assert torch.equal(first.a, again.a) and not torch.equal(first.a, other.a)
     assert first.a.shape == (3, 128, 128) and first.name == "000006"
-
-
-# ---- rows ------------------------------------------------------------------------------------------------------------
-
-def test_sift_and_orb_are_those_of_the_list(shared):
-    """Rows sift and orb of five pairs: baselines.csv to .01 dB, with image 1's descriptors as the query."""
-    folder = shared("data/stitch_pairs")
-    pairs = read_photographed(folder, "testing")
-    with open(folder / "baselines.csv", newline="") as file:
-        listed = {(line["name"], line["method"]): line for line in csv.DictReader(file)}
-    for name in ("udisd_train_000001", "spw_05", "spw_22", "apap_train", "hill"):
-        a, b = pairs.pair(pairs.names.index(name))
-        for row, features, method in (("sift", keypoints.SIFT, "sift_ransac"), ("orb", keypoints.ORB, "orb_ransac")):
-            values = quality.measure_alignment(baselines.by_keypoints(a, b, features), a, b)
-            for metric, column in (("psnr_overlap", "overlap_psnr"), ("psnr_udis", "udis_psnr"),
-                                   ("psnr_udis128", "udis128_psnr")):
-                wanted = float(listed[name, method][column])
-                assert values[metric] == pytest.approx(wanted, abs=0.01), (name, row, metric)
-            assert values["ssim_udis128"] == pytest.approx(float(listed[name, method]["udis128_ssim"]), abs=0.001)
-
-
-def test_refined_is_never_worse_than_any_start():
-    a, b = read_photographed(build("UDIS-D"), "testing").pair(4)
-    sift = baselines.by_keypoints(a, b, keypoints.SIFT)
-    starts = [sift, baselines.by_keypoints(a, b, keypoints.ORB), estimators.Answer(baselines.IDENTITY)]
-    answers = sift, baselines.refine_starts(a, b, starts[:1]), baselines.refine_starts(a, b, starts)
-    before, alone, best = (quality.measure_alignment(answer, a, b) for answer in answers)
-    assert best["psnr_overlap"] >= alone["psnr_overlap"] >= before["psnr_overlap"]
-    assert best["overlap_area"] >= 0.81 * before["overlap_area"]
-    assert baselines.refine_starts(a, b, [estimators.Answer(None, "lost")]) == estimators.Answer(None, "lost")
-
-
-def test_a_failure_stands_in_as_the_identity():
-    a, b = read_photographed(build("UDIS-D"), "testing").pair(0)
-    values = quality.measure_alignment(estimators.Answer(None, "3 matches"), a, b, 12.5)
-    assert values == {"failures": 1, "psnr_overlap_or_identity": 12.5, "reason": "3 matches"}
-    far = torch.tensor([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
-    # a metric that no overlap makes infinite
-    assert quality.measure_alignment(estimators.Answer(far), a, b, 12.5)["failures"] == 1
 
 
 # ---- stages, results -------------------------------------------------------------------------------------------------
