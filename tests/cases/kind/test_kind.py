@@ -183,6 +183,7 @@ def test_the_fit_stays_on_its_device():
 
 # ---- the benchmark ---------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_official_weights_on_lol(shared, folders, official):
     """The two lines that are known of them: 18.330 / .6050 by the reference's ratio, 16.649 / .5520 at 5."""
     root = shared("data/LOL")
@@ -297,6 +298,7 @@ def test_strange_pictures(folders, small):
     assert "test/in/contact_sheet.png" in [entry["path"] for entry in manifest["files"]]
 
 
+@pytest.mark.slow
 def test_a_large_picture_in_bounded_memory(tmp_path, small):
     """6 megapixels through test.py as its own process, by a narrow restoration (12, full: cases/kind/benchmark.py)."""
     torch.manual_seed(0)
@@ -360,6 +362,7 @@ def test_a_late_stage_needs_the_earlier_ones():
 RELEASE = paths.ROOT / "checkpoints" / "kind" / "release.pt"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RELEASE.exists(), reason="checkpoints/kind/release.pt is not in this checkout")
 def test_release_on_lol(shared, folders):
     """The numbers that the README states: both protocols, the guess beside fixed ratios and the reference's."""

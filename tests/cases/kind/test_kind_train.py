@@ -56,6 +56,7 @@ def manifest(clone, name):
     return json.loads((clone / "results/kind" / name / "manifest.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_kill_in_every_stage_changes_nothing(clone, train):
     done = train("--name", "whole")
     assert done.returncode == 0, done.stderr[-3000:]
@@ -73,6 +74,7 @@ def test_a_kill_in_every_stage_changes_nothing(clone, train):
     assert list(dict.fromkeys(stages)) == ["decompose", "restore", "adjust", "joint"]
 
 
+@pytest.mark.slow
 def test_each_stage_leaves_the_other_networks_alone(clone, train):
     """One stage after the other, each on the weights of the one before; only its own network moves."""
     before, file = None, None

@@ -149,6 +149,7 @@ def metrics_of(folders, name, set_name="eval15"):
     return json.loads((folders / "results/msrnet" / name / "test" / set_name / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_release_on_lol(shared, folders):
     """The numbers that the README states, with every baseline: measured, not remembered."""
     root = shared("data/LOL")
@@ -173,6 +174,7 @@ def test_release_on_lol(shared, folders):
     assert values["psnr"] == pytest.approx(float(line["psnr"]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_release_denoise_on_lol(shared, folders):
     root = shared("data/LOL")
     test.main(["--name", "check", "--weights", "release-denoise", "test.baselines=false", f"data.root={root}"])
@@ -256,6 +258,7 @@ def test_bad_pictures_do_not_stop_the_good_ones(folders):
         own("--input", folders / "nothing.png")
 
 
+@pytest.mark.slow
 def test_a_phone_picture_in_under_three_gigabytes(tmp_path):
     """4000 x 3000 through the whole of test.py, as its own process; the tiles' edges are nowhere to be seen."""
     assert brighten_large("msrnet", "release", tmp_path, 4000, 3000) < 3000
@@ -308,6 +311,7 @@ def test_release_files_are_small_and_listed():
 
 # ---- training --------------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     """The loss is a mean of per-picture terms: two processes with half a batch each give the same curve."""
     for folder in ("cases", "common", "configs"):

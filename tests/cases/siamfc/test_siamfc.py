@@ -133,8 +133,10 @@ def tracked(network, sequence, frames=None):
     return np.array(boxes)
 
 
-@pytest.mark.parametrize(("name", "frames"), [("Crossing", None), ("David", None), ("Dog", None), ("Girl", None),
-                                              ("vot15_bag", 50)])
+WHOLE = [pytest.param(name, None, marks=pytest.mark.slow) for name in ("Crossing", "David", "Dog", "Girl")]
+
+
+@pytest.mark.parametrize(("name", "frames"), [("Crossing", 40), ("vot15_bag", 50), *WHOLE])
 def test_trajectories(published, golden, shared, name, frames):
     """Whole trajectories to 1e-2 px (5e-7 measured); vot15_bag, which rounding makes chaotic at frame 59, to frame
     50."""

@@ -212,6 +212,7 @@ def test_the_release_did_not_start_from_the_student(release, shared):
     assert likeness.abs().max() < 0.5
 
 
+@pytest.mark.slow
 def test_the_release_agrees_with_vgg19(release, shared):
     """Median over VGG19's channels of the correlation over positions, on ten of the photographs no training saw."""
     network = checkpoints.build(Small, checkpoints.find("vgg19_style", "none", "release-small"))
