@@ -160,6 +160,7 @@ def second(trained, script):
     return trained
 
 
+@pytest.mark.slow
 def test_two_names_same_judged_bytes(second):
     first, again = manifest(*second, "never-stopped"), manifest(*second, "second")
     assert first == again
@@ -205,6 +206,7 @@ def test_finished_and_changed(trained, script):
     assert manifest(clone, case, "never-stopped") == before
 
 
+@pytest.mark.slow
 def test_two_processes(trained, script):
     clone, case = trained
     succeed(script(case, "train", "--name", "two", started="in two"))

@@ -17,9 +17,8 @@ from cases.view_free_stitch.baselines import AT, IDENTITY, ROWS
 from cases.view_free_stitch.data import evaluation_pairs
 from cases.view_free_stitch.drawing.captions import CAPTIONS
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
-from cases.view_free_stitch.test import tensor
 from common.base.errors import start
-from common.data.images import list_images, to_bytes
+from common.data.images import list_images, to_bytes, to_tensor
 from common.data.samples import build
 from common.experiment import figures
 from common.experiment.run import Run
@@ -73,7 +72,7 @@ def picture(image):
 @torch.inference_mode()
 def draw_pipeline(folder, run, model, pair):
     """B3.1: everything between two inputs and the revised picture."""
-    a, b = (tensor(image).to(run.device) for image in (pair.a, pair.b))
+    a, b = (to_tensor(image)[None].to(run.device) for image in (pair.a, pair.b))
     offsets = model(a, b).offsets
     stitched = model(a, b, offsets)
     error = (offsets.cpu()[0] - torch.from_numpy(pair.offsets)).square().mean().sqrt().item()
@@ -113,8 +112,8 @@ def draw_network(folder, model, pair):
     """The homography network's layers, from those that a forward pass really runs through."""
     device = next(model.parameters()).device
     with torch.inference_mode():
-        layers = figures.trace(model.homography, lambda: model.homography(tensor(pair.a).to(device),
-                                                                          tensor(pair.b).to(device)))
+        layers = figures.trace(model.homography, lambda: model.homography(to_tensor(pair.a)[None].to(device),
+                                                                          to_tensor(pair.b)[None].to(device)))
     colours = {"stem": 0, "quarter": 0, "eighth": 0, "coarse": 1, "lateral": 2, "above": 2, "fine": 2}
     boxes, rows = [("A, B", "gray, 128 x 128", None)], []
     shown = {layer["name"]: layer for layer in layers if not layer["kind"].startswith("groupnorm")}
@@ -130,7 +129,7 @@ def draw_network(folder, model, pair):
 @torch.inference_mode()
 def draw_matches(folder, run, model, pair):
     """The sure matches of the coarse stage as lines between the pictures; left out for networks that do not match."""
-    prediction = model(tensor(pair.a).to(run.device), tensor(pair.b).to(run.device))
+    prediction = model(to_tensor(pair.a)[None].to(run.device), to_tensor(pair.b)[None].to(run.device))
     if prediction.log_a is None:
         return
     sure, partner = (prediction.log_a[0, :, :-1] + prediction.log_b[0, :, :-1].mT).exp().cpu().max(dim=1)
@@ -213,7 +212,7 @@ def draw_failures(folder, run, model, pairs, lines):
     grid, captions, rows = [], [], []
     for line in worst:
         pair = pairs.pair(pairs.names.index(line["item"]))
-        a, b = tensor(pair.a).to(run.device), tensor(pair.b).to(run.device)
+        a, b = to_tensor(pair.a)[None].to(run.device), to_tensor(pair.b)[None].to(run.device)
         wrong = offsets_from_homography(network_estimate(model, pair.a, pair.b, run.device).H_ba[None], (SIDE, SIDE))
         right = torch.from_numpy(pair.offsets)[None]
         grid.append([pair.a, pair.b, *(picture(model(a, b, offsets.to(run.device)).warps.average())

@@ -46,6 +46,18 @@ def test_another_seed(runs):
         assert len(judgement.pictures) == 3 and judgement.pictures[0].psnr < 40
 
 
+def test_settings_of_before_are_known_by_their_names_of_today(runs):
+    before = "seed: 0\nmode: fast\ndata:\n  test:\n    count: 3\ntest:\n  floors: true\n"
+    today = "seed: 0\nstage: fast\ntest:\n  count: 3\n  baselines: true\n"
+    old, new, other = (copy(runs[1], name) for name in ("old", "new", "other"))
+    for run, text in ((old, before), (new, today), (other, today.replace("count: 3", "count: 4"))):
+        for part in ("train", "test/val"):
+            edit(run, f"{part}/config.yaml", "seed: 0\n", text, forge=True)
+    judgement = verdict_of(old, new)
+    assert judgement.verdict == "same" and not any("setting" in note for note in judgement.notes)
+    assert any("test.count = 4 instead of 3" in note for note in verdict_of(old, other).notes)
+
+
 def test_better_and_worse(runs, tmp_path):
     good, bad = make_run(tmp_path / "good", runs[0], noise=0.01), make_run(tmp_path / "bad", runs[0], noise=0.04)
     assert verdict_of(runs[1], good).verdict == "better"

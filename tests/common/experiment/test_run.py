@@ -155,6 +155,19 @@ def test_finished_runs_do_nothing_and_other_settings_are_refused(folders, capsys
     assert state(folders, "done") != before
 
 
+def test_a_run_that_began_before_settings_were_renamed_goes_on(folders, capsys):
+    with pytest.raises(RuntimeError):
+        train("--name", "old", stop=5)
+    last = folders / "checkpoints/msrnet/old/last.pt"
+    content = checkpoints.load(last)
+    content["settings"]["test"]["floors"] = content["settings"]["test"].pop("baselines")
+    checkpoints.save(last, content)
+    train("--name", "old")
+    assert "going on at step 3" in capsys.readouterr().out
+    train("--name", "whole")
+    assert state(folders, "old") == state(folders, "whole")
+
+
 def test_other_training_data_are_refused(folders):
     class Other(Toy):
         def fingerprint(self):

@@ -169,3 +169,19 @@ def test_choices_may_be_numbers_and_null(tmp_path, monkeypatch):
     for word in ("levels=3", "levels=true", "flips=[z]", "flips=x"):
         with pytest.raises(UserError, match="expected .*one of"):
             resolve("odd", [word])
+
+
+@pytest.mark.parametrize("case, word, today", [
+    ("siamfc", "data.test.root=clips", "test.root"), ("siamfc", "data.test.layout=otb", "test.layout"),
+    ("udis", "data.test.root=pairs", "test.root"), ("view_free_stitch", "data.test.held_out=true", "test.held_out"),
+    ("msrnet", "test.floors=false", "test.baselines"), ("kind", "test.floors=false", "test.baselines"),
+    ("vgg19_style", "mode=fast", "stage")])
+def test_words_of_before_name_those_of_today(case, word, today):
+    with pytest.raises(UserError, match=f"unknown setting.*did you mean '{today}'"):
+        resolve(case, [word])
+
+
+def test_a_file_with_a_section_of_before_names_that_of_today(tmp_path):
+    (tmp_path / "mine.yaml").write_text("data: {test: {root: clips}}\n")
+    with pytest.raises(UserError, match="data.test.*mine.yaml, line 1.*did you mean 'test'"):
+        resolve("siamfc", [], tmp_path / "mine.yaml")
