@@ -92,7 +92,7 @@ def restore(training, model, pairs, held_out):
             prediction = part.network(r_low, i_low)
         target = losses.restoration_target(r_high, run.config.loss.target_power)
         training.descend(part.optimizer, run.config.train.clip,
-                    **losses.weigh(losses.restoration(prediction.float(), target, norm), weights))
+                         **losses.weigh(losses.restoration(prediction.float(), target, norm), weights))
         part.after_step()
         if training.due(run.config.train.validate_every):
             training.validated(**validate_restoration(run, part.whole, held_out))
@@ -107,14 +107,14 @@ def adjust(training, model, pairs, held_out, measured):
     part = begin(run, model, "adjustment", settings=settings, measured=measured)
     for pair in training.steps(pairs.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
                                stage="adjust", **part.states):
-        measured.once(run, model, pairs)  # whole pictures: light ratios, and the fit of the automatic one
+        measured.once(run, model, pairs)                          # whole pictures: light ratios, the automatic one's fit
         (_, i_low), (_, i_high) = decompose_batch(run, model, pair, settings.border)
         up, down = measured.ratios(pair.name, i_low, i_high, run.config.loss.ratio)
         source, target, ratio = losses.alternately((i_low, i_high, up), (i_high, i_low, down))
         with run.autocast():
             prediction = part.network(source, ratio)
         training.descend(part.optimizer, run.config.train.clip,
-                    **losses.weigh(losses.adjustment(prediction.float(), target, norm), weights))
+                         **losses.weigh(losses.adjustment(prediction.float(), target, norm), weights))
         part.after_step()
         if training.due(run.config.train.validate_every):
             training.validated(**validate(run, part.whole, held_out))
@@ -146,7 +146,7 @@ def joint(training, model, pairs, held_out, measured):
 class Part(NamedTuple):
     """What one stage trains."""
     names: list                     # networks of KinD by name
-    network: nn.Module  # with gradients, wrapped for torchrun: the one network, or KinD itself where there are two
+    network: nn.Module              # with gradients, wrapped for torchrun: the one network, or KinD where there are two
     trained: nn.ModuleDict          # the networks by name
     average: AveragedModel          # the moving average of their weights
     whole: KinD                     # KinD with the averages in their places: what is evaluated and saved

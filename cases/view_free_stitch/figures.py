@@ -112,8 +112,8 @@ def draw_network(folder, model, pair):
     """The homography network's layers, from those that a forward pass really runs through."""
     device = next(model.parameters()).device
     with torch.inference_mode():
-        layers = figures.trace(model.homography, lambda: model.homography(to_tensor(pair.a)[None].to(device),
-                                                                          to_tensor(pair.b)[None].to(device)))
+        a, b = (to_tensor(image)[None].to(device) for image in (pair.a, pair.b))
+        layers = figures.trace(model.homography, lambda: model.homography(a, b))
     colours = {"stem": 0, "quarter": 0, "eighth": 0, "coarse": 1, "lateral": 2, "above": 2, "fine": 2}
     boxes, rows = [("A, B", "gray, 128 x 128", None)], []
     shown = {layer["name"]: layer for layer in layers if not layer["kind"].startswith("groupnorm")}

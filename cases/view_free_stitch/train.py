@@ -139,9 +139,9 @@ def validate_revision(run, model, pairs):
                          jitter(pair.offsets, run.config.train.jitter, generator))
         union = (stitched.warps.mask_a | stitched.warps.mask_b).cpu() & (pair.mask > 0)
         for scores, picture in ((revised, stitched.revised), (average, stitched.warps.average())):
-            squares = ((picture.cpu() - pair.label).square() * union).sum(dim=(1, 2, 3)) / (3
-                                                                                            * union.sum(dim=(1, 2, 3)))
-            scores += [-10 * math.log10(max(value, 1e-12)) for value in squares.tolist()]
+            squares = ((picture.cpu() - pair.label).square() * union).sum(dim=(1, 2, 3))
+            means = squares / (3 * union.sum(dim=(1, 2, 3)))
+            scores += [-10 * math.log10(max(value, 1e-12)) for value in means.tolist()]
     model.train()
     return {"psnr_union": sum(revised) / len(revised), "average": sum(average) / len(average)}
 

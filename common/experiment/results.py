@@ -112,8 +112,7 @@ class TestResults:
     def __init__(self, run_folder, set_name, *, weights, settings, data, rows, metrics, classings=(), ranked=None,
                  fresh=False):
         self.run_folder, self.set_name, self.weights, self.ranked = Path(run_folder), set_name, weights, ranked
-        self.rows, self.metrics, self.classings = list(rows), list(metrics), list(classings) + (["rank"] if ranked
-                                                                                                else [])
+        self.rows, self.metrics, self.classings = list(rows), list(metrics), [*classings] + ["rank"] * bool(ranked)
         self.final = self.run_folder / "test" / set_name
         beside = self.run_folder / "test" / f".{set_name}.new"
         identity = json.dumps([weights, settings, data, self.rows, self.metrics, self.classings], sort_keys=True)

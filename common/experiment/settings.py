@@ -246,8 +246,8 @@ def resolve(case, words=(), config_file=None, demo=False):
     schema = Schema(base)
     pairs, preset = _parse(words, schema)
     if preset is not None:
-        _expect_known("preset", preset, [name for file in files for name in file.section("presets")], "The presets of "
-                                                                                                      f"{case} are")
+        presets = [name for file in files for name in file.section("presets")]
+        _expect_known("preset", preset, presets, f"The presets of {case} are")
     layers = [(base,)] + [(file, "presets", preset) for file in files if preset is not None]
     layers += [(file,) for file in files[1:]] + [(file, "demo") for file in files if demo]
     values = {}

@@ -286,6 +286,6 @@ class Crops(Dataset):
         pixels = self.read(index) if self.store is None else self.store.get(index, lambda _: self.read(index), None)
         rng = np.random.default_rng([self.seed, epoch, index])
         top, left = random_window(rng, pixels.shape[:2], self.crop, self.photos[index])
-        photo = Orientation.draw(rng, flips=True, turns=False).turn(to_tensor(pixels[top:top + self.crop,
-                                                                                     left:left + self.crop]))
+        part = to_tensor(pixels[top:top + self.crop, left:left + self.crop])
+        photo = Orientation.draw(rng, flips=True, turns=False).turn(part)
         return Sample(photo.contiguous(), int(rng.integers(len(self.styles))), self.photos[index].name)
