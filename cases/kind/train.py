@@ -107,7 +107,7 @@ def adjust(training, model, pairs, held_out, measured):
     part = begin(run, model, "adjustment", settings=settings, measured=measured)
     for pair in training.steps(pairs.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
                                stage="adjust", **part.states):
-        measured.once(run, model, pairs)                          # whole pictures: light ratios, the automatic one's fit
+        measured.once(run, model, pairs)                          # whole pictures: light ratios, the automatic fit
         (_, i_low), (_, i_high) = decompose_batch(run, model, pair, settings.border)
         up, down = measured.ratios(pair.name, i_low, i_high, run.config.loss.ratio)
         source, target, ratio = losses.alternately((i_low, i_high, up), (i_high, i_low, down))
