@@ -4,6 +4,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from common.data.images import to_tensor
 from common.data.samples import photograph
 from common.features import vgg, vgg_files
 
@@ -46,8 +47,7 @@ PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 @torch.inference_mode()
 def rule(features, side, device):
     """The weight at which photographs and their blur differ by BLUR_COSTS: 1e-6 for the original weights of block 3."""
-    pictures = [torch.from_numpy(photograph(name)).permute(2, 0, 1)[None].float().to(device) / 255
-                for name in PHOTOGRAPHS]
+    pictures = [to_tensor(photograph(name))[None].to(device) for name in PHOTOGRAPHS]
     pictures = torch.cat([F.interpolate(each, (side, side), mode="bilinear", antialias=True, align_corners=False)
                           for each in pictures])
     taps = torch.exp(-0.5 * (torch.arange(-6, 7, dtype=torch.float32, device=device) / 1.5) ** 2)

@@ -40,7 +40,7 @@ def main(argv=None):
         lines = measure(found, a, b)
         if run.config.test.reconstruct:
             kept = pairs.names[place] if place < run.config.test.images else None
-            lines |= reconstructions(results, run, model, a, b, found["refined"], kept)
+            lines |= reconstruct(run, model, results, a, b, found["refined"], kept)
         return lines
     for place, item, lines in results.remaining(pairs.names, measure_pair):
         results.add(item, lines, classes=pairs.classes(place) | {"seen": class_of(pairs, place)})
@@ -59,7 +59,7 @@ def measure(found, a, b):
     return {row: (measure_alignment(answer, a, b, identity), None) for row, answer in found.items()}
 
 
-def reconstructions(results, run, model, a, b, answer, item):
+def reconstruct(run, model, results, a, b, answer, item):
     """{row: (metrics, image path)} of the ways to join the pair, all on the refined homography; pictures are kept where
     item is given."""
     if answer.H_ba is None:

@@ -55,7 +55,7 @@ def measure_generated(run, model, weights, pairs):
     for place, item, pair in results.remaining(pairs.names, pairs.pair):
         found = answers(model, pair.a, pair.b, run.device, run.config.test.gain_bias)
         lines = {row: (measure_answer(answer, pair), None) for row, answer in found.items()}
-        lines |= join_all(results, run, model, pair, found, item if place < run.config.test.images else None)
+        lines |= join_all(run, model, results, pair, found, item if place < run.config.test.images else None)
         results.add(item, lines, classes={"overlap": overlap_class(pair.overlap)})
     content = run.finish_test(results, weights, pairs.names)
     run.say(results.table(content, ["rmse_4pt_median", *MATCH], ROWS, "pairs"))
@@ -116,7 +116,7 @@ def measure_overlap(answer, a, b, fair=None):
 
 
 @torch.inference_mode()
-def join_all(results, run, model, pair, found, item):
+def join_all(run, model, results, pair, found, item):
     """{row: (metrics, image path)} of the joined pictures at three homographies: the network's, the refined, the true
     one with noise."""
     a, b, label = (to_tensor(picture)[None] for picture in (pair.a, pair.b, pair.label))

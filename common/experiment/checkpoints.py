@@ -79,9 +79,9 @@ def _what_is(path, error):
     """(what a broken file really is, what to do), from its first bytes and torch's complaint."""
     head = path.read_bytes()[:512]
     again = "get it again, or train again"
-    if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
-        if impostor(head) is None:
-            return "it holds Python objects (pickle), which are never executed here", again
+    complaint = str(error).lower()
+    if ("weights_only" in complaint or "unsupported" in complaint) and impostor(head) is None:
+        return "it holds Python objects (pickle), which are never executed here", again
     if head.startswith((b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF")):      # a zip, or torch's form before 1.6
         return "it is cut short or damaged, or another kind of zip file", again
     return impostor(head) or ("its beginning is not that of a torch file", again)

@@ -227,7 +227,7 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
         axis.text(x, y - 0.24 * box[1], below, ha="center", va="center", fontsize=6.5 if len(below) <= 18 else 5.5,
                   color="#444444")
     style = {"arrowstyle": "-|>", "lw": 0.9, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
-    for place, ((x, y), (u, v)) in enumerate(zip(centre, centre[1:])):
+    for (x, y), (u, v) in zip(centre, centre[1:]):
         if y == v:
             axis.annotate("", (u - box[0] / 2, v), (x + box[0] / 2, y), arrowprops=style)
         else:

@@ -6,6 +6,7 @@ student, to be filled in.
 """
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from common.base import paths
@@ -61,7 +62,7 @@ def write(cases, name, folder):
         of_case, problems = case_blocks(case, name)
         for problem in problems:
             warn(case, problem)
-        html += to_html(of_case, lambda problem: warn(case, problem))
+        html += to_html(of_case, partial(warn, case))
         blocks = blocks + of_case
     write_text(folder / "report.html", page.document(" · ".join(TITLE), html, bilingual=True))
     write_text(folder / "report.md", to_markdown(blocks, folder))

@@ -109,9 +109,9 @@ def not_yet(run):
     if run.log and "train" not in run.weights:
         missing.append(("train", Both("The training has not ended yet: the same command goes on where it stopped.",
                                       "训练尚未结束：用同一命令可从中断处继续。")))
-    for name in run_folder.find_unfinished_tests(run.case, run.name):
-        missing.append(("test", Both(f"The test on {code(name)} has not ended: the command that began it finishes it.",
-                                     f"{code(name)} 上的测试尚未完成：重新执行原命令即可补完。")))
+    missing += [("test", Both(f"The test on {code(name)} has not ended: the command that began it finishes it.",
+                              f"{code(name)} 上的测试尚未完成：重新执行原命令即可补完。"))
+                for name in run_folder.find_unfinished_tests(run.case, run.name)]
     if not run.tests:
         missing.append(("test", Both("No test has been run under this name yet:", "该运行尚未测试：")))
     if not run.figures:
@@ -196,7 +196,7 @@ def figures(run):
     blocks = []
     for entry in run.figures:
         number = f"{entry['number']} " if entry.get("number") else ""
-        caption = each(lambda text: (number + text).replace("`", "'"), both(entry["title"]))
+        caption = each(lambda text, number=number: (number + text).replace("`", "'"), both(entry["title"]))
         csv = inside(run.folder / "figures", entry.get("csv") or "")
         blocks.append(Figure(run.folder / "figures" / entry["file"], caption, both(entry["alt"]), csv))
     return [Heading(3, Both("Figures", "图")), Gallery(blocks)] if blocks else []

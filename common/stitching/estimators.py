@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 import torch
 
 from common.base.errors import Negative, UserError
-from common.data.images import IMAGE_SUFFIXES, picture_files
+from common.data.images import IMAGE_SUFFIXES, picture_files, to_tensor
 from common.stitching.compose import LIMIT, extent
 from common.stitching.geometry import homography_from_offsets, rescale
 from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remember_keypoints
@@ -40,9 +39,7 @@ def network_estimate(model, a, b, device):
     """
     small = [picture if picture.shape[:2] == (SIDE, SIDE)
              else cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for picture in (a, b)]
-    tensors = [torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(device).float() / 255
-               for picture in small]
-    prediction = model(*tensors)
+    prediction = model(*(to_tensor(picture)[None].to(device) for picture in small))
     H = homography_from_offsets(prediction.offsets.cpu(), (SIDE, SIDE))
     scale_a, scale_b = ((picture.shape[1] / SIDE, picture.shape[0] / SIDE) for picture in (a, b))
     matches, inliers, points = support(prediction)
@@ -93,7 +90,7 @@ def on_canvas(pieces):
         part = (..., *piece.inside(left, top))
         picture, mask = torch.zeros(1, 3, height, width), torch.zeros(1, 1, height, width, dtype=torch.bool)
         mask[part] = torch.from_numpy(piece.mask > 0)
-        picture[part] = torch.from_numpy(piece.image).permute(2, 0, 1)[None] / 255
+        picture[part] = to_tensor(piece.image)[None]
         pictures.append(picture * mask)
         masks.append(mask)
     return pictures, masks, (left, top)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from cases.kind import enhance
+from common.base.text_table import format_table
 from common.data.images import list_images, picture_files, read_pixels, to_bytes, to_tensor, write_image
 from common.experiment.results import write_csv
 from common.lowlight.evaluation import INPUT, NO_REFERENCE, niqe_parameters, no_reference, of_input
@@ -73,10 +74,9 @@ def tell(run, results, content, groups, numbers):
     header = ["dataset", "row", "count", *numbers, "status"]
     write_csv(results.final / "table.csv", header, lines)
     results.enter()
-    run.say("  ".join(f"{word:>11s}" for word in header[:-1]))
-    for line in lines:
-        cells = [f"{float(cell):.2f}" if place > 2 and cell else str(cell) for place, cell in enumerate(line[:-1])]
-        run.say("  ".join(f"{cell:>11s}" for cell in cells) + ("" if line[-1] == "ok" else f"  {line[-1]}"))
+    shown = [[*line[:3], *(cell and f"{float(cell):.2f}" for cell in line[3:-1]), line[-1].removeprefix("ok")]
+             for line in lines]
+    run.say("\n".join(format_table(header[:-1], shown, [">11"] * (len(header) - 1), gap="  ")))
     run.say("gt_free; LOE: nearest pixels at 50 along the short side, mean number of pixels whose order changed "
             f"(common/metrics/pictures.py); results: {results.final}")
 

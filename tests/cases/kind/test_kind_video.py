@@ -34,10 +34,9 @@ def frames(count=12, flicker=0.1, seed=0, size=(48, 64)):
 
 @pytest.mark.parametrize("flicker", [0.0, 0.02, 0.2])
 def test_brightness_never_jumps_more_than_the_input(flicker):
-    steady, levels = own_video.Steady(brightening(), settings.resolve("kind", []).config.test), []
+    steady = own_video.Steady(brightening(), settings.resolve("kind", []).config.test)
     with torch.inference_mode():
-        for frame in frames(flicker=flicker):
-            levels.append((frame.mean(), steady.brighten(frame).mean()))
+        levels = [(frame.mean(), steady.brighten(frame).mean()) for frame in frames(flicker=flicker)]
     assert steady.shots == 1
     for (a, b), (c, d) in zip(levels, levels[1:]):
         assert abs(d / b - 1) <= abs(c / a - 1) + 5e-4, (a, b, c, d)

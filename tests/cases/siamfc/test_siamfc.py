@@ -128,8 +128,7 @@ def golden(shared):
 def tracked(network, sequence, frames=None):
     tracker, boxes = SiamFCTracker(network), [sequence.boxes[0]]
     tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
-    for path in sequence.frames[1:frames]:
-        boxes.append(tracker.update(read_pixels(path)))
+    boxes += [tracker.update(read_pixels(path)) for path in sequence.frames[1:frames]]
     return np.array(boxes)
 
 

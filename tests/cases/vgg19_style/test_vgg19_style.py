@@ -31,7 +31,7 @@ def narrow_trunk(taps, padding="zeros", pooling="max", seed=0, dtype=torch.float
     """A narrow VGG19 with random weights (He's), which needs no file."""
     torch.manual_seed(seed)
     trunk = vgg.Trunk("vgg19", taps, (4, 4, 4, 4, 4), pooling, padding, "torchvision")
-    for name, parameter in trunk.named_parameters():
+    for parameter in trunk.parameters():
         torch.nn.init.kaiming_normal_(parameter) if parameter.dim() == 4 else torch.nn.init.normal_(parameter, std=0.05)
     return trunk.to(dtype).requires_grad_(False).eval()
 

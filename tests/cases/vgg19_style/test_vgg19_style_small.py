@@ -38,7 +38,7 @@ def teacher(tmp_path):
     """A narrow student with random weights and maps, as a file of this project."""
     torch.manual_seed(1)
     network = Small()
-    for name, parameter in network.named_parameters():
+    for parameter in network.parameters():
         torch.nn.init.kaiming_normal_(parameter) if parameter.dim() > 1 else torch.nn.init.normal_(parameter, std=0.1)
     checkpoints.save(tmp_path / "teacher.pt", {"case": "vgg19_style", "model": network.arguments,
                                                "weights": network.state_dict()})
