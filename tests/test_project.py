@@ -128,7 +128,6 @@ def test_a_case_is_whole(case):
     for name in ("model.py", "losses.py", "data.py", "train.py", "test.py", "figures.py", "benchmark.py",
                  "drawing/captions.py", "README.md", "README.zh-CN.md"):
         assert (folder / name).exists(), name
-    assert (folder / "baselines.py").exists() or (folder / "baselines").is_dir() or case == "vgg19_style"
     assert (ROOT / "configs" / f"{case}.yaml").exists()
     inside = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert inside <= {"baselines", "drawing", "extras", "fast"}, "a room that CONTRIBUTING.md does not know"
