@@ -35,7 +35,10 @@ FLAVOURS = {
     "original": {"scales": 3, "box_centre": "edge", "crop": "once", "resize": "bicubic", "peak": "on", "bias": -2.1484,
                  "limits": [0.2, 5.0]},
 }
-EXTRAS = {"subpixel": False, "keep_inside": False, "rotation": 0.0, "precision": "fp32"}
+EXTRAS = {"subpixel": False, "keep_inside": False, "rotation": 0.0, "learn": 0.0, "search_again": False,
+          "precision": "fp32"}
+LEARNT = 0.5                                                  # share of the learnt template in the kernel at most
+WIDE = 2 * SEARCH + 1                                         # side of the region that is searched when lost
 
 
 class Confidence(NamedTuple):
@@ -119,12 +122,17 @@ class SiamFCTracker:
         self.first_side = self.search_side
         self.fill = image.mean(axis=(0, 1))
         self.kernel = self.embed(self.crop(image, self.exemplar_side, EXEMPLAR)[None], exemplar=True)  # (1, C, 6, 6)
-        self.confidence, self.lost, self.found, self.first_peak = 1.0, False, None, None
+        self.first_kernel = self.learnt = self.kernel
+        self.confidence, self.lost, self.found = 1.0, False, None
+        alone = self.respond(image, [1.0], [0.0])                # of the first frame to its own target
+        self.first_peak = max(float(alone.max()), 1e-6)
 
     @torch.inference_mode()
     def update(self, image):
         """The target's box in the next frame, float64 (4,). Frames may change their size."""
         image = as_rgb(image)
+        if self.lost and self.settings["search_again"]:
+            self.look_around(image)
         factors, angles = self.hypotheses()
         if np.round(self.search_side * min(factors)) < 2:
             return self.lose()
@@ -135,6 +143,8 @@ class SiamFCTracker:
         self.judge(found)
         self.move(found, factors[found.chosen], angles[found.chosen], image.shape)
         self.found = found
+        if self.settings["learn"] and self.confidence > self.calibration.above:
+            self.learn(image)
         return self.box()
 
     def track(self, img_files, box, visualize=False):
@@ -208,10 +218,26 @@ class SiamFCTracker:
         """Set confidence and lost from the unpenalised map of the chosen hypothesis."""
         response = found.responses[found.chosen]
         peak = float(response.max())
-        self.first_peak = self.first_peak or max(peak, 1e-6)
         self.evidence = peak / self.first_peak, sidelobe_ratio(response)
         self.confidence = self.calibration.probability(*self.evidence)
         self.lost = self.confidence < (self.calibration.above if self.lost else self.calibration.below)
+
+    def learn(self, image):
+        """Take over a little of what the target looks like now, as trackers by filters do: a running mean of exemplars.
+        The first one keeps at least half of the kernel, so that the tracker cannot forget what it was shown."""
+        now = self.embed(self.crop(image, self.exemplar_side, EXEMPLAR, self.angle)[None], exemplar=True)
+        rate = self.settings["learn"]
+        self.learnt = (1 - rate) * self.learnt + rate * now
+        self.kernel = (1 - LEARNT) * self.first_kernel + LEARNT * self.learnt
+
+    def look_around(self, image):
+        """When lost: move to the best place of a region of twice the side, if that is a clear one."""
+        side = self.search_side * WIDE / SEARCH
+        response = correlate(self.kernel, self.embed(self.crop(image, side, WIDE)[None]))[0, 0].cpu().numpy()
+        evidence = (response.max() + self.bias) / self.first_peak, sidelobe_ratio(response)
+        if self.calibration.probability(*evidence) > self.calibration.above:
+            peak = np.unravel_index(int(response.argmax()), response.shape)
+            self.centre = self.centre + (np.array(peak) - (len(response) - 1) / 2) * STRIDE * side / WIDE
 
     def lose(self):
         """Nothing can be told from this frame: the last box stays."""
