@@ -6,6 +6,7 @@ FLAVOURS): scales, box_centre, crop, resize, peak, bias, limits. State is float6
 0-based; size (h, w); sides of the exemplar's and the search region's squares.
 """
 import copy
+import sys
 import time
 from typing import NamedTuple
 
@@ -40,13 +41,14 @@ EXTRAS = {"subpixel": False, "keep_inside": False, "rotation": 0.0, "learn": 0.0
           "precision": "fp32"}
 LEARNT = 0.5                                                  # share of the learnt template in the kernel at most
 WIDE = 2 * SEARCH + 1                                         # side of the region that is searched when lost
+FLAT = 3.0                                                    # gray levels of deviation below which nothing is to see
 
 
 class Confidence(NamedTuple):
     """P(IoU > .5) = 1 / (1 + exp(-(constant + ratio * ln(peak / first peak) + sidelobe * peak-to-sidelobe ratio))).
 
-    lost is set below `below` and cleared above `above`. The numbers were fitted on synthetic sequences
-    (extras/calibrate.py).
+    The first peak is that of the first frame's response to its own target, than which none should be higher. lost is
+    set below `below` and cleared above `above`. The numbers were fitted by extras/calibrate.py.
     """
     constant: float = 3.370
     ratio: float = 5.487
@@ -55,7 +57,7 @@ class Confidence(NamedTuple):
     above: float = 0.655
 
     def probability(self, ratio, sidelobe):
-        """ratio: the peak over that of the second frame; sidelobe: peak-to-sidelobe ratio of the same map."""
+        """ratio: the peak over the first one; sidelobe: peak-to-sidelobe ratio of the same map."""
         value = self.constant + self.ratio * np.log(max(ratio, 1e-3)) + self.sidelobe * sidelobe
         return float(1 / (1 + np.exp(-np.clip(value, -30, 30))))
 
@@ -124,6 +126,11 @@ class SiamFCTracker:
         self.fill = image.mean(axis=(0, 1))
         self.kernel = self.embed(self.crop(image, self.exemplar_side, EXEMPLAR)[None], exemplar=True)  # (1, C, 6, 6)
         self.first_kernel = self.learnt = self.kernel
+        self.flat = crops.is_flat(image, (x, y, w, h), FLAT)
+        if self.flat:
+            print("warning: the target is flat: its box shows next to nothing but one gray level in the first frame: "
+                  "nothing can be recognised, so every frame counts as lost: give a box with a target in it, or begin "
+                  "at a frame that shows it", file=sys.stderr)
         self.confidence, self.lost, self.found = 1.0, False, None
         alone = self.respond(image, [1.0], [0.0])                # of the first frame to its own target
         self.first_peak = max(float(alone.max()), 1e-6)
@@ -220,7 +227,7 @@ class SiamFCTracker:
         response = found.responses[found.chosen]
         peak = float(response.max())
         self.evidence = peak / self.first_peak, sidelobe_ratio(response)
-        self.confidence = self.calibration.probability(*self.evidence)
+        self.confidence = 0.0 if self.flat else self.calibration.probability(*self.evidence)
         self.lost = self.confidence < (self.calibration.above if self.lost else self.calibration.below)
 
     def learn(self, image):

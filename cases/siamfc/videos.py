@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from cases.siamfc.augment import Look
-from cases.siamfc.sequences import SequenceFolder
 from common.base.errors import UserError
 from common.data.images import bytes_of, picture_size
+from common.data.sequences import SequenceFolder
 
 FARTHEST = 100                                                # frames between the two pictures of a pair at most
 
