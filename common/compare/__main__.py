@@ -2,8 +2,8 @@
 
 Verdicts: identical (every judged file), same (every mean within its tolerance), better, different, unfinished (a part
 was begun and never finished), tampered (files that their manifest does not vouch for, or numbers that do not follow
-from the rest), unreadable. Exit status: 0 when all are
-identical, same or better; 1 when one is not; 2 when the reference or the only submission is unreadable.
+from the rest), unreadable. Exit status: 0 when all are identical, same or better; 1 when one is not; 2 when the
+reference or the only submission is unreadable.
 """
 import argparse
 import csv
