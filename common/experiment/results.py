@@ -16,7 +16,7 @@ from common.base.files import sha256, write_whole
 from common.base.progress import watch
 from common.base.text_table import format_table
 from common.base.yaml_text import to_yaml
-from common.metrics import metric_of
+from common.metrics import expect_known, metric_of
 
 COLUMNS = ["item", "row", "status", "reason", "image", "reference"]  # then the metrics, then classings as `by_<name>`
 
@@ -114,6 +114,7 @@ class TestResults:
         self.run_folder, self.set_name, self.weights, self.ranked = Path(run_folder), set_name, weights, ranked
         self.rows, self.metrics, self.classings = list(rows), list(metrics), [*classings] + ["rank"] * bool(ranked)
         self.final = self.run_folder / "test" / set_name
+        expect_known(self.metrics, self.final)
         beside = self.run_folder / "test" / f".{set_name}.new"
         identity = json.dumps([weights, settings, data, self.rows, self.metrics, self.classings], sort_keys=True)
         key = hashlib.sha256(identity.encode()).hexdigest()
@@ -226,6 +227,8 @@ class TestResults:
 
     def enter(self):
         """Enter the folder's files in the manifest; for a case that adds some after finish()."""
+        for row in json.loads((self.final / "metrics.json").read_text(encoding="utf-8")).values():
+            expect_known([name for name in row if name not in ("by", "left_out")], self.final / "metrics.json")
         write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
 
     def failures(self):
