@@ -15,6 +15,7 @@ from pathlib import Path
 
 from common.base.errors import UserError, printable, start
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.base.text_table import format_table
 from common.compare import page
 from common.compare.grader import Judge, judge_unreadable, read_reference
@@ -40,6 +41,8 @@ def main(argv=None):
     paths = [*options.submissions, *(path for folder in options.each for path in list_submissions(folder))]
     if not paths:
         raise UserError("nothing to compare: expected SUBMISSION folders or zips, or --each DIR with some in it")
+    targets = list(filter(None, (options.html, options.csv)))
+    expect_targets(targets, [options.reference, *paths], "--html or --csv")
     judge_one = Judge(options.reference, rules, options.html is not None)
     judgements = [None] * len(paths)
     with tempfile.TemporaryDirectory() as folder:
