@@ -4,6 +4,8 @@ import os
 import sys
 import unicodedata
 
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")      # categories of Unicode: control, format, half a pair, separators
+
 
 class UserError(Exception):
     """Something that the user can mend: the whole message, in one line without the leading "error: "."""
@@ -20,9 +22,11 @@ def join_some(problems, shown=10):
     return "; ".join(problems[:shown]) + more
 
 
-def printable(text):
-    """Text for a terminal: names from foreign files may hold control characters, which must not act."""
-    return "".join("?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs") else letter for letter in str(text))
+def printable(text, keep=""):
+    """Text to be shown: names from foreign files may hold control characters, letters that turn the direction, and line
+    separators; they must be seen, not act, and become \\x1b, \\u202e, \\u2028. keep: those that may stay."""
+    return "".join(ascii(letter)[1:-1] if unicodedata.category(letter) in HIDDEN and letter not in keep else letter
+                   for letter in str(text))
 
 
 def start(main, argv=None):

@@ -16,7 +16,7 @@ from common.base.files import sha256, write_whole
 from common.base.progress import watch
 from common.base.text_table import format_table
 from common.base.yaml_text import to_yaml
-from common.metrics import metric_of
+from common.metrics import expect_known, metric_of
 
 COLUMNS = ["item", "row", "status", "reason", "image", "reference"]  # then the metrics, then classings as `by_<name>`
 
@@ -118,6 +118,7 @@ class TestResults:
         key = hashlib.sha256(identity.encode()).hexdigest()
         self.set_name = _free_set(self.run_folder / "test", set_name, key) if beside else set_name
         self.final = self.run_folder / "test" / self.set_name
+        expect_known(self.metrics, self.final)
         new = self.run_folder / "test" / f".{self.set_name}.new"
         if fresh:
             shutil.rmtree(new, ignore_errors=True)
@@ -228,6 +229,8 @@ class TestResults:
 
     def enter(self):
         """Enter the folder's files in the manifest; for a case that adds some after finish()."""
+        for row in json.loads((self.final / "metrics.json").read_text(encoding="utf-8")).values():
+            expect_known([name for name in row if name not in ("by", "left_out")], self.final / "metrics.json")
         write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
 
     def failures(self):
