@@ -7,6 +7,7 @@ from common.base.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = ROOT / "checkpoints"
 RESULTS = ROOT / "results"
+EMBEDDED = ROOT / "datasets" / "embedded"                  # pictures that come with the repository; LICENCES.md there
 
 START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"                             # a path that is absolute or leads out:
 WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)    # alone, or behind `key=`
