@@ -92,6 +92,17 @@ class Diagram:
             self.arrow(before.right, after.left)
         return drawn
 
+    def picture(self, x, y, image, title, height=0.9):
+        """A picture (h, w, 3) or (h, w) with its centre at (x, y) and a title below it. Returns its Box."""
+        width = height * image.shape[1] / image.shape[0]
+        box = Box(x, y, width, height)
+        self.axis.imshow(image, extent=(x - width / 2, x + width / 2, y - height / 2, y + height / 2), cmap="gray",
+                         vmin=0, vmax=255 if image.dtype.name == "uint8" else 1, aspect="auto", zorder=2)
+        self.note(x, y - height / 2 - 0.1, title)
+        self.axis.set_xlim(0, self.figure.get_figwidth())       # imshow has set them to the picture
+        self.axis.set_ylim(0, self.figure.get_figheight())
+        return box
+
     def sign(self, x, y, symbol, radius=0.13):
         """An operation in a circle: plus, minus, times, concatenation. Returns its Box."""
         self.axis.add_patch(Circle((x, y), radius, fc="white", ec=INK, lw=0.9))
@@ -124,14 +135,14 @@ class Diagram:
         """Text that stands on the page itself; several lines are parted by line ends."""
         self.axis.text(x, y, text, ha=align, va="center", fontsize=size, color=colour, weight=weight, linespacing=1.2)
 
-    def frame(self, boxes, title, colour=None, room=0.12, above=0.3):
-        """A rounded outline around boxes, with a title in its upper left corner. Returns its Box."""
+    def frame(self, boxes, title, colour=None, room=0.12, above=0.3, indent=0.08):
+        """A rounded outline around boxes, with a title in its upper left corner, so far in. Returns its Box."""
         left, right = min(box.left[0] for box in boxes) - room, max(box.right[0] for box in boxes) + room
         bottom, top = min(box.bottom[1] for box in boxes) - room, max(box.top[1] for box in boxes) + above
         self.axis.add_patch(FancyBboxPatch((left, bottom), right - left, top - bottom, zorder=0.5, fc="none",
                                            ec=GREY if colour is None else COLOURS[colour], lw=1.0,
                                            boxstyle="round,pad=0,rounding_size=0.1"))
-        self.note(left + 0.08, top - 0.12, title, align="left", weight="bold")
+        self.note(left + indent, top - 0.12, title, align="left", weight="bold")
         return Box((left + right) / 2, (bottom + top) / 2, right - left, top - bottom)
 
 
