@@ -1,7 +1,7 @@
 """Diagrams of networks and flows: boxes, signs and arrows, drawn by one hand. One unit is one inch of the page.
 
-A box is measured from its text, so the text stays inside at any size; `Diagram.row` and `Diagram.column` place boxes one
-after the other; an arrow goes from border to border, straight or by way of corners.
+A box is measured from its text, so the text stays inside at any size; `Diagram.row` places boxes one after the other;
+an arrow goes from border to border, straight or by way of corners.
 """
 from typing import NamedTuple
 

@@ -54,8 +54,8 @@ def draw_network(model):
     page.arrow(joined.right, fused[0].left)
     draw_cascade(page, fused[-1], counts, channels, depth)
     if "exposure" in counts:
-        page.note(0.15, 0.2, f"+ {counts['exposure']:,} parameters: a code of the picture's 32 x 32 thumbnail scales and "
-                  "shifts every map (its parameters are counted with the layer)", align="left")
+        page.note(0.15, 0.2, f"+ {counts['exposure']:,} parameters: a code of the picture's 32 x 32 thumbnail scales "
+                  "and shifts every map (its parameters are counted with the layer)", align="left")
     page.note(8.9, 4.45, f"{sum(counts.values()):,} parameters", align="right", weight="bold")
     return page
 
