@@ -146,6 +146,22 @@ class Diagram:
         return Box((left + right) / 2, (bottom + top) / 2, right - left, top - bottom)
 
 
+def draw_chain(boxes, per_row, width=9.0):
+    """A Diagram of boxes one after the other, row after row. boxes: as Diagram.row takes them."""
+    rows = [boxes[first:first + per_row] for first in range(0, len(boxes), per_row)]
+    wide = max(widest(split_options(entry)[0]) for entry in boxes) + 2 * MARGIN
+    page, drop, last = Diagram(width, 0.95 * len(rows) + 0.1), 0.95, None
+    gap = (width - 0.4 - per_row * wide) / (per_row - 1)
+    for place, row in enumerate(rows):
+        y = page.figure.get_figheight() - 0.55 - drop * place
+        drawn = page.row(0.2, y, [(*texts, {"width": wide} | own) for texts, own in map(split_options, row)], gap=gap)
+        if last:
+            middle = (last.bottom[1] + drawn[0].top[1]) / 2
+            page.arrow(last.bottom, (last.x, middle), (drawn[0].x, middle), drawn[0].top)
+        last = drawn[-1]
+    return page
+
+
 def split_options(entry):
     """(texts, options) of an entry of Diagram.row."""
     return (entry[:-1], entry[-1]) if isinstance(entry[-1], dict) else (entry, {})

@@ -137,5 +137,10 @@ def by(shape):
     return "x".join(map(str, shape))
 
 
+def pages():
+    """{name: Diagram} of what the page shows."""
+    return {"networks": draw_networks(layers_of(KinD()))}
+
+
 if __name__ == "__main__":
-    write_all(Path(__file__).parents[1] / "diagrams", {"networks": draw_networks(layers_of(KinD()))})
+    write_all(Path(__file__).parents[1] / "diagrams", pages())

@@ -92,5 +92,10 @@ def draw_cascade(page, x1, counts, channels, depth):
     page.arrow(minus.right, end[0].left)
 
 
+def pages():
+    """{name: Diagram} of what the page shows."""
+    return {"network": draw_network(MSRNet())}
+
+
 if __name__ == "__main__":
-    write_all(Path(__file__).parents[1] / "diagrams", {"network": draw_network(MSRNet())})
+    write_all(Path(__file__).parents[1] / "diagrams", pages())

@@ -49,7 +49,12 @@ def draw_network(model):
     return page
 
 
-if __name__ == "__main__":
+def pages():
+    """{name: Diagram} of what the page shows."""
     with torch.device("meta"):                                 # shapes alone
         network = SiamFC()
-    write_all(Path(__file__).parents[1] / "diagrams", {"network": draw_network(network)})
+    return {"network": draw_network(network)}
+
+
+if __name__ == "__main__":
+    write_all(Path(__file__).parents[1] / "diagrams", pages())

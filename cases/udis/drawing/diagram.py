@@ -111,9 +111,14 @@ def draw_reconstructions(paper, mask):
     return page
 
 
-if __name__ == "__main__":
+def pages():
+    """{name: Diagram} of what the page shows."""
     with torch.device("meta"):                                 # shapes alone
         paper, small = UDIS("paper", "paper", 64), UDIS("small", "mask", 16)
-    write_all(Path(__file__).parents[1] / "diagrams",
-              {"flow": draw_flow(), "alignment_paper": draw_paper(paper),
-               "reconstruction": draw_reconstructions(paper, small)})
+    return {"flow": draw_flow(),
+            "alignment_paper": draw_paper(paper),
+            "reconstruction": draw_reconstructions(paper, small)}
+
+
+if __name__ == "__main__":
+    write_all(Path(__file__).parents[1] / "diagrams", pages())

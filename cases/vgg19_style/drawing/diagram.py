@@ -17,7 +17,7 @@ HEIGHT = 0.42
 
 
 def list_layers():
-    """[(name, outputs, parameters)] of VGG19's convolutions and pools at 224 x 224, without weights."""
+    """(trunk, [(name, outputs, parameters)]) of VGG19's convolutions and pools at 224 x 224, without weights."""
     with torch.device("meta"):
         trunk = vgg.Trunk("vgg19", vgg_files.layers("vgg19"))
         x, shapes = torch.empty(1, 3, 224, 224), {}
@@ -27,7 +27,7 @@ def list_layers():
         if not name.startswith("relu"):
             count = next(convolutions)["parameters"] if name.startswith("conv") else 0
             layers.append((name, tuple(shapes[name]), count))
-    return layers
+    return trunk, layers
 
 
 def draw_network(layers, style=STYLE, content=CONTENT):
@@ -71,5 +71,10 @@ def draw_network(layers, style=STYLE, content=CONTENT):
     return page
 
 
+def pages():
+    """{name: Diagram} of what the page shows."""
+    return {"network": draw_network(list_layers()[1])}
+
+
 if __name__ == "__main__":
-    write_all(Path(__file__).parents[1] / "diagrams", {"network": draw_network(list_layers())})
+    write_all(Path(__file__).parents[1] / "diagrams", pages())

@@ -108,8 +108,12 @@ def draw_small(model):
     return page
 
 
-if __name__ == "__main__":
+def pages():
+    """{name: Diagram} of what the page shows."""
     with torch.device("meta"):                                 # shapes alone
         paper, small = ViewFreeStitch("paper", 64), ViewFreeStitch("small")
-    write_all(Path(__file__).parents[1] / "diagrams",
-              {"flow": draw_flow(), "network_paper": draw_paper(paper), "network": draw_small(small)})
+    return {"flow": draw_flow(), "network_paper": draw_paper(paper), "network": draw_small(small)}
+
+
+if __name__ == "__main__":
+    write_all(Path(__file__).parents[1] / "diagrams", pages())
