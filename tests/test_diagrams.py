@@ -64,8 +64,8 @@ def test_both_pages_show_every_diagram(case):
 
 
 def test_a_text_that_leaves_its_box_is_found():
-    page = Diagram(3, 1)
-    box = page.box(1, 0.5, "short")
+    page = Diagram(6, 1)
+    box = page.box(3, 0.5, "short")
     page.note(box.x, box.y, "much longer than the box that it stands in")
     with pytest.raises(AssertionError, match="leaves its box"):
         check_page(page)
