@@ -2,7 +2,6 @@
 import ast
 import re
 from functools import cache
-from itertools import pairwise
 from urllib.parse import unquote
 
 import pytest
