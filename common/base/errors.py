@@ -1,4 +1,5 @@
 """A user's mistake is one line, `error: what is wrong: where: what was expected: what to do`, and exit status 2."""
+import errno
 import os
 import sys
 import unicodedata
@@ -49,3 +50,10 @@ def start(main, argv=None):
     except BrokenPipeError:                              # the reader of our output went away, as in `... | head`
         sys.stdout = open(os.devnull, "w")
         return 1
+    except OSError as problem:                           # exists() and its like raise this one alone
+        if problem.errno != errno.ENAMETOOLONG or "--debug" in words:
+            raise
+        name = printable(problem.filename)
+        print(f"error: a path is too long ({len(name)} letters): {name[:60]}...: one that this system can hold was "
+              "expected: shorten it", file=sys.stderr)
+        return 2

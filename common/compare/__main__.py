@@ -16,10 +16,12 @@ from collections import Counter
 from pathlib import Path
 
 from common.base.errors import UserError, join_some, printable, start
+from common.base.paths import tell_apart
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.base.text_table import format_table
 from common.compare import page
-from common.compare.contents import list_submissions, tell_apart
+from common.compare.contents import list_submissions
 from common.compare.grader import Judge, judge_unreadable, read_reference
 from common.compare.guarded import Lost, run_guarded
 from common.compare.judge import PASSING, Options
@@ -41,6 +43,7 @@ def main(argv=None):
     limit = options.limit or 120 + len(pictures) * (6 if options.recompute else 1)
     paths, passed_over = collect(options)
     name, *names = tell_apart([options.reference, *paths])
+    expect_targets(filter(None, (options.html, options.csv)), [options.reference, *paths], "--html or --csv")
     judge_one = Judge(options.reference, rules, options.html is not None)
     judgements = [None] * len(paths)
     with tempfile.TemporaryDirectory() as folder:
