@@ -1,6 +1,7 @@
 """Metrics of pictures, and their table: properties, sums by hand, golden values, scikit-image and OpenCV as peers."""
 import json
 import math
+import sys
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from common import metrics
+from common.metrics.niqe import Parameters, niqe
+from common.metrics.ssim import ssim_map
 
 PEER = 1e-6                                               # of scikit-image: ours are float32 in [0, 1], its levels
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
@@ -323,3 +326,31 @@ def test_metrics_equal_the_golden_values_of_eval15(shared):
                       "gt_mean_ssim_gauss_rgb": ssim_mean}
             for metric, value in values.items():
                 assert value == pytest.approx(golden[name][method][metric], abs=PEER), (name, method, metric)
+
+
+# ---- tiles -----------------------------------------------------------------------------------------------------------
+
+def test_numbers_do_not_depend_on_tiles(monkeypatch):
+    """psnr, ssim, ssim_gray of a picture larger than a tile are those of the whole; no tile sees more than its size."""
+    a, b = torch.rand(2, 3, 150, 131), torch.rand(2, 3, 150, 131)
+    whole = [measure(a, b) for measure in (metrics.psnr, metrics.ssim, metrics.ssim_gray)]
+    seen = []
+    for tile in (10, 64, 140):
+        monkeypatch.setattr("common.metrics.pictures.TILE", tile)
+        monkeypatch.setattr("common.metrics.pictures.ssim_map", lambda x, y: seen.append(x.shape) or ssim_map(x, y))
+        for measure, expected in zip((metrics.psnr, metrics.ssim, metrics.ssim_gray), whole):
+            torch.testing.assert_close(measure(a, b), expected, rtol=0, atol=1e-10)
+        assert max(max(shape[2:]) for shape in seen) <= tile + 10
+        seen.clear()
+
+
+def test_niqe_does_not_depend_on_tiles(monkeypatch):
+    """Borders between tiles are no borders of the picture; the last tile is smaller, in both directions."""
+    rgb8 = np.random.default_rng(0).integers(0, 256, (96 * 5 + 50, 96 * 7 + 30, 3)).astype(np.uint8)
+    rgb8 = cv2.GaussianBlur(rgb8, None, 1.5)
+    parameters = Parameters(np.full(36, 0.5), np.eye(36))
+    values = []
+    for tile in (96, 192, 480, 9600):
+        monkeypatch.setattr(sys.modules["common.metrics.niqe"], "TILE", tile)  # the name is the function
+        values.append(niqe(rgb8, parameters))
+    np.testing.assert_allclose(values, values[-1], rtol=0, atol=1e-6)
