@@ -170,10 +170,9 @@ def draw_baselines(folder, lines, set_name):
 
 def draw_failures(folder, run, model, pairs, lines):
     """The two worst pictures: answer, target, signed difference in gray, and how much of it is brightness alone."""
-    stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
-        low, high, output = answer(run, model, pairs, stems.index(line["item"]))
+        low, high, output = answer(run, model, pairs, pairs.items.index(line["item"]))
         means = [metrics.gray8(image).mean() for image in (output, high)]
         scaled = metrics.fidelity(metrics.gt_mean(output, high), high)["psnr"]
         grid.append([low, output, high, colour_difference(metrics.gray8(output).astype(float) - metrics.gray8(high))])

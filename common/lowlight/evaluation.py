@@ -4,7 +4,6 @@
 its mean gray.
 """
 from bisect import bisect
-from pathlib import Path
 
 import torch
 
@@ -55,11 +54,9 @@ def classes_of(name, values):
 def pictures_left(results, pairs):
     """(name, item, (low path, high path), low, high) of the pictures that are not tested yet, 8-bit; an unreadable one
     is a failed item."""
-    items = [Path(name).stem for name in pairs.names]
-
     def read(place):
         return [read_pixels(path) for path in pairs.paths(place)]
-    for place, item, (low, high) in results.remaining(items, read):
+    for place, item, (low, high) in results.remaining(pairs.items, read):
         yield pairs.names[place], item, pairs.paths(place), low, high
 
 
