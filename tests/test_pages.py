@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from common.base.paths import ROOT
+from common.metrics import METRICS
 
 PAGES = sorted(path for path in ROOT.rglob("*.md")
                if not {".venv", "results", "node_modules"} & set(path.relative_to(ROOT).parts))
@@ -88,3 +89,9 @@ def test_links_to_lines_name_what_is_defined_there(path):
 
 def test_a_wrong_dollar_is_seen():
     assert "$" in FORMULA.sub("", "a $x$ and one $ more") and "$" not in FORMULA.sub("", "$a$ b $c$")
+
+
+@pytest.mark.parametrize("page", ["docs/metrics.md", "docs/metrics.zh-CN.md"])
+def test_every_metric_is_defined_in_both_languages(page):
+    defined = set(re.findall(r"`(\w+)`", (ROOT / page).read_text(encoding="utf-8")))
+    assert METRICS.keys() - {"count"} <= defined, METRICS.keys() - defined
