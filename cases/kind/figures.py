@@ -97,8 +97,9 @@ def read_example(run, model, pairs, place):
     """The Example of a pair of the test set."""
     settings, paths = run.config.test, pairs.paths(place)
     low, high = (enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths)
-    return Example(pairs.names[place], *map(read_pixels, paths), low, high, enhance.restore(model, low, settings.tile),
-                   enhance.true_ratio(low, high), settings.ratio or enhance.guess(model, low))
+    restored = enhance.restore(model, low, settings.tile)
+    return Example(pairs.names[place], *map(read_pixels, paths), low, high, restored, enhance.true_ratio(low, high),
+                   enhance.choose_ratio(model, low, restored, settings))
 
 
 def answer(run, model, example, ratio):
