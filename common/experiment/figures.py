@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from common.base.errors import UserError
 from common.experiment.results import write_csv, write_json, write_manifest
 
 # Okabe and Ito: for all eyes
@@ -244,6 +245,18 @@ def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
         axis.annotate("", (xs[-1], ys[-1]), (xs[-1], ys[-1] + 0.01), arrowprops=style | {"color": COLOURS[1]})
         axis.text((xs[1] + xs[2]) / 2, ys[1] + 0.03, label, fontsize=8, color=COLOURS[1], ha="center", va="bottom")
     return figure
+
+
+def if_there(run, read, *keys):
+    """read(), the data that the settings `keys` name; None, said in a line, where it is not on this machine and the
+    user gave none of these: figures that need no data are drawn all the same."""
+    try:
+        return read()
+    except UserError as problem:
+        if not run.resolved.typed.keys().isdisjoint(keys):
+            raise
+        run.say(f"the figures of test pictures are left out: {problem}")
+        return None
 
 
 def read_items(run, set_name):
