@@ -162,8 +162,8 @@ def picture_block(run, test, line, place):
         alt = join(alt, Both(" and its input", "与输入图"), between="")
         return Slider(source, image, caption, alt, (Both("input", "输入"), Both("output", "输出")))
     if reference := find_picture(run, test, line["reference"]):
-        alt = join(alt, Both(" and its reference", "与参考图"), between="")
-        return Slider(image, reference, caption, alt, (Both("output", "输出"), Both("reference", "参考图")))
+        alt = join(alt, Both(" and its reference", "与参考图像"), between="")
+        return Slider(image, reference, caption, alt, (Both("output", "输出"), Both("reference", "参考图像")))
     return Figure(image, caption, alt)
 
 
@@ -213,7 +213,7 @@ def settings(run):
     if not trained:
         text = Both("This run tested weights and did not train; only the network's settings can be compared here. How "
                     "released weights were made stands in `checkpoints/README.md`.",
-                    "本次运行只测试权重，没有训练，此处只能比较网络的设置。发布权重的来历见 `checkpoints/README.md`。")
+                    "本次运行没有训练，只测试权重，只能比较网络的设置。预训练权重的来历见 `checkpoints/README.md`。")
         blocks.append(Paragraph(text))
     if "paper" not in run_folder.presets_of(run.case):
         blocks.append(Paragraph(Both("The case has no `preset=paper` to compare with.",
