@@ -23,10 +23,11 @@ from cases.siamfc.drawing.boxes import outline, save, trail
 from cases.siamfc.extras import own_video
 from cases.siamfc.extras.got10k_server import write_submission
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder, boxes_path, read_boxes, write_boxes
+from cases.siamfc.sequences import boxes_path, measure, open_test_set, overlaps, write_boxes
 from cases.siamfc.weights import choose_weights
 from common.base.errors import UserError, start
 from common.data.images import read_pixels
+from common.data.sequences import read_boxes
 from common.experiment.results import write_json
 from common.experiment.run import Run
 
@@ -42,8 +43,7 @@ def main(argv=None):
     network = run.load(SiamFC, weights)
     if run.options.input:
         return own_video.follow_own(run, network, weights, boxes)
-    test = run.config.test
-    folder = SequenceFolder(test.root, test.layout, test.split, test.names)
+    folder = open_test_set(run)
     if folder.split == "test":
         return write_submission(run, network, weights, folder)
     return benchmark(run, network, weights, folder)
@@ -58,16 +58,19 @@ def benchmark(run, network, weights, folder):
 
     def follow(place):
         """(Sequence, {row: (boxes, seconds)}) of one sequence by every tracker."""
-        sequence = folder[folder.names[place]]
+        sequence = folder.inspect(folder.names[place])
         return sequence, {row: track(sequence) for row, track in trackers.items()}
     for _, name, (sequence, tracked) in results.remaining(folder.names, follow, f"tracking {folder.set_name}"):
         lines = {}
         for row, (boxes, spent) in tracked.items():
             seconds[row] += spent
-            lines[row] = sequence.measure(boxes), draw_last(results, row, boxes, sequence)
+            lines[row] = measure(sequence, boxes), draw_last(results, row, boxes, sequence)
             write_boxes(boxes_path(results.folder, row, name), boxes)
         frames += len(sequence.frames) - 1
         results.add(name, lines, sequence.reference, sequence.attributes)
+    for sequence in folder.known.values():
+        for note in sequence.notes:
+            run.say(note)
     rates = {row: round(frames / spent, 1) for row, spent in seconds.items() if spent}
     inputs = {sequence.name: str(sequence.frames[-1]) for sequence in sequences}
     content = run.finish_test(results, weights, folder.names, inputs=inputs, frames_per_second=rates)
@@ -94,7 +97,7 @@ def pool(results, folder, content):
     for row, values in content.items():
         done = [line["item"] for line in results.lines if line["row"] == row and line["status"] == "ok"]
         if done:
-            ious = np.concatenate([folder[name].overlaps(read_boxes(boxes_path(results.folder, row, name)))
+            ious = np.concatenate([overlaps(folder[name], read_boxes(boxes_path(results.folder, row, name)))
                                    for name in done])
             pooled = {"ao": ious.mean(), "sr50": (ious > 0.5).mean(), "sr75": (ious > 0.75).mean()}
             values |= {f"{name}_frames": round(float(value), 6) for name, value in pooled.items()}

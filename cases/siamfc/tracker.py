@@ -19,6 +19,7 @@ from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE, SiamFC, correlate, fold
 from cases.siamfc.weights import read
 from common.base import paths
 from common.base.errors import UserError
+from common.data.sequences import box_problem
 from common.experiment import checkpoints
 
 UP = 16                                                       # the response is enlarged from 17 to 272 cells a side
@@ -267,15 +268,7 @@ def as_rgb(image):
 def check_box(box, shape):
     """The box as four floats. Raises UserError where it is no box in a frame of this shape (h, w, ...)."""
     values = np.asarray(box, dtype=np.float64).ravel()
-    problem = None
-    if values.shape != (4,) or not np.isfinite(values).all():
-        problem = "four finite numbers were expected"
-    elif values[2] < 1 or values[3] < 1:
-        problem = "a width and a height of at least one pixel were expected"
-    elif values[0] > shape[1] or values[1] > shape[0] or values[0] + values[2] <= 1 or values[1] + values[3] <= 1:
-        problem = (f"a box that touches the frame of {shape[1]} x {shape[0]} pixels was expected (1-based x, y of its "
-                   "corner)")
-    if problem:
+    if problem := box_problem(values, shape[1::-1]):
         raise UserError(f"no target there: box {', '.join(f'{value:g}' for value in values)}: {problem}: "
                         "give x,y,w,h of the target in the first frame")
     return values

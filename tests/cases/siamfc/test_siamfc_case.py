@@ -14,11 +14,12 @@ from cases.siamfc import test
 from cases.siamfc.baselines import trackers
 from cases.siamfc.extras import calibrate, export, own_video
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder
+from cases.siamfc.sequences import measure
 from cases.siamfc.train import optimisation
 from common.base import paths
 from common.base.errors import Negative, UserError
 from common.data.samples import build
+from common.data.sequences import SequenceFolder
 from common.experiment import checkpoints
 from common.experiment.settings import resolve
 
@@ -90,16 +91,24 @@ def test_results_of_other_settings_are_not_reused(small, sequences):
     assert path.read_text() != first
 
 
-def test_a_broken_sequence_does_not_stop_the_others(small, sequences):
+def test_a_damaged_frame_costs_itself_and_a_broken_sequence_does_not_stop_the_others(small, sequences, capsys):
     place, given = small
-    frame = sequences / "val" / "GOT-10k_Val_000002" / "00000004.jpg"
-    frame.write_bytes(frame.read_bytes()[:2000])
+    damaged = sequences / "val" / "GOT-10k_Val_000002" / "00000004.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
     (sequences / "val" / "GOT-10k_Val_000003" / "00000005.jpg").unlink()
-    with pytest.raises(Negative, match="2 sequence"):
-        test.main([*given, *words(sequences, trackers="siamfc,static")])
-    lines = items(place / "results" / "siamfc" / "t" / "test" / "val")
-    assert [line["status"] for line in lines] == ["ok", "ok", "failed", "failed", "failed", "failed"]
-    assert "00000004.jpg" in lines[2]["reason"] and "9 frames" in lines[4]["reason"]
+    with pytest.raises(Negative, match="1 sequence"):
+        test.main([*given, *words(sequences, trackers="siamfc,static,mil")])
+    folder = place / "results" / "siamfc" / "t" / "test" / "val"
+    lines = items(folder)
+    assert [line["status"] for line in lines] == ["ok"] * 6 + ["failed"] * 3
+    assert "9 frames" in lines[6]["reason"]
+    said = capsys.readouterr().out
+    assert "layout got10k" in said and "1 frames passed over" in said and "00000004.jpg" in said
+    boxes = np.loadtxt(folder / "boxes" / "siamfc" / "GOT-10k_Val_000002.txt", delimiter=",")
+    truth = SequenceFolder(sequences, split="val")["GOT-10k_Val_000002"]
+    whole = measure(truth._replace(boxes=np.delete(truth.boxes, 3, 0), cover=np.delete(truth.cover, 3),
+                                   absent=np.delete(truth.absent, 3)), np.delete(boxes, 3, 0))
+    assert float(lines[3]["ao"]) == pytest.approx(whole["ao"], abs=1e-4)
 
 
 def test_otb_layout_and_attributes(small, sequences, tmp_path):

@@ -19,10 +19,10 @@ from cases.siamfc.data import (
     vid,
 )
 from cases.siamfc.extras.convert import convert
-from cases.siamfc.sequences import SequenceFolder, polygon_box, read_boxes
 from common.base.errors import UserError
 from common.data.clips import synthetic, write_list, write_sequence
 from common.data.samples import build, photograph
+from common.data.sequences import SequenceFolder, polygon_box, read_boxes
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,8 @@ def test_mistakes_in_files(tmp_path, clip):
 
 
 @pytest.mark.parametrize(("rows", "expected"), [([[1, 2, 3, 4]] * 9, "8 frames"),
-                                                ([[1, 2, np.nan, 4]] * 8, "not a number"),
-                                                ([[1, 2, 3]] * 8, "line 1")])
+                                                ([[1, 2, np.nan, 4]] * 8, "row 1.*four finite numbers"),
+                                                ([[1, 2, 3]] * 8, "row 1")])
 def test_mistakes_in_boxes(tmp_path, clip, rows, expected):
     otb(tmp_path, "Bad", clip, rows=rows)
     with pytest.raises(UserError, match=expected):

@@ -11,11 +11,11 @@ from cases.siamfc.baselines import opencv
 from cases.siamfc.baselines.classical import KLT, MOSSE, Static
 from cases.siamfc.baselines.trackers import build_untrained
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder
 from cases.siamfc.tracker import Confidence, Found, SiamFCTracker, parabola, settings_of
 from common.base.errors import UserError
 from common.data.clips import synthetic
 from common.data.samples import build, photograph
+from common.data.sequences import SequenceFolder
 from common.metrics import tracking
 
 SMALL = [16, 32, 48, 48, 32]
