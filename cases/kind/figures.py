@@ -34,6 +34,7 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
     draw_ranking,
     middle,
@@ -87,6 +88,7 @@ def main(argv=None):
             draw_classes(folder, lines, "KinD")
             draw_ratios(folder, lines)
             draw_failures(folder, run, model, pairs, lines)
+        draw_garden(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]), "KinD")
     draw_elsewhere(folder, run)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))

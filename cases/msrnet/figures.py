@@ -27,6 +27,7 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
     draw_ranking,
     middle,
@@ -60,6 +61,7 @@ def main(argv=None):
         draw_failures(folder, run, model, pairs, lines)
     draw_noise(folder, run, model, pairs)
     draw_releases(folder, run, pairs)
+    draw_garden(folder, lambda rgb: picture(enhance(run, model, rgb)), "MSR-net")
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
