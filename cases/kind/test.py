@@ -26,7 +26,6 @@ from cases.kind.extras import own_video, unpaired
 from cases.kind.model import KinD
 from common import metrics
 from common.base.errors import UserError, start
-from common.data import video
 from common.data.images import read_image, to_tensor, write_image
 from common.experiment.run import Run
 from common.lowlight import baselines, evaluation
@@ -163,15 +162,15 @@ def without_references(run, model, weights):
 def own(run, model, weights):
     """Brighten --input: pictures, folders of them (with a contact sheet), videos."""
     settings = run.config.test
-    films = [path for path in map(Path, run.options.input) if path.suffix.lower() in video.SUFFIXES]
-    pictures = [path for path in map(Path, run.options.input) if path not in films]
-    for path in films:
-        own_video.enhance_video(run, model, path)
+    pictures, films = evaluation.settle_own(run)
+    for path, target in films:
+        own_video.enhance_video(run, model, path, target)
     if not pictures:
         return None
     results = evaluation.enhance_own(run, weights, lambda rgb: enhance.enhance(model, rgb, settings)[0], pictures)
-    if any(path.is_dir() for path in pictures):
-        unpaired.contact_sheet(run, results, pictures)
+    if any(Path(path).is_dir() for path in run.options.input):
+        unpaired.contact_sheet(run, results, {item: path for path, item, _ in pictures},
+                               {item: target for _, item, target in pictures})
     return results.expect_no_failures()
 
 

@@ -16,7 +16,7 @@ import time
 from cases.msrnet import baselines
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
-from common.base.errors import start
+from common.base.errors import UserError, start
 from common.data.images import read_image, to_bytes
 from common.experiment.run import Run
 from common.lowlight import evaluation
@@ -39,8 +39,17 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(MSRNet, weights)
     if run.options.input:
-        return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb)).expect_no_failures()
+        return own(run, model, weights)
     return benchmark(run, model, weights)
+
+
+def own(run, model, weights):
+    """Brighten the pictures of --input."""
+    pictures, films = evaluation.settle_own(run)
+    if films:
+        raise UserError(f"a video, not a picture: {films[0][0]}: pictures were expected: python cases/kind/test.py "
+                        f"--input {films[0][0]} takes videos")
+    return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb), pictures).expect_no_failures()
 
 
 # ---- pictures with a target ------------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def write_debug(folder, images, layout, names):
         change = np.where(mask[..., None], np.clip(128 + difference / 2, 0, 255), 128).astype(np.uint8)
         white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2)
         rows = np.vstack([np.hstack([a, seen]), np.hstack([white, change])])
-        stem = f"{pair.a + 1:02d}_{pair.b + 1:02d}_{Path(names[pair.a]).stem}_{Path(names[pair.b]).stem}"
+        stems = (Path(names[place]).stem[:40] for place in (pair.a, pair.b))            # two may be too long for a name
+        stem = "_".join([f"{pair.a + 1:02d}_{pair.b + 1:02d}", *stems])
         for name, pixels in (("warp", rows), ("matches", with_lines(a, b, pair.points))):
             write_image(folder / f"{stem}_{name}.jpg", to_tensor(pixels))
 

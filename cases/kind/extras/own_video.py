@@ -60,10 +60,9 @@ def average(before, now):
 
 
 @torch.inference_mode()
-def enhance_video(run, model, path):
-    """Brighten a video file, without its sound, into --output, else into results/; it appears when it is whole."""
+def enhance_video(run, model, path, target):
+    """Brighten a video file, without its sound, into the file target, which appears when it is whole."""
     film = open_film(path)
-    target = run.output_path(path, path.stem) or run.folder / "video" / path.name
     steady, levels = Steady(model, run.config.test), []
     with writing(target, film.rate, film.size) as write:
         for frame in watch(frames_of(film), f"brightening {path.name}", film.count or 1):

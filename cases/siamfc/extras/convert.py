@@ -16,6 +16,7 @@ from PIL import Image
 from common.base.errors import UserError, start
 from common.base.files import part_of
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.data.clips import write_labels, write_list
 from common.data.images import picture_size, read_pixels
 from common.data.layouts import LAYOUTS
@@ -27,6 +28,7 @@ def convert(source, target, layout="auto"):
     target = Path(target)
     if target.exists():
         raise UserError(f"{target} is there already: a new folder was expected: name another, or remove it")
+    expect_targets([target], option="TARGET")
     folder = SequenceFolder(source, layout)
     part = part_of(target)
     part.mkdir(parents=True)

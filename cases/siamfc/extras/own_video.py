@@ -12,8 +12,10 @@ from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.drawing.boxes import label, outline
 from common.base.errors import UserError, join_some
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.data.images import list_images, read_pixels
-from common.data.video import CODECS, SUFFIXES, frames_of, writing
+from common.data.video import SUFFIXES, frames_of, writing
+from common.experiment.own import film
 from common.experiment.results import write_csv
 
 
@@ -50,7 +52,7 @@ class Frames:
     """
 
     def __init__(self, source):
-        self.rate, self.count, self.capture, self.passed_over = 25.0, None, None, []
+        self.rate, self.count, self.capture, self.files, self.passed_over = 25.0, None, None, [], []
         path = Path(source)
         if path.is_dir():
             self.files = list_images(path)
@@ -99,12 +101,7 @@ def follow_own(run, network, weights, boxes):
                         "expected: run once for each")
     source = Path(run.options.input[0])
     frames = Frames(source)
-    target = Path(run.options.output or run.folder / "video")
-    if target.suffix.lower() not in CODECS:
-        target = target / f"{source.stem or 'camera'}.webm"
-    if target.exists() and source.exists() and target.samefile(source):
-        raise UserError(f"--output would overwrite the input {source}: results never replace their material: choose "
-                        "another --output")
+    target, table = settle(run, source, frames)
     images = iter(frames)
     _, first = next(images, (0, None))
     if first is None:
@@ -120,11 +117,19 @@ def follow_own(run, network, weights, boxes):
         run.say(f"frames passed over: {join_some(frames.passed_over)}")
     elif count < (frames.count or 0):
         run.say(f"the source announced {frames.count} frames and gave {count}: it may be damaged behind them")
-    table = target.with_name(f"{target.stem}.boxes.csv")
     write_csv(table, ["frame", "target", "x", "y", "w", "h", "confidence", "lost"], lines)
     run.record("video", paths=run.machine(), weights=str(weights.path), input=str(source))
     lost = sum(line[-1] for line in lines)
     run.say(f"{count} frames, {len(trackers)} target(s), lost in {lost} of {len(lines)} lines: {target}, {table}")
+
+
+def settle(run, source, frames):
+    """(the video to write, the table beside it), checked before any work."""
+    name = source.stem or "camera"
+    target = run.settle([film(source, run.folder / "video", name, ".webm")], frames.files)[0]
+    table = target.with_name(f"{target.stem}.boxes.csv")
+    expect_targets([target, table], [source, *frames.files])
+    return target, table
 
 
 def write_video(target, frames, first, images, trackers):

@@ -236,7 +236,7 @@ def test_one_file_to_one_file_and_strength(folders):
     own("--input", folders / "a.png", "--output", folders / "same.png", "test.strength=0")
     assert (read_pixels(folders / "same.png") == 20).all() and read_pixels(folders / "b.jpg").mean() > 40
     before = (folders / "a.png").read_bytes()
-    with pytest.raises(Negative, match="overwrite"):
+    with pytest.raises(UserError, match="overwrite the input"):
         own("--input", folders / "a.png", "--output", folders / "a.png")
     assert (folders / "a.png").read_bytes() == before
 
