@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from cases.msrnet import baselines
+from cases.msrnet.drawing import diagram
 from cases.msrnet.drawing.captions import CAPTIONS
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
@@ -70,38 +71,11 @@ def main(argv=None):
 # ---- the chapter's figures -------------------------------------------------------------------------------------------
 
 def draw_network(folder, model):
-    """B1.1: the network, from the layers that a forward pass really runs through.
-
-    Of the denoising variant's modulations only the parameters are shown, at the layer that they modulate.
-    """
-    x = torch.rand(1, 3, 64, 64, device=next(model.parameters()).device)
-    with torch.inference_mode():
-        layers = figures.trace(model, lambda: model.stages(x))
-    colours = {"fuse": 0, "cascade": 1, "restore": 2}
-    boxes, names = [("X", "3 channels", None)], ["x"]
-    for layer in layers:
-        name, count = layer["name"], f"{layer['parameters']:,}"
-        if "modulation" in name:
-            title, below, colour = boxes[-1]
-            boxes[-1] = title, f"{below} + {count} *", colour
-        elif not name.startswith("exposure"):
-            boxes.append((f"{paper_name(name)}\n{layer['kind']}", f"{layer['outputs'][0]} out, {count}",
-                          colours[name.split(".")[0]]))
-            names.append(name)
-    past = (names.index("fuse.2"), names.index("restore"), "X1")
+    """B1.1: the network, from the layers that a forward pass really runs through."""
     table = [[layer["name"], layer["kind"], by(layer["inputs"]), by(layer["outputs"]), layer["parameters"]]
-             for layer in layers]
-    folder.save(figures.flow([*boxes, ("Y", "3 channels", None)], [past], per_row=6), "B1.1_network",
+             for layer in diagram.trace(model)]
+    folder.save(diagram.draw_network(model).figure, "B1.1_network",
                 ["layer", "kind", "inputs", "outputs", "parameters"], table, total=sum(row[-1] for row in table))
-
-
-def paper_name(name):
-    """A layer's name in the paper, with the stage that it gives: `cascade.layers.0` is `W1 > H1`."""
-    known = {"fuse.0": "W-1", "fuse.2": "W0 > X1", "cascade.average": "average > H", "restore": "X1 - H > Y"}
-    stem, _, number = name.rpartition(".")
-    if stem == "cascade.layers":
-        return f"W{int(number) + 1} > H{int(number) + 1}"
-    return known.get(name, name)
 
 
 def by(shape):

@@ -16,11 +16,12 @@ from collections import Counter
 from pathlib import Path
 
 from common.base.errors import UserError, join_some, printable, start
+from common.base.paths import tell_apart
 from common.base.progress import watch
 from common.base.targets import expect_targets
 from common.base.text_table import format_table
 from common.compare import page
-from common.compare.contents import list_submissions, tell_apart
+from common.compare.contents import list_submissions
 from common.compare.grader import Judge, judge_unreadable, read_reference
 from common.compare.guarded import Lost, run_guarded
 from common.compare.judge import PASSING, Options

@@ -9,7 +9,6 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from common.base.errors import join_some
@@ -247,17 +246,3 @@ def _is_folder(entry):
         return entry.is_dir()
     except OSError:                                       # a link to where nobody may look
         return False
-
-
-def tell_apart(paths):
-    """A name for each path: its last part; where several have the same, as many parts as tell them apart."""
-    whole = [Path(os.path.abspath(path)).parts for path in paths]
-    namesakes, names = defaultdict(set), []
-    for parts in whole:
-        namesakes[parts[-1]].add(parts)
-    for parts in whole:
-        others, count = namesakes[parts[-1]] - {parts}, 1
-        while any(other[-count:] == parts[-count:] for other in others):
-            count += 1
-        names.append(Path(*parts[-count:]).as_posix())
-    return names

@@ -4,13 +4,14 @@ An estimate is a function (a, b) -> Estimate (common/stitching/keypoints.py), pi
 common/stitching/stitch.py asks for.
 """
 import sys
+from collections import Counter
 from functools import partial
 from typing import NamedTuple
 
 import cv2
 import torch
 
-from common.base.errors import Negative
+from common.base.errors import Negative, printable
 from common.data.images import picture_files, to_tensor
 from common.stitching.compose import LIMIT, extent
 from common.stitching.geometry import homography_from_offsets, rescale
@@ -108,9 +109,12 @@ def stitch_own(run, estimate, network_blend):
     out = run.settle_folder(run.folder / "panorama", WRITTEN + (debug if settings.debug else []), paths)
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
                     network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
-    layout = stitch(paths, estimate, made, out)
-    for place, reason in layout.left_out.items():
-        print(f"warning: {paths[place].name} is left out: {reason}", file=sys.stderr)
-    for place in layout.same:
-        print(f"note: {paths[place].name} shows no new content", file=sys.stderr)
-    run.say(f"{len(layout.homographies)} of {len(paths)} photographs stitched: {out / 'panorama.png'}")
+    photos = stitch(paths, estimate, made, out).photos
+    for photo in photos:
+        if photo.reason:
+            print(printable(f"warning: {photo.name} is {photo.status}: {photo.reason}"), file=sys.stderr)
+        elif photo.status == "no new content":
+            print(printable(f"note: {photo.name} shows no new content"), file=sys.stderr)
+    counts = Counter(photo.status for photo in photos)
+    run.say(f"{len(photos)} photographs: {', '.join(f'{count} {status}' for status, count in counts.items())}: "
+            f"{out / 'panorama.png'}")

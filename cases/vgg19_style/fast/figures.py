@@ -12,6 +12,7 @@ from cases.vgg19_style.fast import train
 from common.base.errors import UserError
 from common.data.images import to_bytes, to_tensor
 from common.experiment import figures
+from common.experiment.diagrams import draw_chain
 
 PANELS = [("loss", ["loss", "style", "content", "tv"]),
           ("on held-out photographs", ["val_loss", "val_style", "val_content"])]
@@ -36,18 +37,18 @@ def draw_network(folder, network):
     with torch.inference_mode():
         layers = [layer for layer in figures.trace(network, lambda: network(x, x.new_full((count,), 1 / count)))
                   if layer["kind"].startswith("convolution")]
-    boxes = [("x", "3 x 256 x 256", None)]
+    boxes = [("x", "3 x 256 x 256")]
     for layer in layers:
         part, kind = layer["name"].split(".")[0], layer["kind"].replace("convolution", "conv")
         what = {"up": f"x2, {kind}", "residual": f"+ 2 {kind}"}.get(part, kind)
         if not layer["name"].endswith("second.convolution"):                    # a residual block is one box
-            boxes.append((f"{part}\n{what}", " x ".join(map(str, layer["outputs"])),
-                          {"down": 0, "residual": 2, "up": 4, "last": 1}[part]))
+            colour = {"down": 0, "residual": 2, "up": 4, "last": 1}[part]
+            boxes.append((part, what, " x ".join(map(str, layer["outputs"])), {"colour": colour}))
     own = sum(parameter[0].numel() for name, parameter in network.named_parameters()
               if name.endswith(("gamma", "beta")))
     rows = [[layer["name"], layer["kind"], "x".join(map(str, layer["inputs"])), "x".join(map(str, layer["outputs"])),
              layer["parameters"]] for layer in layers]
-    folder.save(figures.flow(boxes, per_row=6, box=(1.0, 0.72)), "network_fast",
+    folder.save(draw_chain(boxes, per_row=6).figure, "network_fast",
                 ["layer", "kind", "inputs", "outputs", "parameters"], rows,
                 total=sum(parameter.numel() for parameter in network.parameters()), styles=count, own=own)
 

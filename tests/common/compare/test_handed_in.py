@@ -9,10 +9,10 @@ import pytest
 from handed_in import copy, edit, make_root, make_run, pack
 
 from common.base.errors import start
-from common.base.paths import ROOT, all_cases
+from common.base.paths import ROOT, all_cases, tell_apart
 from common.base.yaml_text import load_yaml, to_yaml
 from common.compare.__main__ import harmless, main
-from common.compare.contents import Unreadable, tell_apart
+from common.compare.contents import Unreadable
 from common.compare.judge import judge
 from common.compare.submission import Submission
 
