@@ -250,7 +250,7 @@ def draw_panoramas(folder, run, model):
     estimate, made, rows = estimator(run.config.test.method, model, run.device), [], []
     for name in ("berlin", "skyline", "front"):
         photographs = [read_pixels(path) for path in sorted((EMBEDDED / "panoramas").glob(f"{name}_*.jpg"))]
-        layout = register(photographs, estimate)
+        layout = register(photographs, estimate, order="given")
         panorama, surface = join_photos(photographs, layout)
         made.append(crop_panorama(panorama))
         rows.append([name, len(photographs), len(layout.homographies), *made[-1].shape[1::-1], surface.name])
