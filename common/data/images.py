@@ -142,12 +142,13 @@ def write_image(path, picture, like=None):
     write_whole(path, data)
 
 
-def list_images(folder):
+def list_images(folder, setting=None):
     """Paths of the pictures directly in a folder, by suffix, hidden files left out, in natural order (1, 2, 10)."""
     folder = Path(folder)
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: check the path")
+        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: "
+                        + (f"set {setting}" if setting else "check the path"))
     paths = [path for path in folder.iterdir()
              if path.suffix.lower() in ENCODINGS and not path.name.startswith(".") and path.is_file()]
     return sorted(paths, key=lambda path: natural(path.name))
@@ -164,7 +165,7 @@ def split_photographs(root, setting="data.photos"):
 
     Raises UserError for a folder without pictures; setting: what names the folder.
     """
-    photos = list_images(Path(root))
+    photos = list_images(Path(root), setting)
     if not photos:
         raise UserError(f"no pictures: {root}: a folder of photographs was expected: set {setting}")
     held = photos[::HELD] if len(photos) >= HELD else photos
