@@ -16,8 +16,9 @@ import time
 from cases.msrnet import baselines
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
-from common.base.errors import UserError, start
-from common.data.images import read_image, to_bytes
+from common.base.errors import start
+from common.data.images import read_image, to_bytes, to_tensor
+from common.data.video import convert
 from common.experiment.run import Run
 from common.lowlight import evaluation
 from common.lowlight.baselines import curve_of_training, gamma, identity, tone_curve
@@ -44,11 +45,15 @@ def main(argv=None):
 
 
 def own(run, model, weights):
-    """Brighten the pictures of --input."""
+    """Brighten the pictures and videos of --input; videos frame by frame, without their sound."""
     pictures, films = evaluation.settle_own(run)
-    if films:
-        raise UserError(f"a video, not a picture: {films[0][0]}: pictures were expected: python cases/kind/test.py "
-                        f"--input {films[0][0]} takes videos")
+    for path, target in films:
+        levels = convert(path, target, lambda frame: to_bytes(enhance(run, model, to_tensor(frame))),
+                         f"brightening {path.name}")
+        before, after = (sum(side) / len(levels) for side in zip(*levels))
+        run.say(f"{len(levels)} frames, mean level {before:.1f} to {after:.1f}; no sound; {target}")
+    if not pictures:
+        return None
     return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb), pictures).expect_no_failures()
 
 
