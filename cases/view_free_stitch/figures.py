@@ -38,11 +38,29 @@ def main(argv=None):
     run = Run("view_free_stitch", "figures", argv)
     weights = run.weights()
     model = run.load(ViewFreeStitch, weights)
-    pairs = evaluation_pairs(run.config)
-    if isinstance(pairs, RealPairs):
-        pairs = draw_pairs(list_images(run.config.data.root), 8, 0)
-        pairs.set_name = "drawn"
+    pairs = figures.if_there(run, lambda: evaluation_pairs(run.config), "data.root", "test.root", "test.pairs")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
+    if isinstance(pairs, RealPairs):
+        pairs = figures.if_there(run, lambda: drawn_pairs(run.config.data.root), "data.root")
+    if pairs is not None:
+        draw_from(folder, run, model, pairs)
+    draw_real_classes(folder, run)
+    draw_parallax(folder)
+    figures.draw_training(folder, run, PANELS)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def drawn_pairs(root):
+    """Pairs cut from photographs, for runs whose test has photographed ones."""
+    pairs = draw_pairs(list_images(root, "data.root"), 8, 0)
+    pairs.set_name = "drawn"
+    return pairs
+
+
+def draw_from(folder, run, model, pairs):
+    """The figures that show pairs whose homography is known, and what was measured on them."""
     place = min(range(min(12, len(pairs))), key=lambda place: abs(pairs.pair(place).overlap - 0.55))
     example = pairs.pair(place)
     draw_pipeline(folder, run, model, example)
@@ -55,12 +73,6 @@ def main(argv=None):
         draw_distribution(folder, lines, pairs.set_name)
         draw_revision(folder, lines, pairs.set_name)
         draw_failures(folder, run, model, pairs, lines)
-    draw_real_classes(folder, run)
-    draw_parallax(folder)
-    figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
-    run.record("figures", weights=str(weights.path))
-    run.say(f"figures: {folder.folder}")
 
 
 def picture(image):

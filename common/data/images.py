@@ -135,7 +135,7 @@ def write_image(path, picture, like=None):
     write_whole(path, data)
 
 
-def list_images(folder):
+def list_images(folder, setting=None):
     """Paths of the pictures directly in a folder, by suffix, hidden files left out, in natural order (1, 2, 10).
 
     What looks like a picture or a video and is not among them is named in a warning, once a folder.
@@ -143,7 +143,8 @@ def list_images(folder):
     folder = Path(folder)
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: check the path")
+        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: "
+                        + (f"set {setting}" if setting else "check the path"))
     files = sorted((path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()),
                    key=lambda path: natural(path.name))
     if folder.resolve() not in told:
@@ -159,7 +160,7 @@ def split_photographs(root, setting="data.photos"):
 
     Raises UserError for a folder without pictures; setting: what names the folder.
     """
-    photos = list_images(Path(root))
+    photos = list_images(Path(root), setting)
     if not photos:
         raise UserError(f"no pictures: {root}: a folder of photographs was expected: set {setting}")
     held = photos[::HELD] if len(photos) >= HELD else photos

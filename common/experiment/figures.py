@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from common.base.errors import UserError
 from common.experiment.results import write_csv, write_json, write_manifest
 
 # Okabe and Ito: for all eyes
@@ -202,6 +203,18 @@ def trace(module, call):
         for handle in handles:
             handle.remove()
     return layers
+
+
+def if_there(run, read, *keys):
+    """read(), the data that the settings `keys` name; None, said in a line, where it is not on this machine and the
+    user gave none of these: figures that need no data are drawn all the same."""
+    try:
+        return read()
+    except UserError as problem:
+        if not run.resolved.typed.keys().isdisjoint(keys):
+            raise
+        run.say(f"the figures of test pictures are left out: {problem}")
+        return None
 
 
 def read_items(run, set_name):
