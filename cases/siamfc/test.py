@@ -4,6 +4,8 @@ GOT-10k's validation sequences
     python cases/siamfc/test.py --name check --weights release
 OTB, or a part of it
     python cases/siamfc/test.py --name check --weights release test.root=datasets/OTB
+by the got10k toolkit's own experiments (got10k, otb or vot)
+    python cases/siamfc/test.py --name check --weights release test.root=datasets/OTB test.toolkit=otb
 a zip for GOT-10k's server
     python cases/siamfc/test.py --name check --weights release test.split=test
 your own video
@@ -20,7 +22,7 @@ import numpy as np
 
 from cases.siamfc.baselines.trackers import choose_trackers
 from cases.siamfc.drawing.boxes import outline, save, trail
-from cases.siamfc.extras import own_video
+from cases.siamfc.extras import own_video, toolkit
 from cases.siamfc.extras.got10k_server import write_submission
 from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import boxes_path, measure, open_test_set, overlaps, write_boxes
@@ -44,6 +46,8 @@ def main(argv=None):
     if run.options.input:
         return own_video.follow_own(run, network, weights, boxes)
     folder = open_test_set(run)
+    if run.config.test.toolkit:
+        return toolkit.run_toolkit(run, network, weights, folder)
     if folder.split == "test":
         return write_submission(run, network, weights, folder)
     return benchmark(run, network, weights, folder)
