@@ -20,7 +20,7 @@ from cases.kind.data import evaluation_set
 from cases.kind.drawing import diagram
 from cases.kind.drawing.captions import CAPTIONS
 from cases.kind.enhance import quantise
-from cases.kind.extras.unpaired import find_sets
+from cases.kind.extras.unpaired import find_sets, name_items
 from cases.kind.model import KinD
 from common import metrics
 from common.base.errors import UserError, start
@@ -34,6 +34,7 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
     draw_ranking,
     middle,
@@ -70,6 +71,7 @@ def main(argv=None):
         diagram.draw(folder, model)
         if pairs is not None:
             draw_from(folder, run, model, pairs)
+        draw_garden(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]), "KinD")
         figures.draw_training(folder, run, PANELS)
     draw_elsewhere(folder, run)
     folder.finish(weights.digest)
@@ -238,10 +240,9 @@ def draw_ratios(folder, lines):
 
 def draw_failures(folder, run, model, pairs, lines):
     """The two worst pictures under gt_free: answer, target, difference, and what the right ratio or mean repairs."""
-    stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
-        example = read_example(run, model, pairs, stems.index(line["item"]))
+        example = read_example(run, model, pairs, pairs.items.index(line["item"]))
         free, told = (answer(run, model, example, ratio) for ratio in (example.guessed, example.true))
         values = [metrics.fidelity(image, example.high)["psnr"]
                   for image in (free, told, metrics.gt_mean(free, example.high))]
@@ -266,7 +267,7 @@ def draw_elsewhere(folder, run, count=6):
     if not lines or not root.is_dir():
         return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
                        f"python cases/kind/test.py --name {run.name} test.set=cross-dataset test.unpaired=FOLDER")
-    files = {f"{name}/{path.stem}": path for name, paths in find_sets(root).items() for path in paths}
+    files = name_items(find_sets(root))
     chosen = [lines[place] for place in np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int)
               if lines[place]["item"] in files]
     pictures = [[read_pixels(files[line["item"]]) for line in chosen],

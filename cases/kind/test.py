@@ -93,7 +93,7 @@ def benchmark(run, model, weights):
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     rate = round(1e6 * seconds / pixels, 3) if pixels else None
-    content = run.finish_test(results, weights, [Path(name).stem for name in pairs.names], inputs=pairs.inputs(),
+    content = run.finish_test(results, weights, pairs.items, inputs=pairs.inputs(),
                               seconds_per_megapixel=rate)
     run.say(f"levels are written by {'rounding' if settings.output == 'round' else 'truncation'} (test.output)")
     evaluation.show(run, content, results)

@@ -28,6 +28,7 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
     draw_ranking,
     middle,
@@ -50,6 +51,7 @@ def main(argv=None):
     draw_network(folder, model)
     if pairs is not None:
         draw_from(folder, run, model, pairs)
+    draw_garden(folder, lambda rgb: picture(enhance(run, model, rgb)), "MSR-net")
     figures.draw_training(folder, run, PANELS)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
@@ -150,10 +152,9 @@ def draw_baselines(folder, lines, set_name):
 
 def draw_failures(folder, run, model, pairs, lines):
     """The two worst pictures: answer, target, signed difference in gray, and how much of it is brightness alone."""
-    stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
-        low, high, output = answer(run, model, pairs, stems.index(line["item"]))
+        low, high, output = answer(run, model, pairs, pairs.items.index(line["item"]))
         means = [metrics.gray8(image).mean() for image in (output, high)]
         scaled = metrics.fidelity(metrics.gt_mean(output, high), high)["psnr"]
         grid.append([low, output, high, colour_difference(metrics.gray8(output).astype(float) - metrics.gray8(high))])

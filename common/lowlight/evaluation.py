@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 
 from common import metrics
+from common.data.formats import is_film
 from common.data.images import open_picture, picture_files, read_pixels, to_bytes, to_tensor, write_image
 from common.data.lol import shares_scene_with_evaluation
-from common.data.video import is_film
 from common.experiment import own
 from common.lowlight import protect
 
@@ -59,11 +59,9 @@ def classes_of(name, values):
 def pictures_left(results, pairs):
     """(name, item, (low path, high path), low, high) of the pictures that are not tested yet, 8-bit; an unreadable one
     is a failed item."""
-    items = [Path(name).stem for name in pairs.names]
-
     def read(place):
         return [read_pixels(path) for path in pairs.paths(place)]
-    for place, item, (low, high) in results.remaining(items, read):
+    for place, item, (low, high) in results.remaining(pairs.items, read):
         yield pairs.names[place], item, pairs.paths(place), low, high
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from cases.kind import enhance
 from common.base.text_table import format_table
 from common.data.images import list_images, read_pixels, to_bytes, to_tensor, write_image
+from common.data.paired import item_names
 from common.experiment.results import write_csv
 from common.lowlight.evaluation import INPUT, NO_REFERENCE, niqe_parameters, no_reference, of_input
 from common.metrics import gray_edge
@@ -25,7 +26,7 @@ def cross_dataset(run, model, weights):
     groups = find_sets(root)
     parameters = niqe_parameters(run)
     numbers = [*NO_REFERENCE, "gray_edge", *(["niqe"] if parameters else [])]
-    pictures = {f"{name}/{path.stem}": path for name, paths in groups.items() for path in paths}
+    pictures = name_items(groups)
     items, files = list(pictures), list(pictures.values())
     data = [[item, path.stat().st_size] for item, path in pictures.items()]
     results = run.results("cross-dataset", weights, data, rows=ROWS, classings=["dataset"],
@@ -48,6 +49,14 @@ def cross_dataset(run, model, weights):
 def values_of(picture, low, parameters):
     """What can be said of an 8-bit output without a reference, its colours included."""
     return no_reference(picture, low, parameters) | {"gray_edge": gray_edge(picture)}
+
+
+def name_items(groups):
+    """{`set/picture`: path} of {set: paths}; a name keeps its suffix where two files differ in nothing else."""
+    items = {}
+    for name, paths in groups.items():
+        items |= zip(item_names([f"{name}/{path.name}" for path in paths]), paths)
+    return items
 
 
 def find_sets(root):
