@@ -4,7 +4,7 @@ from common.base.errors import UserError
 from common.base.files import leads_out
 from common.base.progress import duration
 from common.base.yaml_text import to_yaml
-from common.data.images import IMAGE_SUFFIXES
+from common.data.formats import IMAGE_SUFFIXES
 from common.experiment.results import is_number
 from common.experiment.settings import flatten_settings
 from common.metrics import metric_of
