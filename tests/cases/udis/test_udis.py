@@ -144,6 +144,16 @@ def test_the_released_codes_sampler_costs_decibels(shared):
     assert released == pytest.approx(17.86, abs=0.02) and repaired == pytest.approx(22.88, abs=0.02)
 
 
+def test_the_samplers_factor_costs_five_decibels_on_berlin():
+    """Two pictures that come with the repository, aligned by SIFT, then read as the released sampler reads."""
+    a, b = (read_pixels(paths.ROOT / f"datasets/embedded/panoramas/berlin_{number}.jpg") for number in (1, 2))
+    H = estimators.by_keypoints(a, b).H_ba
+    factor = torch.diag(torch.tensor([128 / 127, 128 / 127, 1.0], dtype=torch.float64))
+    aligned, misread = (quality.measure_alignment(estimators.Answer(each), a, b)["psnr_overlap"]
+                        for each in (H, factor @ H))
+    assert aligned == pytest.approx(23.94, abs=0.15) and misread == pytest.approx(18.77, abs=0.15)
+
+
 def test_a_homography_of_128_pixels_aligns_at_full_size_as_well():
     """One convention: the true H at 128, scaled with the half pixel, fits at 512 as at 128."""
     photo = read_squashed(build("photos") / "01.png")
