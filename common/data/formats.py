@@ -68,7 +68,7 @@ def explain(path):
         return None
     if path.name.startswith("."):
         named = is_image(path) or is_film(path) or suffix in UNREAD
-        return HIDDEN if named and not path.name.startswith("._") else None         # ._: macOS leaves them on foreign disks
+        return HIDDEN if named and not path.name.startswith("._") else None         # ._: macOS puts them there
     if not path.exists():
         return BROKEN if is_image(path) else None
     if is_image(path):
