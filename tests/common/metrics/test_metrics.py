@@ -323,3 +323,17 @@ def test_metrics_equal_the_golden_values_of_eval15(shared):
                       "gt_mean_ssim_gauss_rgb": ssim_mean}
             for metric, value in values.items():
                 assert value == pytest.approx(golden[name][method][metric], abs=PEER), (name, method, metric)
+
+
+def test_colour_differences_are_those_of_the_library_and_zero_for_equal_pictures():
+    a, b = photo("chelsea"), np.clip(photo("chelsea").astype(int) + 10, 0, 255).astype(np.uint8)
+    assert metrics.ciede2000(a, a) == 0 and 1 < metrics.ciede2000(a, b) < 10
+    with pytest.raises(ValueError, match="8-bit"):
+        metrics.ciede2000(a / 255, a)
+
+
+def test_gray_edges_see_a_cast():
+    gray = noise(40, 50)[..., :1].repeat(3, axis=2)
+    assert metrics.gray_edge(gray) == pytest.approx(0, abs=1e-5)
+    assert metrics.gray_edge((gray * np.array([1, 0.5, 1])).astype(np.uint8)) == pytest.approx(15.8, abs=0.2)
+    assert np.isnan(metrics.gray_edge(np.full((20, 20, 3), 9, np.uint8)))
