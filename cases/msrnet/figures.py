@@ -28,7 +28,9 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
+    draw_protection,
     draw_ranking,
     middle,
     of_row,
@@ -45,15 +47,26 @@ def main(argv=None):
     run = Run("msrnet", "figures", argv)
     weights = run.weights()
     model = run.load(MSRNet, weights)
-    pairs = evaluation_set(run.config)
-    lines = figures.read_items(run, pairs.set_name)
+    pairs = figures.if_there(run, lambda: evaluation_set(run.config), "data.root", "test.root")
     folder = figures.FigureFolder(run.folder, SHARED_CAPTIONS | CAPTIONS)
     draw_network(folder, model)
+    if pairs is not None:
+        draw_from(folder, run, model, pairs)
+    draw_garden(folder, lambda rgb: picture(enhance(run, model, rgb)), "MSR-net")
+    draw_protection(folder, lambda rgb: picture(enhance(run, model, rgb)))
+    figures.draw_training(folder, run, PANELS)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def draw_from(folder, run, model, pairs):
+    """The figures that show pairs of the test set, and what was measured on them."""
+    lines = figures.read_items(run, pairs.set_name)
     example = pairs.paths(middle(lines, pairs))[0]
     draw_stages(folder, model, example)
     draw_pairs(folder, pairs, "B1.4_pairs")
     draw_results(folder, run, model, pairs)
-    figures.draw_training(folder, run, PANELS)
     if lines:
         draw_baselines(folder, lines, pairs.set_name)
         draw_ranking(folder, lines)
@@ -61,9 +74,6 @@ def main(argv=None):
         draw_failures(folder, run, model, pairs, lines)
     draw_noise(folder, run, model, pairs)
     draw_releases(folder, run, pairs)
-    folder.finish(weights.digest)
-    run.record("figures", weights=str(weights.path))
-    run.say(f"figures: {folder.folder}")
 
 
 # ---- the chapter's figures -------------------------------------------------------------------------------------------
@@ -144,10 +154,9 @@ def draw_baselines(folder, lines, set_name):
 
 def draw_failures(folder, run, model, pairs, lines):
     """The two worst pictures: answer, target, signed difference in gray, and how much of it is brightness alone."""
-    stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
-        low, high, output = answer(run, model, pairs, stems.index(line["item"]))
+        low, high, output = answer(run, model, pairs, pairs.items.index(line["item"]))
         means = [metrics.gray8(image).mean() for image in (output, high)]
         scaled = metrics.fidelity(metrics.gt_mean(output, high), high)["psnr"]
         grid.append([low, output, high, colour_difference(metrics.gray8(output).astype(float) - metrics.gray8(high))])

@@ -4,6 +4,8 @@ LOL's 15 evaluation pictures
     python cases/msrnet/test.py --name check --weights release
 your own pictures
     python cases/msrnet/test.py --weights release-denoise --input photo.jpg folder/ --output brighter/
+a video
+    python cases/msrnet/test.py --weights release-denoise --input night.mp4 --output bright.mp4
 """
 import sys
 from pathlib import Path
@@ -14,9 +16,9 @@ if __name__ == "__main__":
 import time
 
 from cases.msrnet import baselines
-from cases.msrnet.enhance import enhance
+from cases.msrnet.enhance import answer_frames, enhance
 from cases.msrnet.model import MSRNet
-from common.base.errors import UserError, start
+from common.base.errors import start
 from common.data.images import read_image, to_bytes
 from common.experiment.run import Run
 from common.lowlight import evaluation
@@ -32,6 +34,7 @@ from common.lowlight.evaluation import (
     row_name,
 )
 from common.lowlight.splits import evaluation_set
+from common.lowlight.steady import brighten_video
 
 
 def main(argv=None):
@@ -44,11 +47,12 @@ def main(argv=None):
 
 
 def own(run, model, weights):
-    """Brighten the pictures of --input."""
+    """Brighten the pictures and videos of --input; videos frame by frame, without their sound."""
     pictures, films = evaluation.settle_own(run)
-    if films:
-        raise UserError(f"a video, not a picture: {films[0][0]}: pictures were expected: python cases/kind/test.py "
-                        f"--input {films[0][0]} takes videos")
+    for path, target in films:
+        brighten_video(run, answer_frames(run, model), path, target)
+    if not pictures:
+        return None
     return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb), pictures).expect_no_failures()
 
 
@@ -76,7 +80,7 @@ def benchmark(run, model, weights):
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     rate = round(1e6 * seconds / pixels, 3) if pixels else None
-    content = run.finish_test(results, weights, [Path(name).stem for name in pairs.names], inputs=pairs.inputs(),
+    content = run.finish_test(results, weights, pairs.items, inputs=pairs.inputs(),
                               seconds_per_megapixel=rate)
     evaluation.show(run, content, results)
     return results.expect_no_failures()

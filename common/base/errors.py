@@ -29,6 +29,12 @@ def printable(text, keep=""):
                    for letter in str(text))
 
 
+def warn(text):
+    """One line on stderr about what is left out or doubtful while the work goes on; from the first process alone."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"warning: {printable(text)}", file=sys.stderr)
+
+
 def start(main, argv=None):
     """Run main(argv) as a script: translate its outcome into one line on stderr and an exit status.
 

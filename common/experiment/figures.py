@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from common.base.errors import UserError
 from common.experiment.results import write_csv, write_json, write_manifest
 
 # Okabe and Ito: for all eyes
@@ -147,7 +148,7 @@ def curve(series, panels, width=WIDTH, height=2.8):
 def draw_training(folder, run, panels):
     """The terms of the loss and the validation over the steps; panels as curve() takes them, those without a line left
     out."""
-    series = read_log(run.folder / "train" / "log.jsonl")
+    series = read_log(run.trained / "log.jsonl")
     if not series:
         return run.say("no training log under this name: the training curve is left out")
     panels = [panel for panel in panels if not series.keys().isdisjoint(panel[1])]
@@ -202,6 +203,18 @@ def trace(module, call):
         for handle in handles:
             handle.remove()
     return layers
+
+
+def if_there(run, read, *keys):
+    """read(), the data that the settings `keys` name; None, said in a line, where it is not on this machine and the
+    user gave none of these: figures that need no data are drawn all the same."""
+    try:
+        return read()
+    except UserError as problem:
+        if not run.resolved.typed.keys().isdisjoint(keys):
+            raise
+        run.say(f"the figures of test pictures are left out: {problem}")
+        return None
 
 
 def read_items(run, set_name):

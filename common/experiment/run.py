@@ -8,6 +8,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from common.base import paths
+from common.base.errors import printable
 from common.base.files import remove_parts
 from common.data import samples
 from common.experiment import checkpoints, device, own, results, settings
@@ -42,10 +43,16 @@ class Run:
             remove_parts(self.checkpoints)
         self._build_samples()
 
+    @property
+    def trained(self):
+        """The folder that train.py has filled: the run's own, else, of the release in a demo, the demo's."""
+        own = self.folder / "train"
+        return own if own.exists() or not self.options.demo else self.folder.with_name(paths.DEMO) / "train"
+
     def say(self, text):
         """Print a line, from the first process alone."""
         if self.main:
-            print(text, flush=True)
+            print(printable(text, keep="\n\t"), flush=True)
 
     def _build_samples(self):
         """Build the embedded sample sets that a path of the settings lies in, on their first use."""

@@ -11,6 +11,7 @@ from cases.vgg19_style.evaluate import measure
 from cases.vgg19_style.fast import train
 from common.base.errors import UserError
 from common.data.images import to_bytes, to_tensor
+from common.data.paired import by_stem
 from common.experiment import figures
 from common.experiment.diagrams import draw_chain
 
@@ -22,12 +23,12 @@ SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)                    # of the first style, in
 
 def files_of(data):
     """({stem: content}, {stem: style}) of the settings `data`; no styles where there is none of their pictures."""
-    contents = {path.stem: path for path in pictures_at(data.content, "data.content")}
+    contents = by_stem(pictures_at(data.content, "data.content"))
     try:
         styles = [*map(Path, data.styles)] or pictures_at(data.style, "data.style")
     except UserError:
         styles = []
-    return contents, {path.stem: path for path in styles}
+    return contents, by_stem(styles)
 
 
 def draw_network(folder, network):

@@ -151,6 +151,30 @@ def test_the_servers_zip(small, sequences):
 
 # ---- own video -------------------------------------------------------------------------------------------------------
 
+def test_a_damaged_frame_of_an_own_folder_is_passed_over(small, sequences, tmp_path, capsys):
+    """The frames around it keep their numbers; a damaged first frame, in which the box was drawn, is an error."""
+    _, given = small
+    source = sequences / "val" / "GOT-10k_Val_000001"
+    damaged = source / "00000004.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
+    words = [*given, "--input", str(source), "--box=20,30,40,40", "--output", str(tmp_path / "out.webm")]
+    test.main(words)
+    with open(tmp_path / "out.boxes.csv", encoding="utf-8", newline="") as file:
+        assert [line["frame"] for line in csv.DictReader(file)] == ["1", "2", "3", "5", "6", "7", "8", "9", "10"]
+    said = capsys.readouterr().out
+    assert "frames passed over" in said and "00000004.jpg" in said
+    (source / "00000001.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match="00000001.jpg"):
+        test.main(words)
+
+
+def test_a_box_larger_than_the_frame_is_refused(small, sequences, tmp_path):
+    _, given = small
+    source = sequences / "val" / "GOT-10k_Val_000001"
+    with pytest.raises(UserError, match="no larger than the frame"):
+        test.main([*given, "--input", str(source), "--box=1,1,5000,5000", "--output", str(tmp_path / "out.webm")])
+
+
 def test_a_folder_of_frames_two_targets(small, sequences, tmp_path):
     _, given = small
     source = sequences / "val" / "GOT-10k_Val_000001"

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from common.base.errors import UserError
+from common.data import check
 from common.data.clips import write_list
 from common.data.sequences import SequenceFolder, box_problem, frames_in
 
@@ -189,3 +190,28 @@ def test_a_damaged_first_frame_is_named(tmp_path):
     frames_in(tmp_path / "Crossing" / "img")[0].write_bytes(b"")
     with pytest.raises(UserError, match="0001.jpg"):
         folder.inspect("Crossing")
+
+
+# ---- what strangers sent ---------------------------------------------------------------------------------------------
+
+def test_the_shared_cases(shared):
+    vot = SequenceFolder(shared("cases/vot_with_list_txt") / "vot2018")
+    assert vot.layout == "vot" and all(len(vot[name].frames) == 6 for name in ("ants1", "ball1"))
+    hidden = SequenceFolder(shared("cases/nan_rows") / "votLT")["car1"]
+    assert hidden.absent.tolist() == [False, False, True, False, False, False] and "hidden" in hidden.notes[0]
+
+
+def test_check_says_what_the_reader_does(shared):
+    """Refused by the reader, and so a problem: FirstHuge, FirstZero, Five. Left out, and so a note: NegRow's row."""
+    report = check.Report()
+    check.look_at_otb(shared("cases/check_disagrees") / "otb", report)
+    folder = SequenceFolder(shared("cases/check_disagrees") / "otb")
+    usable = {sequence.name for sequence in folder.readable()}
+    refused = set(folder.names) - usable
+    problems, notes = "\n".join(report.problems), "\n".join(report.notes)
+    assert refused == {"FirstHuge", "FirstZero", "Five"}
+    assert all(f"{name}: " in problems for name in refused) and "NegRow" in notes and "NegRow" not in problems
+    assert "Corrupt" in problems and folder.inspect("Corrupt").notes
+    got = check.Report()
+    check.look_at_got10k(shared("cases/check_disagrees") / "got", got)
+    assert "C_absent: 1 frames left out" in "\n".join(got.notes) and "C_absent" not in "\n".join(got.problems)

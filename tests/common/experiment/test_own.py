@@ -1,5 +1,6 @@
 """--input and --output: every case settles where its results go before any work; earlier results stay."""
 import ast
+import importlib
 import re
 import shutil
 import sys
@@ -13,6 +14,7 @@ from common.base import paths
 from common.base.errors import Negative, UserError
 from common.base.paths import ROOT, all_cases
 from common.data import video
+from common.data.samples import build
 from common.experiment import own
 from common.experiment.results import TestResults
 from common.experiment.run import Run
@@ -185,3 +187,18 @@ def test_opencv_says_nothing_of_tags(place, capfd):
     with video.writing(place / "b.webm", 10, (64, 48)) as write:
         write(np.zeros((48, 64, 3), np.uint8))
     assert capfd.readouterr().err == "" and cv2.VideoCapture(str(place / "b.webm")).isOpened()
+
+
+@pytest.mark.parametrize(("case", "words", "left"), [
+    ("kind", [], "B2.1_networks.png"), ("msrnet", [], "B1.1_network.png"),
+    ("view_free_stitch", [f"test.root={build('stereo')}"], "parallax.png")])
+def test_figures_ask_only_for_data_that_they_need(place, capsys, case, words, left):
+    """Without the data what needs none is drawn, and the setting is named; a folder that was typed must be there."""
+    (place / "nowhere.yaml").write_text(f"data: {{root: {place / 'nowhere'}}}\n")
+    draw = importlib.import_module(f"cases.{case}.figures").main
+    usual = ["--name", "own", "--weights", "release", "--device", "cpu", *words]
+    draw([*usual, "--config", "nowhere.yaml"])
+    assert re.search(r"figures of test pictures are left out: .*nowhere.* set data.root", capsys.readouterr().out)
+    assert (place / "results" / case / "own" / "figures" / left).exists()
+    with pytest.raises(UserError, match=r"nowhere.* set (test.root or )?data.root"):
+        draw([*usual, f"data.root={place / 'nowhere'}"])
