@@ -1,6 +1,6 @@
 """The Chinese pages of settings: python -m common.settings_pages writes keys, ranges and defaults anew from the YAML.
 
-A page configs/<case>.zh-CN.md has a row per setting; its last column, what turning it does, is written by hand and kept.
+A page configs/<case>.zh-CN.md has a row per setting; its last column, what turning it does, is kept as it was written.
 A new setting gets its English comment there until somebody translates it.
 """
 import json
