@@ -52,7 +52,7 @@ def test_links_and_named_scripts_exist(readme):
 
 FLOORS = [["base"], ["data", "metrics"], ["experiment", "stitching"], ["lowlight", "features", "report"],
           ["compare", "pack", "menu"]]
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR_OF = {"": 1} | {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}      # "": common itself
 NOT_FOR_CASES = {"report", "compare", "pack", "menu"}         # these read what cases have written
 
 
