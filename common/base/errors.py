@@ -11,7 +11,7 @@ REFUSED = {errno.ENOSPC: "make room there", errno.EDQUOT: "make room in your quo
            errno.EROFS: "choose a place that can be written", errno.EACCES: "mend the rights, or choose another place",
            errno.EPERM: "mend the rights, or choose another place", errno.ENAMETOOLONG: "use a shorter path",
            errno.EIO: "look after the disk", errno.EMFILE: "raise the limit of open files (ulimit -n)"}
-LONGEST_ON_WINDOWS = 259
+WINDOWS, LONGEST_ON_WINDOWS = os.name == "nt", 259                       # letters of a path
 
 
 class UserError(Exception):
@@ -50,7 +50,7 @@ def refusal(error):
 def refuse_length(path):
     """A UserError for a path that is longer than Windows allows, there; else None."""
     letters = len(os.path.abspath(path))
-    if os.name != "nt" or letters <= LONGEST_ON_WINDOWS:
+    if not WINDOWS or letters <= LONGEST_ON_WINDOWS:
         return None
     return UserError(f"the path is longer than Windows allows ({letters} letters): {shorten(str(path))}: at most "
                      f"{LONGEST_ON_WINDOWS} were expected: move the project to a folder with a short path, or switch "
