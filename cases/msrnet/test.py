@@ -17,7 +17,7 @@ import time
 from cases.msrnet import baselines
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
-from common.base.errors import start
+from common.base.errors import UserError, start
 from common.data.images import read_image, to_bytes
 from common.experiment.run import Run
 from common.lowlight import evaluation
@@ -40,8 +40,17 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(MSRNet, weights)
     if run.options.input:
-        return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb)).expect_no_failures()
+        return own(run, model, weights)
     return benchmark(run, model, weights)
+
+
+def own(run, model, weights):
+    """Brighten the pictures of --input."""
+    pictures, films = evaluation.settle_own(run)
+    if films:
+        raise UserError(f"a video, not a picture: {films[0][0]}: pictures were expected: python cases/kind/test.py "
+                        f"--input {films[0][0]} takes videos")
+    return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb), pictures).expect_no_failures()
 
 
 # ---- pictures with a target ------------------------------------------------------------------------------------------
@@ -68,7 +77,7 @@ def benchmark(run, model, weights):
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     rate = round(1e6 * seconds / pixels, 3) if pixels else None
-    content = run.finish_test(results, weights, [Path(name).stem for name in pairs.names], inputs=pairs.inputs(),
+    content = run.finish_test(results, weights, pairs.items, inputs=pairs.inputs(),
                               seconds_per_megapixel=rate)
     evaluation.show(run, content, results)
     return results.expect_no_failures()

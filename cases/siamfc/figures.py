@@ -16,9 +16,10 @@ from cases.siamfc.data import training_sets
 from cases.siamfc.drawing import chapter, results
 from cases.siamfc.drawing.captions import CAPTIONS
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder, boxes_path, read_boxes
+from cases.siamfc.sequences import boxes_path, open_test_set
 from cases.siamfc.weights import choose_weights
 from common.base.errors import UserError, start
+from common.data.sequences import read_boxes
 from common.experiment import figures
 from common.experiment.run import Run
 
@@ -29,13 +30,12 @@ def main(argv=None):
     run = Run("siamfc", "figures", argv)
     weights = choose_weights(run)
     network = run.load(SiamFC, weights)
-    test = run.config.test
-    sequences = SequenceFolder(test.root, test.layout, test.split, test.names)
+    sequences = open_test_set(run)
     lines, boxes = read_results(run, sequences)
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     tracker = tracker_of(run, network)
     order = rank(lines) or sequences.names
-    easiest, hardest = sequences[order[0]], sequences[order[-1]]
+    easiest, hardest = sequences.inspect(order[0]), sequences.inspect(order[-1])
 
     chapter.draw_network(folder, network, tracker, easiest)
     chapter.draw_sequences(folder, sequences)

@@ -17,6 +17,7 @@ import torch
 
 from cases.udis.baselines import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, check, domain, join_all, refine_starts
 from cases.udis.data import read_photographed
+from cases.udis.drawing import diagram
 from cases.udis.drawing.captions import CAPTIONS
 from cases.udis.drawing.classical import draw_classical, draw_opencv
 from cases.udis.losses import blanked_loss, masked_loss, seam_masks
@@ -83,16 +84,14 @@ def draw_pipeline(folder, run, model, pairs, item):
     seam = 255 - bands[0] * (255 - BLUE) - bands[1] * (255 - ORANGE)
     low = cv2.resize(to_bytes(whole.low[0].cpu()), warps.a.shape[:1:-1])
     share = made["reconstructed"].label.float() if whole.share is None else whole.share.cpu()
-    grid = [[a, b, low, to_bytes(made["reconstructed"].picture[0])],
-            [to_bytes(warps.a[0]), to_bytes(warps.b[0]), masks.astype(np.uint8), seam.clip(0, 255).astype(np.uint8)],
-            [to_bytes(warps.average()[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8), None, None]]
-    captions = [["image 1", "image 2", "S_l (256 x 256)", "S_h"],
-                ["warp of 1", "warp of 2", "content masks", "seam bands B1, B2"],
-                ["average, for comparison", "share of image 1", "", ""]]
+    pictures = {"a": a, "b": b, "warp_a": to_bytes(warps.a[0]), "warp_b": to_bytes(warps.b[0]),
+                "masks": masks.astype(np.uint8), "seam": seam.clip(0, 255).astype(np.uint8), "low": low,
+                "high": to_bytes(made["reconstructed"].picture[0]),
+                "share": (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8)}
     rows = [[name, int(value)] for name, value in (("width", warps.a.shape[3]), ("height", warps.a.shape[2]),
                                                    ("overlap pixels", warps.overlap.sum()),
                                                    ("B1 pixels", bands[0].sum()), ("B2 pixels", bands[1].sum()))]
-    folder.save(figures.grid(grid, None, captions), "B4.1_pipeline", ["what", "pixels"], rows, item=item)
+    folder.save(diagram.draw_flow(pictures).figure, "B4.1_pipeline", ["what", "pixels"], rows, item=item)
 
 
 def scenes(pairs):

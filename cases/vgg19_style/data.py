@@ -60,6 +60,9 @@ def join_stems(paths):
 def pictures_at(place, setting):
     """[path] of a picture file, or the pictures of a folder in natural order. Raises UserError where there is none."""
     path = Path(place)
+    if not path.exists():
+        raise UserError(f"no such file or folder: {path}: a picture or a folder of pictures was expected: set "
+                        f"{setting}")
     found = [path] if path.is_file() else list_images(path)
     if not found:
         raise UserError(f"no pictures in {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: set {setting}")

@@ -6,10 +6,11 @@ import signal
 import sys
 import unicodedata
 
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")      # categories of Unicode: control, format, half a pair, separators
 # what a machine may refuse to any program, and what its user can do about it
 REFUSED = {errno.ENOSPC: "make room there", errno.EDQUOT: "make room in your quota", errno.EFBIG: "make room there",
            errno.EROFS: "choose a place that can be written", errno.EACCES: "mend the rights, or choose another place",
-           errno.EPERM: "mend the rights, or choose another place", errno.ENAMETOOLONG: "use a shorter path",
+           errno.EPERM: "mend the rights, or choose another place",
            errno.EIO: "look after the disk", errno.EMFILE: "raise the limit of open files (ulimit -n)"}
 WINDOWS, LONGEST_ON_WINDOWS = os.name == "nt", 259                       # letters of a path
 
@@ -29,9 +30,11 @@ def join_some(problems, shown=10):
     return "; ".join(problems[:shown]) + more
 
 
-def printable(text):
-    """Text for a terminal: names from foreign files may hold control characters, which must not act."""
-    return "".join("?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs") else letter for letter in str(text))
+def printable(text, keep=""):
+    """Text to be shown: names from foreign files may hold control characters, letters that turn the direction, and line
+    separators; they must be seen, not act, and become \\x1b, \\u202e, \\u2028. keep: those that may stay."""
+    return "".join(ascii(letter)[1:-1] if unicodedata.category(letter) in HIDDEN and letter not in keep else letter
+                   for letter in str(text))
 
 
 def refusal(error):
@@ -40,6 +43,9 @@ def refusal(error):
     name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     if too_long := refuse_length(name):
         return too_long
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(f"a path is too long ({len(name)} letters): {name[:60]}...: one that this system can hold was "
+                         "expected: shorten it")
     if error.errno not in REFUSED:
         return None
     return UserError(f"cannot read or write ({error.strerror}): {shorten(name) or 'the output or a temporary file'}: a "

@@ -19,6 +19,7 @@ from torch import Tensor
 from common.base.errors import UserError
 from common.base.files import impostor, reason, write_whole
 from common.base.progress import watch
+from common.base.targets import unique_names
 
 Image.MAX_IMAGE_PIXELS = None           # MAX_PIXELS below takes its place: Pillow itself would warn at 89 megapixels
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)        # no remarks on a TIFF's unusual tags
@@ -33,6 +34,7 @@ ENCODINGS = {                           # suffix: Pillow's name and options; a l
     ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
     ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
 }
+LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}           # pixels a side that a format holds, where it ends
 HELD = 10                               # every tenth photograph is held out
 IMAGE_SUFFIXES = tuple(ENCODINGS)
 WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
@@ -97,6 +99,22 @@ def to_bytes(picture, top=255):
     return levels.permute(1, 2, 0).numpy().astype(np.uint8 if top == 255 else np.uint16, order="C")
 
 
+def result_suffix(path):
+    """The suffix for the result of a picture file: the file's own, or .png where no such format is written."""
+    suffix = Path(path).suffix
+    return suffix if suffix.lower() in ENCODINGS else ".png"
+
+
+def unwritable(path, size=None):
+    """Why a picture of size (height, width, ...), where that is known, cannot be written to path; None where it can."""
+    suffix = Path(path).suffix.lower() or ".png"
+    if suffix not in ENCODINGS:
+        return f"unknown picture format '{Path(path).suffix}' (written are {' '.join(IMAGE_SUFFIXES)}): {path}"
+    if size and max(size[:2]) > LONGEST.get(suffix, max(size[:2])):
+        return f"{suffix} holds at most {LONGEST[suffix]} pixels a side, the picture has {by(size)}: {path}"
+    return None
+
+
 def write_image(path, picture, like=None):
     """Write a (3, H, W) RGB tensor, clamped to [0, 1], whole or not at all; the suffix decides the format (none: PNG).
 
@@ -124,12 +142,13 @@ def write_image(path, picture, like=None):
     write_whole(path, data)
 
 
-def list_images(folder):
+def list_images(folder, setting=None):
     """Paths of the pictures directly in a folder, by suffix, hidden files left out, in natural order (1, 2, 10)."""
     folder = Path(folder)
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: check the path")
+        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: "
+                        + (f"set {setting}" if setting else "check the path"))
     paths = [path for path in folder.iterdir()
              if path.suffix.lower() in ENCODINGS and not path.name.startswith(".") and path.is_file()]
     return sorted(paths, key=lambda path: natural(path.name))
@@ -146,7 +165,7 @@ def split_photographs(root, setting="data.photos"):
 
     Raises UserError for a folder without pictures; setting: what names the folder.
     """
-    photos = list_images(Path(root))
+    photos = list_images(Path(root), setting)
     if not photos:
         raise UserError(f"no pictures: {root}: a folder of photographs was expected: set {setting}")
     held = photos[::HELD] if len(photos) >= HELD else photos
@@ -167,15 +186,7 @@ def picture_files(inputs):
             paths.append(path)
         else:
             raise UserError(f"no such file or folder: {path}: pictures were expected: check the path")
-    items, taken = [], set()
-    for path in paths:
-        item, count = path.stem, 1
-        while item.casefold() in taken:                     # `a.png` and `A.png` are one file on some systems
-            count += 1
-            item = f"{path.stem}-{count}"
-        items.append(item)
-        taken.add(item.casefold())
-    return paths, items
+    return paths, unique_names(path.stem for path in paths)
 
 
 def picture_size(path):

@@ -1,6 +1,5 @@
 """Figures that every low-light case draws from its test results and its data: pairs, ranking, classes, training."""
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
@@ -45,8 +44,7 @@ def bars_of_scores(lines, names, own, height):
 def middle(lines, pairs):
     """Place of a picture of middling PSNR, as the example; the first where nothing was measured."""
     ranked = sorted(of_row(lines), key=lambda line: float(line["psnr"]))
-    stems = [Path(name).stem for name in pairs.names]
-    return stems.index(ranked[2 * len(ranked) // 3]["item"]) if ranked else 0
+    return pairs.items.index(ranked[2 * len(ranked) // 3]["item"]) if ranked else 0
 
 
 def picture(tensor):

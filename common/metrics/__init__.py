@@ -13,7 +13,7 @@ from common.metrics.pictures import (
     ssim_gray,
 )
 from common.metrics.ssim import ssim_loss, ssim_map
-from common.metrics.table import METRICS, UNKNOWN, Metric, metric_of
+from common.metrics.table import METRICS, UNKNOWN, Metric, expect_known, metric_of
 from common.metrics.tracking import (
     ERRORS,
     OVERLAPS,

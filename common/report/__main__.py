@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.base import paths
 from common.base.errors import UserError, start
+from common.base.targets import expect_targets
 from common.experiment.results import write_text
 from common.report import page, run_folder, skeleton
 from common.report.blocks import Both, Contents, Heading, Paragraph, both, to_html, to_markdown
@@ -56,6 +57,7 @@ def write(cases, name, folder):
     """
     if name is not None and not any(name in run_folder.run_names(case) for case in cases):
         run_folder.choose_run(cases[0], name)
+    expect_targets([folder / "report.html", folder / "report.md"], option="--out")
     blocks = opening(cases)
     html = to_html(blocks, print)            # nothing in the opening can go wrong
     for case in cases:

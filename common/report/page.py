@@ -15,6 +15,7 @@ import markupsafe
 import numpy as np
 from PIL import Image
 
+from common.base.errors import printable
 from common.data.images import read_pixels
 
 SIDE = 1600                                # pixels that a picture's longer side may have
@@ -41,7 +42,7 @@ def escape(text):
     if isinstance(text, Both):
         return two(*text)
     if not hasattr(text, "__html__"):
-        text = str(text).encode("utf-8", "replace").decode("utf-8")        # half a surrogate pair could not be written
+        text = printable(text, keep="\n\t")
     return Html(markupsafe.escape(text))
 
 

@@ -4,10 +4,10 @@ from common.experiment.figures import Caption
 CAPTIONS = {
     "B1.1_network": Caption(
         "B1.1",
-        "MSR-net: {total:,} parameters; the dashed arrow carries X1 past the cascade, whose average H is subtracted "
-        "from it (*: scaled and shifted by the exposure's code, in the denoising variant only)",
-        "MSR-net 网络结构：共 {total:,} 个参数；虚线箭头表示 X1 绕过级联卷积，再减去其平均输出 H"
-        "(*：仅去噪变体，由曝光编码进行缩放和平移)",
+        "MSR-net from X to Y: {total:,} parameters, each layer with its own. The dashed arrow carries X1 past the "
+        "cascade, whose joined maps give the illumination that is subtracted from it",
+        "MSR-net 从 X 到 Y 的网络结构：共 {total:,} 个参数，各层分别标出。虚线箭头表示 X1 绕过级联卷积；"
+        "级联各层的输出拼接后得到光照分量，再从 X1 中减去",
         "Flow chart of the layers with channels and parameters", "各层的流程图，标有通道数与参数量"),
     "B1.2_logarithms": Caption(
         "B1.2",

@@ -8,10 +8,10 @@ import torch
 
 from cases.siamfc import weights
 from cases.siamfc.model import SiamFC, correlate, fold, own
-from cases.siamfc.sequences import SequenceFolder
 from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import UserError
 from common.data.images import read_pixels
+from common.data.sequences import SequenceFolder
 from common.experiment import checkpoints
 from common.metrics import tracking
 

@@ -228,7 +228,7 @@ def test_sixteen_bits_and_transparency(place):
 
 
 @pytest.mark.parametrize(("more", "expected"), [
-    (["data.size=40"], "at least 32"), (["data.style={}/nothing"], "no such folder"),
+    (["data.size=40"], "at least 32"), (["data.style={}/nothing"], "no such file"),
     (["loss.style_taps=[relu9_1]"], "relu9_1"), (["loss.style_weights=[1, 2]"], "loss.style_weights"),
     (["network={}/missing.pth"], "no such network"), (["network={}/page.pth"], "web page"),
     (["network={}/cut.pth"], "cut short or damaged"), (["data.weights=[1]"], "data.styles"),
