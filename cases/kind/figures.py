@@ -35,6 +35,7 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
     draw_ranking,
     middle,
@@ -71,6 +72,7 @@ def main(argv=None):
         diagram.draw(folder, model)
         if pairs is not None:
             draw_from(folder, run, model, pairs)
+        draw_garden(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]), "KinD")
         figures.draw_training(folder, run, PANELS)
     draw_elsewhere(folder, run)
     folder.finish(weights.digest)

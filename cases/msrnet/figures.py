@@ -29,6 +29,7 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
     draw_ranking,
     middle,
@@ -51,6 +52,7 @@ def main(argv=None):
     draw_network(folder, model)
     if pairs is not None:
         draw_from(folder, run, model, pairs)
+    draw_garden(folder, lambda rgb: picture(enhance(run, model, rgb)), "MSR-net")
     figures.draw_training(folder, run, PANELS)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))

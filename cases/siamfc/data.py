@@ -203,6 +203,8 @@ def training_sets(cfg):
         source = {"got10k": got10k, "vid": vid}.get(data.kind, any_layout)(
             data.videos if data.kind == "mixed" else data.root)
         clips = [clip for name in source.hold_out(count) for clip in read_clips(source, name, frames)]
+        if not clips:
+            raise UserError(f"no sequence to validate on: {data.root}: of those held out none can be read: mend them")
         if data.kind == "mixed":
             source = Mixed(Stills(data.root), source, data.share)
     growing = cfg.train.steps * cfg.train.batch_size // 2 if data.growing else 0
@@ -211,9 +213,13 @@ def training_sets(cfg):
 
 def read_clips(source, name, frames):
     """[Clip, Clip] of the first frames of a sequence, forwards and backwards; as many as have a box at both ends."""
-    paths, boxes, cover, _ = source.read(name)
-    paths, boxes = paths[:frames], np.asarray(boxes[:frames], dtype=np.float64)
-    pictures = [read_pixels(path) for path in paths]
+    try:
+        paths, boxes, cover, _ = source.read(name)
+        pictures = [read_pixels(path) for path in paths[:frames]]
+    except UserError as problem:
+        source.leave_out(problem)
+        return []
+    boxes = np.asarray(boxes[:frames], dtype=np.float64)
     both = Clip(pictures, boxes, cover, None), Clip(pictures[::-1], boxes[::-1], cover, None)
     return [clip for clip in both if np.isfinite(clip.boxes[0]).all() and (clip.boxes[0, 2:] >= 1).all()]
 

@@ -13,7 +13,7 @@ if __name__ == "__main__":
 
 from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.data import training_sets
-from cases.siamfc.drawing import chapter, results
+from cases.siamfc.drawing import chapter, clips, results
 from cases.siamfc.drawing.captions import CAPTIONS
 from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import boxes_path, open_test_set
@@ -49,6 +49,7 @@ def main(argv=None):
         results.draw_success(folder, sequences, boxes)
         results.draw_items(folder, sequences, lines)
         results.draw_attributes(folder, sequences, lines)
+    clips.draw_clips(folder, tracker_of(run, network))
     draw_pairs(run, folder)
     figures.draw_training(folder, run, PANELS)
     folder.finish(weights.digest)

@@ -2,6 +2,7 @@
 
 Of a sequence two frames make a pair; which frames may be drawn, `usable` says, how far apart, `near_pair`.
 """
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Videos:
 
     def __init__(self, names, read, **rules):
         self.names, self.read, self.count, self.known, self.rules = list(names), read, len(names), {}, rules
+        self.said = set()
 
     def hold_out(self, count):
         """Take at most `count` sequences, spread over all and never more than a third, out of training; their names."""
@@ -41,8 +43,14 @@ class Videos:
     def track(self, name):
         """(paths, boxes, numbers of the usable frames) of a sequence, kept once read."""
         if name not in self.known:
-            paths, boxes, cover, size = self.read(name)
-            frames = usable(boxes, cover, size or picture_size(paths[0])[::-1], **self.rules)
+            try:
+                paths, boxes, cover, size = self.read(name)
+                size = size or (picture_size(paths[0]) or read_frame(paths[0]).shape[:2])[::-1]
+            except UserError as problem:
+                self.leave_out(problem)
+                self.known[name] = [], np.zeros((0, 4)), np.zeros(0, int)
+                return self.known[name]
+            frames = usable(boxes, cover, size, **self.rules)
             self.known[name] = paths, boxes, frames
         return self.known[name]
 
@@ -50,15 +58,27 @@ class Videos:
         name = self.names[index]
         for _ in range(200):
             paths, boxes, frames = self.track(name)
-            if len(frames) >= 2:
-                break
+            numbers = near_pair(frames, rng, gap) if len(frames) >= 2 else ()
+            pictures = [self.picture(paths[number]) for number in numbers]
+            if numbers and all(picture is not None for picture in pictures):
+                looks = (Look(picture, boxes[number]) for picture, number in zip(pictures, numbers))
+                return *looks, f"{name}/{paths[numbers[0]].name}"
             name = self.names[int(rng.integers(self.count))]
-        else:
-            raise UserError(f"no usable pairs: {self.names[index]} and 200 other sequences have fewer than two frames "
-                            "that pass the filter (see cases/siamfc/videos.py, usable): look at their boxes")
-        first, second = near_pair(frames, rng, gap)
-        return (*(Look(read_frame(paths[frame]), boxes[frame]) for frame in (first, second)),
-                f"{name}/{paths[first].name}")
+        raise UserError(f"no usable pairs: {self.names[index]} and 200 other sequences have fewer than two frames that "
+                        "can be read and pass the filter (see cases/siamfc/videos.py, usable): look at their boxes")
+
+    def picture(self, path):
+        """A frame, or None, said once, where it cannot be read: another pair is drawn then."""
+        try:
+            return read_frame(path)
+        except UserError as problem:
+            self.leave_out(problem)
+
+    def leave_out(self, problem):
+        """Say once per process what is passed over."""
+        if str(problem) not in self.said:
+            self.said.add(str(problem))
+            print(f"left out: {problem}", file=sys.stderr, flush=True)
 
     def other(self, index, rng, alike):
         """A look of another sequence; where alike is wanted what lies beside the target in a frame of the same one."""
@@ -67,12 +87,13 @@ class Videos:
             if not alike:
                 name = self.names[int(rng.integers(self.count))]
             paths, boxes, frames = self.track(name)
-            if len(frames):
-                break
+            frame = int(frames[rng.integers(len(frames))]) if len(frames) else None
+            image = self.picture(paths[frame]) if len(frames) else None
+            if image is not None:
+                return Look(image, beside(boxes[frame], image.shape, rng) if alike else boxes[frame])
             alike = False
-        frame = int(frames[rng.integers(len(frames))])
-        image, box = read_frame(paths[frame]), boxes[frame]
-        return Look(image, beside(box, image.shape, rng) if alike else box)
+        raise UserError(f"no usable frames: {name} and 50 other sequences have none that can be read and passes the "
+                        "filter (see cases/siamfc/videos.py, usable): look at their boxes")
 
     def fingerprint(self):
         return self.names

@@ -312,7 +312,7 @@ def draw_joining(folder, lines, set_name):
 
 def draw_training(folder, run):
     """The terms of the loss, whatever the stage has, and the validation over the steps."""
-    names = figures.read_log(run.folder / "train" / "log.jsonl")
+    names = figures.read_log(run.trained / "log.jsonl")
     terms = [name for name in names if not name.startswith("val_")]
     validation = [name for name in names if name.startswith("val_") and name != "val_failures"]
     figures.draw_training(folder, run, [("loss", terms), ("validation", validation)])

@@ -132,7 +132,7 @@ def draw_grid(folder, source, painted, lines):
 
 def draw_epochs(folder, run, source, painted):
     """Snapshots of a few pictures, with the style distance of each, and as a film; left out, and said, without any."""
-    snapshots = {work.name: sorted((run.folder / "train" / "images" / "epochs" / work.name).glob("*.png"))
+    snapshots = {work.name: sorted((run.trained / "images" / "epochs" / work.name).glob("*.png"))
                  for work, _ in painted}
     kept = [(work, picture) for work, picture in painted if snapshots[work.name]][:STRIPS]
     if not kept:
@@ -174,7 +174,7 @@ def write_film(folder, run, frames):
 
 def draw_curves(folder, run):
     """Each term of the loss over the steps, a curve per picture."""
-    path = run.folder / "train" / "log.jsonl"
+    path = run.trained / "log.jsonl"
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     lines = [line for line in lines if "pair" in line]
     if not lines:

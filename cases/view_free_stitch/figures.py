@@ -20,15 +20,18 @@ from cases.view_free_stitch.drawing import diagram
 from cases.view_free_stitch.drawing.captions import CAPTIONS
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
 from common.base.errors import start
-from common.data.images import list_images, to_bytes, to_tensor
+from common.base.paths import EMBEDDED
+from common.data.images import list_images, read_pixels, to_bytes, to_tensor
 from common.data.samples import build
 from common.experiment import figures
 from common.experiment.run import Run
-from common.stitching.estimators import network_estimate
+from common.stitching.estimators import estimator, network_estimate
 from common.stitching.geometry import corners, homography_from_offsets, offsets_from_homography, transform
 from common.stitching.network import COARSE, NEAR, SURE, SmallHomography, centres
 from common.stitching.pairs import CORNER, RealPairs, draw_pairs, read_squashed
 from common.stitching.refine import residual, score_starts
+from common.stitching.register import register
+from common.stitching.stitch import crop_panorama, join_photos
 
 PANELS = [("loss", ["loss", "coarse", "fine", "offsets", "squares", "content"]),
           ("validation error (px)", ["val_rmse_4pt", "val_rmse_4pt_median"]),
@@ -47,6 +50,7 @@ def main(argv=None):
         draw_from(folder, run, model, pairs)
     draw_real_classes(folder, run)
     draw_parallax(folder)
+    draw_panoramas(folder, run, model)
     figures.draw_training(folder, run, PANELS)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
@@ -252,6 +256,25 @@ def draw_parallax(folder):
     captions = [["left (A)", "right (B)"], ["average of the aligned pictures", "difference to A"]]
     folder.save(figures.grid([[a, b], [average, shown]], None, captions), "parallax", ["value", "levels"],
                 [["mean absolute difference in the overlap", f"{level:.6f}"]])
+
+
+def draw_panoramas(folder, run, model):
+    """Photographs that come with the repository, stitched as --input does it."""
+    estimate, made, rows = estimator(run.config.test.method, model, run.device), [], []
+    for name in ("berlin", "skyline", "front"):
+        photographs = [read_pixels(path) for path in sorted((EMBEDDED / "panoramas").glob(f"{name}_*.jpg"))]
+        layout = register(photographs, estimate, order="given")
+        panorama, surface = join_photos(photographs, layout)
+        made.append(crop_panorama(panorama))
+        rows.append([name, len(photographs), len(layout.homographies), *made[-1].shape[1::-1], surface.name])
+    heights = [picture.shape[0] / picture.shape[1] for picture in made]
+    figure, axes = figures.new_figure(figures.WIDTH, sum(0.3 + figures.WIDTH * height for height in heights), len(made),
+                                      1, height_ratios=heights)
+    for axis, picture, (name, photographs, stitched, *_) in zip(axes[:, 0], made, rows):
+        axis.imshow(picture)
+        axis.axis("off")
+        axis.set_title(f"{name}: {stitched} of {photographs} photographs")
+    folder.save(figure, "panoramas", ["panorama", "photographs", "stitched", "width", "height", "surface"], rows)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = ROOT / "checkpoints"
 RESULTS = ROOT / "results"
 EMBEDDED = ROOT / "datasets" / "embedded"                  # pictures that come with the repository; LICENCES.md there
+DEMO, DEMO_RELEASE = "demo", "demo-release"     # runs of `make demo`: trained in seconds; the release on the same data
 
 START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"                             # a path that is absolute or leads out:
 WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)    # alone, or behind `key=`

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.base.errors import UserError, join_some
-from common.data.images import IMAGE_SUFFIXES, natural
+from common.data.formats import IMAGE_SUFFIXES, natural
 
 
 class Entry(NamedTuple):

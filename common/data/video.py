@@ -8,15 +8,11 @@ import cv2
 
 from common.base.errors import UserError
 from common.base.files import part_of
+from common.base.progress import watch
+from common.data.formats import VIDEO_SUFFIXES
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 CODECS = {".webm": "VP80", ".avi": "MJPG",                      # what OpenCV's wheel can write; browsers play .webm
           ".mp4": "mp4v", ".mov": "mp4v", ".m4v": "mp4v", ".mkv": "mp4v"}
-
-
-def is_film(path):
-    """Whether a path is that of a video, by its suffix."""
-    return Path(path).suffix.lower() in SUFFIXES
 
 
 def result_suffix(path):
@@ -47,8 +43,8 @@ def open_film(path):
     capture = cv2.VideoCapture(str(path))
     width, height = (int(capture.get(number)) for number in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if not capture.isOpened() or not width or not height:
-        raise UserError(f"this video cannot be read: {path}: a file of {', '.join(SUFFIXES)} that OpenCV decodes was "
-                        "expected: convert it to mp4")
+        raise UserError(f"this video cannot be read: {path}: a file of {', '.join(VIDEO_SUFFIXES)} that OpenCV decodes "
+                        "was expected: convert it to mp4")
     return Film(capture, (width, height), capture.get(cv2.CAP_PROP_FPS) or 25.0,
                 max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
 
@@ -112,3 +108,19 @@ def writing(target, rate, size):
     finally:
         writer.release()
         part.unlink(missing_ok=True)
+
+
+def convert(path, target, change, title):
+    """Write the frames of a video through change(frame), uint8 RGB in and out, to the video target.
+
+    Returns the mean level of each frame, before and after: [(float, float)]. UserError for a video without frames.
+    """
+    film, levels = open_film(path), []
+    with writing(target, film.rate, film.size) as write:
+        for frame in watch(frames_of(film), title, film.count or 1):
+            changed = change(frame)
+            write(changed)
+            levels.append((frame.mean(), changed.mean()))
+        if not levels:
+            raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
+    return levels

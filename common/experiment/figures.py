@@ -162,7 +162,7 @@ def curve(series, panels, width=WIDTH, height=2.8):
 def draw_training(folder, run, panels):
     """The terms of the loss and the validation over the steps; panels as curve() takes them, those without a line left
     out."""
-    series = read_log(run.folder / "train" / "log.jsonl")
+    series = read_log(run.trained / "log.jsonl")
     if not series:
         return run.say("no training log under this name: the training curve is left out")
     panels = [panel for panel in panels if not series.keys().isdisjoint(panel[1])]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from common.base.errors import UserError
 from common.base.targets import expect_targets, free_name, unique_names
 from common.data import images, video
+from common.data.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
 class Made(NamedTuple):
@@ -81,7 +82,7 @@ def is_folder(output, count):
     if count == 1:
         return False
     kind = mimetypes.MimeTypes().guess_type(f"a{suffix}", strict=False)[0] or ""
-    if kind.startswith(("image/", "video/")) or suffix.lower() in (*images.IMAGE_SUFFIXES, *video.SUFFIXES):
+    if kind.startswith(("image/", "video/")) or suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
         raise UserError(f"--output {output} is one file for {count} results: a folder was expected: name one, with / "
                         "at its end where its name looks like a file's")
     return True

@@ -59,6 +59,12 @@ class Run:
             self._elsewhere = tempfile.TemporaryDirectory()  # until this Run ends
             self.folder = Path(self._elsewhere.name) / self.name
 
+    @property
+    def trained(self):
+        """The folder that train.py has filled: the run's own, else, of the release in a demo, the demo's."""
+        own = self.folder / "train"
+        return own if own.exists() or not self.options.demo else self.folder.with_name(paths.DEMO) / "train"
+
     def say(self, text):
         """Print a line, from the first process alone."""
         if self.main:

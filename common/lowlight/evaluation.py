@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 
 from common import metrics
+from common.data.formats import is_film
 from common.data.images import open_picture, picture_files, read_pixels, to_bytes, to_tensor, write_image
 from common.data.lol import shares_scene_with_evaluation
-from common.data.video import is_film
 from common.experiment import own
 from common.lowlight import protect
 

@@ -2,10 +2,14 @@
 from collections import Counter
 
 import numpy as np
+from PIL import Image
 
-from common.data.images import read_pixels, to_bytes
+from common import metrics
+from common.base.paths import EMBEDDED
+from common.data.images import read_pixels, to_bytes, to_tensor
 from common.experiment import figures
 from common.experiment.figures import Caption
+from common.lowlight.baselines import gamma
 
 CAPTIONS = {
     "ranking": Caption(
@@ -18,6 +22,11 @@ CAPTIONS = {
               "count",
         "按输入图像的平均灰度、噪声水平(满值 255)以及训练集中是否出现同一场景分类；括号内为图像数量",
         "Grouped bars by class", "按类别分组的柱状图"),
+    "garden": Caption(
+        None, "Real night pictures that come with the repository: a garden at three short exposures and, at the right, "
+              "a long one, all at half size; PSNR against the long one (gt_free)",
+        "仓库自带的真实夜景：同一花园的三次短曝光，最右为长曝光(均缩小一半)；图下为相对长曝光图像的 PSNR(gt_free 协议)",
+        "Three rows: a dark garden, two brightened ones, the bright picture", "三行：暗的花园、两种增强结果与亮图"),
 }
 
 
@@ -97,3 +106,24 @@ def draw_classes(folder, lines, method, row="gt_free"):
                           f"PSNR (dB), {row}")
     folder.save(figure, "classes", ["classing", "class", "count", "network_psnr", "gamma_psnr"],
                 [[*line[:3], *map(figures.format_number, line[3:])] for line in rows])
+
+
+def draw_garden(folder, enhance, method):
+    """A real night scene: each short exposure, a gamma curve, the network, and the long exposure, with PSNR.
+
+    enhance: (3, h, w) in [0, 1] to an 8-bit picture; method: its name in the figure.
+    """
+    def half(name):
+        whole = Image.open(EMBEDDED / "dark" / f"garden_{name}.jpg")
+        return np.array(whole.resize((whole.width // 2, whole.height // 2), Image.BOX))
+    bright, grid, captions, rows = half("bright"), [], [], []
+    for name in ("dark1", "dark2", "dark3"):
+        low = half(name)
+        pictures = [low, gamma(low), enhance(to_tensor(low))]
+        values = [metrics.fidelity(picture, bright)["psnr"] for picture in pictures]
+        grid.append([*pictures, bright])
+        levels = [f"mean level {picture.mean():.0f}" for picture in (low, bright)]
+        captions.append([f"{levels[0]}: {values[0]:.2f} dB", *(f"{value:.2f} dB" for value in values[1:]), levels[1]])
+        rows.append([name, *map(figures.format_number, values)])
+    columns = ["short exposure", "gamma 1/2.2", method, "long exposure"]
+    folder.save(figures.grid(grid, columns, captions), "garden", ["picture", *columns[:-1]], rows)

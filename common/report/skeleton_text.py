@@ -119,7 +119,7 @@ TEXT = {
                    "the smallest counts as best.",
                    "`val_…` 在留出数据上测得，按指标方向取最佳；其余各量以最小值为最佳。"),
     "no_training": ("This run has no training log (release weights need none). Command: {command}",
-                    "该运行没有训练日志（使用发布权重时不需要训练）。运行命令：{command}"),
+                    "该运行没有训练日志（使用预训练权重时不需要训练）。运行命令：{command}"),
     "results": ("4.5 Results", "4.5 测试结果"),
     "results_of": ("4.5.{number} {set}", "4.5.{number} {set}"),
     "results_table": ("mean over the items of {set}", "{set} 上的均值"),

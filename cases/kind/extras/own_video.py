@@ -4,10 +4,8 @@ import numpy as np
 import torch
 
 from cases.kind import enhance
-from common.base.errors import UserError
-from common.base.progress import watch
 from common.data.images import to_bytes, to_tensor
-from common.data.video import frames_of, open_film, writing
+from common.data.video import convert
 from common.lowlight.protect import exposure_of, keep_bright, said
 from common.metrics import gray8
 
@@ -72,15 +70,8 @@ def average(before, now):
 @torch.inference_mode()
 def enhance_video(run, model, path, target):
     """Brighten a video file, without its sound, into the file target, which appears when it is whole."""
-    film = open_film(path)
-    steady, levels = Steady(model, run.config.test), []
-    with writing(target, film.rate, film.size) as write:
-        for frame in watch(frames_of(film), f"brightening {path.name}", film.count or 1):
-            bright = steady.brighten(frame)
-            write(bright)
-            levels.append((frame.mean(), bright.mean()))
-        if not levels:
-            raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
+    steady = Steady(model, run.config.test)
+    levels = convert(path, target, steady.brighten, f"brightening {path.name}")
     before, after = np.mean(levels, axis=0)
     run.say(f"{path}: {said(before, after)}: {len(levels)} frames in {steady.shots} shot(s), mean level "
             f"{before:.1f} to {after:.1f}; no sound; {target}")

@@ -12,8 +12,8 @@ from cases.vgg19_style.fast import train
 from cases.vgg19_style.fast.video import stylise_video
 from cases.vgg19_style.painter import Painter, feature_network, prepare
 from common.base.progress import watch
+from common.data.formats import is_film
 from common.data.images import open_picture, picture_files, picture_size, to_bytes, write_image
-from common.data.video import is_film
 from common.experiment import checkpoints, own
 from common.experiment.settings import Settings
 

@@ -9,7 +9,7 @@ from PIL import Image
 from cases.siamfc import augment, losses
 from cases.siamfc.data import Mixed, Pairs, Stills, find_textured_window, synthetic_clips, training_sets
 from cases.siamfc.extras.convert import convert
-from cases.siamfc.videos import Videos, beside, got10k, near_pair, usable, vid
+from cases.siamfc.videos import Videos, any_layout, beside, got10k, near_pair, usable, vid
 from common.base.errors import UserError
 from common.data.clips import synthetic, write_list, write_sequence
 from common.data.samples import build, photograph
@@ -265,6 +265,19 @@ def test_look_alikes(photographs, tmp_path, clip):
     assert not any(np.array_equal(look.box, source.targets[0][1]) and look.image is source.picture(0) for look in looks)
     here = [np.array_equal(look.image, source.picture(source.targets[0][0])) for look in looks]
     assert 0.2 < np.mean(here) < 0.9
+
+
+def test_what_is_damaged_does_not_stop_a_training(tmp_path, clip, capsys):
+    """A frame that breaks off, and a sequence without a first box, are said once and not drawn; the rest trains."""
+    for name in ("A", "B", "C"):
+        otb(tmp_path, name, clip, rows=clip.boxes if name != "B" else np.vstack([np.zeros((1, 4)), clip.boxes[1:]]))
+    damaged = tmp_path / "C" / "img" / "0003.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:700])
+    pairs = Pairs(any_layout(tmp_path), "plain", 0)
+    names = {pairs[epoch, index].name for epoch in range(15) for index in range(3)}
+    assert not any(name.startswith("B/") or name == "C/0003.jpg" for name in names) and len(names) > 8
+    said = capsys.readouterr().err
+    assert said.count("0003.jpg") == 1 and said.count("no box to begin with") == 1
 
 
 def test_rules_for_frames():
