@@ -9,11 +9,21 @@ from common.base.errors import UserError
 from common.base.lock import hold
 from common.base.paths import ROOT
 
-HOLDS = ("import os, sys, time; from pathlib import Path; from common.base.lock import hold\n"
-         "lock = hold(Path(sys.argv[1]), 'train.py of toy')\n"
-         "child = os.fork() if 'fork' in sys.argv and hasattr(os, 'fork') else 1\n"
-         "print('held', flush=True)\n"
-         "time.sleep(60)\n")
+HOLDS = """
+import os, sys, time
+from pathlib import Path
+from common.base.lock import hold
+lock = hold(Path(sys.argv[1]), "train.py of toy")
+if "fork" in sys.argv and hasattr(os, "fork"):
+    hear, say = os.pipe()
+    if os.fork():
+        os.read(hear, 1)                                   # the child runs
+    else:
+        os.write(say, b"x")
+        time.sleep(60)
+print("held", flush=True)
+time.sleep(60)
+"""
 
 
 def holding(folder, *words):
