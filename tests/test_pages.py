@@ -89,3 +89,53 @@ def test_a_wrong_dollar_is_seen():
 def test_every_metric_is_defined_in_both_languages(page):
     defined = set(re.findall(r"`(\w+)`", (ROOT / page).read_text(encoding="utf-8")))
     assert METRICS.keys() - {"count"} <= defined, METRICS.keys() - defined
+
+
+# ---- Chinese as a lecturer would write it ----
+CHINESE = [path for path in PAGES if path.name.endswith(".zh-CN.md")]
+SPOKEN = [*CHINESE, *(path for suffix in ("py", "yaml", "html", "js") for room in ("cases", "common", "configs")
+                      for path in sorted((ROOT / room).rglob(f"*.{suffix}")))]
+HAN = r"[\u4e00-\u9fff]"
+
+
+@cache
+def glossary():
+    """{heading: rows of cells} of the tables of docs/glossary.md."""
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)[1:]
+    lines = {heading: re.findall(r"^\| *(.+?) *\|$", body, re.MULTILINE)[2:]
+             for heading, body in zip(parts[::2], parts[1::2], strict=True)}
+    return {heading: [re.split(r" *\| *", row) for row in rows] for heading, rows in lines.items()}
+
+
+def rejected_words():
+    return {word: instead for word, instead in glossary()["Rejected 不用的词"]}
+
+
+def test_the_glossary_has_one_word_per_term():
+    terms = [row[:2] for heading, rows in glossary().items() if not heading.startswith("Rejected") for row in rows]
+    assert len(terms) > 100
+    for language in zip(*terms, strict=True):
+        twice = {word for word in language if language.count(word) > 1}
+        assert not twice, twice
+    assert not {chinese for _, chinese in terms} & rejected_words().keys()
+
+
+@pytest.mark.parametrize("path", SPOKEN, ids=name)
+def test_no_rejected_word(path):
+    text = path.read_text(encoding="utf-8")
+    found = {word: instead for word, instead in rejected_words().items() if word in text}
+    assert not found, f"docs/glossary.md has other words: {found}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_decimals_have_a_leading_zero(path):
+    assert re.findall(r"(?<![\w.\\])\.\d+", FORMULA.sub("", without_code(path))) == []
+
+
+@pytest.mark.parametrize("path", CHINESE, ids=name)
+def test_chinese_has_its_own_punctuation(path):
+    """Wide brackets round Chinese words, and wide commas between them."""
+    text = re.sub(r"\]\([^)]*\)", "]", FORMULA.sub("", without_code(path)))
+    assert re.findall(rf"{HAN} ?\([^()\n]*{HAN}[^()\n]*\)", text) == []
+    assert re.findall(rf"{HAN}[,;:?!]\s*{HAN}", text) == []

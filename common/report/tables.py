@@ -9,9 +9,9 @@ from common.report.blocks import Both, Folded, Heading, Note, Paragraph, Table, 
 
 NETWORK = "network"                                        # the method of a row that is named after its protocol alone
 PROTOCOLS = {
-    "gt_free": Both("no use of the reference", "不使用参考图"),
-    "gt_mean": Both("mean gray scaled to the reference's", "按参考图的平均灰度校正亮度"),
-    "gt_ratio": Both("light ratio taken from the reference", "光照比取自参考图"),
+    "gt_free": Both("no use of the reference", "不使用参考图像"),
+    "gt_mean": Both("mean gray scaled to the reference's", "按参考图像的平均灰度校正亮度"),
+    "gt_ratio": Both("light ratio taken from the reference", "光照比率取自参考图像"),
 }
 ARROWS = {"higher": "↑", "lower": "↓", "two-sided": ""}
 

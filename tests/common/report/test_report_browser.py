@@ -76,7 +76,7 @@ def test_the_language_switches_and_is_remembered(page, address):
     assert language() == "en" and page.inner_text("#language") == "中文"
     page.click("#language")
     assert language() == "zh" and page.inner_text("#language") == "English"
-    assert page.get_attribute(".slider input", "aria-label") == "i3：本次运行的输出与参考图"
+    assert page.get_attribute(".slider input", "aria-label") == "i3：本次运行的输出与参考图像"
     assert page.get_attribute(".zoom img[data-zh=\"下降的曲线\"]", "alt") == "下降的曲线"
     page.click("nav a")                                    # to a section, and back to the page anew
     page.reload()
