@@ -9,9 +9,11 @@ from filelock import FileLock, Timeout
 from common.base.errors import UserError
 from common.base.files import write_whole
 
+_held = {}                                                 # a lock that nothing refers to would be released
+
 
 def hold(folder, doing):
-    """Keep a folder, which is made, for this process until it ends, however it ends. Returns the lock.
+    """Keep a folder, which is made, for this process until it ends, however it ends.
 
     doing: what this process does, for the message of whoever comes second. The same process may hold a folder many
     times; processes that it forks hold nothing. Raises UserError where another, living process holds the folder.
@@ -19,14 +21,15 @@ def hold(folder, doing):
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0, thread_local=False, is_singleton=True)
     try:
-        lock.acquire()
+        if folder not in _held:
+            lock.acquire()
     except Timeout:
         raise UserError(f"another process is at work in {folder}: {holder(folder)}: one at a time was expected: wait "
                         "for its end, or choose another --name") from None
+    _held[folder] = lock
     with contextlib.suppress(UserError):                   # a full disk: the lock holds without it
         write_whole(folder / ".holder", f"{doing}, process {os.getpid()} on {platform.node()}, since "
                                         f"{time.strftime('%Y-%m-%d %H:%M')}\n".encode())
-    return lock
 
 
 def holder(folder):

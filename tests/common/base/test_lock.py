@@ -13,7 +13,7 @@ HOLDS = """
 import os, sys, time
 from pathlib import Path
 from common.base.lock import hold
-lock = hold(Path(sys.argv[1]), "train.py of toy")
+hold(Path(sys.argv[1]), "train.py of toy")
 if "fork" in sys.argv and hasattr(os, "fork"):
     hear, say = os.pipe()
     if os.fork():
