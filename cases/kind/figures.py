@@ -37,6 +37,7 @@ from common.lowlight.figures import (
     draw_classes,
     draw_garden,
     draw_pairs,
+    draw_protection,
     draw_ranking,
     middle,
     of_row,
@@ -73,6 +74,7 @@ def main(argv=None):
         if pairs is not None:
             draw_from(folder, run, model, pairs)
         draw_garden(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]), "KinD")
+        draw_protection(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]))
         figures.draw_training(folder, run, PANELS)
     draw_elsewhere(folder, run)
     folder.finish(weights.digest)

@@ -31,6 +31,7 @@ from common.lowlight.figures import (
     draw_classes,
     draw_garden,
     draw_pairs,
+    draw_protection,
     draw_ranking,
     middle,
     of_row,
@@ -53,6 +54,7 @@ def main(argv=None):
     if pairs is not None:
         draw_from(folder, run, model, pairs)
     draw_garden(folder, lambda rgb: picture(enhance(run, model, rgb)), "MSR-net")
+    draw_protection(folder, lambda rgb: picture(enhance(run, model, rgb)))
     figures.draw_training(folder, run, PANELS)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))

@@ -30,10 +30,22 @@ def main(argv=None):
     run = Run("siamfc", "figures", argv)
     weights = choose_weights(run)
     network = run.load(SiamFC, weights)
-    sequences = open_test_set(run)
-    lines, boxes = read_results(run, sequences)
+    sequences = figures.if_there(run, lambda: open_test_set(run), "test.root")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
+    if sequences is not None:
+        draw_sequences(folder, run, network, sequences)
+    clips.draw_clips(folder, tracker_of(run, network))
+    draw_pairs(run, folder)
+    figures.draw_training(folder, run, PANELS)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def draw_sequences(folder, run, network, sequences):
+    """Every figure that shows the test set, or what test.py has measured on it."""
     tracker = tracker_of(run, network)
+    lines, boxes = read_results(run, sequences)
     order = rank(lines) or sequences.names
     easiest, hardest = sequences.inspect(order[0]), sequences.inspect(order[-1])
 
@@ -49,12 +61,6 @@ def main(argv=None):
         results.draw_success(folder, sequences, boxes)
         results.draw_items(folder, sequences, lines)
         results.draw_attributes(folder, sequences, lines)
-    clips.draw_clips(folder, tracker_of(run, network))
-    draw_pairs(run, folder)
-    figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
-    run.record("figures", weights=str(weights.path))
-    run.say(f"figures: {folder.folder}")
 
 
 def read_results(run, sequences):

@@ -39,8 +39,19 @@ def main(argv=None):
     run = Run("udis", "figures", argv)
     weights = run.weights()
     model = run.load(UDIS, weights)
-    pairs = read_photographed(run.config.test.root or run.config.data.root, "testing")
+    root = run.config.test.root or run.config.data.root
+    pairs = figures.if_there(run, lambda: read_photographed(root, "testing"), "test.root", "data.root")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
+    if pairs is not None:
+        draw_pairs(folder, run, model, pairs)
+    draw_training(folder, run)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def draw_pairs(folder, run, model, pairs):
+    """Every figure that shows photographed pairs, or what test.py has measured on them."""
     example = next((name for name in ("udisd_demo1", "spw_01") if name in pairs.names), pairs.names[0])
     lines = figures.read_items(run, pairs.set_name)
     draw_pipeline(folder, run, model, pairs, "spw_01" if "spw_01" in pairs.names else example)
@@ -56,10 +67,6 @@ def main(argv=None):
         draw_methods(folder, lines, pairs.set_name)
         draw_resolution(folder, lines, pairs.set_name)
         draw_joining(folder, lines, pairs.set_name)
-    draw_training(folder, run)
-    folder.finish(weights.digest)
-    run.record("figures", weights=str(weights.path))
-    run.say(f"figures: {folder.folder}")
 
 
 def stitch(run, model, a, b):

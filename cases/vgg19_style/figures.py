@@ -50,16 +50,18 @@ def main(argv=None):
 def draw_optimised(folder, run, source):
     """All figures of painting by optimisation. Returns the digest of the pictures, or without any the network's."""
     cfg, device = run.config, run.device
-    work = chapter.example(cfg)
-    weights, painted = pictures_of(run, source)
+    work = figures.if_there(run, lambda: chapter.example(cfg), "data.content", "data.style")
+    weights, painted = pictures_of(run, source) if work is not None else (None, [])
     lines = figures.read_items(run, Path(cfg.data.content).stem)
-    chapter.draw_layers(folder, cfg, source, work, device)
-    chapter.draw_filters(folder, cfg, source, work)
+    if work is not None:
+        chapter.draw_layers(folder, cfg, source, work, device)
+        chapter.draw_filters(folder, cfg, source, work)
     if painted:
         draw_grid(folder, source, painted, lines)
         draw_epochs(folder, run, source, painted)
-    chapter.draw_networks(folder, cfg, chapter.choose_networks(cfg, source), work, device)
-    chapter.draw_weights(folder, cfg, source, work, device)
+    if work is not None:
+        chapter.draw_networks(folder, cfg, chapter.choose_networks(cfg, source), work, device)
+        chapter.draw_weights(folder, cfg, source, work, device)
     draw_curves(folder, run)
     draw_extremes(folder, run, lines)
     return weights.digest if weights else source.digest

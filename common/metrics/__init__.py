@@ -1,9 +1,11 @@
 """Every metric by its name: `metrics.psnr(a, b)`. table.py says which way is better and how much difference counts."""
 from common.metrics.niqe import load_parameters, niqe
 from common.metrics.pictures import (
+    ciede2000,
     entropy,
     fidelity,
     gray8,
+    gray_edge,
     gt_mean,
     loe,
     noise_sigma,

@@ -7,7 +7,7 @@ stands in the doc string.
 """
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, maximum_filter
 
 from common.metrics.ssim import WINDOW, expect_same_shape, ssim_map
 
@@ -73,6 +73,27 @@ def fidelity(rgb8, reference8):
     a, b = (torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
             for picture in (rgb8, reference8))
     return {"psnr": psnr(a, b).item(), "ssim": ssim(a, b).item(), "ssim_gray": ssim_gray(a, b).item()}
+
+
+def ciede2000(rgb8, reference8):
+    """Mean CIEDE2000 colour difference of two 8-bit pictures (H, W, 3), sRGB under D65: 1 is just noticeable."""
+    from skimage.color import deltaE_ciede2000, rgb2lab  # here: slow to import, and seldom needed
+    _expect_rgb8(rgb8)
+    _expect_rgb8(reference8)
+    return float(deltaE_ciede2000(rgb2lab(rgb8), rgb2lab(reference8)).mean())
+
+
+def gray_edge(rgb8):
+    """How far a picture's edges are from gray, in degrees (gray-edge hypothesis, van de Weijer et al. 2007, p = 6):
+    the angle between the Minkowski 6-norms of the three channels' gradients (Gaussian derivatives, sigma 1) and gray.
+
+    A colour cast moves it from 0; so do scenes of one colour. nan where there is no edge.
+    """
+    _expect_rgb8(rgb8)
+    edges = (gaussian_gradient_magnitude(channel, 1, mode="nearest") for channel in np.moveaxis(rgb8 / 255, 2, 0))
+    norms = [np.mean(edge**6) ** (1 / 6) for edge in edges]
+    length = np.linalg.norm(norms)
+    return float(np.degrees(np.arccos(min(1.0, sum(norms) / length / 3**0.5)))) if length > 0 else float("nan")
 
 
 def entropy(rgb8):

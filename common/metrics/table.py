@@ -25,6 +25,7 @@ METRICS = {
     "entropy": Metric("two-sided", 0.02, 2, "bit"),       # flips .015; noise has entropy, too, so more is no better
     "niqe": Metric("lower", 0.1, 3),                      # flips in 1 % of the values .03; 1 % more brightness .07
     "loe": Metric("lower", 5, 1, "pixels"),               # flips 2 to 6, of 3,750 pixels
+    "gray_edge": Metric("lower", 0.2, 2, "degrees"),      # a cast of 10 % in one channel .5 to 2.5, flips .01
     "noise_sigma": Metric("lower", 0.1, 2, "levels"),     # a median, in steps of .08; judge it beside sharpness
     "sharpness": Metric("higher", 0.02, 3),               # 1 % more brightness .002; a blur of sigma .5 takes .07
     "loss": Metric("lower", 1e-6, 4),                     # of a training, on held-out data

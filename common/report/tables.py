@@ -16,8 +16,7 @@ PROTOCOLS = {
 ARROWS = {"higher": "↑", "lower": "↓", "two-sided": ""}
 
 
-WEIGHTS = {"trained": Both("trained here, in seconds", "本机训练数十秒"),
-           "release": Both("release weights", "预训练权重")}
+WEIGHTS = {"trained": Both("trained here", "本机训练"), "release": Both("release weights", "预训练权重")}
 
 
 def numbers(run, about, release=None):

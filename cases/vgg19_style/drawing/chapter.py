@@ -91,10 +91,10 @@ def draw_network(folder, loss):
         total += count
         uses = [use for use, taps in (("style", loss.style_taps), ("content", loss.content_taps))
                 if {name, name.replace("conv", "relu")} & set(taps)]
-        rows.append([name, "x".join(map(str, shape)), count, total, trunk.stride(name),
+        rows.append([name, trunk.names.index(name), "x".join(map(str, shape)), count, total, trunk.stride(name),
                      trunk.stride(name) + 2 * trunk.reach(name), "+".join(uses)])
     folder.save(diagram.draw_network(layers, loss.style_taps, loss.content_taps).figure, "B6.1_network",
-                ["layer", "outputs", "parameters", "parameters_to_here", "stride", "sees_pixels", "tap"], rows,
+                ["layer", "index", "outputs", "parameters", "parameters_to_here", "stride", "sees_pixels", "tap"], rows,
                 total=total)
 
 

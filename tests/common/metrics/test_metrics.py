@@ -9,6 +9,7 @@ import torch
 from pictures import image, noise, photo
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from tolerances import near
 
 from common import metrics
 
@@ -80,8 +81,8 @@ def test_symmetric_and_a_batch_equals_its_pictures(measure):
     a, b = tensor(noise(23, 40), noise(23, 40, seed=1)), tensor(noise(23, 40, seed=2), noise(23, 40, seed=3))
     together = measure(a, b)
     assert together.shape == (2,)
-    assert torch.allclose(together, measure(b, a), rtol=1e-6)
-    assert torch.allclose(together, torch.cat([measure(a[:1], b[:1]), measure(a[1:], b[1:])]), rtol=1e-6)
+    assert near(together, measure(b, a), "formula")
+    assert near(together, torch.cat([measure(a[:1], b[:1]), measure(a[1:], b[1:])]), "formula")
 
 
 @pytest.mark.parametrize("measure", [metrics.psnr, metrics.ssim, metrics.ssim_gray, metrics.ssim_loss])
@@ -323,3 +324,17 @@ def test_metrics_equal_the_golden_values_of_eval15(shared):
                       "gt_mean_ssim_gauss_rgb": ssim_mean}
             for metric, value in values.items():
                 assert value == pytest.approx(golden[name][method][metric], abs=PEER), (name, method, metric)
+
+
+def test_colour_differences_are_those_of_the_library_and_zero_for_equal_pictures():
+    a, b = photo("chelsea"), np.clip(photo("chelsea").astype(int) + 10, 0, 255).astype(np.uint8)
+    assert metrics.ciede2000(a, a) == 0 and 1 < metrics.ciede2000(a, b) < 10
+    with pytest.raises(ValueError, match="8-bit"):
+        metrics.ciede2000(a / 255, a)
+
+
+def test_gray_edges_see_a_cast():
+    gray = noise(40, 50)[..., :1].repeat(3, axis=2)
+    assert metrics.gray_edge(gray) == pytest.approx(0, abs=1e-5)
+    assert metrics.gray_edge((gray * np.array([1, 0.5, 1])).astype(np.uint8)) == pytest.approx(15.8, abs=0.2)
+    assert np.isnan(metrics.gray_edge(np.full((20, 20, 3), 9, np.uint8)))

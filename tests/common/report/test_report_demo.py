@@ -31,7 +31,7 @@ def test_both_weights_stand_in_one_table_and_what_is_equal_stands_once(demo):
     run = run_folder.read_run("toy", DEMO)
     shown = tables(numbers(run, run_folder.about("toy"), run_folder.demo_release(run)))
     trained, release = method_name("network@trained"), method_name("network@release")
-    assert trained.en == "network (trained here, in seconds)" and release.zh == "network（预训练权重）"
+    assert trained.en == "network (trained here)" and release.zh == "network（预训练权重）"
     free = next(table for table in shown if "gt_free" in table.caption.en)
     assert free.rows == [[trained, "4", "16.50", "0.6500"], [release, "4", "18.50", "0.6500"],
                          ["gamma", "4", "14.50", "0.6500"]]
