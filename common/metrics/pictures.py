@@ -5,11 +5,15 @@ differentiable where said. `rgb8`: one picture as written, uint8 array (H, W, 3)
 divided by 255 it makes the former kind. What has no answer is nan (a picture too small for the measure); the reason
 stands in the doc string.
 """
+from itertools import product
+
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, maximum_filter
 
 from common.metrics.ssim import WINDOW, expect_same_shape, ssim_map
+
+TILE = 512                                                # pixels that are measured at a time, in each direction
 
 # ---- tensors (N, 3, H, W) in [0, 1] ----------------------------------------------------------------------------------
 
@@ -20,7 +24,8 @@ def psnr(a, b):
     Equal pictures give inf. Differentiable where the pictures differ. Any number of channels.
     """
     expect_same_shape(a, b)
-    return -10 * torch.log10((a.double() - b.double()).square().mean(dim=(1, 2, 3)))
+    sums = [(x.double() - y.double()).square().sum(dim=(1, 2, 3)) for x, y in tiles(a, b)]
+    return -10 * torch.log10(torch.stack(sums).sum(dim=0) / a[0].numel())
 
 
 def ssim(a, b):
@@ -33,8 +38,7 @@ def ssim(a, b):
     expect_same_shape(a, b)
     if min(a.shape[2:]) < WINDOW:
         return torch.full((len(a),), torch.nan, dtype=torch.float64, device=a.device)
-    channels = zip(a.split(1, dim=1), b.split(1, dim=1))              # one after the other: a third of the memory
-    return torch.stack([ssim_map(x.double(), y.double()).mean(dim=(1, 2, 3)) for x, y in channels]).mean(dim=0)
+    return _mean_ssim(a, b, lambda tile: tile.double())
 
 
 def ssim_gray(a, b):
@@ -43,8 +47,33 @@ def ssim_gray(a, b):
     On LOL 0.05 to 0.11 above the RGB flavour: tables that mix the two cannot be compared.
     """
     expect_same_shape(a, b)
-    levels = ((255 * x.double() + 0.5).floor().clamp(0, 255).int() for x in (a, b))
-    return ssim(*(_gray(*x.unbind(dim=1)).unsqueeze(1).double() / 255 for x in levels))
+    if min(a.shape[2:]) < WINDOW:
+        return torch.full((len(a),), torch.nan, dtype=torch.float64, device=a.device)
+    return _mean_ssim(a, b, _written_gray)
+
+
+def _written_gray(x):
+    levels = (255 * x.double() + 0.5).floor().clamp(0, 255).int()
+    return _gray(*levels.unbind(dim=1)).unsqueeze(1).double() / 255
+
+
+def _mean_ssim(a, b, prepare):
+    """Mean of ssim_map over all window positions and channels of the prepared tiles, one after the other."""
+    total, count = 0.0, 0
+    for x, y in tiles(a, b, WINDOW - 1):
+        for channels in zip(prepare(x).split(1, dim=1), prepare(y).split(1, dim=1)):
+            similarity = ssim_map(*channels)
+            total, count = total + similarity.sum(dim=(1, 2, 3)), count + similarity[0].numel()
+    return total / count
+
+
+def tiles(a, b, more=0):
+    """The same places of two pictures (N, C, H, W): tiles of TILE x TILE pixels and `more` rows and columns of the next
+    ones. So memory is a tile's, whatever the picture's, and stays in the processor's cache."""
+    height, width = a.shape[2:]
+    for top, left in product(range(0, height - more, TILE), range(0, width - more, TILE)):
+        part = (..., slice(top, top + TILE + more), slice(left, left + TILE + more))
+        yield a[part], b[part]
 
 
 # ---- pictures as written: uint8 arrays (H, W, 3) ---------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Metrics of pictures, and their table: properties, sums by hand, golden values, scikit-image and OpenCV as peers."""
 import json
 import math
+import sys
 
 import cv2
 import numpy as np
@@ -12,6 +13,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from tolerances import near
 
 from common import metrics
+from common.metrics.niqe import Parameters, niqe
+from common.metrics.ssim import ssim_map
 
 PEER = 1e-6                                               # of scikit-image: ours are float32 in [0, 1], its levels
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
@@ -338,3 +341,31 @@ def test_gray_edges_see_a_cast():
     assert metrics.gray_edge(gray) == pytest.approx(0, abs=1e-5)
     assert metrics.gray_edge((gray * np.array([1, 0.5, 1])).astype(np.uint8)) == pytest.approx(15.8, abs=0.2)
     assert np.isnan(metrics.gray_edge(np.full((20, 20, 3), 9, np.uint8)))
+
+
+# ---- tiles -----------------------------------------------------------------------------------------------------------
+
+def test_numbers_do_not_depend_on_tiles(monkeypatch):
+    """psnr, ssim, ssim_gray of a picture larger than a tile are those of the whole; no tile sees more than its size."""
+    a, b = torch.rand(2, 3, 150, 131), torch.rand(2, 3, 150, 131)
+    whole = [measure(a, b) for measure in (metrics.psnr, metrics.ssim, metrics.ssim_gray)]
+    seen = []
+    for tile in (10, 64, 140):
+        monkeypatch.setattr("common.metrics.pictures.TILE", tile)
+        monkeypatch.setattr("common.metrics.pictures.ssim_map", lambda x, y: seen.append(x.shape) or ssim_map(x, y))
+        for measure, expected in zip((metrics.psnr, metrics.ssim, metrics.ssim_gray), whole):
+            torch.testing.assert_close(measure(a, b), expected, rtol=0, atol=1e-10)
+        assert max(max(shape[2:]) for shape in seen) <= tile + 10
+        seen.clear()
+
+
+def test_niqe_does_not_depend_on_tiles(monkeypatch):
+    """Borders between tiles are no borders of the picture; the last tile is smaller, in both directions."""
+    rgb8 = np.random.default_rng(0).integers(0, 256, (96 * 5 + 50, 96 * 7 + 30, 3)).astype(np.uint8)
+    rgb8 = cv2.GaussianBlur(rgb8, None, 1.5)
+    parameters = Parameters(np.full(36, 0.5), np.eye(36))
+    values = []
+    for tile in (96, 192, 480, 9600):
+        monkeypatch.setattr(sys.modules["common.metrics.niqe"], "TILE", tile)  # the name is the function
+        values.append(niqe(rgb8, parameters))
+    np.testing.assert_allclose(values, values[-1], rtol=0, atol=1e-6)
