@@ -68,6 +68,12 @@ def shorten(text, most=300):
     return text if len(text) <= most else f"{text[:most // 2]}...{text[-most // 2:]}"
 
 
+def warn(text):
+    """One line on stderr about what is left out or doubtful while the work goes on; from the first process alone."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"warning: {printable(text)}", file=sys.stderr)
+
+
 def start(main, argv=None):
     """Run main(argv) as a script: translate its outcome into one line on stderr and an exit status.
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from common.base import paths
+from common.base.errors import printable
 from common.base.files import remove_parts
 from common.base.lock import hold
 from common.data import samples
@@ -68,7 +69,7 @@ class Run:
     def say(self, text):
         """Print a line, from the first process alone."""
         if self.main:
-            print(text, flush=True)
+            print(printable(text, keep="\n\t"), flush=True)
 
     def _build_samples(self):
         """Build the embedded sample sets that a path of the settings lies in, on their first use."""
