@@ -13,8 +13,9 @@ from cases.siamfc.drawing.boxes import label, outline
 from common.base.errors import UserError, join_some
 from common.base.progress import watch
 from common.base.targets import expect_targets
+from common.data.formats import VIDEO_SUFFIXES
 from common.data.images import list_images, read_pixels
-from common.data.video import SUFFIXES, frames_of, writing
+from common.data.video import frames_of, writing
 from common.experiment.own import film
 from common.experiment.results import write_csv
 
@@ -73,8 +74,8 @@ class Frames:
                             "expected: check the path")
         self.capture = cv2.VideoCapture(str(path))
         if not self.capture.isOpened():
-            raise UserError(f"this video cannot be decoded: {path}: a file of {', '.join(SUFFIXES)} that OpenCV reads "
-                            "was expected: convert it, for example to mp4 (H.264)")
+            raise UserError(f"this video cannot be decoded: {path}: a file of {', '.join(VIDEO_SUFFIXES)} that "
+                            "OpenCV reads was expected: convert it, for example to mp4 (H.264)")
         self.rate = self.capture.get(cv2.CAP_PROP_FPS) or 25.0
         self.count = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
 
