@@ -82,11 +82,16 @@ def test_ctrl_c_is_one_line_also_twice(twice):
     assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
 
 
+def hear_ctrl_c():
+    """What a shell's background job cannot do: there SIGINT is ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_while_a_script_imports_is_one_line():
     text = "import common\nprint('ready', flush=True)\nimport time; time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", text], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
+                               text=True, preexec_fn=hear_ctrl_c)
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
