@@ -37,6 +37,12 @@ class Piece(NamedTuple):
         x, y = self.corner[0] - left, self.corner[1] - top
         return slice(y, y + self.mask.shape[0]), slice(x, x + self.mask.shape[1])
 
+    def crop(self, place, left, top):
+        """The part of the piece at `place` (rows, columns) of that canvas."""
+        here = tuple(slice(part.start - whole.start, part.stop - whole.start)
+                     for part, whole in zip(place, self.inside(left, top)))
+        return Piece(self.image[here], self.mask[here], (place[1].start + left, place[0].start + top))
+
 
 def extent(pieces):
     """(left, top, width, height) of the smallest rectangle that holds all Pieces."""
@@ -263,30 +269,56 @@ def drifts(small, cut, reach=0.04):
     """
     left, top, width, height = extent(small)
     sigma = max(2.0, reach * max(width, height))
-    places = [piece.inside(left, top) for piece in small]
-
-    def lay(values, place):
-        canvas = np.zeros((height, width, *values.shape[2:]), np.float32)
-        canvas[place] = values
-        return canvas
-    shares = [cv2.GaussianBlur(lay(mask / 255, place), (0, 0), sigma) for mask, place in zip(cut, places)]
+    cell = max(1, int(sigma / 6))                       # so smooth a map is as well computed on a coarser canvas
+    places, size = [piece.inside(left, top) for piece in small], (-(-height // cell), -(-width // cell))
+    shares = [cv2.GaussianBlur(lay(mask / np.float32(255), place, cell, size), (0, 0), sigma / cell)
+              for mask, place in zip(cut, places)]
     total = np.maximum(np.sum(shares, axis=0), 1e-6)
-    pictures, masks = zip(*((lay(piece.image, place), lay(piece.mask > 0, place))
-                            for piece, place in zip(small, places)))
-    changes = [np.zeros((height, width, 3), np.float32) for _ in small]
+    changes = [np.zeros((*size, 3), np.float32) for _ in small]
     for i, j in itertools.combinations(range(len(small)), 2):
-        both = cv2.erode(masks[i] * masks[j], np.ones((3, 3)))
+        common = common_part(places[i], places[j])
+        if common is None:
+            continue
+        first, second = (piece.crop(common, left, top) for piece in (small[i], small[j]))
+        both = cv2.erode((first.mask & second.mask) // 255, np.ones((3, 3))).astype(np.float32)
         if not both.any():
             continue
-        difference = pictures[j] - pictures[i]
+        difference = second.image.astype(np.float32) - first.image
         usual = np.median(difference[both > 0], axis=0)
         both /= 1 + np.square((difference - usual) / MOVING).sum(axis=2)        # what moves says nothing of the light
-        there = cv2.GaussianBlur(both, (0, 0), sigma)[..., None]
-        difference = cv2.GaussianBlur(difference * both[..., None], (0, 0), sigma) / np.maximum(there, 1e-4)
-        difference *= np.minimum(1, there / 0.02)
+        there = cv2.GaussianBlur(lay(both, common, cell, size), (0, 0), sigma / cell)[..., None]
+        difference = cv2.GaussianBlur(lay(difference * both[..., None], common, cell, size), (0, 0), sigma / cell)
+        difference *= np.minimum(1, there / 0.02) / np.maximum(there, 1e-4)
         changes[i] += (shares[j] / total)[..., None] * difference
         changes[j] -= (shares[i] / total)[..., None] * difference
-    return [np.ascontiguousarray(change[place]) for change, place in zip(changes, places)]
+    return [cut_out(change, place, cell) for change, place in zip(changes, places)]
+
+
+def common_part(first, second):
+    """The (rows, columns) that two of them have in common, None where they have none."""
+    slices = [slice(max(one.start, other.start), min(one.stop, other.stop)) for one, other in zip(first, second)]
+    return tuple(slices) if all(each.start < each.stop for each in slices) else None
+
+
+def lay(values, place, cell, size):
+    """A map that stands at `place` (rows, columns) of a canvas, on one of `size` (h, w) whose pixels are cells of
+    cell x cell: means over the cells, 0 elsewhere."""
+    (top, bottom), (left, right) = ((each.start // cell, -(-each.stop // cell)) for each in place)
+    rows, columns = place
+    whole = cv2.copyMakeBorder(values, rows.start - top * cell, bottom * cell - rows.stop, columns.start - left * cell,
+                               right * cell - columns.stop, cv2.BORDER_CONSTANT)
+    canvas = np.zeros((*size, *values.shape[2:]), np.float32)
+    canvas[top:bottom, left:right] = cv2.resize(whole, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+    return canvas
+
+
+def cut_out(canvas, place, cell):
+    """What lay() laid: the part at `place` of a coarse canvas, bilinear."""
+    rows, columns = place
+    shift = [(each.start + 0.5) / cell - 0.5 for each in (columns, rows)]
+    return cv2.warpAffine(canvas, np.array([[1 / cell, 0, shift[0]], [0, 1 / cell, shift[1]]]),
+                          (columns.stop - columns.start, rows.stop - rows.start),
+                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
 
 
 def largest_rectangle(mask):
@@ -303,7 +335,7 @@ def largest_rectangle(mask):
     for bottom, row in enumerate(small >= 255):
         heights[:-1] = np.where(row, heights[:-1] + 1, 0)
         stack = []
-        for right, height in enumerate(heights):
+        for right, height in enumerate(heights.tolist()):
             start = right
             while stack and stack[-1][1] >= height:
                 start, high = stack.pop()
