@@ -8,6 +8,7 @@ stands in the doc string.
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, maximum_filter
+from skimage.metrics import structural_similarity
 
 from common.metrics.ssim import WINDOW, expect_same_shape, ssim_map
 
@@ -57,6 +58,34 @@ def gray8(rgb8):
 
 def _gray(red, green, blue):
     return (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15   # .299, .587, .114 times 2^15, rounded
+
+
+def luma(rgb8):
+    """Luma of BT.601 in its range of 16 to 235: (h, w, 3) uint8 to (h, w) float64, not rounded."""
+    _expect_rgb8(rgb8)
+    return 16 + rgb8.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
+
+
+def psnr_y(rgb8, reference8, border=0):
+    """PSNR of the luma in dB, a border of so many pixels left out: what papers on super-resolution print, with the
+    scale as border. Pictures (h, w, 3) uint8; inf for equal ones."""
+    a, b = _inner_luma(rgb8, reference8, border)
+    error = np.mean((a - b) ** 2)
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+def ssim_y(rgb8, reference8, border=0):
+    """SSIM of the luma (Gaussian window of 11 x 11, sigma 1.5, inside the picture), as psnr_y."""
+    a, b = _inner_luma(rgb8, reference8, border)
+    return float(structural_similarity(a, b, data_range=255, gaussian_weights=True, sigma=1.5,
+                                       use_sample_covariance=False))
+
+
+def _inner_luma(rgb8, reference8, border):
+    if rgb8.shape != reference8.shape:
+        raise ValueError(f"pictures of {rgb8.shape} and {reference8.shape}: equal sizes were expected")
+    inside = slice(border, -border or None)
+    return luma(rgb8)[inside, inside], luma(reference8)[inside, inside]
 
 
 def gt_mean(output8, target8):
