@@ -10,6 +10,7 @@ import time
 
 from common.base import paths
 from common.base.errors import Negative, UserError, start
+from common.report import __main__ as report
 from common.report import run_folder
 
 SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": "cases/{}/figures.py",
@@ -31,26 +32,50 @@ def call_all(script, cases, words):
 
 
 def run_demo(cases):
-    """Train, test and draw every case on the sample data, with the time of each step, and where to look."""
+    """Train and test every case on the sample data, test its release there too, draw, and write the report."""
     from common.data.samples import build
+    sys.stdout.reconfigure(errors="replace")                  # the last line is in Chinese too, whatever the terminal
     began = time.monotonic()
     build()
     print(f"sample data ready ({time.monotonic() - began:.0f} s)\n", flush=True)
     lines = []
     for case in cases:
-        for script in ("train", "test", "figures"):
-            print(f"--- {case}: {script}", flush=True)
+        for script, words in demo_steps(case):
+            shown = f"{script}, release" if words else script
+            print(f"--- {case}: {shown}", flush=True)
             began = time.monotonic()
-            status = call(script, case, ["--demo", "--fresh"])
+            status = call(script, case, ["--demo", "--fresh", *words])
             outcome = f"FAILED ({status})" if status else "done"
-            lines.append(f"{case:16s} {script:8s} {time.monotonic() - began:6.1f} s   {outcome}")
+            lines.append(f"{case:16s} {shown:16s} {time.monotonic() - began:6.1f} s   {outcome}")
             if status:
                 break
-    print("\n" + "\n".join(lines))
-    for case in cases:
-        print(f"look at {paths.ROOT / 'results' / case / 'demo'}")
+    page, _ = report.write(cases, paths.DEMO, paths.ROOT / "results")
+    print("\n" + "\n".join(lines) + "\n\na picture of each case:")
+    for picture in filter(None, map(demo_picture, cases)):
+        print(f"  {picture}")
+    print(f"open {page} in a browser: all of it on one page\n用浏览器打开 {page}：全部结果都在这一页")
     if any("FAILED" in line for line in lines):
         raise Negative("the demo did not end well: see above")
+
+
+def demo_steps(case):
+    """[(script, further words)] of a case's demo. The release, where there is one, is tested on the same data, and
+    draws the figures."""
+    if not (paths.ROOT / "checkpoints" / case / "release.pt").is_file():
+        return [("train", []), ("test", []), ("figures", [])]
+    release = ["--name", paths.DEMO_RELEASE, "--weights", "release"]
+    return [("train", []), ("test", []), ("test", release), ("figures", release)]
+
+
+def demo_picture(case):
+    """The figure that `about.picture` of a case names, else its first one; None where none was drawn."""
+    for name in (paths.DEMO_RELEASE, paths.DEMO):
+        folder = run_folder.results_folder(case) / name / "figures"
+        drawn = [entry["file"] for entry in run_folder.read_figures(folder)]
+        wanted = f"{run_folder.about(case).get('picture')}.png"
+        if drawn:
+            return folder / (wanted if wanted in drawn else drawn[0])
+    return None
 
 
 def draw_figures(cases, name, words):
@@ -103,8 +128,9 @@ def find_run(case, name):
 
 def clean():
     """Remove caches, sample data and what the demo made; other runs, weights and .venv stay."""
-    for pattern in ("results/*/demo", "checkpoints/*/demo", "datasets/sample", ".pytest_cache", ".ruff_cache",
-                    ".hypothesis", "build", "cases/**/__pycache__", "common/**/__pycache__", "tests/**/__pycache__"):
+    for pattern in ("results/*/demo", "results/*/demo-release", "checkpoints/*/demo", "datasets/sample",
+                    ".pytest_cache", ".ruff_cache", ".hypothesis", "build",
+                    "cases/**/__pycache__", "common/**/__pycache__", "tests/**/__pycache__"):
         for target in list(paths.ROOT.glob(pattern)):
             shutil.rmtree(target, ignore_errors=True)
     print("removed caches, sample data and the demo's results; runs, weights and .venv are untouched")

@@ -21,6 +21,7 @@ from common.base.errors import UserError, join_some, start
 from common.base.files import part_of
 from common.base.paths import INSIDE, all_cases, without_paths
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.experiment.results import is_judged
 from common.report import run_folder
 
@@ -46,6 +47,7 @@ def pack(case, name=None, out=None):
     refuse_problems(folder, case, name, environment, problems)
     figures = [path for path in files_below(folder) if re.fullmatch(r"figures/[^/]+\.png|figures/figures\.json", path)]
     target = Path(out if out is not None else folder.parent.parent) / f"{case}-{name}.zip"
+    expect_targets([target], option="--out")
     part = part_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

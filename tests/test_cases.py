@@ -14,6 +14,7 @@ import pytest
 from common.base.paths import ROOT, all_cases
 from common.data.samples import build
 from common.experiment.device import commit
+from common.metrics import METRICS
 
 SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
 SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["test.count=6"]}      # than the demo
@@ -224,7 +225,7 @@ def test_results_are_what_the_contract_says(trained):
         assert (folder / entry["path"]).stat().st_size == entry["size"]
     for metrics in folder.glob("test/*/metrics.json"):
         for row, values in json.loads(metrics.read_text()).items():
-            assert "count" in values, row
+            assert "count" in values and {*values} - {"by", "left_out"} <= {*METRICS}, row
         assert (metrics.parent / "items.csv").read_text().startswith("item,row,status,reason,image,reference,")
     listed = json.loads((folder / "figures" / "figures.json").read_text())
     assert listed

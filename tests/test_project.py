@@ -9,7 +9,8 @@ import pytest
 
 from common.base.paths import ROOT, all_cases
 
-PAIRS = [path for path in [ROOT / "README.md", *ROOT.glob("cases/*/README.md")] if path.exists()]
+PAIRS = [*(ROOT / page for page in ("README.md", "CONTRIBUTING.md", "datasets/README.md", "checkpoints/README.md",
+                                    "docs/metrics.md")), *sorted(ROOT.glob("cases/*/README.md"))]
 SOURCES = [*ROOT.glob("common/**/*.py"), *ROOT.glob("cases/**/*.py"), *ROOT.glob("tests/**/*.py")]
 
 
@@ -23,9 +24,17 @@ def parts(text):
     return headings, commands, rows
 
 
-@pytest.mark.parametrize("english", PAIRS, ids=lambda path: path.parent.name)
+def translated(english):
+    return english.with_suffix(".zh-CN.md")
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("english", PAIRS, ids=name)
 def test_both_languages_say_the_same(english):
-    chinese = english.with_name("README.zh-CN.md")
+    chinese = translated(english)
     assert chinese.exists()
     a, b = parts(english.read_text(encoding="utf-8")), parts(chinese.read_text(encoding="utf-8"))
     assert a[0] == b[0], "headings"
@@ -33,11 +42,13 @@ def test_both_languages_say_the_same(english):
     assert a[2] == b[2], "numbers in tables"
 
 
-READMES = [*PAIRS, *(path.with_name("README.zh-CN.md") for path in PAIRS), ROOT / "datasets/README.md",
-           ROOT / "checkpoints/README.md"]
+@pytest.mark.parametrize("english", PAIRS, ids=name)
+def test_each_language_links_the_other_at_the_top(english):
+    for page, other in ((english, translated(english)), (translated(english), english)):
+        assert f"]({other.name})" in "".join(page.read_text(encoding="utf-8").splitlines()[:6]), page
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("readme", [*PAIRS, *map(translated, PAIRS)], ids=name)
 def test_links_and_named_scripts_exist(readme):
     text = readme.read_text(encoding="utf-8")
     assert "@@" not in text
@@ -51,9 +62,9 @@ def test_links_and_named_scripts_exist(readme):
 
 
 FLOORS = [["base"], ["data", "metrics"], ["experiment", "stitching"], ["lowlight", "features", "report"],
-          ["compare", "pack", "menu"]]
+          ["compare", "pack", "menu", "links"]]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-NOT_FOR_CASES = {"report", "compare", "pack", "menu"}         # these read what cases have written
+NOT_FOR_CASES = {"report", "compare", "pack", "menu", "links"}         # these read what cases have written
 
 
 def module_name(path):
@@ -130,8 +141,8 @@ def test_a_case_is_whole(case):
         assert (folder / name).exists(), name
     assert (ROOT / "configs" / f"{case}.yaml").exists()
     inside = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert inside <= {"baselines", "drawing", "extras", "fast"}, "a room that CONTRIBUTING.md does not know"
-    for package in [folder, *(folder / name for name in inside)]:
+    assert inside <= {"baselines", "diagrams", "drawing", "extras", "fast"}, "a room that CONTRIBUTING.md does not know"
+    for package in [folder, *(folder / name for name in inside - {"diagrams"})]:
         assert ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))), package
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cases.kind.enhance import BLACK
 from cases.kind.model import stretch
 from common.base.errors import UserError, join_some
 from common.data.lol import is_lol
 from common.data.paired import PairedImages, list_pairs
 from common.lowlight import splits
+from common.lowlight.mixed import DarkenedPhotographs, MixedPairs, photographs_of
 from common.lowlight.splits import TRAINING
 
 WHOLE_LOL = (400, 600)
@@ -62,6 +64,37 @@ class StretchedPairs(PairedImages):
             low, high = self._pixels(index)
             self.bounds[name] = int(low.min()), int(low.max()), int(high.min()), int(high.max())
         return self.bounds[name]
+
+
+class StretchedNights(DarkenedPhotographs):
+    """Photographs by night, stretched by the extremes of the whole dark and the whole bright picture, within the limits
+    that one's own pictures have (enhance.own_bounds)."""
+
+    def __init__(self, *arguments, gain=8.0, permute=0.0, **options):
+        super().__init__(*arguments, **options)
+        self.gain, self.permute = gain, permute
+
+    def __getitem__(self, place):
+        pair, extremes = self.draw(place)
+        least = extremes[:, 0].clamp(max=BLACK)
+        bounds = torch.stack([least, torch.maximum(extremes[:, 1], least + 1 / self.gain)], dim=1)
+        low, high = (stretch(picture[None], each[None])[0].clamp(0, 1)
+                     for picture, each in zip((pair.low, pair.high), bounds))
+        draw = np.random.default_rng([self.seed, *place, 1])
+        order = torch.from_numpy(draw.permutation(3)) if draw.random() < self.permute else slice(None)
+        return pair._replace(low=low[order], high=high[order])
+
+
+def mixture(cfg, pairs):
+    """What decomposition, restoration and the joint stage train on: the pairs, or with data.kind=mixed also photographs
+    by night."""
+    data = cfg.data
+    if data.kind == "lol":
+        return pairs
+    largest = max(cfg.decompose.patch, cfg.restore.patch, cfg.joint.patch)
+    paths, _ = photographs_of(data.photographs, largest)
+    nights = StretchedNights(paths, largest, cfg.seed, turns=True, gain=cfg.test.stretch_gain, permute=data.permute)
+    return MixedPairs(pairs, nights, data.share, cfg.seed)
 
 
 def training_sets(cfg, say=print):

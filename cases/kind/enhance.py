@@ -7,8 +7,11 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from cases.kind.model import bounds_of, light_ratio
+from cases.kind.ratios import for_brightness, read_ratio
 from common.data.images import map_tiles, to_bytes
+from common.lowlight import protect
 
+HOT, BLACK = 0.05, 16 / 255                 # of one's own pictures: percent cut off by the stretch; the highest black
 NEAR, FAR = 16, 112         # halos in pixels: the decomposition sees 13 (on a grid of 4), the restoration 103 (of 16)
 SKIMAGE_GRAY = torch.tensor([0.2125, 0.7154, 0.0721])
 
@@ -28,6 +31,17 @@ def decompose(model, rgb, tile=640, hot_pixels=0.0, bounds=None):
     stretched = model.stretch(picture, bounds).clamp_(0, 1)
     maps = in_tiles(model, lambda crop: torch.cat(model.decomposition(crop), dim=1), stretched, tile, NEAR, 4)
     return Maps(stretched, maps[:, :3], maps[:, 3:], bounds)
+
+
+def own_bounds(picture, settings):
+    """(1, 2) stretch bounds of one's own picture (1, 3, h, w), None for a flat one. Hot pixels are cut off, black is no
+    higher than in LOL (BLACK), and the stretch multiplies by settings.stretch_gain at most.
+    """
+    bounds = whole_bounds(picture, HOT if settings.hot_pixels is None else settings.hot_pixels)
+    if bounds[0, 1] - bounds[0, 0] < protect.FLAT:
+        return None
+    least = bounds[:, 0].clamp(max=BLACK)
+    return torch.stack([least, torch.maximum(bounds[:, 1], least + 1 / settings.stretch_gain)], dim=1)
 
 
 def whole_bounds(picture, hot_pixels=0.0):
@@ -65,9 +79,24 @@ def adjust(model, maps, ratio, tile=640):
 def enhance(model, rgb, settings, ratio=None, bounds=None):
     """(answer, light ratio) of a picture; both pictures (3, h, w) in [0, 1]. settings: `test`. ratio None: guessed."""
     maps = decompose(model, rgb, settings.tile, settings.hot_pixels, bounds)
-    ratio = ratio or settings.ratio or guess(model, maps)
-    output = restore(model, maps, settings.tile) * adjust(model, maps, ratio, settings.tile)
+    restored = restore(model, maps, settings.tile)
+    ratio = ratio or choose_ratio(model, maps, restored, settings)
+    output = restored * adjust(model, maps, ratio, settings.tile)
     return (fuse(output, maps) if settings.fusion else output)[0].clamp_(0, 1), ratio
+
+
+def enhance_own(model, rgb, settings, ratio=None):
+    """enhance() of one's own picture, whose stretch is bounded; a flat one shows nothing and stays as it is."""
+    bounds = own_bounds(rgb[None], settings)
+    return (rgb.clone(), 1.0) if bounds is None else enhance(model, rgb, settings, ratio, bounds)
+
+
+def choose_ratio(model, maps, restored, settings):
+    """The light ratio that settings.ratio says: a number, guessed (null), or for a stated brightness (auto)."""
+    ratio = read_ratio(settings.ratio)
+    if ratio == "auto":
+        return for_brightness(model, maps.illumination, restored, settings.brightness)
+    return ratio or guess(model, maps)
 
 
 def fuse(output, maps):

@@ -20,7 +20,7 @@ from cases.kind.data import evaluation_set
 from cases.kind.drawing import diagram
 from cases.kind.drawing.captions import CAPTIONS
 from cases.kind.enhance import quantise
-from cases.kind.extras.unpaired import find_sets
+from cases.kind.extras.unpaired import find_sets, name_items
 from cases.kind.model import KinD
 from common import metrics
 from common.base.errors import UserError, start
@@ -34,7 +34,9 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
+    draw_protection,
     draw_ranking,
     middle,
     of_row,
@@ -64,41 +66,56 @@ def main(argv=None):
     run = Run("kind", "figures", argv)
     weights = run.weights()
     model = run.load(KinD, weights)
-    pairs = evaluation_set(run.config)
-    if pairs is None:
-        raise UserError(f"figures need pairs: {run.config.test.root or run.config.data.root} has no eval15/high: "
-                        "expected the bright pictures: put them there, or set data.root")
-    lines = figures.read_items(run, pairs.set_name)
+    pairs = figures.if_there(run, lambda: expect_pairs(run.config), "data.root", "test.root")
     folder = figures.FigureFolder(run.folder, SHARED_CAPTIONS | CAPTIONS)
     with torch.inference_mode():
         diagram.draw(folder, model)
-        examples = [read_example(run, model, pairs, place) for place in spread(pairs, 4)]
-        example = read_example(run, model, pairs, middle(lines, pairs))
-        draw_reflectance(folder, examples)
-        draw_pairs(folder, pairs, "B2.3_pairs")
-        draw_decomposition(folder, example)
-        draw_illumination(folder, run, model, examples[:3])
-        draw_sweep(folder, run, model, example)
-        draw_results(folder, run, model, examples, pairs.set_name)
+        if pairs is not None:
+            draw_from(folder, run, model, pairs)
+        draw_garden(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]), "KinD")
+        draw_protection(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]))
         figures.draw_training(folder, run, PANELS)
-        if lines:
-            draw_methods(folder, lines, pairs.set_name)
-            draw_ranking(folder, lines)
-            draw_classes(folder, lines, "KinD")
-            draw_ratios(folder, lines)
-            draw_failures(folder, run, model, pairs, lines)
     draw_elsewhere(folder, run)
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 
 
+def expect_pairs(cfg):
+    """The test set; UserError where it has dark pictures alone."""
+    pairs = evaluation_set(cfg)
+    if pairs is None:
+        raise UserError(f"figures need pairs: {cfg.test.root or cfg.data.root} has no eval15/high: expected the bright "
+                        "pictures: put them there, or set data.root")
+    return pairs
+
+
+def draw_from(folder, run, model, pairs):
+    """The figures that show pairs of the test set, and what was measured on them."""
+    lines = figures.read_items(run, pairs.set_name)
+    examples = [read_example(run, model, pairs, place) for place in spread(pairs, 4)]
+    example = read_example(run, model, pairs, middle(lines, pairs))
+    draw_reflectance(folder, examples)
+    draw_pairs(folder, pairs, "B2.3_pairs")
+    draw_decomposition(folder, example)
+    draw_illumination(folder, run, model, examples[:3])
+    draw_sweep(folder, run, model, example)
+    draw_results(folder, run, model, examples, pairs.set_name)
+    if lines:
+        draw_methods(folder, lines, pairs.set_name)
+        draw_ranking(folder, lines)
+        draw_classes(folder, lines, "KinD")
+        draw_ratios(folder, lines)
+        draw_failures(folder, run, model, pairs, lines)
+
+
 def read_example(run, model, pairs, place):
     """The Example of a pair of the test set."""
     settings, paths = run.config.test, pairs.paths(place)
     low, high = (enhance.decompose(model, read_image(path), settings.tile, settings.hot_pixels) for path in paths)
-    return Example(pairs.names[place], *map(read_pixels, paths), low, high, enhance.restore(model, low, settings.tile),
-                   enhance.true_ratio(low, high), settings.ratio or enhance.guess(model, low))
+    restored = enhance.restore(model, low, settings.tile)
+    return Example(pairs.names[place], *map(read_pixels, paths), low, high, restored, enhance.true_ratio(low, high),
+                   enhance.choose_ratio(model, low, restored, settings))
 
 
 def answer(run, model, example, ratio):
@@ -225,10 +242,9 @@ def draw_ratios(folder, lines):
 
 def draw_failures(folder, run, model, pairs, lines):
     """The two worst pictures under gt_free: answer, target, difference, and what the right ratio or mean repairs."""
-    stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
-        example = read_example(run, model, pairs, stems.index(line["item"]))
+        example = read_example(run, model, pairs, pairs.items.index(line["item"]))
         free, told = (answer(run, model, example, ratio) for ratio in (example.guessed, example.true))
         values = [metrics.fidelity(image, example.high)["psnr"]
                   for image in (free, told, metrics.gt_mean(free, example.high))]
@@ -253,7 +269,7 @@ def draw_elsewhere(folder, run, count=6):
     if not lines or not root.is_dir():
         return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
                        f"python cases/kind/test.py --name {run.name} test.set=cross-dataset test.unpaired=FOLDER")
-    files = {f"{name}/{path.stem}": path for name, paths in find_sets(root).items() for path in paths}
+    files = name_items(find_sets(root))
     chosen = [lines[place] for place in np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int)
               if lines[place]["item"] in files]
     pictures = [[read_pixels(files[line["item"]]) for line in chosen],

@@ -1,9 +1,53 @@
 """Light ratios of whole training pictures, and the rule that guesses a ratio without the bright picture."""
+import math
+
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from cases.kind.model import STEADY, light_ratio
+from common.base.errors import UserError
 from common.base.progress import watch
+
+LEAST, LARGEST = 0.5, 30.0                      # light ratios among which one for a stated brightness is sought
+GRAY = torch.tensor([0.299, 0.587, 0.114])
+
+
+def read_ratio(value, several=False):
+    """What test.ratio says: None, "auto", a number above 0, or, where that is asked for, several. UserError."""
+    if value is None or value == "auto":
+        return value
+    try:
+        ratios = [float(part) for part in (value.split(",") if isinstance(value, str) else [value])]
+    except (TypeError, ValueError):
+        ratios = []
+    if isinstance(value, bool) or not ratios or not all(0 < ratio < math.inf for ratio in ratios):
+        raise UserError(f"no light ratio: test.ratio={value}: a number above 0, auto, several numbers with commas, or "
+                        "null were expected: mend --ratio")
+    if several:
+        return ratios
+    if len(ratios) > 1:
+        raise UserError(f"several light ratios: test.ratio={value}: one was expected here: several are for pictures of "
+                        "--input")
+    return ratios[0]
+
+
+def for_brightness(model, illumination, restored, brightness):
+    """The light ratio under which the mean gray of P * A is `brightness`, in [0, 1], by bisection; its end where none
+    reaches that. illumination (1, 1, h, w) and restored (1, 3, h, w), whole, are reduced first: only the mean counts.
+    """
+    device = next(model.parameters()).device
+    size = [min(side, 128) for side in illumination.shape[2:]]
+    light = F.adaptive_avg_pool2d(illumination, size).to(device)
+    gray = torch.einsum("nchw,c->nhw", F.adaptive_avg_pool2d(restored, size), GRAY)[:, None].to(device)
+    low, high = math.log(LEAST), math.log(LARGEST)
+    for _ in range(12):
+        middle = (low + high) / 2
+        if (gray * model.adjustment(light, math.exp(middle))).mean() < brightness:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
 
 
 class Measured(nn.Module):

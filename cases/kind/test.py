@@ -3,7 +3,9 @@
 LOL's 15 evaluation pictures
     python cases/kind/test.py --name check --weights release
 your own pictures
-    python cases/kind/test.py --input photo.jpg folder/ --output brighter/ [--ratio 4]
+    python cases/kind/test.py --input photo.jpg folder/ --output brighter/ [--ratio 4 | --ratio auto]
+one picture at three brightnesses, side by side
+    python cases/kind/test.py --input photo.jpg --output strip.png --ratio 2,4,8
 a video
     python cases/kind/test.py --input night.mp4 --output bright.mp4
 pictures of other data sets
@@ -22,11 +24,11 @@ import torch
 from cases.kind import enhance
 from cases.kind.data import evaluation_set
 from cases.kind.enhance import quantise
-from cases.kind.extras import own_video, unpaired
+from cases.kind.extras import own_video, strip, unpaired
 from cases.kind.model import KinD
+from cases.kind.ratios import read_ratio
 from common import metrics
 from common.base.errors import UserError, start
-from common.data import video
 from common.data.images import read_image, to_tensor, write_image
 from common.experiment.run import Run
 from common.lowlight import baselines, evaluation
@@ -43,11 +45,13 @@ from common.lowlight.evaluation import (
 
 PROTOCOLS = ["gt_ratio", "gt_free", "gt_mean"]
 FIXED = (3, 5)                                                  # light ratios that a user might choose for all pictures
-SHORTHANDS = {"--ratio": ("test.ratio", "light ratio, by hand in place of guessed: higher is brighter, below 1 darker")}
+SHORTHANDS = {"--ratio": ("test.ratio",
+                          "light ratio: a number, higher is brighter; auto for a stated brightness; 2,4,8: a strip")}
 
 
 def main(argv=None):
     run = Run("kind", "test", argv, SHORTHANDS)
+    read_ratio(run.config.test.ratio, several=bool(run.options.input))
     weights = run.weights()
     expect_restoration(run, weights)
     model = run.load(KinD, weights)
@@ -89,7 +93,7 @@ def benchmark(run, model, weights):
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     rate = round(1e6 * seconds / pixels, 3) if pixels else None
-    content = run.finish_test(results, weights, [Path(name).stem for name in pairs.names], inputs=pairs.inputs(),
+    content = run.finish_test(results, weights, pairs.items, inputs=pairs.inputs(),
                               seconds_per_megapixel=rate)
     run.say(f"levels are written by {'rounding' if settings.output == 'round' else 'truncation'} (test.output)")
     evaluation.show(run, content, results)
@@ -111,8 +115,8 @@ def network_outputs(model, low, high, settings):
     """{row: (8-bit picture, light ratio)} of everything that KinD answers to one pair."""
     maps = enhance.decompose(model, low, settings.tile, settings.hot_pixels)
     true = enhance.true_ratio(maps, enhance.decompose(model, high, settings.tile, settings.hot_pixels))
-    guessed = settings.ratio or enhance.guess(model, maps)
     restored = enhance.restore(model, maps, settings.tile)
+    guessed = enhance.choose_ratio(model, maps, restored, settings)
     wanted = {"gt_ratio": (restored, true), "gt_free": (restored, guessed)}
     if settings.baselines:
         wanted |= {f"ratio_{ratio}/gt_free": (restored, ratio) for ratio in FIXED}
@@ -163,15 +167,17 @@ def without_references(run, model, weights):
 def own(run, model, weights):
     """Brighten --input: pictures, folders of them (with a contact sheet), videos."""
     settings = run.config.test
-    films = [path for path in map(Path, run.options.input) if path.suffix.lower() in video.SUFFIXES]
-    pictures = [path for path in map(Path, run.options.input) if path not in films]
-    for path in films:
-        own_video.enhance_video(run, model, path)
+    pictures, films = evaluation.settle_own(run)
+    if isinstance(settings.ratio, str) and "," in settings.ratio:
+        return strip.draw_strips(run, model, pictures, films)
+    for path, target in films:
+        own_video.enhance_video(run, model, path, target)
     if not pictures:
         return None
-    results = evaluation.enhance_own(run, weights, lambda rgb: enhance.enhance(model, rgb, settings)[0], pictures)
-    if any(path.is_dir() for path in pictures):
-        unpaired.contact_sheet(run, results, pictures)
+    results = evaluation.enhance_own(run, weights, lambda rgb: enhance.enhance_own(model, rgb, settings)[0], pictures)
+    if any(Path(path).is_dir() for path in run.options.input):
+        unpaired.contact_sheet(run, results, {item: path for path, item, _ in pictures},
+                               {item: target for _, item, target in pictures})
     return results.expect_no_failures()
 
 

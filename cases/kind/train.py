@@ -23,9 +23,9 @@ from torch.optim.lr_scheduler import MultiStepLR
 from torch.optim.swa_utils import AveragedModel
 
 from cases.kind import losses
-from cases.kind.data import training_sets
+from cases.kind.data import mixture, training_sets
 from cases.kind.model import KinD, light_ratio
-from cases.kind.ratios import Measured
+from cases.kind.ratios import LARGEST, Measured
 from common.base.errors import UserError, start
 from common.experiment import checkpoints
 from common.experiment.run import Run
@@ -43,15 +43,15 @@ def main(argv=None):
     pairs, held_out = training_sets(run.config, run.say)
     model = run.prepare(KinD(**run.config.model).requires_grad_(False))
     start_from_parts(run, model)
-    measured = Measured(pairs.names).to(run.device)
+    measured, seen = Measured(pairs.names).to(run.device), mixture(run.config, pairs)
     if stage in ("all", "decompose"):
-        decompose(training, model, pairs, held_out)
+        decompose(training, model, seen, held_out)
     if stage in ("all", "restore"):
-        restore(training, model, pairs, held_out)
+        restore(training, model, seen, held_out)
     if stage in ("all", "adjust"):
         adjust(training, model, pairs, held_out, measured)
     if stage in ("all", "joint") and run.config.joint.steps:
-        joint(training, model, pairs, held_out, measured)
+        joint(training, model, pairs, seen, held_out, measured)
     training.finish()
 
 
@@ -121,16 +121,16 @@ def adjust(training, model, pairs, held_out, measured):
     part.keep(model)
 
 
-def joint(training, model, pairs, held_out, measured):
-    """Stage 4 (ours): restoration and adjustment together, on the final picture."""
+def joint(training, model, pairs, seen, held_out, measured):
+    """Stage 4 (ours): restoration and adjustment together, on the final picture; seen: mixture() of the pairs."""
     run = training.run
     settings, weights = run.config.joint, run.config.loss.joint
     part = begin(run, model, "restoration", "adjustment", settings=settings, measured=measured)
-    for pair in training.steps(pairs.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
+    for pair in training.steps(seen.in_patches(settings.patch), steps=part.steps, batch=settings.batch_size,
                                stage="joint", **part.states):
         measured.once(run, model, pairs)
         with run.autocast():
-            ratio = measured.ratios(pair.name, None, None, "picture")[0]
+            ratio = ratios_of(run, model, pair, measured)
             output = part.network(pair.low, ratio, STRETCHED.expand(len(pair.low), 2).to(run.device))
         terms = {"l1": losses.absolute(output.float(), pair.high),
                  "ssim": losses.dissimilarity(output.float(), pair.high)}
@@ -194,6 +194,20 @@ def decompose_batch(run, model, pair, border):
         maps = model.decomposition(torch.cat([pair.low, pair.high]))
     inside = [value.float()[:, :, border:height - border, border:width - border] for value in maps]
     return tuple(zip(*(value.chunk(2) for value in inside)))
+
+
+def ratios_of(run, model, pair, measured):
+    """(N,) light ratios of a batch: of the whole picture where it is a pair's, of the patch for a photograph by
+    night."""
+    known = torch.tensor([name in measured.places for name in pair.name], device=run.device)
+    ratios = torch.ones(len(pair.name), device=run.device)
+    if known.any():
+        names = [name for name in pair.name if name in measured.places]
+        ratios[known] = measured.ratios(names, None, None, "picture")[0]
+    if not known.all():
+        (_, low), (_, high) = decompose_batch(run, model, pair, 0)
+        ratios = torch.where(known, ratios, light_ratio(low, high).clamp(max=LARGEST))
+    return ratios
 
 
 def start_from_parts(run, model):

@@ -1,4 +1,4 @@
-"""What turns files into MSR-net's samples: LOL's pairs, or bright photographs, darkened (common/data/darken.py)."""
+"""What turns files into MSR-net's samples: LOL's pairs, photographs that are darkened, or both."""
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +11,43 @@ from common.data.cache import fingerprint, random_window
 from common.data.darken import darken
 from common.data.images import list_images, read_pixels
 from common.data.paired import Pair, PairedImages, list_pairs
+from common.lowlight.mixed import Both, DarkenedPhotographs, HeldOutPhotographs, MixedPairs, photographs_of
 from common.lowlight.splits import TRAINING, hold_out
+
+HELD_PHOTOGRAPHS = 24           # of the held-out photographs of data.kind=mixed validate
 
 
 def training_sets(cfg):
     """(training, validation): data sets of Pair; held-out scenes never train, and are given as whole pictures."""
+    if cfg.data.kind == "synthetic":
+        return synthetic_sets(cfg)
+    training, validation = lol_sets(cfg)
+    if cfg.data.kind == "lol":
+        return training, validation
+    photographs, held = photographs_of(cfg.data.photographs, cfg.data.patch)
+    darkened = DarkenedPhotographs(photographs, cfg.data.patch, cfg.seed)
+    spread = np.linspace(0, len(held) - 1, min(HELD_PHOTOGRAPHS, len(held))).astype(int)
+    validation = Both(validation, HeldOutPhotographs([held[place] for place in spread]))
+    return MixedPairs(training, darkened, cfg.data.share, cfg.seed), validation
+
+
+def lol_sets(cfg):
+    """(training, validation) of pairs as photographed."""
     data = cfg.data
-    if data.kind == "synthetic":
-        photographs = bright_photographs(data.root)
-        kept, chosen = map(set, hold_out([path.name for path in photographs], cfg))
-        training = SyntheticPairs([path for path in photographs if path.name in kept], data.patch, cfg.seed)
-        validation = SyntheticPairs([path for path in photographs if path.name in chosen], None, data.validation_seed)
-    else:
-        kept, chosen = hold_out(list_pairs(data.root, TRAINING), cfg)
-        training = PairedImages(data.root, TRAINING, patch=data.patch, seed=cfg.seed, names=kept,
-                                thumbnails=data.thumbnails)
-        validation = PairedImages(data.root, TRAINING, names=chosen, thumbnails=data.thumbnails)
+    kept, chosen = hold_out(list_pairs(data.root, TRAINING), cfg)
+    training = PairedImages(data.root, TRAINING, patch=data.patch, seed=cfg.seed, names=kept,
+                            thumbnails=data.thumbnails)
+    validation = PairedImages(data.root, TRAINING, names=chosen, thumbnails=data.thumbnails)
+    return (ExposureJitter(training, data.jitter, cfg.seed) if data.jitter else training), validation
+
+
+def synthetic_sets(cfg):
+    """(training, validation) of bright photographs, darkened at one gain each."""
+    data = cfg.data
+    photographs = bright_photographs(data.root)
+    kept, chosen = map(set, hold_out([path.name for path in photographs], cfg))
+    training = SyntheticPairs([path for path in photographs if path.name in kept], data.patch, cfg.seed)
+    validation = SyntheticPairs([path for path in photographs if path.name in chosen], None, data.validation_seed)
     return (ExposureJitter(training, data.jitter, cfg.seed) if data.jitter else training), validation
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from cases.msrnet import baselines
+from cases.msrnet.drawing import diagram
 from cases.msrnet.drawing.captions import CAPTIONS
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
@@ -27,7 +28,9 @@ from common.lowlight.figures import (
     bars_of_scores,
     colour_difference,
     draw_classes,
+    draw_garden,
     draw_pairs,
+    draw_protection,
     draw_ranking,
     middle,
     of_row,
@@ -44,15 +47,26 @@ def main(argv=None):
     run = Run("msrnet", "figures", argv)
     weights = run.weights()
     model = run.load(MSRNet, weights)
-    pairs = evaluation_set(run.config)
-    lines = figures.read_items(run, pairs.set_name)
+    pairs = figures.if_there(run, lambda: evaluation_set(run.config), "data.root", "test.root")
     folder = figures.FigureFolder(run.folder, SHARED_CAPTIONS | CAPTIONS)
     draw_network(folder, model)
+    if pairs is not None:
+        draw_from(folder, run, model, pairs)
+    draw_garden(folder, lambda rgb: picture(enhance(run, model, rgb)), "MSR-net")
+    draw_protection(folder, lambda rgb: picture(enhance(run, model, rgb)))
+    figures.draw_training(folder, run, PANELS)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def draw_from(folder, run, model, pairs):
+    """The figures that show pairs of the test set, and what was measured on them."""
+    lines = figures.read_items(run, pairs.set_name)
     example = pairs.paths(middle(lines, pairs))[0]
     draw_stages(folder, model, example)
     draw_pairs(folder, pairs, "B1.4_pairs")
     draw_results(folder, run, model, pairs)
-    figures.draw_training(folder, run, PANELS)
     if lines:
         draw_baselines(folder, lines, pairs.set_name)
         draw_ranking(folder, lines)
@@ -60,46 +74,16 @@ def main(argv=None):
         draw_failures(folder, run, model, pairs, lines)
     draw_noise(folder, run, model, pairs)
     draw_releases(folder, run, pairs)
-    folder.finish(weights.digest)
-    run.record("figures", weights=str(weights.path))
-    run.say(f"figures: {folder.folder}")
 
 
 # ---- the chapter's figures -------------------------------------------------------------------------------------------
 
 def draw_network(folder, model):
-    """B1.1: the network, from the layers that a forward pass really runs through.
-
-    Of the denoising variant's modulations only the parameters are shown, at the layer that they modulate.
-    """
-    x = torch.rand(1, 3, 64, 64, device=next(model.parameters()).device)
-    with torch.inference_mode():
-        layers = figures.trace(model, lambda: model.stages(x))
-    colours = {"fuse": 0, "cascade": 1, "restore": 2}
-    boxes, names = [("X", "3 channels", None)], ["x"]
-    for layer in layers:
-        name, count = layer["name"], f"{layer['parameters']:,}"
-        if "modulation" in name:
-            title, below, colour = boxes[-1]
-            boxes[-1] = title, f"{below} + {count} *", colour
-        elif not name.startswith("exposure"):
-            boxes.append((f"{paper_name(name)}\n{layer['kind']}", f"{layer['outputs'][0]} out, {count}",
-                          colours[name.split(".")[0]]))
-            names.append(name)
-    past = (names.index("fuse.2"), names.index("restore"), "X1")
+    """B1.1: the network, from the layers that a forward pass really runs through."""
     table = [[layer["name"], layer["kind"], by(layer["inputs"]), by(layer["outputs"]), layer["parameters"]]
-             for layer in layers]
-    folder.save(figures.flow([*boxes, ("Y", "3 channels", None)], [past], per_row=6), "B1.1_network",
+             for layer in diagram.trace(model)]
+    folder.save(diagram.draw_network(model).figure, "B1.1_network",
                 ["layer", "kind", "inputs", "outputs", "parameters"], table, total=sum(row[-1] for row in table))
-
-
-def paper_name(name):
-    """A layer's name in the paper, with the stage that it gives: `cascade.layers.0` is `W1 > H1`."""
-    known = {"fuse.0": "W-1", "fuse.2": "W0 > X1", "cascade.average": "average > H", "restore": "X1 - H > Y"}
-    stem, _, number = name.rpartition(".")
-    if stem == "cascade.layers":
-        return f"W{int(number) + 1} > H{int(number) + 1}"
-    return known.get(name, name)
 
 
 def by(shape):
@@ -170,10 +154,9 @@ def draw_baselines(folder, lines, set_name):
 
 def draw_failures(folder, run, model, pairs, lines):
     """The two worst pictures: answer, target, signed difference in gray, and how much of it is brightness alone."""
-    stems = [Path(name).stem for name in pairs.names]
     grid, captions, rows = [], [], []
     for line in sorted(of_row(lines), key=lambda line: float(line["psnr"]))[:2]:
-        low, high, output = answer(run, model, pairs, stems.index(line["item"]))
+        low, high, output = answer(run, model, pairs, pairs.items.index(line["item"]))
         means = [metrics.gray8(image).mean() for image in (output, high)]
         scaled = metrics.fidelity(metrics.gt_mean(output, high), high)["psnr"]
         grid.append([low, output, high, colour_difference(metrics.gray8(output).astype(float) - metrics.gray8(high))])

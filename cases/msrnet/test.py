@@ -17,7 +17,8 @@ from cases.msrnet import baselines
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
 from common.base.errors import start
-from common.data.images import read_image, to_bytes
+from common.data.images import read_image, to_bytes, to_tensor
+from common.data.video import convert
 from common.experiment.run import Run
 from common.lowlight import evaluation
 from common.lowlight.baselines import curve_of_training, gamma, identity, tone_curve
@@ -31,7 +32,9 @@ from common.lowlight.evaluation import (
     niqe_parameters,
     row_name,
 )
+from common.lowlight.protect import exposure_of, keep_bright, said
 from common.lowlight.splits import evaluation_set
+from common.metrics import gray8
 
 
 def main(argv=None):
@@ -39,8 +42,39 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(MSRNet, weights)
     if run.options.input:
-        return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb)).expect_no_failures()
+        return own(run, model, weights)
     return benchmark(run, model, weights)
+
+
+def own(run, model, weights):
+    """Brighten the pictures and videos of --input; videos frame by frame, without their sound."""
+    pictures, films = evaluation.settle_own(run)
+    for path, target in films:
+        levels = convert(path, target, Frames(run, model).brighten, f"brightening {path.name}")
+        before, after = (sum(side) / len(levels) for side in zip(*levels))
+        run.say(f"{path}: {said(before, after)}: {len(levels)} frames, mean level {before:.1f} to {after:.1f}; no "
+                f"sound; {target}")
+    if not pictures:
+        return None
+    return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb), pictures).expect_no_failures()
+
+
+class Frames:
+    """The frames of one video; what is bright already stays, by a running average of their exposure: no flicker."""
+
+    KEPT = 0.95                                     # share of the average that stays at each frame
+
+    def __init__(self, run, model):
+        self.run, self.model, self.exposure = run, model, None
+
+    def brighten(self, frame):
+        """The answer to the next frame, both uint8 (h, w, 3)."""
+        picture, now = to_tensor(frame), exposure_of(gray8(frame))
+        answer = enhance(self.run, self.model, picture)
+        self.exposure = now if self.exposure is None else self.KEPT * self.exposure + (1 - self.KEPT) * now
+        if self.run.config.test.protect == "auto":
+            answer = keep_bright(picture, answer.clamp(0, 1), self.exposure)
+        return to_bytes(answer)
 
 
 # ---- pictures with a target ------------------------------------------------------------------------------------------
@@ -67,7 +101,7 @@ def benchmark(run, model, weights):
         classes = classes_of(name if pairs.is_lol else None, lines["gt_free"][0])
         results.add(item, lines, high_path.relative_to(pairs.root).as_posix(), classes)
     rate = round(1e6 * seconds / pixels, 3) if pixels else None
-    content = run.finish_test(results, weights, [Path(name).stem for name in pairs.names], inputs=pairs.inputs(),
+    content = run.finish_test(results, weights, pairs.items, inputs=pairs.inputs(),
                               seconds_per_megapixel=rate)
     evaluation.show(run, content, results)
     return results.expect_no_failures()

@@ -93,11 +93,14 @@ def strong_pair(first, second, rng, other, reach=52.0):
     if rng.random() < 0.6:
         for _ in range(int(rng.integers(1, 3))):
             x = with_distractor(x, other(rng.random() < 0.5), offset, target, rng)
-    if rng.random() < 0.15:
-        x = occlude(x, offset, target, rng)
-    if rng.random() < 0.1:
+    if rng.random() < 0.25:
+        x = occlude(x, other(False) if rng.random() < 0.5 else None, offset, target, rng)
+    if rng.random() < 0.25:
         z, x = (cv2.transform(picture, GRAY) for picture in (z, x))
     z, x = in_other_light(z, rng, 0.6), in_other_light(x, rng, 1.0)
+    if rng.random() < 0.2:                                    # a small target: few pixels in both
+        shrink = rng.uniform(1.5, 4)
+        z, x = lower_resolution(z, shrink), lower_resolution(x, shrink)
     z, x = degrade(z, rng, 0.5), degrade(x, rng, 1.0)
     if rng.random() < 0.5:
         z, x, offset = z[:, ::-1], x[:, ::-1], offset * (-1, 1)
@@ -105,8 +108,9 @@ def strong_pair(first, second, rng, other, reach=52.0):
 
 
 def small_turn(rng):
-    """A rotation of some 7 degrees, and some 5 % of change of aspect and shear: (2, 2)."""
-    angle, aspect, shear = rng.normal(0, np.deg2rad(7)), np.exp(rng.normal(0, 0.05)), rng.normal(0, 0.05)
+    """A rotation of some 7 degrees, each fourth time of some 25, and some 5 % of change of aspect and shear: (2, 2)."""
+    angle = rng.normal(0, np.deg2rad(25 if rng.random() < 0.25 else 7))
+    aspect, shear = np.exp(rng.normal(0, 0.05)), rng.normal(0, 0.05)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return turn @ np.array([[np.sqrt(aspect), shear], [0, 1 / np.sqrt(aspect)]])
 
@@ -126,10 +130,7 @@ def warp(look, out, zoom, offset, turn):
 
 def on_other_background(x, look, offset, target, rng):
     """The target, cut out by a soft ellipse somewhat larger than its box, on another photograph."""
-    height, width = look.image.shape[:2]
-    side = int(min(height, width) * rng.uniform(0.4, 1))
-    top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
-    background = cv2.resize(look.image[top:top + side, left:left + side], x.shape[1::-1])
+    background = random_square(look.image, len(x), rng)
     return blend(background, x, soft_mask(len(x), offset, target * rng.uniform(1.0, 1.25, 2)))
 
 
@@ -161,14 +162,23 @@ def place_piece(x, piece, place, size):
     return x
 
 
-def occlude(x, offset, target, rng):
-    """A bar of one colour over a quarter to nearly a half of the target, across or down."""
+def occlude(x, look, offset, target, rng):
+    """A bar over a fifth to a half of the target, across or down: of one colour, or a piece of a photograph (look)."""
     x, axis = x.copy(), int(rng.integers(2))
-    wide = target[axis] * rng.uniform(0.2, 0.45)
+    wide = target[axis] * rng.uniform(0.2, 0.5)
     start = len(x) / 2 + offset[axis] + rng.uniform(-0.5, 0.5) * (target[axis] - wide) - wide / 2
     band = slice(max(0, round(start)), max(0, round(start + wide)))
-    x[(slice(None), band) if axis == 0 else band] = rng.integers(0, 256, 3)
+    band = (slice(None), band) if axis == 0 else band
+    x[band] = rng.integers(0, 256, 3) if look is None else random_square(look.image, len(x), rng)[band]
     return x
+
+
+def random_square(image, side, rng):
+    """A random square of a photograph, at least .4 of its shorter side, resized to side x side."""
+    height, width = image.shape[:2]
+    part = int(min(height, width) * rng.uniform(0.4, 1))
+    top, left = rng.integers(0, height - part + 1), rng.integers(0, width - part + 1)
+    return cv2.resize(image[top:top + part, left:left + part], (side, side))
 
 
 def in_other_light(picture, rng, strength):
@@ -183,19 +193,24 @@ def in_other_light(picture, rng, strength):
 
 
 def degrade(picture, rng, share):
-    """Blur of the lens or of motion (.35), low resolution (.2), noise (.25); each chance times `share`."""
+    """Blur of the lens or of motion (.4), low resolution (.2), noise (.25); each chance times `share`."""
     blur, low, noise = rng.random(3)
     if blur < 0.175 * share:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 2.2))
-    elif blur < 0.35 * share:
-        picture = cv2.filter2D(picture, -1, motion_kernel(int(rng.integers(3, 10)), rng.uniform(0, np.pi)))
+    elif blur < 0.4 * share:
+        picture = cv2.filter2D(picture, -1, motion_kernel(int(rng.integers(3, 20)), rng.uniform(0, np.pi)))
     if low < 0.2 * share:
-        side = round(len(picture) / rng.uniform(1.5, 4.5))
-        picture = cv2.resize(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), picture.shape[1::-1])
+        picture = lower_resolution(picture, rng.uniform(1.5, 4.5))
     if noise < 0.25 * share:
         grain = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(rng.uniform(2, 14))
         picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
     return picture
+
+
+def lower_resolution(picture, shrink):
+    """A square picture made smaller by a factor and large again."""
+    side = round(len(picture) / shrink)
+    return cv2.resize(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), picture.shape[1::-1])
 
 
 def motion_kernel(length, angle):

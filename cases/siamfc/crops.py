@@ -46,6 +46,15 @@ def window(image, top, left, side, fill):
     return patch
 
 
+def is_flat(image, box, deviation):
+    """Whether the pixels of a box (x, y, w, h), 1-based, deviate from their mean by less than `deviation` levels in
+    every channel."""
+    x, y, w, h = box
+    rows, columns = (slice(max(0, int(start - 1)), max(1, int(np.ceil(start - 1 + side))))
+                     for start, side in ((y, h), (x, w)))
+    return bool((image[rows, columns].reshape(-1, 3).std(axis=0) < deviation).all())
+
+
 def cut_matlab(image, centre, side, fill):
     """cut() as the authors do it: centre 1-based, halves rounded away from 0, first pixel round(c - (side + 1) / 2)."""
     side = int(round_away(side))

@@ -1,12 +1,11 @@
-"""Training pairs from GOT-10k, ImageNet VID or still photographs, with boxes or without; and clips to validate on.
+"""Training pairs from videos, from still photographs, with boxes or without, or from both; and clips to validate on.
 
 The paper's section 2.2: two frames of a video at most 100 apart, the target in the middle of both. A source (`Videos`,
-`Stills`) has `count` and draws looks: choose(index, rng) -> place, pair(place, rng) -> two Looks of one target and a
-name, other(place, rng, alike) -> another Look. `Pairs` makes samples of them: pairs[epoch, index] -> Sample, every draw
-from (seed, epoch, index).
+`Stills`, `Mixed`) has `count` and draws looks: choose(index, rng) -> place, pair(place, rng, gap) -> two Looks of one
+target, at most gap frames apart, and a name, other(place, rng, alike) -> another Look. `Pairs` makes samples of them:
+pairs[epoch, index] -> Sample, every draw from (seed, epoch, index).
 """
 import csv
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +16,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cases.siamfc.augment import Look, plain_pair, strong_pair
-from cases.siamfc.sequences import SequenceFolder
+from cases.siamfc.videos import any_layout, got10k, vid
 from common.base.errors import UserError
 from common.data.cache import fingerprint, share_pixels
 from common.data.clips import Clip, synthetic
-from common.data.images import bytes_of, picture_size, read_pixels, split_photographs
+from common.data.images import picture_size, read_pixels, split_photographs
 
-FARTHEST = 100                                                # frames between the two pictures of a pair at most
+NEAREST = 10                                                  # frames that a pair lies apart at most, to begin with
 
 
 class Sample(NamedTuple):
@@ -35,10 +34,14 @@ class Sample(NamedTuple):
 
 
 class Pairs(Dataset):
-    """Samples of a source, augmented plainly (as the port does it) or strongly."""
+    """Samples of a source, augmented plainly (as the port does it) or strongly.
 
-    def __init__(self, source, augment, seed):
-        self.source, self.augment, self.seed = source, augment, seed
+    gap: frames between the two pictures of a pair at most; where growing is above 0 that begins with NEAREST and has
+    grown to gap after so many samples.
+    """
+
+    def __init__(self, source, augment, seed, gap=100, growing=0):
+        self.source, self.augment, self.seed, self.gap, self.growing = source, augment, seed, gap, growing
 
     def __len__(self):
         return self.source.count
@@ -50,13 +53,18 @@ class Pairs(Dataset):
         epoch, index = place
         rng = np.random.default_rng([self.seed, epoch, index])
         index = self.source.choose(index, rng)
-        first, second, name = self.source.pair(index, rng)
+        first, second, name = self.source.pair(index, rng, self.farthest(epoch))
         if self.augment == "plain":
             z, x, offset = plain_pair(first, second, rng)
         else:
             z, x, offset = strong_pair(first, second, rng, lambda alike: self.source.other(index, rng, alike))
         return Sample(*(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1) for picture in (z, x)),
                       torch.from_numpy(offset), name)
+
+    def farthest(self, epoch):
+        """The gap of an epoch's pairs."""
+        share = min(1.0, epoch * len(self) / self.growing) if self.growing else 1.0
+        return round(min(self.gap, NEAREST + share * (self.gap - NEAREST)))
 
 
 # ---- still photographs -----------------------------------------------------------------------------------------------
@@ -85,9 +93,10 @@ class Stills:
             raise UserError(f"no usable boxes: {table}: boxes of at least 26 pixels, at most 0.8 of the picture, were "
                             "expected: look at the file")
         self.count = len(self.targets)
-        self.members = {}                                       # {category: [place in targets, ...]}
-        for place, (_, _, category) in enumerate(self.targets):
+        self.members, self.beside = {}, {}                      # places in targets, by category; by photograph, too
+        for place, (slot, _, category) in enumerate(self.targets):
             self.members.setdefault(category, []).append(place)
+            self.beside.setdefault((slot, category), []).append(place)
         weights = np.array([1 / np.sqrt(len(self.members[category])) for _, _, category in self.targets])
         self.cumulated = np.cumsum(weights / weights.sum())
 
@@ -122,13 +131,22 @@ class Stills:
         image = self.picture(slot)
         return Look(image, box if box is not None else find_textured_window(image, rng))
 
-    def pair(self, index, rng):
+    def pair(self, index, rng, gap=0):
         look = self.look(index, rng)
         return look, look, self.files[self.targets[index][0]].name
 
     def other(self, index, rng, alike):
-        members = self.members[self.targets[index][2]] if alike else range(self.count)
-        return self.look(members[int(rng.integers(len(members)))], rng)
+        """A look of another target; where alike is wanted one of the same category, each second time of the same
+        photograph if that has one."""
+        if not alike:
+            return self.look(int(rng.integers(self.count)), rng)
+        slot, _, category = self.targets[index]
+        here, everywhere = self.beside[slot, category], self.members[category]
+        members = here if len(here) > 1 and rng.random() < 0.5 else everywhere
+        if len(members) == 1:
+            return self.other(index, rng, False)
+        place = members[int(rng.integers(len(members)))]
+        return self.look(place if place != index else members[members.index(place) - 1], rng)
 
 
 def find_textured_window(image, rng, tries=8):
@@ -148,133 +166,30 @@ def find_textured_window(image, rng, tries=8):
     return best
 
 
-# ---- videos ----------------------------------------------------------------------------------------------------------
+# ---- both ------------------------------------------------------------------------------------------------------------
 
-class Videos:
-    """Sequences: of two frames less than FARTHEST apart the earlier is the exemplar; which may be drawn, `usable` says.
+class Mixed:
+    """Stills and Videos together; share: of the pairs that come from the videos. A place is (source, its place)."""
 
-    names: of the sequences; read(name) -> (frame paths, boxes (N, 4), cover (N,) or None, (width, height) or None).
-    """
-
-    def __init__(self, names, read):
-        self.names, self.read, self.count, self.known = list(names), read, len(names), {}
-
-    def hold_out(self, count):
-        """Take at most `count` sequences, spread over all and never more than a third, out of training; their names."""
-        count = max(1, min(count, self.count // 3)) if self.count > 2 else 0
-        held = [self.names[place] for place in np.linspace(0, self.count - 1, count).astype(int)]
-        self.names = [name for name in self.names if name not in held]
-        self.count = len(self.names)
-        return held
+    def __init__(self, stills, videos, share):
+        self.stills, self.videos, self.share, self.count = stills, videos, share, stills.count
 
     def choose(self, index, rng):
-        """The sequence that a sample shows: each once per epoch."""
-        return index
+        if rng.random() < self.share:
+            return self.videos, int(rng.integers(self.videos.count))
+        return self.stills, self.stills.choose(index, rng)
 
-    def track(self, name):
-        """(paths, boxes, numbers of the usable frames) of a sequence, kept once read."""
-        if name not in self.known:
-            paths, boxes, cover, size = self.read(name)
-            self.known[name] = paths, boxes, usable(boxes, cover, size or picture_size(paths[0])[::-1])
-        return self.known[name]
+    def pair(self, place, rng, gap):
+        source, index = place
+        return source.pair(index, rng, gap)
 
-    def pair(self, index, rng):
-        name = self.names[index]
-        for _ in range(200):
-            paths, boxes, frames = self.track(name)
-            if len(frames) >= 2:
-                break
-            name = self.names[int(rng.integers(self.count))]
-        else:
-            raise UserError(f"no usable pairs: {self.names[index]} and 200 other sequences have fewer than two frames "
-                            "that pass the filter (see cases/siamfc/data.py, usable): look at their boxes")
-        first, second = near_pair(frames, rng)
-        return (*(Look(read_frame(paths[frame]), boxes[frame]) for frame in (first, second)),
-                f"{name}/{paths[first].name}")
-
-    def other(self, index, rng, alike):
-        """A look of another sequence; of the same one (a look-alike) where alike is wanted."""
-        for _ in range(50):
-            name = self.names[index if alike else int(rng.integers(self.count))]
-            paths, boxes, frames = self.track(name)
-            if len(frames):
-                break
-            alike = False
-        frame = int(frames[rng.integers(len(frames))])
-        return Look(read_frame(paths[frame]), boxes[frame])
+    def other(self, place, rng, alike):
+        """Look-alikes come from the pair's own source, strangers from the photographs, which show more kinds."""
+        source, index = place
+        return source.other(index, rng, True) if alike else self.stills.look(int(rng.integers(self.stills.count)), rng)
 
     def fingerprint(self):
-        return self.names
-
-
-def read_frame(path):
-    """A frame as uint8 RGB (h, w, 3). Whole JPEG files (by their end) go through OpenCV: equal, in half the time."""
-    data = Path(path).read_bytes()
-    whole = data[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in data[-64:]
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
-    return bytes_of(data, path) if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-
-
-def usable(boxes, cover, size):
-    """Numbers of the frames that may train: area >= 20, sides in [20, 500] and in [.01, .5] of the frame's, aspect in
-    [.25, 4], and visible (cover above 1 and above .3 of the sequence's largest)."""
-    w, h = boxes[:, 2], np.maximum(boxes[:, 3], 1e-9)
-    keep = np.isfinite(boxes).all(axis=1) & (w * h >= 20) & (w / h >= 0.25) & (w / h <= 4)
-    for side, whole in zip((w, h), size):
-        keep &= (side >= 20) & (side <= 500) & (side / whole >= 0.01) & (side / whole <= 0.5)
-    if cover is not None:
-        keep &= cover > max(1.0, 0.3 * cover.max())
-    return np.flatnonzero(keep)
-
-
-def near_pair(frames, rng, tries=100):
-    """Two of the frames, in order, less than FARTHEST apart; after too many tries the same one twice."""
-    for _ in range(tries):
-        first, second = sorted(int(frame) for frame in rng.choice(frames, 2, replace=False))
-        if second - first < FARTHEST:
-            return first, second
-    return first, first
-
-
-def got10k(root, split):
-    """Videos of a split of GOT-10k (or of any folder in that layout)."""
-    folder = SequenceFolder(root, "got10k", split)
-
-    def read(name):
-        sequence = folder[name]
-        return sequence.frames, sequence.boxes, sequence.cover, sequence.size
-    return Videos(folder.names, read)
-
-
-def vid(root):
-    """Videos of ImageNet VID: Data/VID/<any>/<clip>/000000.JPEG ..., Annotations/VID/<any>/<clip>/000000.xml.
-
-    A sequence is one target of a clip, <clip>.<trackid>.
-    """
-    root = Path(root)
-    annotations = sorted({path.parent for path in (root / "Annotations" / "VID").rglob("*.xml")})
-    if not annotations:
-        raise UserError(f"no annotations: {root / 'Annotations' / 'VID'}: ImageNet VID's layout (Data/VID, "
-                        "Annotations/VID) was expected: set data.root")
-    tracks = {}
-    for folder in annotations:
-        for name, (frames, boxes) in read_tracks(folder, root).items():
-            tracks[f"{folder.name}.{name}"] = frames, np.array(boxes), None, None
-    return Videos(list(tracks), tracks.__getitem__)
-
-
-def read_tracks(folder, root):
-    """{trackid: (frame paths, boxes)} of one clip's XML files; xmax and xmin are 0-based pixels."""
-    found = {}
-    pictures = root / "Data" / folder.relative_to(root / "Annotations")
-    for path in sorted(folder.glob("*.xml")):
-        for target in ElementTree.parse(path).getroot().iter("object"):
-            corners = target.find("bndbox")
-            left, right, top, bottom = (float(corners.findtext(key)) for key in ("xmin", "xmax", "ymin", "ymax"))
-            frames, boxes = found.setdefault(target.findtext("trackid"), ([], []))
-            frames.append(pictures / f"{path.stem}.JPEG")
-            boxes.append([left + 1, top + 1, right - left, bottom - top])
-    return found
+        return [self.stills.fingerprint(), self.videos.fingerprint()]
 
 
 # ---- what a run asks for ---------------------------------------------------------------------------------------------
@@ -285,15 +200,28 @@ def training_sets(cfg):
     if data.kind == "stills":
         source, clips = Stills(data.root), synthetic_clips(data.root, count, frames)
     else:
-        source = vid(data.root) if data.kind == "vid" else got10k(data.root, "train")
-        clips = [read_clip(source, name, frames) for name in source.hold_out(count)]
-    return Pairs(source, data.augment, cfg.seed), clips
+        source = {"got10k": got10k, "vid": vid}.get(data.kind, any_layout)(
+            data.videos if data.kind == "mixed" else data.root)
+        clips = [clip for name in source.hold_out(count) for clip in read_clips(source, name, frames)]
+        if not clips:
+            raise UserError(f"no sequence to validate on: {data.root}: of those held out none can be read: mend them")
+        if data.kind == "mixed":
+            source = Mixed(Stills(data.root), source, data.share)
+    growing = cfg.train.steps * cfg.train.batch_size // 2 if data.growing else 0
+    return Pairs(source, data.augment, cfg.seed, data.gap, growing), clips
 
 
-def read_clip(source, name, frames):
-    """A Clip of the first frames of a sequence."""
-    paths, boxes, cover, _ = source.read(name)
-    return Clip([read_pixels(path) for path in paths[:frames]], boxes[:frames], cover, None)
+def read_clips(source, name, frames):
+    """[Clip, Clip] of the first frames of a sequence, forwards and backwards; as many as have a box at both ends."""
+    try:
+        paths, boxes, cover, _ = source.read(name)
+        pictures = [read_pixels(path) for path in paths[:frames]]
+    except UserError as problem:
+        source.leave_out(problem)
+        return []
+    boxes = np.asarray(boxes[:frames], dtype=np.float64)
+    both = Clip(pictures, boxes, cover, None), Clip(pictures[::-1], boxes[::-1], cover, None)
+    return [clip for clip in both if np.isfinite(clip.boxes[0]).all() and (clip.boxes[0, 2:] >= 1).all()]
 
 
 def synthetic_clips(root, count, frames, seed=1):

@@ -12,12 +12,13 @@ if __name__ == "__main__":
 
 from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.data import training_sets
-from cases.siamfc.drawing import chapter, results
+from cases.siamfc.drawing import chapter, clips, results
 from cases.siamfc.drawing.captions import CAPTIONS
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder, boxes_path, read_boxes
+from cases.siamfc.sequences import boxes_path, open_test_set
 from cases.siamfc.weights import choose_weights
 from common.base.errors import UserError, start
+from common.data.sequences import read_boxes
 from common.experiment import figures
 from common.experiment.run import Run
 
@@ -28,13 +29,24 @@ def main(argv=None):
     run = Run("siamfc", "figures", argv)
     weights = choose_weights(run)
     network = run.load(SiamFC, weights)
-    test = run.config.test
-    sequences = SequenceFolder(test.root, test.layout, test.split, test.names)
-    lines, boxes = read_results(run, sequences)
+    sequences = figures.if_there(run, lambda: open_test_set(run), "test.root")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
+    if sequences is not None:
+        draw_sequences(folder, run, network, sequences)
+    clips.draw_clips(folder, tracker_of(run, network))
+    draw_pairs(run, folder)
+    figures.draw_training(folder, run, PANELS)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def draw_sequences(folder, run, network, sequences):
+    """Every figure that shows the test set, or what test.py has measured on it."""
     tracker = tracker_of(run, network)
+    lines, boxes = read_results(run, sequences)
     order = rank(lines) or sequences.names
-    easiest, hardest = sequences[order[0]], sequences[order[-1]]
+    easiest, hardest = sequences.inspect(order[0]), sequences.inspect(order[-1])
 
     chapter.draw_network(folder, network, tracker, easiest)
     chapter.draw_sequences(folder, sequences)
@@ -48,11 +60,6 @@ def main(argv=None):
         results.draw_success(folder, sequences, boxes)
         results.draw_items(folder, sequences, lines)
         results.draw_attributes(folder, sequences, lines)
-    draw_pairs(run, folder)
-    figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
-    run.record("figures", weights=str(weights.path))
-    run.say(f"figures: {folder.folder}")
 
 
 def read_results(run, sequences):

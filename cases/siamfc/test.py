@@ -4,6 +4,8 @@ GOT-10k's validation sequences
     python cases/siamfc/test.py --name check --weights release
 OTB, or a part of it
     python cases/siamfc/test.py --name check --weights release test.root=datasets/OTB
+by the got10k toolkit's own experiments (got10k, otb or vot)
+    python cases/siamfc/test.py --name check --weights release test.root=datasets/OTB test.toolkit=otb
 a zip for GOT-10k's server
     python cases/siamfc/test.py --name check --weights release test.split=test
 your own video
@@ -20,13 +22,14 @@ import numpy as np
 
 from cases.siamfc.baselines.trackers import choose_trackers
 from cases.siamfc.drawing.boxes import outline, save, trail
-from cases.siamfc.extras import own_video
+from cases.siamfc.extras import own_video, toolkit
 from cases.siamfc.extras.got10k_server import write_submission
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder, boxes_path, read_boxes, write_boxes
+from cases.siamfc.sequences import boxes_path, measure, open_test_set, overlaps, write_boxes
 from cases.siamfc.weights import choose_weights
 from common.base.errors import UserError, start
 from common.data.images import read_pixels
+from common.data.sequences import read_boxes
 from common.experiment.results import write_json
 from common.experiment.run import Run
 
@@ -42,8 +45,9 @@ def main(argv=None):
     network = run.load(SiamFC, weights)
     if run.options.input:
         return own_video.follow_own(run, network, weights, boxes)
-    test = run.config.test
-    folder = SequenceFolder(test.root, test.layout, test.split, test.names)
+    folder = open_test_set(run)
+    if run.config.test.toolkit:
+        return toolkit.run_toolkit(run, network, weights, folder)
     if folder.split == "test":
         return write_submission(run, network, weights, folder)
     return benchmark(run, network, weights, folder)
@@ -58,16 +62,19 @@ def benchmark(run, network, weights, folder):
 
     def follow(place):
         """(Sequence, {row: (boxes, seconds)}) of one sequence by every tracker."""
-        sequence = folder[folder.names[place]]
+        sequence = folder.inspect(folder.names[place])
         return sequence, {row: track(sequence) for row, track in trackers.items()}
     for _, name, (sequence, tracked) in results.remaining(folder.names, follow, f"tracking {folder.set_name}"):
         lines = {}
         for row, (boxes, spent) in tracked.items():
             seconds[row] += spent
-            lines[row] = sequence.measure(boxes), draw_last(results, row, boxes, sequence)
+            lines[row] = measure(sequence, boxes), draw_last(results, row, boxes, sequence)
             write_boxes(boxes_path(results.folder, row, name), boxes)
         frames += len(sequence.frames) - 1
         results.add(name, lines, sequence.reference, sequence.attributes)
+    for sequence in folder.known.values():
+        for note in sequence.notes:
+            run.say(note)
     rates = {row: round(frames / spent, 1) for row, spent in seconds.items() if spent}
     inputs = {sequence.name: str(sequence.frames[-1]) for sequence in sequences}
     content = run.finish_test(results, weights, folder.names, inputs=inputs, frames_per_second=rates)
@@ -94,7 +101,7 @@ def pool(results, folder, content):
     for row, values in content.items():
         done = [line["item"] for line in results.lines if line["row"] == row and line["status"] == "ok"]
         if done:
-            ious = np.concatenate([folder[name].overlaps(read_boxes(boxes_path(results.folder, row, name)))
+            ious = np.concatenate([overlaps(folder[name], read_boxes(boxes_path(results.folder, row, name)))
                                    for name in done])
             pooled = {"ao": ious.mean(), "sr50": (ious > 0.5).mean(), "sr75": (ious > 0.75).mean()}
             values |= {f"{name}_frames": round(float(value), 6) for name, value in pooled.items()}

@@ -6,6 +6,7 @@ FLAVOURS): scales, box_centre, crop, resize, peak, bias, limits. State is float6
 0-based; size (h, w); sides of the exemplar's and the search region's squares.
 """
 import copy
+import sys
 import time
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE, SiamFC, correlate, fold
 from cases.siamfc.weights import read
 from common.base import paths
 from common.base.errors import UserError
+from common.data.sequences import box_problem
 from common.experiment import checkpoints
 
 UP = 16                                                       # the response is enlarged from 17 to 272 cells a side
@@ -35,23 +37,27 @@ FLAVOURS = {
     "original": {"scales": 3, "box_centre": "edge", "crop": "once", "resize": "bicubic", "peak": "on", "bias": -2.1484,
                  "limits": [0.2, 5.0]},
 }
-EXTRAS = {"subpixel": False, "keep_inside": False, "rotation": 0.0, "precision": "fp32"}
+EXTRAS = {"subpixel": False, "keep_inside": False, "rotation": 0.0, "learn": 0.0, "search_again": False,
+          "precision": "fp32"}
+LEARNT = 0.5                                                  # share of the learnt template in the kernel at most
+WIDE = 2 * SEARCH + 1                                         # side of the region that is searched when lost
+FLAT = 3.0                                                    # gray levels of deviation below which nothing is to see
 
 
 class Confidence(NamedTuple):
     """P(IoU > .5) = 1 / (1 + exp(-(constant + ratio * ln(peak / first peak) + sidelobe * peak-to-sidelobe ratio))).
 
-    lost is set below `below` and cleared above `above`. The numbers were fitted on synthetic sequences
-    (extras/calibrate.py).
+    The first peak is that of the first frame's response to its own target, than which none should be higher. lost is
+    set below `below` and cleared above `above`. The numbers were fitted by extras/calibrate.py.
     """
-    constant: float = 3.370
-    ratio: float = 5.487
-    sidelobe: float = 0.271
-    below: float = 0.505
-    above: float = 0.655
+    constant: float = 4.123
+    ratio: float = 4.649
+    sidelobe: float = 0.0
+    below: float = 0.606
+    above: float = 0.756
 
     def probability(self, ratio, sidelobe):
-        """ratio: the peak over that of the second frame; sidelobe: peak-to-sidelobe ratio of the same map."""
+        """ratio: the peak over the first one; sidelobe: peak-to-sidelobe ratio of the same map."""
         value = self.constant + self.ratio * np.log(max(ratio, 1e-3)) + self.sidelobe * sidelobe
         return float(1 / (1 + np.exp(-np.clip(value, -30, 30))))
 
@@ -119,12 +125,22 @@ class SiamFCTracker:
         self.first_side = self.search_side
         self.fill = image.mean(axis=(0, 1))
         self.kernel = self.embed(self.crop(image, self.exemplar_side, EXEMPLAR)[None], exemplar=True)  # (1, C, 6, 6)
-        self.confidence, self.lost, self.found, self.first_peak = 1.0, False, None, None
+        self.first_kernel = self.learnt = self.kernel
+        self.flat = crops.is_flat(image, (x, y, w, h), FLAT)
+        if self.flat:
+            print("warning: the target is flat: its box shows next to nothing but one gray level in the first frame: "
+                  "nothing can be recognised, so every frame counts as lost: give a box with a target in it, or begin "
+                  "at a frame that shows it", file=sys.stderr)
+        self.confidence, self.lost, self.found = 1.0, False, None
+        alone = self.respond(image, [1.0], [0.0])                # of the first frame to its own target
+        self.first_peak = max(float(alone.max()), 1e-6)
 
     @torch.inference_mode()
     def update(self, image):
         """The target's box in the next frame, float64 (4,). Frames may change their size."""
         image = as_rgb(image)
+        if self.lost and self.settings["search_again"]:
+            self.look_around(image)
         factors, angles = self.hypotheses()
         if np.round(self.search_side * min(factors)) < 2:
             return self.lose()
@@ -135,6 +151,8 @@ class SiamFCTracker:
         self.judge(found)
         self.move(found, factors[found.chosen], angles[found.chosen], image.shape)
         self.found = found
+        if self.settings["learn"] and self.confidence > self.calibration.above:
+            self.learn(image)
         return self.box()
 
     def track(self, img_files, box, visualize=False):
@@ -208,10 +226,26 @@ class SiamFCTracker:
         """Set confidence and lost from the unpenalised map of the chosen hypothesis."""
         response = found.responses[found.chosen]
         peak = float(response.max())
-        self.first_peak = self.first_peak or max(peak, 1e-6)
         self.evidence = peak / self.first_peak, sidelobe_ratio(response)
-        self.confidence = self.calibration.probability(*self.evidence)
+        self.confidence = 0.0 if self.flat else self.calibration.probability(*self.evidence)
         self.lost = self.confidence < (self.calibration.above if self.lost else self.calibration.below)
+
+    def learn(self, image):
+        """Take over a little of what the target looks like now, as trackers by filters do: a running mean of exemplars.
+        The first one keeps at least half of the kernel, so that the tracker cannot forget what it was shown."""
+        now = self.embed(self.crop(image, self.exemplar_side, EXEMPLAR, self.angle)[None], exemplar=True)
+        rate = self.settings["learn"]
+        self.learnt = (1 - rate) * self.learnt + rate * now
+        self.kernel = (1 - LEARNT) * self.first_kernel + LEARNT * self.learnt
+
+    def look_around(self, image):
+        """When lost: move to the best place of a region of twice the side, if that is a clear one."""
+        side = self.search_side * WIDE / SEARCH
+        response = correlate(self.kernel, self.embed(self.crop(image, side, WIDE)[None]))[0, 0].cpu().numpy()
+        evidence = (response.max() + self.bias) / self.first_peak, sidelobe_ratio(response)
+        if self.calibration.probability(*evidence) > self.calibration.above:
+            peak = np.unravel_index(int(response.argmax()), response.shape)
+            self.centre = self.centre + (np.array(peak) - (len(response) - 1) / 2) * STRIDE * side / WIDE
 
     def lose(self):
         """Nothing can be told from this frame: the last box stays."""
@@ -267,15 +301,7 @@ def as_rgb(image):
 def check_box(box, shape):
     """The box as four floats. Raises UserError where it is no box in a frame of this shape (h, w, ...)."""
     values = np.asarray(box, dtype=np.float64).ravel()
-    problem = None
-    if values.shape != (4,) or not np.isfinite(values).all():
-        problem = "four finite numbers were expected"
-    elif values[2] < 1 or values[3] < 1:
-        problem = "a width and a height of at least one pixel were expected"
-    elif values[0] > shape[1] or values[1] > shape[0] or values[0] + values[2] <= 1 or values[1] + values[3] <= 1:
-        problem = (f"a box that touches the frame of {shape[1]} x {shape[0]} pixels was expected (1-based x, y of its "
-                   "corner)")
-    if problem:
+    if problem := box_problem(values, shape[1::-1]):
         raise UserError(f"no target there: box {', '.join(f'{value:g}' for value in values)}: {problem}: "
                         "give x,y,w,h of the target in the first frame")
     return values

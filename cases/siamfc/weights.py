@@ -12,6 +12,7 @@ import torch
 
 from cases.siamfc.model import SiamFC
 from common.base.errors import UserError, join_some, start
+from common.base.targets import expect_targets
 from common.experiment import checkpoints
 
 # Layers of the layout `features.N` (or `feature.N`): one nn.Sequential for the whole network, pools and ReLUs counted.
@@ -85,6 +86,7 @@ def main(argv=None):
     parser.add_argument("file")
     parser.add_argument("-o", "--output", required=True)
     options = parser.parse_args(argv)
+    expect_targets([options.output], [options.file])
     weights = read(options.file)
     checkpoints.save(options.output, {"case": "siamfc", "model": weights.model, "weights": weights.state})
     print(f"{options.output}: widths {weights.model['widths']}, content {weights.digest[:16]}")

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint
 from common.data.images import list_images, to_tensor
+from common.data.paired import by_stem
 from common.stitching.pairs import RealPairs, at_most
 
 KEPT = 4                           # every fourth row of a pairs.csv is never trained on
@@ -20,8 +21,7 @@ class FolderPairs(RealPairs):
 
     def __init__(self, root, one, two):
         self.root = Path(root)
-        first = {path.stem: path for path in list_images(one)}
-        second = {path.stem: path for path in list_images(two)}
+        first, second = by_stem(list_images(one)), by_stem(list_images(two))
         alone = [f"no partner for {(first | second)[name]}" for name in sorted(set(first) ^ set(second))]
         if alone or not first:
             raise UserError(f"pairs are not complete: {one} has {len(first)} pictures, {two} {len(second)}: "

@@ -16,6 +16,7 @@ import torch
 
 from cases.udis.baselines import ALIGNED, IDENTITY, JOINED, SIZES, by_keypoints, check, domain, join_all, refine_starts
 from cases.udis.data import read_photographed
+from cases.udis.drawing import diagram
 from cases.udis.drawing.captions import CAPTIONS
 from cases.udis.drawing.classical import draw_classical, draw_opencv
 from cases.udis.losses import blanked_loss, masked_loss, seam_masks
@@ -37,8 +38,19 @@ def main(argv=None):
     run = Run("udis", "figures", argv)
     weights = run.weights()
     model = run.load(UDIS, weights)
-    pairs = read_photographed(run.config.test.root or run.config.data.root, "testing")
+    root = run.config.test.root or run.config.data.root
+    pairs = figures.if_there(run, lambda: read_photographed(root, "testing"), "test.root", "data.root")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
+    if pairs is not None:
+        draw_pairs(folder, run, model, pairs)
+    draw_training(folder, run)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def draw_pairs(folder, run, model, pairs):
+    """Every figure that shows photographed pairs, or what test.py has measured on them."""
     example = next((name for name in ("udisd_demo1", "spw_01") if name in pairs.names), pairs.names[0])
     lines = figures.read_items(run, pairs.set_name)
     draw_pipeline(folder, run, model, pairs, "spw_01" if "spw_01" in pairs.names else example)
@@ -54,10 +66,6 @@ def main(argv=None):
         draw_methods(folder, lines, pairs.set_name)
         draw_resolution(folder, lines, pairs.set_name)
         draw_joining(folder, lines, pairs.set_name)
-    draw_training(folder, run)
-    folder.finish(weights.digest)
-    run.record("figures", weights=str(weights.path))
-    run.say(f"figures: {folder.folder}")
 
 
 def stitch(run, model, a, b):
@@ -82,16 +90,14 @@ def draw_pipeline(folder, run, model, pairs, item):
     seam = 255 - bands[0] * (255 - BLUE) - bands[1] * (255 - ORANGE)
     low = cv2.resize(to_bytes(whole.low[0].cpu()), warps.a.shape[:1:-1])
     share = made["reconstructed"].label.float() if whole.share is None else whole.share.cpu()
-    grid = [[a, b, low, to_bytes(made["reconstructed"].picture[0])],
-            [to_bytes(warps.a[0]), to_bytes(warps.b[0]), masks.astype(np.uint8), seam.clip(0, 255).astype(np.uint8)],
-            [to_bytes(warps.average()[0]), (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8), None, None]]
-    captions = [["image 1", "image 2", "S_l (256 x 256)", "S_h"],
-                ["warp of 1", "warp of 2", "content masks", "seam bands B1, B2"],
-                ["average, for comparison", "share of image 1", "", ""]]
+    pictures = {"a": a, "b": b, "warp_a": to_bytes(warps.a[0]), "warp_b": to_bytes(warps.b[0]),
+                "masks": masks.astype(np.uint8), "seam": seam.clip(0, 255).astype(np.uint8), "low": low,
+                "high": to_bytes(made["reconstructed"].picture[0]),
+                "share": (255 * (share * warps.overlap)[0, 0].numpy()).astype(np.uint8)}
     rows = [[name, int(value)] for name, value in (("width", warps.a.shape[3]), ("height", warps.a.shape[2]),
                                                    ("overlap pixels", warps.overlap.sum()),
                                                    ("B1 pixels", bands[0].sum()), ("B2 pixels", bands[1].sum()))]
-    folder.save(figures.grid(grid, None, captions), "B4.1_pipeline", ["what", "pixels"], rows, item=item)
+    folder.save(diagram.draw_flow(pictures).figure, "B4.1_pipeline", ["what", "pixels"], rows, item=item)
 
 
 def scenes(pairs):
@@ -312,7 +318,7 @@ def draw_joining(folder, lines, set_name):
 
 def draw_training(folder, run):
     """The terms of the loss, whatever the stage has, and the validation over the steps."""
-    names = figures.read_log(run.folder / "train" / "log.jsonl")
+    names = figures.read_log(run.trained / "log.jsonl")
     terms = [name for name in names if not name.startswith("val_")]
     validation = [name for name in names if name.startswith("val_") and name != "val_failures"]
     figures.draw_training(folder, run, [("loss", terms), ("validation", validation)])

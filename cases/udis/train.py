@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from cases.udis.baselines import IDENTITY, domain, join_all, refine_starts
 from cases.udis.data import AlignmentPairs, WholePairs, read_photographed, trainable
 from cases.udis.losses import alignment_terms, colour_jitter, cut_terms, offset_distance, repaint_terms
-from cases.udis.model import UDIS
+from cases.udis.model import UDIS, guard
 from cases.udis.perceptual import perceptual
 from cases.udis.quality import measure_alignment, measure_joined
 from common.base.errors import UserError, start
@@ -33,6 +33,7 @@ from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 from common.stitching.estimators import Answer, network_estimate
+from common.stitching.geometry import warp
 from common.stitching.pairs import HomographyPairs, draw_pairs
 
 
@@ -74,10 +75,18 @@ def align(training, cfg):
         with run.autocast():
             prediction = model(colour_jitter(views.a), colour_jitter(views.b))
         training.descend(optimizer, cfg.train.clip, **alignment_terms(prediction, views.a, views.b, cfg.train))
+        training.log(overlap=overlap_of(prediction.offsets, views))
         after_step(model, average, schedule)
         if training.due(cfg.train.validate_every):
             training.validated(**validate_warps(run, average.module, pairs,
                                                 samples.places[:cfg.train.validate_pairs]))
+
+
+@torch.no_grad()
+def overlap_of(offsets, views):
+    """The mean share of A that the warps of B cover: what the paper's loss has no reason to keep."""
+    H_ba, _ = guard(offsets)
+    return warp(views.b, H_ba, views.a.shape[:1:-1])[1].mean()
 
 
 def reconstruct(training, cfg):

@@ -1,4 +1,5 @@
 """From files to pictures for style transfer: read, resize, mask; which content meets which style."""
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,9 @@ def join_stems(paths):
 def pictures_at(place, setting):
     """[path] of a picture file, or the pictures of a folder in natural order. Raises UserError where there is none."""
     path = Path(place)
+    if not path.exists():
+        raise UserError(f"no such file or folder: {path}: a picture or a folder of pictures was expected: set "
+                        f"{setting}")
     found = [path] if path.is_file() else list_images(path)
     if not found:
         raise UserError(f"no pictures in {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: set {setting}")
@@ -92,9 +96,17 @@ def resize(pixels, size):
 
 
 def read_mask(path, size):
-    """A gray picture as weights (1, 1, h, w) in [0, 1], resized by area. Raises UserError where it shows nothing."""
-    gray = to_tensor(read_on_white(path)).mean(dim=0)[None, None]
+    """A gray picture times its opacity as weights (1, 1, h, w) in [0, 1], resized by area.
+
+    So white paint on a transparent layer means what it shows. Raises UserError where it covers nothing; one that covers
+    everything is questioned.
+    """
+    picture = open_picture(path)
+    gray = picture.rgb.mean(dim=0)[None, None] * (1 if picture.alpha is None else picture.alpha)
     mask = F.interpolate(gray, size, mode="area")
+    if mask.min() > 0.98:
+        print(f"warning: the mask {path} covers everything: is it the right file? White is where its style belongs",
+              file=sys.stderr)
     if mask.sum() < 1:
         raise UserError(f"an empty mask: {path}: a picture that is bright where its style belongs was expected: give "
                         "another mask, or none")

@@ -49,16 +49,18 @@ def main(argv=None):
 def draw_optimised(folder, run, source):
     """All figures of painting by optimisation. Returns the digest of the pictures, or without any the network's."""
     cfg, device = run.config, run.device
-    work = chapter.example(cfg)
-    weights, painted = pictures_of(run, source)
+    work = figures.if_there(run, lambda: chapter.example(cfg), "data.content", "data.style")
+    weights, painted = pictures_of(run, source) if work is not None else (None, [])
     lines = figures.read_items(run, Path(cfg.data.content).stem)
-    chapter.draw_layers(folder, cfg, source, work, device)
-    chapter.draw_filters(folder, cfg, source, work)
+    if work is not None:
+        chapter.draw_layers(folder, cfg, source, work, device)
+        chapter.draw_filters(folder, cfg, source, work)
     if painted:
         draw_grid(folder, source, painted, lines)
         draw_epochs(folder, run, source, painted)
-    chapter.draw_networks(folder, cfg, chapter.choose_networks(cfg, source), work, device)
-    chapter.draw_weights(folder, cfg, source, work, device)
+    if work is not None:
+        chapter.draw_networks(folder, cfg, chapter.choose_networks(cfg, source), work, device)
+        chapter.draw_weights(folder, cfg, source, work, device)
     draw_curves(folder, run)
     draw_extremes(folder, run, lines)
     return weights.digest if weights else source.digest
@@ -131,7 +133,7 @@ def draw_grid(folder, source, painted, lines):
 
 def draw_epochs(folder, run, source, painted):
     """Snapshots of a few pictures, with the style distance of each, and as a film; left out, and said, without any."""
-    snapshots = {work.name: sorted((run.folder / "train" / "images" / "epochs" / work.name).glob("*.png"))
+    snapshots = {work.name: sorted((run.trained / "images" / "epochs" / work.name).glob("*.png"))
                  for work, _ in painted}
     kept = [(work, picture) for work, picture in painted if snapshots[work.name]][:STRIPS]
     if not kept:
@@ -173,7 +175,7 @@ def write_film(folder, run, frames):
 
 def draw_curves(folder, run):
     """Each term of the loss over the steps, a curve per picture."""
-    path = run.folder / "train" / "log.jsonl"
+    path = run.trained / "log.jsonl"
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     lines = [line for line in lines if "pair" in line]
     if not lines:

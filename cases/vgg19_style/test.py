@@ -26,6 +26,7 @@ from cases.vgg19_style.extras import own_pictures
 from cases.vgg19_style.fast import train
 from common.base.errors import UserError, join_some, start
 from common.data.images import to_bytes, write_image
+from common.data.paired import by_stem
 from common.experiment.run import Run
 
 SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with stage=fast also the name "
@@ -68,10 +69,10 @@ def judge_network(run, network, weights):
     every judge."""
     cfg = run.config
     styles = train.choose_styles(network, cfg.test.style)
-    files = {path.stem: path for path in (map(Path, cfg.data.styles) if cfg.data.styles
-                                          else pictures_at(cfg.data.style, "data.style"))}
-    found = [Work(f"{content.stem}__{style}__fast", content, [files[style]], [1.0], [])
-             for content in pictures_at(cfg.data.content, "data.content") for style in styles if style in files]
+    files = by_stem(map(Path, cfg.data.styles) if cfg.data.styles else pictures_at(cfg.data.style, "data.style"))
+    contents = by_stem(pictures_at(cfg.data.content, "data.content"))
+    found = [Work(f"{name}__{style}__fast", content, [files[style]], [1.0], [])
+             for name, content in contents.items() for style in styles if style in files]
     if not found:
         raise UserError(f"none of the network's styles ({join_some(styles)}) has a picture to be compared with: "
                         f"{cfg.data.style}: a file of such a name was expected: set data.style, or use --input to "

@@ -30,8 +30,6 @@ from common.data.images import write_image
 from common.experiment.run import Run
 from common.experiment.training import Training
 
-LONG = 120                              # seconds of work from which an estimate is printed first
-
 
 def main(argv=None):
     run = Run("vgg19_style", "train", argv)
@@ -76,7 +74,7 @@ def paint(training, cfg):
 
 
 def say_estimate(run, painter, count):
-    """Print time and memory of the whole before a long run, from one step at the first, coarsest scale."""
+    """Print time and memory of the whole with the network at hand, from one step at the first, coarsest scale."""
     cfg = run.config
     painter.probe()                                             # the first call also warms up
     began = time.perf_counter()
@@ -85,9 +83,8 @@ def say_estimate(run, painter, count):
     lasts = [0, *(scale.last for scale in painter.scales)]
     work = sum(math.prod(scale.size) * (scale.last - before) for scale, before in zip(painter.scales, lasts))
     seconds = count * rate * work
-    if seconds > LONG:
-        run.say(f"{count} pictures of {cfg.train.steps} steps, about {duration(seconds)}; "
-                f"{painter.memory() / 2**30:.1f} GiB for the features")
+    run.say(f"{count} pictures of {cfg.train.steps} steps, about {duration(seconds)}; "
+            f"{painter.memory() / 2**30:.1f} GiB for the features")
 
 
 if __name__ == "__main__":

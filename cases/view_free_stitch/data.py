@@ -29,6 +29,6 @@ def evaluation_pairs(cfg):
     elif test.held_out:
         pairs, name = draw_pairs(split_photographs(root, "test.root")[1], test.count, test.seed), "held_out"
     else:
-        pairs = draw_pairs(list_images(root), test.count, test.seed)
+        pairs = draw_pairs(list_images(root, "test.root or data.root"), test.count, test.seed)
     pairs.set_name = name
     return pairs

@@ -15,18 +15,22 @@ from matplotlib.patches import Polygon
 
 from cases.view_free_stitch.baselines import AT, IDENTITY, ROWS
 from cases.view_free_stitch.data import evaluation_pairs
+from cases.view_free_stitch.drawing import diagram
 from cases.view_free_stitch.drawing.captions import CAPTIONS
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
 from common.base.errors import start
-from common.data.images import list_images, to_bytes, to_tensor
+from common.base.paths import EMBEDDED
+from common.data.images import list_images, read_pixels, to_bytes, to_tensor
 from common.data.samples import build
 from common.experiment import figures
 from common.experiment.run import Run
-from common.stitching.estimators import network_estimate
+from common.stitching.estimators import estimator, network_estimate
 from common.stitching.geometry import corners, homography_from_offsets, offsets_from_homography, transform
-from common.stitching.network import COARSE, NEAR, SURE, centres
+from common.stitching.network import COARSE, NEAR, SURE, SmallHomography, centres
 from common.stitching.pairs import CORNER, RealPairs, draw_pairs, read_squashed
 from common.stitching.refine import residual, score_starts
+from common.stitching.register import register
+from common.stitching.stitch import crop_panorama, join_photos
 
 PANELS = [("loss", ["loss", "coarse", "fine", "offsets", "squares", "content"]),
           ("validation error (px)", ["val_rmse_4pt", "val_rmse_4pt_median"]),
@@ -37,11 +41,30 @@ def main(argv=None):
     run = Run("view_free_stitch", "figures", argv)
     weights = run.weights()
     model = run.load(ViewFreeStitch, weights)
-    pairs = evaluation_pairs(run.config)
-    if isinstance(pairs, RealPairs):
-        pairs = draw_pairs(list_images(run.config.data.root), 8, 0)
-        pairs.set_name = "drawn"
+    pairs = figures.if_there(run, lambda: evaluation_pairs(run.config), "data.root", "test.root", "test.pairs")
     folder = figures.FigureFolder(run.folder, CAPTIONS)
+    if isinstance(pairs, RealPairs):
+        pairs = figures.if_there(run, lambda: drawn_pairs(run.config.data.root), "data.root")
+    if pairs is not None:
+        draw_from(folder, run, model, pairs)
+    draw_real_classes(folder, run)
+    draw_parallax(folder)
+    draw_panoramas(folder, run, model)
+    figures.draw_training(folder, run, PANELS)
+    folder.finish(weights.digest)
+    run.record("figures", weights=str(weights.path))
+    run.say(f"figures: {folder.folder}")
+
+
+def drawn_pairs(root):
+    """Pairs cut from photographs, for runs whose test has photographed ones."""
+    pairs = draw_pairs(list_images(root, "data.root"), 8, 0)
+    pairs.set_name = "drawn"
+    return pairs
+
+
+def draw_from(folder, run, model, pairs):
+    """The figures that show pairs whose homography is known, and what was measured on them."""
     place = min(range(min(12, len(pairs))), key=lambda place: abs(pairs.pair(place).overlap - 0.55))
     example = pairs.pair(place)
     draw_pipeline(folder, run, model, example)
@@ -54,12 +77,6 @@ def main(argv=None):
         draw_distribution(folder, lines, pairs.set_name)
         draw_revision(folder, lines, pairs.set_name)
         draw_failures(folder, run, model, pairs, lines)
-    draw_real_classes(folder, run)
-    draw_parallax(folder)
-    figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
-    run.record("figures", weights=str(weights.path))
-    run.say(f"figures: {folder.folder}")
 
 
 def picture(image):
@@ -76,13 +93,11 @@ def draw_pipeline(folder, run, model, pair):
     offsets = model(a, b).offsets
     stitched = model(a, b, offsets)
     error = (offsets.cpu()[0] - torch.from_numpy(pair.offsets)).square().mean().sqrt().item()
-    grid = [[pair.a, pair.b, picture(stitched.warps.a), picture(stitched.warps.b)],
-            [picture(stitched.warps.average()), picture(stitched.revised), pair.label, None]]
-    captions = [["A (reference)", "B (target)", "A on the canvas", "B by the homography"],
-                ["structure stitch", "content revision", "label", ""]]
+    pictures = {"a": pair.a, "b": pair.b, "warp_a": picture(stitched.warps.a), "warp_b": picture(stitched.warps.b),
+                "average": picture(stitched.warps.average()), "revised": picture(stitched.revised)}
     rows = [[f"f{place + 1}", f"{value:.6f}", f"{true:.6f}"]
             for place, (value, true) in enumerate(zip(offsets[0].tolist(), pair.offsets.tolist()))]
-    folder.save(figures.grid(grid, None, captions), "B3.1_pipeline", ["offset", "network", "true"], rows, network=error)
+    folder.save(diagram.draw_flow(pictures).figure, "B3.1_pipeline", ["offset", "network", "true"], rows, network=error)
 
 
 def draw_generator(folder, pairs, place):
@@ -109,21 +124,16 @@ def draw_generator(folder, pairs, place):
 
 
 def draw_network(folder, model, pair):
-    """The homography network's layers, from those that a forward pass really runs through."""
+    """The homography network that this run has, with the layers that a forward pass really runs through as CSV."""
     device = next(model.parameters()).device
     with torch.inference_mode():
         a, b = (to_tensor(image)[None].to(device) for image in (pair.a, pair.b))
         layers = figures.trace(model.homography, lambda: model.homography(a, b))
-    colours = {"stem": 0, "quarter": 0, "eighth": 0, "coarse": 1, "lateral": 2, "above": 2, "fine": 2}
-    boxes, rows = [("A, B", "gray, 128 x 128", None)], []
-    shown = {layer["name"]: layer for layer in layers if not layer["kind"].startswith("groupnorm")}
-    for layer in shown.values():
-        part, outputs = layer["name"].split(".")[0], "x".join(map(str, layer["outputs"]))
-        boxes.append((f"{part}\n{layer['kind']}", f"{outputs}, {layer['parameters']:,}", colours.get(part, 3)))
-        rows.append([layer["name"], layer["kind"], outputs, layer["parameters"]])
-    total = sum(parameter.numel() for parameter in model.homography.parameters())
-    folder.save(figures.flow([*boxes, ("fit", "8 offsets", None)], per_row=6), "network",
-                ["layer", "kind", "outputs", "parameters"], rows, total=total)
+    rows = [[layer["name"], layer["kind"], "x".join(map(str, layer["outputs"])), layer["parameters"]]
+            for layer in {layer["name"]: layer for layer in layers}.values()]
+    draw = diagram.draw_small if isinstance(model.homography, SmallHomography) else diagram.draw_paper
+    folder.save(draw(model).figure, "network", ["layer", "kind", "outputs", "parameters"], rows,
+                total=diagram.parameters(model.homography))
 
 
 @torch.inference_mode()
@@ -245,6 +255,25 @@ def draw_parallax(folder):
     captions = [["left (A)", "right (B)"], ["average of the aligned pictures", "difference to A"]]
     folder.save(figures.grid([[a, b], [average, shown]], None, captions), "parallax", ["value", "levels"],
                 [["mean absolute difference in the overlap", f"{level:.6f}"]])
+
+
+def draw_panoramas(folder, run, model):
+    """Photographs that come with the repository, stitched as --input does it."""
+    estimate, made, rows = estimator(run.config.test.method, model, run.device), [], []
+    for name in ("berlin", "skyline", "front"):
+        photographs = [read_pixels(path) for path in sorted((EMBEDDED / "panoramas").glob(f"{name}_*.jpg"))]
+        layout = register(photographs, estimate, order="given")
+        panorama, surface = join_photos(photographs, layout)
+        made.append(crop_panorama(panorama))
+        rows.append([name, len(photographs), len(layout.homographies), *made[-1].shape[1::-1], surface.name])
+    heights = [picture.shape[0] / picture.shape[1] for picture in made]
+    figure, axes = figures.new_figure(figures.WIDTH, sum(0.3 + figures.WIDTH * height for height in heights), len(made),
+                                      1, height_ratios=heights)
+    for axis, picture, (name, photographs, stitched, *_) in zip(axes[:, 0], made, rows):
+        axis.imshow(picture)
+        axis.axis("off")
+        axis.set_title(f"{name}: {stitched} of {photographs} photographs")
+    folder.save(figure, "panoramas", ["panorama", "photographs", "stitched", "width", "height", "surface"], rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """A user's mistake is one line, `error: what is wrong: where: what was expected: what to do`, and exit status 2."""
+import errno
 import os
 import sys
 import unicodedata
+
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")      # categories of Unicode: control, format, half a pair, separators
 
 
 class UserError(Exception):
@@ -19,9 +22,11 @@ def join_some(problems, shown=10):
     return "; ".join(problems[:shown]) + more
 
 
-def printable(text):
-    """Text for a terminal: names from foreign files may hold control characters, which must not act."""
-    return "".join("?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs") else letter for letter in str(text))
+def printable(text, keep=""):
+    """Text to be shown: names from foreign files may hold control characters, letters that turn the direction, and line
+    separators; they must be seen, not act, and become \\x1b, \\u202e, \\u2028. keep: those that may stay."""
+    return "".join(ascii(letter)[1:-1] if unicodedata.category(letter) in HIDDEN and letter not in keep else letter
+                   for letter in str(text))
 
 
 def start(main, argv=None):
@@ -45,3 +50,10 @@ def start(main, argv=None):
     except BrokenPipeError:                              # the reader of our output went away, as in `... | head`
         sys.stdout = open(os.devnull, "w")
         return 1
+    except OSError as problem:                           # exists() and its like raise this one alone
+        if problem.errno != errno.ENAMETOOLONG or "--debug" in words:
+            raise
+        name = printable(problem.filename)
+        print(f"error: a path is too long ({len(name)} letters): {name[:60]}...: one that this system can hold was "
+              "expected: shorten it", file=sys.stderr)
+        return 2

@@ -20,7 +20,8 @@ FREE_OF_RATIO = 16 << 20     # bytes that any archive may grow to, however small
 
 def part_of(path):
     """The hidden file or folder beside path that holds it while it is being made; this process has its own."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    name = os.fsencode(path.name)[:200].decode(errors="ignore")                 # a name may have 255 bytes, no more
+    return path.with_name(f".{name}.{os.getpid()}.part")
 
 
 def write_whole(path, data):

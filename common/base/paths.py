@@ -1,5 +1,7 @@
 """Where things are: the repository's own folders, the cases in it, and what of a path may be shown to others."""
+import os
 import re
+from collections import defaultdict
 from pathlib import Path
 
 from common.base.errors import UserError
@@ -8,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = ROOT / "checkpoints"
 RESULTS = ROOT / "results"
 EMBEDDED = ROOT / "datasets" / "embedded"                  # pictures that come with the repository; LICENCES.md there
+DEMO, DEMO_RELEASE = "demo", "demo-release"     # runs of `make demo`: trained in seconds; the release on the same data
 
 START = r"(?:file://|~[\w.-]*|[A-Za-z]:|\.\.)?[/\\]"                             # a path that is absolute or leads out:
 WHOLE = re.compile(rf"((?:-*[\w.-]+=)?)({START}.*|.*\.\.[/\\].*)", re.DOTALL)    # alone, or behind `key=`
@@ -46,3 +49,17 @@ def last_part(path):
     name = re.split(r"[/\\]", path)[-1]
     person = re.fullmatch(r"(/home|/Users|[A-Za-z]:[/\\]Users)[/\\][^/\\]+", path)
     return "~" if person or name.startswith("~") or path == str(Path.home()) else name
+
+
+def tell_apart(paths):
+    """A name for each path: its last part; where several have the same, as many parts as tell them apart."""
+    whole = [Path(os.path.abspath(path)).parts for path in paths]
+    namesakes, names = defaultdict(set), []
+    for parts in whole:
+        namesakes[parts[-1]].add(parts)
+    for parts in whole:
+        others, count = namesakes[parts[-1]] - {parts}, 1
+        while any(other[-count:] == parts[-count:] for other in others):
+            count += 1
+        names.append(Path(*parts[-count:]).as_posix())
+    return names

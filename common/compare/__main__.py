@@ -1,22 +1,27 @@
 """Hold result folders against a reference: python -m common.compare REFERENCE SUBMISSION... [--each DIR] [options]
 
-Verdicts: identical (every judged file), same (every mean within its tolerance), better, different, tampered (files that
-their manifest does not vouch for, or numbers that do not follow from the rest), unreadable. Exit status: 0 when all are
-identical, same or better; 1 when one is not; 2 when the reference or the only submission is unreadable.
+Verdicts: identical (every judged file), same (every mean within its tolerance), better, different, unfinished (a part
+was begun and never finished), tampered (files that their manifest does not vouch for, or numbers that do not follow
+from the rest), unreadable. Exit status: 0 when all are identical, same or better; 1 when one is not; 2 when the
+reference or the only submission is unreadable.
 """
 import argparse
 import csv
 import io
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-from common.base.errors import UserError, printable, start
+from common.base.errors import UserError, join_some, printable, start
+from common.base.paths import tell_apart
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.base.text_table import format_table
 from common.compare import page
+from common.compare.contents import list_submissions
 from common.compare.grader import Judge, judge_unreadable, read_reference
 from common.compare.guarded import Lost, run_guarded
 from common.compare.judge import PASSING, Options
@@ -24,8 +29,7 @@ from common.compare.pictures import reference_path
 from common.experiment.results import write_text
 from common.metrics import METRICS
 
-ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-
+FORMULA = re.compile(r"(^|[;,\t|])(\s*)([=+\-@＝＋－＠])")         # where spreadsheets of some country begin a cell
 
 def main(argv=None):
     options = parse(argv)
@@ -37,21 +41,21 @@ def main(argv=None):
         for name in dict.fromkeys(filter(None, pictures)):
             reference_path(options.recompute, name)
     limit = options.limit or 120 + len(pictures) * (6 if options.recompute else 1)
-    paths = [*options.submissions, *(path for folder in options.each for path in list_submissions(folder))]
-    if not paths:
-        raise UserError("nothing to compare: expected SUBMISSION folders or zips, or --each DIR with some in it")
+    paths, passed_over = collect(options)
+    name, *names = tell_apart([options.reference, *paths])
+    expect_targets(filter(None, (options.html, options.csv)), [options.reference, *paths], "--html or --csv")
     judge_one = Judge(options.reference, rules, options.html is not None)
     judgements = [None] * len(paths)
     with tempfile.TemporaryDirectory() as folder:
         sections = [Path(folder, str(place)) for place in range(len(paths))]
-        for place, judgement, section in judge_all(paths, judge_one, options.processes, limit):
+        for place, judgement, section in judge_all(list(zip(paths, names)), judge_one, options.processes, limit):
             judgements[place] = judgement
             sections[place].write_text(section, encoding="utf-8")
-        show(judgements)                                  # before anything that could fail
+        show(judgements, passed_over)                     # before anything that could fail
         if options.html:
-            page.write(options.html, reference.name, judgements, sections)
+            page.write(options.html, name, judgements, sections, passed_over)
     if options.csv:
-        write_mark_sheet(options.csv, judgements)
+        write_mark_sheet(options.csv, judgements, passed_over)
     for path in filter(None, (options.html, options.csv)):
         print(f"written: {path}")
     if len(judgements) == 1 and judgements[0].verdict == "unreadable":
@@ -89,7 +93,10 @@ def parse(argv):
 
 def parse_tolerances(words, reference):
     """{metric: change} of the words METRIC=X."""
-    known = {*METRICS, *(name for given in reference.sets.values() for name in given.measured)}
+    known = set(METRICS)
+    for given in reference.sets.values():
+        known.update(given.measured, *given.metrics.values())
+    known -= {"by", "left_out"}
     tolerances = {}
     for word in words:
         name, _, text = word.partition("=")
@@ -103,31 +110,50 @@ def parse_tolerances(words, reference):
     return tolerances
 
 
-def list_submissions(folder):
-    """Every folder and archive directly in a folder, by name; hidden ones and other files are passed over."""
-    if not folder.is_dir():
-        raise UserError(f"no such folder: --each {folder}: a folder of submissions was expected")
-    return sorted((path for path in folder.iterdir()
-                   if not path.name.startswith((".", "__MACOSX"))
-                   and (path.is_dir() or path.suffix.lower() in ARCHIVES)),
-                  key=lambda path: path.name)
+def collect(options):
+    """([path of every submission], [(name, why) of what --each passes over])."""
+    own = [path.resolve() for path in (options.html, options.csv) if path]
+    paths, passed_over = list(options.submissions), []
+    for folder in options.each:
+        try:
+            taken, others = list_submissions(folder, own)
+        except OSError as error:
+            raise UserError(f"cannot read the folder ({error.strerror}): --each {folder}: a folder of submissions was "
+                            "expected: check the path and its rights") from None
+        paths, passed_over = paths + taken, passed_over + others
+    if not paths:
+        more = f"; passed over: {join_some(describe(passed_over))}" if passed_over else ""
+        raise UserError(f"nothing to compare: expected SUBMISSION folders or zips, or --each DIR with some in it{more}")
+    return list({os.path.abspath(path): path for path in paths}.values()), passed_over
 
 
-def judge_all(paths, judge_one, processes, limit):
-    """Yield (place, Judgement, section) as they get done, each from a guarded process, which may die without harm."""
-    results = run_guarded(judge_one, paths, max(1, min(processes, len(paths))), limit)
-    for place, result in watch(results, "submissions", count=len(paths)):
+def describe(passed_over):
+    return [f"{name} ({why})" for name, why in passed_over]
+
+
+def judge_all(handed_in, judge_one, processes, limit):
+    """Yield (place, Judgement, section) of each (path, name) as they get done, each from a guarded process, which may
+    die without harm."""
+    results = run_guarded(judge_one, handed_in, max(1, min(processes, len(handed_in))), limit)
+    for place, result in watch(results, "submissions", count=len(handed_in)):
         if isinstance(result, Lost):
-            result = judge_unreadable(paths[place], result, judge_one.pages)
+            result = judge_unreadable(handed_in[place][1], result, judge_one.pages)
         yield place, *result
 
 
 # ---- what is shown ----
 
-def show(judgements):
-    """Print the table of a class, or everything about a single submission."""
+def show(judgements, passed_over):
+    """Print the table of a class, or everything about a single submission, and what was passed over."""
     if len(judgements) == 1:
-        return show_one(judgements[0])
+        show_one(judgements[0])
+    else:
+        show_class(judgements)
+    for line in describe(passed_over):
+        print(printable(f"passed over: {line}"))
+
+
+def show_class(judgements):
     rows = []
     for judgement in judgements:
         more = f" (and {len(judgement.reasons) - 1} more)" if len(judgement.reasons) > 1 else ""
@@ -155,8 +181,8 @@ def show_one(judgement):
         print(f"  and {len(shown) - 40} more: --html or --csv shows all")
 
 
-def write_mark_sheet(path, judgements):
-    """A line per submission: verdict, reasons, notes, every mean.
+def write_mark_sheet(path, judgements, passed_over):
+    """A line per submission: verdict, reasons, notes, every mean; then a line for each file that was passed over.
 
     With a byte order mark, without which Excel misreads Chinese.
     """
@@ -168,13 +194,14 @@ def write_mark_sheet(path, judgements):
         means = {value.key: f"{value.submission:.6f}" for value in judgement.values if value.submission is not None}
         cells = [judgement.name, judgement.verdict, "; ".join(judgement.reasons), "; ".join(judgement.notes)]
         writer.writerow([*map(harmless, cells), *(means.get(key, "") for key in keys)])
+    for name, why in passed_over:
+        writer.writerow([harmless(name), "passed over", why, "", *[""] * len(keys)])
     write_text(path, "\ufeff" + text.getvalue())
 
 
 def harmless(cell):
-    """A cell that no spreadsheet takes for a formula."""
-    cell = printable(cell)
-    return "'" + cell if cell.startswith(tuple("=+-@＝＋－＠")) else cell
+    """A cell that no spreadsheet takes for a formula, nor what stands after a separator in it."""
+    return FORMULA.sub(r"\1\2'\3", printable(cell))
 
 
 if __name__ == "__main__":

@@ -8,30 +8,33 @@ from typing import NamedTuple
 
 from common.base.errors import UserError, join_some
 from common.compare import page
-from common.compare.judge import Judgement, Options, brief, check_manifest, contradictions, judge
-from common.compare.submission import Submission, Unreadable
+from common.compare.contents import Unreadable
+from common.compare.judge import Judgement, Options, brief, contradictions, judge
+from common.compare.manifest import check_manifest
+from common.compare.submission import Submission
 
 
 class Judge(NamedTuple):
-    """Judges one path after the other beside the same reference, in a guarded process. Picklable."""
+    """Judges one submission after the other beside the same reference, in a guarded process. Picklable."""
     reference: Path
     options: Options
     pages: bool                           # also the section of the HTML page
 
-    def __call__(self, path):
-        """(Judgement, the submission's section as HTML or "") of one submission."""
+    def __call__(self, handed_in):
+        """(Judgement, the submission's section as HTML or "") of one (path, name)."""
+        path, name = handed_in
         reference = read_reference_once(self.reference)
         try:
-            submission = Submission(path, {"train", *(f"test/{name}" for name in reference.sets)})
+            submission = Submission(path, {"train", *(f"test/{part}" for part in reference.sets)}, name)
             judgement = judge(reference, submission, self.options)
         except Unreadable as problem:
-            return judge_unreadable(path, problem, self.pages)
+            return judge_unreadable(name, problem, self.pages)
         return judgement, page.section(judgement, reference, submission) if self.pages else ""
 
 
-def judge_unreadable(path, problem, pages):
+def judge_unreadable(name, problem, pages):
     """(Judgement, section or "") of a submission that could not be judged."""
-    judgement = Judgement(path.name or str(path), "unreadable", brief([problem]), [], [], [])
+    judgement = Judgement(name, "unreadable", brief([problem]), [], [], [])
     return judgement, page.section(judgement) if pages else ""
 
 
@@ -39,9 +42,8 @@ def read_reference(path):
     """The reference as a Submission; UserError unless it can be read, has a test and is what its manifest says."""
     try:
         reference = Submission(path)
-        tampered, incomplete = check_manifest(reference)
-        if tampered or incomplete:
-            raise Unreadable("it is not what its own manifest says: " + join_some(tampered + incomplete))
+        if wrong := check_manifest(reference).decides:
+            raise Unreadable("it is not what its own manifest says: " + join_some(wrong))
         if not reference.sets:
             raise Unreadable("it has no test results (test/<set>/metrics.json)")
         if wrong := contradictions(reference, reference)[0]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from common import metrics
 from common.base.errors import join_some
-from common.compare.notes import file_notes, log_notes, picture_notes, settings_notes, weights_notes
+from common.compare.manifest import check_manifest, find_changed_files, missing_files
+from common.compare.notes import figure_notes, log_notes, picture_notes, settings_notes, weights_notes
 from common.compare.pictures import compare_pictures, measure_again
 from common.experiment.results import is_number, summary
 from common.experiment.settings import flatten
@@ -45,7 +46,7 @@ class Value(NamedTuple):
 
 class Judgement(NamedTuple):
     name: str
-    verdict: str                      # identical | same | better | different | tampered | unreadable
+    verdict: str                      # identical | same | better | different | unfinished | tampered | unreadable
     reasons: list                     # what decided, most serious first
     notes: list                       # what informs
     values: list                      # of Value
@@ -60,55 +61,37 @@ def brief(lines, shown=MAX_SAID):
 
 def judge(reference, submission, options=Options()):
     """The Judgement of one Submission beside a reference. Raises Unreadable for what cannot be read of it."""
-    tampered, different = check_manifest(submission)
+    tampered, unfinished, different, remarks = check_manifest(submission)
+    if other := another_case(reference, submission):
+        different.insert(0, other)
     missing, values = compare_sets(reference, submission, options)
-    wrong, remarks = contradictions(reference, submission)
+    wrong, not_told = contradictions(reference, submission)
     tampered += brief(wrong, 10)
     pictures, spoilt = compare_pictures(reference, submission)
     different += missing_files(reference, submission) + missing + brief(spoilt, 10)
-    notes = (settings_notes(reference, submission) + weights_notes(reference, submission)
-             + log_notes(reference, submission))
+    notes = (remarks + settings_notes(reference, submission) + weights_notes(reference, submission)
+             + log_notes(reference, submission) + not_told)
     if options.recompute:
         refuted, more = measure_again(reference, submission, options.recompute)
         tampered += brief(refuted, 10)
-        notes += more + remarks
+        notes += more
     changed = find_changed_files(reference, submission)
     if options.exact and changed:
         different.append(f"--exact: {len(changed)} judged files are not equal: {join_some(changed)}")
-    notes += picture_notes(pictures) + file_notes(changed)
+    notes += picture_notes(pictures) + figure_notes(reference, submission)
     better = [describe(value) for value in values if value.judged == "better"]
-    verdicts = {"tampered": tampered, "different": different, "identical": not changed, "better": better, "same": True}
+    verdicts = {"tampered": tampered, "unfinished": unfinished, "different": different, "identical": not changed,
+                "better": better, "same": True}
     verdict = next(word for word, holds in verdicts.items() if holds)
-    reasons = tampered + different or (better if verdict == "better" else [])
+    reasons = tampered + unfinished + different or (better if verdict == "better" else [])
     return Judgement(submission.name, verdict, brief(reasons), brief(notes), values, pictures[:MAX_SHOWN])
 
 
-def check_manifest(submission):
-    """(tampered, different): files that are not what manifest.json says; files missing, damaged or not entered."""
-    if "manifest.json" not in submission.files:
-        return [], ["manifest.json is missing: nothing vouches for the files"]
-    entries = submission.manifest["files"]
-    there = [name for name in entries if name in submission.files]
-    damaged = [name for name in there if submission.digests[name] is None]
-    changed = [name for name in there if name not in damaged
-               and (submission.files[name], submission.digests[name]) != entries[name]]
-    missing = [name for name in entries if name not in submission.files]
-    others = [name for name in submission.files if name.startswith(("train/", "test/")) and name not in entries]
-    different = {"missing": missing, "cannot be read, as after a broken upload": damaged,
-                 "not entered in manifest.json (a test that never finished, or a file added later)": others}
-    return ([f"not the file that manifest.json vouches for: {join_some(changed)}"] if changed else [],
-            [f"{what}: {join_some(names)}" for what, names in different.items() if names])
-
-
-def missing_files(reference, submission):
-    """Logs, settings and tables of the reference that the submission has neither as a file nor in its manifest.
-
-    Pictures are missed by line of items.csv.
-    """
-    missing = [name for name in reference.manifest["files"]
-               if name.startswith(("train/", "test/")) and "/images/" not in name
-               and name not in submission.files and name not in submission.manifest["files"]]
-    return [f"missing, and not in its manifest either: {join_some(missing)}"] if missing else []
+def another_case(reference, submission):
+    """A reason where the submission is a run of another case than the reference."""
+    if None in (reference.case, submission.case) or reference.case == submission.case:
+        return None
+    return f"a run of another case: {submission.case}, where {reference.case} was expected"
 
 
 def compare_sets(reference, submission, options):
@@ -212,7 +195,7 @@ def contradictions(reference, submission):
 
     Means that do not follow from items.csv in the reference either (a case may write such) are only remarked.
     """
-    wrong, unknown = [], []
+    wrong, untold = [], {}
     for name, given in submission.sets.items():
         theirs, ours = consequences(given), consequences(reference.sets[name]) if name in reference.sets else {}
         for row, means in given.metrics.items():
@@ -220,10 +203,13 @@ def contradictions(reference, submission):
             wrong += [f"test/{name}/metrics.json says {row}: {key} = {says.get(key)}, its items.csv gives {value}"
                       for key, value in follows.items() if not agree(value, says.get(key), 1.5e-6)]
             for key in [key for key in says if key not in follows]:
-                free = row in ours and key in flatten(reference.sets[name].metrics[row]) and key not in ours[row]
-                (unknown if free else wrong).append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, "
-                                                    "which items.csv does not give")
-    return wrong, [f"not told by items.csv: {join_some(unknown, 5)}"] if unknown else []
+                if row in ours and key in flatten(reference.sets[name].metrics[row]) and key not in ours[row]:
+                    untold.setdefault((name, key), []).append(row)
+                else:
+                    wrong.append(f"test/{name}/metrics.json says {row}: {key} = {says[key]}, which items.csv does not "
+                                 "give")
+    return wrong, [f"not computed again, for items.csv does not tell it: test/{name}, {key} of {join_some(rows, 20)}"
+                   for (name, key), rows in untold.items()]
 
 
 def consequences(given):
@@ -240,9 +226,3 @@ def agree(a, b, tolerance):
     if not (is_number(a) and is_number(b)):
         return a == b
     return abs(a - b) <= tolerance
-
-
-def find_changed_files(reference, submission):
-    """Judged files that are not equal in both runs, by the digests of the files themselves."""
-    names = dict.fromkeys([*reference.manifest["files"], *submission.manifest["files"]])
-    return [name for name in names if reference.digests.get(name) != submission.digests.get(name)]

@@ -43,17 +43,21 @@ def weights_notes(reference, submission):
 def log_notes(reference, submission):
     """The last value of each curve of train/log.jsonl, where the logs differ."""
     before, now = reference.log, submission.log
+    cut_off = ["the last line of train/log.jsonl is cut off and left out"] if submission.log_is_cut_off else []
     if before == now:
-        return []
+        return cut_off
     if not now:
-        return ["no training log was handed in"]
+        return [*cut_off, "no training log was handed in"]
     ours, theirs = ChainMap(*before[::-1]), ChainMap(*now[::-1])         # the last line that has a key says its value
     curves = [f"{key} {theirs.get(key, 'none')} (reference {value})" for key, value in ours.items()
               if key not in ("stage", "step")]
-    return [f"other training log, {len(now)} lines (reference {len(before)}); last values: {join_some(curves, 6)}"]
+    return [*cut_off,
+            f"other training log, {len(now)} lines (reference {len(before)}); last values: {join_some(curves, 6)}"]
 
 
-def file_notes(changed):
-    """Figures whose numbers differ; other files show in what has been said already."""
-    figures = [name.removeprefix("figures/") for name in changed if name.startswith("figures/")]
-    return [f"figures with other numbers: {join_some(figures)}"] if figures else []
+def figure_notes(reference, submission):
+    """Figures whose numbers differ from the reference's."""
+    ours, theirs = reference.digests, submission.digests
+    names = [name.removeprefix("figures/") for name in reference.manifest["files"]
+             if name.startswith("figures/") and name in theirs and theirs[name] != ours.get(name)]
+    return [f"figures with other numbers: {join_some(names)}"] if names else []

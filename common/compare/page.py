@@ -10,9 +10,9 @@ import numpy as np
 
 from common.base.errors import UserError
 from common.base.files import part_of
+from common.compare.contents import Unreadable
 from common.compare.judge import PASSING
 from common.compare.pictures import output_picture
-from common.compare.submission import Unreadable
 from common.report import page
 
 SHOWN = 3                                                  # pictures per submission: the farthest from the reference's
@@ -23,15 +23,17 @@ PARTS = TEMPLATES.get_template("comparison.html", globals={
     "picture": page.picture}).module
 
 
-def write(path, reference, judgements, sections):
+def write(path, reference, judgements, sections, passed_over=()):
     """Write the page whole.
 
-    sections: files with the section of each judgement, in their order: they are never in memory together.
+    sections: files with the section of each judgement, in their order: they are never in memory together. passed_over:
+    (name, why) of what was no submission.
     """
     rows = [[PARTS.link(judgement.name, place), PARTS.verdict(judgement.verdict), "".join(judgement.reasons[:1]),
              len(judgement.reasons), len(judgement.notes)] for place, judgement in enumerate(judgements)]
     table = page.table(["submission", "verdict", "deciding reason", "differences", "notes"], rows, sortable=True)
-    head, tail = page.document(f"Comparison with {reference}", PARTS.overview(reference, table, MARK)).split(MARK)
+    overview = PARTS.overview(reference, table, passed_over, MARK)
+    head, tail = page.document(f"Comparison with {reference}", overview).split(MARK)
     part = part_of(path.resolve())
     try:
         part.parent.mkdir(parents=True, exist_ok=True)

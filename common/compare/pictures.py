@@ -10,7 +10,7 @@ import numpy as np
 from common import metrics
 from common.base.errors import UserError, join_some
 from common.base.files import leads_out
-from common.compare.submission import Unreadable
+from common.compare.contents import Unreadable
 from common.data.images import bytes_of, read_pixels
 
 MEASURED_AGAIN = ("psnr", "ssim", "ssim_gray")

@@ -3,43 +3,33 @@
 Nothing is written, unpacked, executed or followed out of it. Every size and count is bounded before anything of that
 size is made. Whatever is wrong raises Unreadable with the reason.
 """
-import contextlib
+import codecs
 import csv
 import hashlib
 import io
 import json
-import os
 import re
-import stat
 import unicodedata
-import zipfile
-import zlib
-from functools import cached_property
-from pathlib import Path, PurePosixPath
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
-from common.base.errors import UserError, join_some
-from common.base.files import FREE_OF_RATIO, MAX_RATIO, impostor, leads_out, reason
+from common.base.errors import UserError
+from common.base.files import reason
+from common.base.paths import ROOT, all_cases
 from common.base.yaml_text import load_yaml
+from common.compare.contents import DAMAGE, Unreadable, find_root, read_contents
 from common.experiment.results import COLUMNS, is_number
 from common.experiment.settings import flatten_settings
 
-MAX_FILES = 8000                 # a test of 1,000 pairs with five pictures each has 5,000
-MAX_DEPTH = 12                   # folders inside folders
-MAX_BYTES = 4 << 30              # of all files together
 MAX_TEXT = 8 << 20               # bytes of one JSON, CSV or log file
 MAX_SETTINGS = 64 << 10          # bytes of one config.yaml: its parser is slow
 MAX_NAME = 200                   # letters of a key, a row, an item
 MAX_KEYS = 500                   # rows of a test, metrics of a row, classes, settings of a part, columns of items.csv
 MAX_LINES = 50_000               # of items.csv and of the log
-UTF8 = 0x800                     # the flag of a zip member whose name is UTF-8
+TEXTS = (".json", ".jsonl", ".csv", ".yaml")
 NUMBER = re.compile(r"(-?[0-9]{1,30}(\.[0-9]{1,12})?|-?inf|nan|)")       # as test.py writes them; float() takes 1_0, ２
-RUBBISH = ("__macosx", "thumbs.db", "desktop.ini")
-DAMAGE = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error)
-
-
-class Unreadable(Exception):
-    """A submission, or a file of it, that cannot be read: the reason."""
+MAKING = re.compile(r"(test/|)\.([^/]+)\.new/")           # the hidden folder in which a script makes a part
 
 
 class TestSet(NamedTuple):
@@ -55,32 +45,56 @@ class Submission:
     """One run, handed in as a folder or a zip; nothing is read before it is asked for.
 
     files: {path inside the run: size}. parts: those (`train`, `test/<set>`) whose settings and results are of interest;
-    None: all.
+    None: all. name: what it is called; the last part of its path where it is None. begun: parts that were being made
+    anew when the script was stopped.
     """
 
-    def __init__(self, path, parts=None):
-        self.path = Path(path)
-        self.name, self.parts = self.path.name or str(self.path), parts
-        everything, self._open = _contents(self.path)
-        root = _root(everything)
-        self.files = {name[len(root):]: size for name, size in everything.items() if name.startswith(root)}
+    def __init__(self, path, parts=None, name=None):
+        self.path, self.parts = Path(path), parts
+        self.name = name or self.path.name or str(self.path)
+        everything, self._open = read_contents(self.path)
+        root = find_root(everything)
+        inside = {name[len(root):]: size for name, size in everything.items() if name.startswith(root)}
+        self.files = {name: size for name, size in inside.items() if not MAKING.match(name)}
+        self.begun = list(dict.fromkeys(match[1] + match[2] for match in map(MAKING.match, inside) if match))
         self._inside = root
 
     def read(self, name, limit=MAX_TEXT):
-        """The bytes of a file; Unreadable when it is missing, larger than limit, or not what the archive says."""
+        """The bytes of a file, a text with the line ends of test.py; Unreadable when it is missing, larger than limit,
+        or not what the archive says."""
         if name not in self.files:
             raise Unreadable(f"{name} is missing")
         if self.files[name] > limit:
             raise Unreadable(f"{name} is too large: {self.files[name]} bytes, at most {limit} were expected")
         try:
             with self._open(self._inside + name) as file:
-                return file.read(limit)
+                data = file.read(limit)
         except DAMAGE as error:
             raise Unreadable(f"{name} cannot be read ({reason(error)})") from error
+        return same_text(data) if name.endswith(TEXTS) else data
 
     @cached_property
     def digests(self):
-        """{path: SHA-256} of all files of the run; None for one that cannot be read."""
+        """{path: SHA-256} of all files of the run, those in `converted` as they were; None for one that cannot be
+        read."""
+        return self._digests | {name: self.manifest["files"][name][1] for name in self.converted}
+
+    @cached_property
+    def converted(self):
+        """The texts that are what manifest.json vouches for but for line ends or a byte-order mark, as git, FTP and
+        editors change them."""
+        found = []
+        for name, (size, digest) in self.manifest["files"].items():
+            if (name.endswith(TEXTS) and self._digests.get(name) not in (None, digest)
+                    and self.files[name] <= MAX_TEXT):
+                text = self.read(name)
+                if (len(text), hashlib.sha256(text).hexdigest()) == (size, digest):
+                    found.append(name)
+        return found
+
+    @cached_property
+    def _digests(self):
+        """{path: SHA-256} of all files as they lie there."""
         digests = {}
         for name in self.files:
             try:
@@ -118,6 +132,17 @@ class Submission:
         """{part: settings by today's dotted key} of train/config.yaml and test/*/config.yaml."""
         return {part: flatten_settings(self._yaml(f"{part}/config.yaml")) for part in self._parts("config.yaml")}
 
+    @cached_property
+    def case(self):
+        """The case whose settings file shares most keys with the run's, which do not name it; None where none does."""
+        written = sorted(name for name in self.files if re.fullmatch(r"(train|test/[^/]+)/config\.yaml", name))
+        if not written:
+            return None
+        keys = set(flatten_settings(self._yaml(written[-1])))          # train's where it is there
+        shared = {case: len(keys & usual) / len(keys | usual) for case, usual in usual_keys().items()}
+        best = max(shared, key=shared.get)
+        return best if shared[best] > 0.5 else None
+
     def _parts(self, file):
         """The parts of the run, `train` and `test/<set>`, that have this file."""
         found = re.compile(rf"(train|test/[^/]+)/{re.escape(file)}")
@@ -126,11 +151,26 @@ class Submission:
 
     @cached_property
     def log(self):
-        """train/log.jsonl as a list of dicts, of the stage and finite numbers only; empty where there is none."""
+        """train/log.jsonl as a list of dicts, of the stage and finite numbers only; empty where there is none. A last
+        line that is cut off is left out."""
+        return [_finite(_parse(line, "train/log.jsonl")) for line in self._log_lines[:-1] if line.strip()]
+
+    @property
+    def log_is_cut_off(self):
+        """Whether training was stopped in the middle of a line of train/log.jsonl."""
+        return bool(self._log_lines[-1])
+
+    @cached_property
+    def _log_lines(self):
+        """The whole lines of train/log.jsonl, at most MAX_LINES, and what stands after the last of them."""
         if "train/log.jsonl" not in self.files:
-            return []
-        lines = self.read("train/log.jsonl").decode("utf-8", "replace").splitlines()[:MAX_LINES]
-        return [_finite(_parse(line, "train/log.jsonl")) for line in lines if line.strip()]
+            return [""]
+        *lines, rest = self.read("train/log.jsonl").decode("utf-8", "replace").split("\n")
+        try:
+            _parse(rest, "train/log.jsonl")
+        except Unreadable:
+            return [*lines[:MAX_LINES], rest.strip()]
+        return [*lines[:MAX_LINES], rest, ""]             # whole, but for the line's end, which an editor has taken
 
     def _json(self, name):
         return _parse(self.read(name).decode("utf-8", "replace"), name)
@@ -184,6 +224,22 @@ class Submission:
         return [dict(zip(header, row)) for row in rows]
 
 
+@lru_cache(maxsize=1)
+def usual_keys():
+    """{case: the dotted keys of its settings that a run writes down}."""
+    keys = {}
+    for case in all_cases():
+        settings = load_yaml(ROOT / "configs" / f"{case}.yaml")
+        keys[case] = set(flatten_settings({key: value for key, value in settings.items()
+                                           if key not in ("about", "demo", "presets")}))
+    return keys
+
+
+def same_text(data):
+    """The bytes of a text with LF and without a byte-order mark, as test.py writes it."""
+    return data.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
 def _parse(text, name):
     """A JSON object of text; Unreadable for anything else, NaN and Infinity included."""
     def refuse(word):
@@ -227,145 +283,3 @@ def _check_row(values, place, depth=0):
         elif not (value is None or is_number(value) or name == "left_out" and isinstance(value, dict)
                   and all(map(is_number, value.values()))):
             raise Unreadable(f"{place}: {name!r} is no finite number")
-
-
-# ---- what lies in a folder or an archive ----
-
-def _contents(path):
-    """({name: size} of all plain files below path, function name -> open binary file) of a folder or zip."""
-    if path.is_symlink():
-        raise Unreadable("it is a link; the folder or zip itself was expected")
-    if path.is_dir():
-        files, places = _bound(_walk(path, ""), MAX_BYTES)
-        zips = [name for name in files if name.lower().endswith(".zip")]
-        if len(zips) == 1 and not any(name.endswith(("manifest.json", "metrics.json")) for name in files):
-            # as learning platforms hand them out: a folder per student, the zip in it
-            return _zip_contents(Path(places[zips[0]]))
-        return files, lambda name: _open_plain(places[name])
-    if not path.exists():
-        raise Unreadable("there is no such folder or file")
-    return _zip_contents(path)
-
-
-def _walk(folder, above, depth=0):
-    """(path, name, size) of every plain file below folder; Unreadable for links, devices and folders too deep."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise Unreadable(f"{above or 'the folder'} cannot be listed ({reason(error)})") from None
-    for entry in entries:
-        name = above + unicodedata.normalize("NFC", entry.name)
-        if _rubbish(name):
-            continue
-        if entry.is_symlink():
-            raise Unreadable(f"{name} is a link; plain files and folders were expected")
-        if entry.is_dir(follow_symlinks=False):
-            if depth == MAX_DEPTH:
-                raise Unreadable(f"{name} lies more than {MAX_DEPTH} folders deep")
-            yield from _walk(entry.path, name + "/", depth + 1)
-        elif entry.is_file(follow_symlinks=False):
-            yield entry.path, name, entry.stat(follow_symlinks=False).st_size
-        else:
-            raise Unreadable(f"{name} is a device or a pipe; plain files and folders were expected")
-
-
-def _open_plain(path):
-    """A plain file for reading; a link that took its place meanwhile is refused."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-                         | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError("no plain file")
-    return os.fdopen(descriptor, "rb")
-
-
-def _zip_contents(path):
-    """_contents of a zip. Every name and size is checked before any member is read."""
-    try:
-        with _open_plain(path) as file:
-            head = file.read(512)
-    except OSError as error:
-        raise Unreadable(f"it cannot be read ({reason(error)})") from None
-    if not head.startswith(b"PK"):
-        if wrong := impostor(head):
-            raise Unreadable(f"{wrong[0]}; a result folder or a zip of it was expected")
-        raise Unreadable("neither a folder nor a zip")
-    try:
-        archive = zipfile.ZipFile(path)
-    except DAMAGE as error:
-        raise Unreadable(f"a damaged or incomplete zip ({reason(error)})") from None
-    files, members = _bound(_members(archive), min(MAX_BYTES, FREE_OF_RATIO + MAX_RATIO * path.stat().st_size))
-    return files, lambda name: archive.open(members[name])
-
-
-def _members(archive):
-    """(member, name, size) of every file in a zip that may be read."""
-    infos = archive.infolist()
-    encoding = _encoding_of([info.filename for info in infos if not info.flag_bits & UTF8])
-    for info in infos:
-        name = info.filename
-        if encoding and not info.flag_bits & UTF8:
-            name = name.encode("cp437").decode(encoding)
-        name = unicodedata.normalize("NFC", name.replace("\\", "/"))
-        if not name.endswith("/") and not _rubbish(name):
-            _check_member(info, name)
-            yield info, name, info.file_size
-
-
-def _encoding_of(names):
-    """The encoding of names not marked as UTF-8, which zipfile takes for cp437: old packers use their system's."""
-    for encoding in ("utf-8", "gbk"):
-        with contextlib.suppress(UnicodeError):
-            "\n".join(names).encode("cp437").decode(encoding)
-            return encoding
-    return None
-
-
-def _bound(entries, room):
-    """({name: size}, {name: place}) of (place, name, size); Unreadable beyond the bounds and for a name given twice."""
-    files, places, total = {}, {}, 0
-    for place, name, size in entries:
-        if name in files:
-            raise Unreadable(f"it holds {name!r} twice")
-        files[name], places[name], total = size, place, total + size
-        if len(files) > MAX_FILES:
-            raise Unreadable(f"more than {MAX_FILES} files")
-        if total > room:
-            raise Unreadable(f"its files would take over {room / 1e6:.0f} MB, more than a result of its size can")
-    return files, places
-
-
-def _check_member(info, name):
-    kind = info.external_attr >> 28                       # upper bits of a Unix mode: 8 a file, 0 not said, 10 a link
-    if leads_out(name):
-        raise Unreadable(f"the zip holds the name {name!r}, which leads out of its folder")
-    if kind not in (0, 8):
-        raise Unreadable(f"the zip holds {name!r}, a link or a device")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):       # the others unpack without a bound
-        raise Unreadable(f"the zip holds {name!r}, packed by another method than usual: pack it as an ordinary zip")
-    if info.flag_bits & 1:
-        raise Unreadable("the zip has a password")
-    if name.count("/") >= MAX_DEPTH:
-        raise Unreadable(f"{name!r} lies more than {MAX_DEPTH} folders deep")
-
-
-def _rubbish(name):
-    """What operating systems leave in folders: hidden files and a few by name."""
-    return any(part.startswith(".") and part != ".." or part.lower() in RUBBISH for part in PurePosixPath(name).parts)
-
-
-def _root(files):
-    """The run's folder, as a prefix of names: where manifest.json lies, or below which test/<set>/metrics.json does."""
-    folders = set()
-    for inside in map(PurePosixPath, files):
-        if inside.name == "manifest.json":
-            folders.add(inside.parent)
-        elif inside.name == "metrics.json" and len(inside.parts) >= 3 and inside.parts[-3] == "test":
-            folders.add(inside.parents[2])
-    if not folders:
-        raise Unreadable("no result: neither manifest.json nor test/<set>/metrics.json is in it")
-    depth = min(len(folder.parts) for folder in folders)
-    highest = sorted(folder.as_posix() for folder in folders if len(folder.parts) == depth)
-    if len(highest) > 1:
-        raise Unreadable(f"it holds {len(highest)} runs ({join_some(highest, 5)}); one was expected: give that folder")
-    return "" if highest[0] == "." else highest[0] + "/"

@@ -10,19 +10,13 @@ from common.base.errors import Negative, UserError, join_some
 from common.base.files import impostor
 from common.base.progress import watch
 from common.data import samples
+from common.data.check_tracking import OTB_NAMES, look_at_got10k, look_at_layout, look_at_otb
 from common.data.download import Archive
 from common.data.images import by, list_images, picture_size, read_pixels
+from common.data.paired import pair_files, pair_folders
 
 DATASETS = paths.ROOT / "datasets"
 LAST_BYTES = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}       # how PNG and JPEG files begin, and how they end
-OTB_NAMES = """
-Basketball Biker Bird1 Bird2 BlurBody BlurCar1 BlurCar2 BlurCar3 BlurCar4 BlurFace BlurOwl Board Bolt Bolt2 Box Boy Car1
-Car2 Car24 Car4 CarDark CarScale ClifBar Coke Couple Coupon Crossing Crowds Dancer Dancer2 David David2 David3 Deer
-Diving Dog Dog1 Doll DragonBaby Dudek FaceOcc1 FaceOcc2 Fish FleetFace Football Football1 Freeman1 Freeman3 Freeman4
-Girl Girl2 Gym Human2 Human3 Human4 Human5 Human6 Human7 Human8 Human9 Ironman Jogging Jump Jumping KiteSurf Lemming
-Liquor Man Matrix Mhyang MotorRolling MountainBike Panda RedTeam Rubik Shaking Singer1 Singer2 Skater Skater2 Skating1
-Skating2 Skiing Soccer Subway Surfer Suv Sylvester Tiger1 Tiger2 Toy Trans Trellis Twinnings Vase Walking Walking2 Woman
-""".split()
 
 
 class Report:
@@ -43,12 +37,8 @@ class Report:
 
     def pictures(self, title, paths, size=None):
         """Look at every picture; unreadable ones are problems. size: the usual (height, width), others are notes."""
-        broken, sizes = [], {}
-        for path in watch(paths, f"reading {title}"):
-            wrong, sizes[path] = glance(path, self.decode)
-            if wrong:
-                broken.append(f"{path} ({wrong})")
-        if broken:
+        sizes = {}
+        if broken := self.unreadable(watch(paths, f"reading {title}"), sizes):
             self.problems.append(f"{title}: {len(broken):,} unreadable: {join_some(broken)}")
         if size is None or not sizes:
             return
@@ -60,6 +50,17 @@ class Report:
         elif odd:
             self.notes.append(f"{title}: {len(odd):,} of another size than {by(size)}: {join_some(odd)}")
 
+    def unreadable(self, paths, sizes=None):
+        """["path (why)", ...] of the pictures that cannot be read. sizes: a dictionary that takes (height, width)."""
+        broken = []
+        for path in paths:
+            wrong, size = glance(path, self.decode)
+            if wrong:
+                broken.append(f"{path} ({wrong})")
+            if sizes is not None:
+                sizes[path] = size
+        return broken
+
     def pairs(self, folder, sides, expected, size):
         """Two folders of equally named pictures."""
         both = [pictures_in(folder / side) for side in sides]
@@ -70,6 +71,10 @@ class Report:
         if alone := [path for path in files if counts[path.name] == 1]:
             self.problems.append(f"{folder.name}: {len(alone):,} without a partner of the same name: "
                                  f"{join_some(alone)}")
+        for found in both:
+            stems = Counter(path.stem.casefold() for path in found)
+            if same := [path.name for path in found if stems[path.stem.casefold()] > 1]:
+                self.notes.append(f"{folder.name}: {len(same):,} that differ in their suffix alone: {join_some(same)}")
         self.pictures(folder.name, files, size)
 
 
@@ -115,51 +120,19 @@ def look_at_pairs(root, report, splits, sides, size):
         report.pairs(root / split, sides, count, size)
 
 
-def look_at_got10k(root, report):
-    for split, count in (("train", 9335), ("val", 180), ("test", 180)):
-        listing = root / split / "list.txt"
-        names = listing.read_text(encoding="utf-8", errors="replace").split() if listing.is_file() else []
-        folders = [root / split / name for name in names if (root / split / name).is_dir()]
-        report.count(f"{split}/list.txt", len(names), count)
-        report.count(f"{split} sequences", len(folders), count)
-        look_at_sequences(report, split, [(folder, folder) for folder in folders], only_first=split == "test")
-
-
-def look_at_otb(root, report):
-    folders = [folder for folder in sorted(root.iterdir()) if (folder / "img").is_dir()]
-    missing = [name for name in OTB_NAMES if not (root / name / "img").is_dir()]
-    report.count("sequences", len(folders))
-    if missing:
-        report.notes.append(f"{len(OTB_NAMES) - len(missing)} of the {len(OTB_NAMES)} folders of OTB-100 are there; "
-                            f"not: {join_some(missing)}")
-    look_at_sequences(report, "sequences", [(folder, folder / "img") for folder in folders])
-
-
-def look_at_sequences(report, title, sequences, only_first=False):
-    """Frames and rows of boxes must match, the first and the last frame must be readable (all of them with --decode).
-
-    sequences: (folder, folder of its frames) of each. More frames than rows do occur in OTB. only_first: the boxes of
-    later frames are withheld.
-    """
-    total, ends, wrong, unlabelled = 0, [], [], []
-    for folder, frame_folder in watch(sequences, f"listing {title}"):
-        frames = list_images(frame_folder)
-        total += len(frames)
-        ends += frames if report.decode else frames[:1] + frames[1:][-1:]
-        texts = [path.read_text(errors="replace") for path in sorted(folder.glob("groundtruth*.txt"))]
-        rows = max((len([*filter(str.strip, text.splitlines())]) for text in texts), default=0)
-        if not frames or not rows or rows > len(frames):
-            wrong.append(f"{folder.name}: {len(frames)} frames, {rows} boxes")
-        elif any("nan" in text.lower() for text in texts):
-            wrong.append(f"{folder.name}: {len(frames)} frames, {rows} boxes, some of them NaN")
-        elif rows < len(frames) and not only_first:
-            unlabelled.append(f"{folder.name} {len(frames)} and {rows}")
-    report.facts.append(f"{title + ' frames':24s} {total:7,}")
-    if wrong:
-        report.problems.append(f"{title}: {len(wrong):,} with wrong labels: {join_some(wrong)}")
-    if unlabelled:
-        report.notes.append(f"{title}: {len(unlabelled):,} with more frames than boxes: {join_some(unlabelled)}")
-    report.pictures(title, ends)
+def look_at_lowlight(root, report):
+    """LOL-v2 and LSRW, whose folders have several names: read as train.py and test.py do."""
+    halves = [root / name for name in ("Real_captured", "Synthetic") if (root / name).is_dir()] or [root]
+    for half in halves:
+        for split in ("our485", "eval15"):
+            try:
+                files = pair_files(half, split)
+            except UserError as problem:
+                report.problems.append(str(problem))
+                continue
+            title = f"{half.name}/{pair_folders(half, split)[0].low.relative_to(half).parts[0]}"
+            report.count(f"{title} pairs", len(files))
+            report.pictures(title, [path for pair in files.values() for path in pair])
 
 
 def look_at_photos(root, report, title="photographs", expected=None):
@@ -190,6 +163,32 @@ SETS = {
         "http://cvlab.hanyang.ac.kr/tracker_benchmark/datasets.html", look_at_otb,
         tuple(Archive(f"http://cvlab.hanyang.ac.kr/tracker_benchmark/seq/{name}.zip", name, name)
               for name in OTB_NAMES)),
+    "LOL-v2": DataSet(
+        "689 + 100 photographed and 900 + 100 synthetic pairs (Yang et al., TIP 2021)",
+        "Real_captured/Train/Low/low00001.png  Real_captured/Train/Normal/normal00001.png\n"
+        "Real_captured/Test, Synthetic/Train, Synthetic/Test  the same (Synthetic: equal names)",
+        "https://github.com/flyywh/SGM-Low-Light : its links lead to a drive, which wants a browser", look_at_lowlight),
+    "LSRW": DataSet(
+        "5,650 pairs of two cameras, 50 of them to test on (Hai et al., R2RNet)",
+        "Training data/Huawei/low/1.jpg  Training data/Huawei/high/1.jpg\n"
+        "Training data/Nikon, Eval/Huawei, Eval/Nikon  the same",
+        "https://github.com/JianghaiSCU/R2RNet : its links lead to a drive, which wants a browser", look_at_lowlight),
+    "VOT": DataSet("short-term tracking sequences with polygons, or VOT-LT's with NaN where the target is hidden",
+                   "list.txt  NAME/color/00000001.jpg, ...  NAME/groundtruth.txt", "https://www.votchallenge.net",
+                   partial(look_at_layout, layout="vot")),
+    "LaSOT": DataSet("1,400 long tracking sequences (Fan et al., CVPR 2019)",
+                     "airplane/airplane-1/img/00000001.jpg, ...  airplane/airplane-1/groundtruth.txt, "
+                     "full_occlusion.txt, out_of_view.txt", "http://vision.cs.stonybrook.edu/~lasot/",
+                     partial(look_at_layout, layout="lasot")),
+    "TrackingNet": DataSet("30,132 tracking sequences to train on, in twelve parts (Mueller et al., ECCV 2018)",
+                           "TRAIN_0/frames/NAME/0.jpg, ...  TRAIN_0/anno/NAME.txt", "https://tracking-net.org",
+                           partial(look_at_layout, layout="trackingnet")),
+    "UAV123": DataSet("123 tracking sequences from drones (Mueller et al., ECCV 2016)",
+                      "data_seq/UAV123/bike1/000001.jpg, ...  anno/UAV123/bike1.txt",
+                      "https://cemse.kaust.edu.sa/ivul/uav123", partial(look_at_layout, layout="uav123")),
+    "NfS": DataSet("100 tracking sequences at 240 and 30 frames per second (Kiani Galoogahi et al., ICCV 2017)",
+                   "NAME/30/NAME/00001.jpg, ...  NAME/30/NAME.txt", "http://ci2cv.net/nfs/index.html",
+                   partial(look_at_layout, layout="nfs")),
     "UDIS-D": DataSet(
         "10,440 + 1,106 pairs of overlapping video frames, 512x512 (Nie et al., TIP 2021)",
         "training/input1/000001.jpg  training/input2/000001.jpg  (10,440 pairs)\n"

@@ -1,11 +1,11 @@
 """Pictures in and out of files, and through a function in tiles.
 
 A picture is RGB, float32, (3, H, W), in [0, 1], upright. Pillow opens, checks and decodes; 16-bit pixels come through
-OpenCV, because Pillow keeps only their upper half in colour and clips them in gray. Colour profiles are not applied; of
-several pictures in a file (animation, pages) the first counts.
+OpenCV, because Pillow keeps only their upper half in colour and clips them in gray. Colours are sRGB: what has another
+profile is converted (profiles.py); of several pictures in a file (animation, pages) the first counts.
 """
 import io
-import re
+import sys
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -19,23 +19,18 @@ from torch import Tensor
 from common.base.errors import UserError
 from common.base.files import impostor, reason, write_whole
 from common.base.progress import watch
+from common.base.targets import unique_names
+from common.data.formats import ENCODINGS, READERS, explain, foreign, is_film, is_image, natural
+from common.data.profiles import apply_profile, warn_deep
 
 Image.MAX_IMAGE_PIXELS = None           # MAX_PIXELS below takes its place: Pillow itself would warn at 89 megapixels
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)        # no remarks on a TIFF's unusual tags
 MAX_PIXELS = 178_000_000
 EXPECTED = "a PNG, JPEG, BMP, WebP or TIFF picture was expected"
-ENCODINGS = {                           # suffix: Pillow's name and options; a lossy file is as good as that format gets
-    ".png": ("PNG", {"compress_level": 1}),              # a quarter of the default's time for 13 % more bytes
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".bmp": ("BMP", {}),
-    ".webp": ("WEBP", {"lossless": True, "exact": True}),
-    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-}
+LONGEST = dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), 65500) | {".webp": 16383}   # pixels a side, where they end
 HELD = 10                               # every tenth photograph is held out
-IMAGE_SUFFIXES = tuple(ENCODINGS)
-WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
+told = set()                            # folders whose files that are not read have been named
+WITHOUT_ALPHA = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
 SIXTEEN_BIT = (".png", ".tif", ".tiff")
 GRAY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"}          # Pillow's names of pixel kinds
 READABLE = GRAY | {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
@@ -97,6 +92,22 @@ def to_bytes(picture, top=255):
     return levels.permute(1, 2, 0).numpy().astype(np.uint8 if top == 255 else np.uint16, order="C")
 
 
+def result_suffix(path):
+    """The suffix for the result of a picture file: the file's own, or .png where no such format is written."""
+    suffix = Path(path).suffix
+    return suffix if suffix.lower() in ENCODINGS else ".png"
+
+
+def unwritable(path, size=None):
+    """Why a picture of size (height, width, ...), where that is known, cannot be written to path; None where it can."""
+    suffix = Path(path).suffix.lower() or ".png"
+    if suffix not in ENCODINGS:
+        return f"unknown picture format '{Path(path).suffix}' (written are {' '.join(ENCODINGS)}): {path}"
+    if size and max(size[:2]) > LONGEST.get(suffix, max(size[:2])):
+        return f"{suffix} holds at most {LONGEST[suffix]} pixels a side, the picture has {by(size)}: {path}"
+    return None
+
+
 def write_image(path, picture, like=None):
     """Write a (3, H, W) RGB tensor, clamped to [0, 1], whole or not at all; the suffix decides the format (none: PNG).
 
@@ -107,7 +118,7 @@ def write_image(path, picture, like=None):
     path = Path(path)
     suffix = path.suffix.lower() or ".png"
     if suffix not in ENCODINGS:
-        raise UserError(f"unknown picture format '{path.suffix}': {path}: one of {' '.join(IMAGE_SUFFIXES)} was "
+        raise UserError(f"unknown picture format '{path.suffix}': {path}: one of {' '.join(ENCODINGS)} was "
                         "expected: choose another name")
     channels, top = picture, 255
     if like is not None:
@@ -124,21 +135,24 @@ def write_image(path, picture, like=None):
     write_whole(path, data)
 
 
-def list_images(folder):
-    """Paths of the pictures directly in a folder, by suffix, hidden files left out, in natural order (1, 2, 10)."""
+def list_images(folder, setting=None):
+    """Paths of the pictures directly in a folder, by suffix, hidden files left out, in natural order (1, 2, 10).
+
+    What looks like a picture or a video and is not among them is named in a warning, once a folder.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: check the path")
-    paths = [path for path in folder.iterdir()
-             if path.suffix.lower() in ENCODINGS and not path.name.startswith(".") and path.is_file()]
-    return sorted(paths, key=lambda path: natural(path.name))
-
-
-def natural(name):
-    """Sorting key under which numbers inside names count as numbers: 2.png comes before 10.png."""
-    parts = re.split(r"(\d+)", name.casefold())             # text and number in turn, so that like meets like
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+        raise UserError(f"{kind}: {folder}: a folder of pictures was expected: "
+                        + (f"set {setting}" if setting else "check the path"))
+    files = sorted((path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()),
+                   key=lambda path: natural(path.name))
+    if folder.resolve() not in told:
+        told.add(folder.resolve())
+        for path in files:
+            if because := explain(path):
+                print(f"warning: not read: {path}: {because[0]}: {because[1]}", file=sys.stderr)
+    return [path for path in files if is_image(path)]
 
 
 def split_photographs(root, setting="data.photos"):
@@ -146,7 +160,7 @@ def split_photographs(root, setting="data.photos"):
 
     Raises UserError for a folder without pictures; setting: what names the folder.
     """
-    photos = list_images(Path(root))
+    photos = list_images(Path(root), setting)
     if not photos:
         raise UserError(f"no pictures: {root}: a folder of photographs was expected: set {setting}")
     held = photos[::HELD] if len(photos) >= HELD else photos
@@ -163,19 +177,14 @@ def picture_files(inputs):
                 raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another "
                                 "folder")
             paths += found
+        elif is_film(path):
+            raise UserError(f"a video, not a picture: {path}: {EXPECTED}: videos are taken by kind, msrnet, siamfc and "
+                            "vgg19_style's fast networks")
         elif path.exists():
             paths.append(path)
         else:
             raise UserError(f"no such file or folder: {path}: pictures were expected: check the path")
-    items, taken = [], set()
-    for path in paths:
-        item, count = path.stem, 1
-        while item.casefold() in taken:                     # `a.png` and `A.png` are one file on some systems
-            count += 1
-            item = f"{path.stem}-{count}"
-        items.append(item)
-        taken.add(item.casefold())
-    return paths, items
+    return paths, unique_names(path.stem for path in paths)
 
 
 def picture_size(path):
@@ -233,13 +242,15 @@ def _decode(data, path, max_pixels):
     """(pixels, gray) of a file's bytes: uint8 or uint16 (H, W, 3 or 4), RGB or RGBA, upright. UserError names path."""
     if wrong := impostor(data[:512]):
         raise UserError(f"{wrong[0]}: {path}: {EXPECTED}: {wrong[1]}")
+    if wrong := foreign(data[:32], path):
+        raise UserError(f"{wrong[0]}: {path}: {EXPECTED}: {wrong[1]}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")                 # Pillow's on odd files: what matters is raised
-            with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "BMP", "WEBP", "TIFF"]) as image:
+            with Image.open(io.BytesIO(data), formats=READERS) as image:
                 size = image.width * image.height
                 if size <= max_pixels:
-                    return _pixels(image, data)
+                    return _pixels(image, data, path)
     except UnidentifiedImageError as error:
         raise UserError(f"a format that is not read here, or a damaged beginning: {path}: {EXPECTED}: "
                         "convert it, or copy or download it again") from error
@@ -250,15 +261,17 @@ def _decode(data, path, max_pixels):
                     f"{path}: at most {max_pixels / 1e6:g} million were expected: scale it down first")
 
 
-def _pixels(image, data):
+def _pixels(image, data, path):
     """(pixels, gray) of a picture that Pillow has opened from data. ValueError for kinds that cannot be told right."""
     if image.mode not in READABLE:
         raise ValueError(f"pixels of the kind {image.mode}, not 8 or 16 bits of gray, palette, RGB or CMYK")
     gray = image.mode in GRAY or (image.format == "PNG" and data[25] == 4)     # PNG's colour type 4: gray with alpha
     image.load()                                            # raises when something is missing, where OpenCV prints
     if _is_deep(image, data):
+        warn_deep(image, path)
         return _sixteen_bits(image, data), gray
     ImageOps.exif_transpose(image, in_place=True)
+    image = apply_profile(image, path)
     return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB")), gray
 
 

@@ -1,8 +1,10 @@
-"""Pairs of a dark and a bright picture in LOL's layout, as a data set.
+"""Pairs of a dark and a bright picture in the layout of LOL, LOL-v2 or LSRW, as a data set.
 
 A sample is asked for by its place (epoch, index), and all its draws come from (seed, epoch, index): the number of
 workers, the order in which they answer and an interrupted run change nothing.
 """
+import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from common.data.cache import Orientation, fingerprint, random_window, share_pix
 from common.data.images import by, list_images, picture_size, read_pixels, to_tensor
 
 THUMBNAIL = 32                      # side in pixels
+SPLITS = {"our485": ("Train", "Training data"), "eval15": ("Test", "Eval")}     # LOL's split, LOL-v2's, LSRW's
 WHOLE = torch.tensor([0.0, 0.0, 1.0, 1.0])
 
 
@@ -32,19 +35,23 @@ class Pair(NamedTuple):
 class PairedImages(Dataset):
     """Pairs of root/split/low and root/split/high, by file name: pairs[epoch, index] -> Pair.
 
-    patch: side of a random crop; None: whole pictures, untouched. names: file names of a part of the set. flips:
-    patches are mirrored left to right at random; turns: also upside down and transposed. cache: decoded pictures stay
-    in memory where all of them fit (CACHE_BYTES). thumbnails: an .npz file with `name` and `low_thumbnail`, for files
-    that are only crops of the pictures whose thumbnails are needed (`box` then still refers to the file). Raises
-    UserError for a missing folder or partner, unequal sizes, pictures smaller than the patch.
+    split: as LOL calls it; LOL-v2 (root: its Real_captured or Synthetic) and LSRW are found by their own names of it,
+    which is then folder_name. items: a name for each pair that no other has, without the suffix. patch: side of a
+    random crop; None: whole pictures, untouched. names: file names of a part of the set. flips: patches are mirrored
+    left to right at random; turns: also upside down and transposed. cache: decoded pictures stay in memory where all of
+    them fit (CACHE_BYTES). thumbnails: an .npz file with `name` and `low_thumbnail`, for files that are only crops of
+    the pictures whose thumbnails are needed (`box` then still refers to the file). Raises UserError for a missing
+    folder or partner, unequal sizes, pictures smaller than the patch.
     """
 
     def __init__(self, root, split, patch=None, seed=0, names=None, cache=True, flips=True, turns=False,
                  thumbnails=None):
         self.root, self.split, self.patch, self.seed = Path(root), split, patch, seed
         self.flips, self.turns = flips, turns
-        self.folders = pair_folders(root, split)
+        self.files = pair_files(root, split)                                # {name: (low, high)}
         self.names = choose_names(root, split, names)
+        self.items = item_names(self.names)
+        self.folder_name = pair_folders(root, split)[0].low.relative_to(self.root).parts[0]
         self.store = share_pixels(self._sizes()) if cache else None
         self.given_thumbnails = read_thumbnails(thumbnails, self.names) if thumbnails else None
         self.thumbnails = {}
@@ -54,11 +61,11 @@ class PairedImages(Dataset):
 
     def paths(self, index):
         """(low, high) files of a pair."""
-        return tuple(folder / self.names[index] for folder in self.folders)
+        return self.files[self.names[index]]
 
     def inputs(self):
-        """{stem: path of the low picture}: what Run.record passes on to the report."""
-        return {Path(name).stem: str(self.folders[0] / name) for name in self.names}
+        """{item: path of the low picture}: what Run.record passes on to the report."""
+        return {item: str(self.files[name][0]) for item, name in zip(self.items, self.names)}
 
     def fingerprint(self):
         """A digest of all names and file sizes."""
@@ -124,30 +131,85 @@ class PairedImages(Dataset):
         return self.thumbnails[index]
 
 
+class Folders(NamedTuple):
+    """Two folders of pictures that belong together."""
+    before: str                     # stands before the file names in the pairs' names
+    low: Path
+    high: Path
+
+
 def pair_folders(root, split):
-    """(low, high) folders of a split: root/split/{low,high}. Raises UserError where they are missing."""
-    folders = tuple(Path(root) / split / side for side in ("low", "high"))
-    if missing := [folder for folder in folders if not folder.is_dir()]:
+    """[Folders, ...] of a split: root/split/{low,high} (LOL); root/Train/{Low,Normal} (LOL-v2); root/Training data/
+    {Huawei,Nikon}/{low,high} (LSRW). Raises UserError where they are missing."""
+    root = Path(root)
+    lol = Folders("", root / split / "low", root / split / "high")
+    if not lol.low.is_dir() and not lol.high.is_dir():
+        for folder in (root / name for name in SPLITS.get(split, ())):
+            if (folder / "Low").is_dir() and (folder / "Normal").is_dir():
+                return [Folders("", folder / "Low", folder / "Normal")]
+            if cameras := [path.parent for path in sorted(folder.glob("*/low")) if (path.parent / "high").is_dir()]:
+                return [Folders(f"{camera.name}/", camera / "low", camera / "high") for camera in cameras]
+    if missing := [folder for folder in lol[1:] if not folder.is_dir()]:
+        inside = [name for name in ("Real_captured", "Synthetic") if (root / name).is_dir()]
+        hint = f"LOL-v2 has two halves: set data.root to {root / inside[0]}" if inside else (
+            "put the data there or set data.root; `python -m common.data check LOL` says where to get it")
         raise UserError(f"data set not found: {join_some(missing)}: folders {split}/low and {split}/high with equal "
-                        "file names were expected: put the data there or set data.root; `python -m common.data check "
-                        "LOL` says where to get it")
-    return folders
+                        f"file names (or those of LOL-v2 or LSRW) were expected: {hint}")
+    return [lol]
+
+
+def pair_files(root, split):
+    """{name: (low, high)} of a split, in natural order. UserError for missing partners, empty folders.
+
+    A name is the dark file's, of LSRW with its camera before it. LOL-v2's normal00001.png is low00001.png's partner.
+    """
+    pairs, alone, counts, folders = {}, [], [0, 0], pair_folders(root, split)
+    for before, low, high in folders:
+        dark, bright = list_images(low), {path.name: path for path in list_images(high)}
+        counts = [counts[0] + len(dark), counts[1] + len(bright)]
+        for path in dark:
+            partner = bright.pop(path.name, None) or bright.pop(re.sub(r"^low(?=\d)", "normal", path.name), None)
+            if partner:
+                pairs[before + path.name] = path, partner
+            else:
+                alone.append(f"no partner for {path}")
+        alone += [f"no partner for {path}" for path in bright.values()]
+    low, high = folders[0][1:]
+    if alone:
+        raise UserError(f"{low} has {counts[0]} pictures, {high} {counts[1]}: {join_some(alone)}: a file of the same "
+                        "name in both was expected: copy the missing files, or remove these")
+    if not pairs:
+        raise UserError(f"no pictures: {low} and {high}: files of equal names in both were expected: put the data "
+                        "there or set data.root")
+    return pairs
 
 
 def list_pairs(root, split):
-    """File names that both folders of a split have, in natural order. UserError for missing partners, empty folders."""
-    low, high = pair_folders(root, split)
-    names = [path.name for path in list_images(low)]
-    others = [path.name for path in list_images(high)]
-    if not names and not others:
-        raise UserError(f"no pictures: {low} and {high}: files of equal names in both were expected: put the data "
-                        "there or set data.root")
-    alone = [f"no partner for {low / name}" for name in names if name not in set(others)]
-    alone += [f"no partner for {high / name}" for name in others if name not in set(names)]
-    if alone:
-        raise UserError(f"{low} has {len(names)} pictures, {high} {len(others)}: {join_some(alone)}: a file of the "
-                        "same name in both was expected: copy the missing files, or remove these")
-    return names
+    """The names of the pairs of a split, in natural order; errors as pair_files."""
+    return list(pair_files(root, split))
+
+
+def item_names(names):
+    """A name for each file name that no other has: without the suffix, but where two differ in nothing else (1.png and
+    1.jpg). Raises UserError for two that differ in small and capital letters alone."""
+    stems = [name[:-len(Path(name).suffix)] if Path(name).suffix else name for name in names]
+    counts = Counter(stem.casefold() for stem in stems)
+    items = [stem if counts[stem.casefold()] == 1 else name for stem, name in zip(stems, names)]
+    if len({item.casefold() for item in items}) < len(items):           # 1.png and 1.PNG, where both can be
+        raise UserError(f"files that differ in small and capital letters alone: {join_some(items)}: results are kept "
+                        "under these names, and some systems cannot tell them apart: rename one of each")
+    return items
+
+
+def by_stem(paths):
+    """{stem: path}. Raises UserError for two files of one stem: nobody knows which of them is meant by it."""
+    found = {}
+    for path in paths:
+        if path.stem in found:
+            raise UserError(f"two pictures of one name: {found[path.stem]}, {path}: their names are used without the "
+                            "suffix, so one of each was expected: rename or remove one")
+        found[path.stem] = path
+    return found
 
 
 def choose_names(root, split, names):

@@ -1,4 +1,4 @@
-"""The embedded sample data: small sets in the layouts of the real ones, from photographs in scikit-image's wheel.
+"""The sample data: small sets in the layouts of the real ones, from datasets/embedded and scikit-image's photographs.
 
 python -m common.data samples [NAME]      builds datasets/sample/NAME; what is there and whole stays as it is
 
@@ -24,14 +24,22 @@ from common.data.images import read_pixels
 
 FOLDER = paths.ROOT / "datasets" / "sample"
 STAMP = ".stamp"                          # in each set: the recipe it was made by, and a digest of each file
+TRAINING = ["astronaut.png", "motorcycle_left.png", "photos/china.jpg", "photos/flower.jpg", "panoramas/berlin_1.jpg",
+            "panoramas/berlin_6.jpg"]
+HELD_OUT = ["coffee.png", "chelsea.png", "panoramas/front_2.jpg", "panoramas/skyline_3.jpg"]      # never trained on
 
 
 def photograph(name):
-    """One of the photographs that scikit-image's wheel carries, by file name: uint8 (H, W, 3)."""
-    path = Path(find_spec("skimage").origin).with_name("data") / name     # not imported: that would take a second
+    """A photograph as uint8 (H, W, 3): `folder/file` of datasets/embedded, or one by its file name out of
+    scikit-image's wheel."""
+    path = paths.EMBEDDED / name
+    if "/" not in name:
+        path = Path(find_spec("skimage").origin).with_name("data") / name     # not imported: that would take a second
     if not path.exists():
-        raise UserError(f"scikit-image lacks a photograph: {path}: the version in requirements.txt was expected: run "
-                        "`make setup`")
+        lacking, remedy = "scikit-image", "the version in requirements.txt was expected: run `make setup`"
+        if "/" in name:
+            lacking, remedy = "datasets/embedded", "a file of the repository was expected: get it again"
+        raise UserError(f"{lacking} lacks a photograph: {path}: {remedy}")
     return read_pixels(path)
 
 
@@ -50,21 +58,26 @@ def random_window(picture, rng, size):
 def low_light_pairs(folder):
     """LOL's layout: 36 training pairs of 144 x 144 and 6 evaluation pairs of 240 x 160 pixels, the dark ones by darken.
 
-    Gains are drawn from 1/16 to 1/8, the middle of the model's range: over all of it, as in LOL, brightness is
-    guesswork to any network that sees only a patch, and a training of seconds would show nothing else.
+    As dark as LOL's (mean levels of about 5 to 25), and with hot pixels as every sensor has them at long exposures:
+    they are why KinD's stretch, which ends at the brightest value, leaves a dark picture dark.
     """
-    splits = {"our485": (["astronaut.png", "motorcycle_left.png", "rocket.jpg"], 12, (144, 144)),
-              "eval15": (["coffee.png", "chelsea.png"], 3, (160, 240))}
-    for split, (photographs, crops, size) in splits.items():
-        for place, name in enumerate(photographs):
-            picture = photograph(name)
-            for number in range(crops):
-                rng = np.random.default_rng([place, number, size[0]])
-                high = random_window(picture, rng, size)
-                low = darken(high / 255, rng, gain=(1 / 16, 1 / 8))
-                file = f"{place * crops + number + 1}.png"
-                write(folder / split / "high" / file, high)
-                write(folder / split / "low" / file, (255 * low + 0.5).astype(np.uint8))
+    for place, name in enumerate(TRAINING):
+        for number in range(6):
+            rng = np.random.default_rng([place, number, 144])
+            write_pair(folder / "our485", place * 6 + number + 1, random_window(photograph(name), rng, (144, 144)), rng)
+    for place, name in enumerate(HELD_OUT + HELD_OUT[:2]):                       # two of them at two exposures
+        rng = np.random.default_rng([place, 240])
+        write_pair(folder / "eval15", place + 1, crop_to_fit(photograph(name), (240, 160)), rng)
+
+
+def write_pair(folder, number, high, rng):
+    """A photograph, uint8 (h, w, 3), and what a short exposure makes of it, as folder/{low,high}/<number>.png."""
+    low = darken(high / 255, rng, gain=(1 / 70, 1 / 22), full_well=(1000, 8000), read_noise=(1, 6), jitter=(0.9, 1.1))
+    hot = max(1, round(1e-4 * high[..., 0].size))
+    low[rng.integers(0, high.shape[0], hot), rng.integers(0, high.shape[1], hot), rng.integers(0, 3, hot)] = (
+        rng.uniform(0.5, 0.8, hot))
+    write(folder / "high" / f"{number}.png", high)
+    write(folder / "low" / f"{number}.png", (255 * low + 0.5).astype(np.uint8))
 
 
 def colourful(picture, rng, size):
@@ -77,10 +90,9 @@ def colourful(picture, rng, size):
 def tracking_sequences(folder):
     """GOT-10k's layout, 6 sequences to train on and 3 to test on, 30 frames of 320 x 240.
 
-    In each a patch of one photograph moves over another.
+    In each a patch of one photograph moves over another, neither of which the other split shows.
     """
-    splits = {"train": ["astronaut.png", "motorcycle_left.png", "rocket.jpg"],
-              "val": ["coffee.png", "chelsea.png", "coins.png"]}
+    splits = {"train": TRAINING[:3], "val": ["coffee.png", "chelsea.png", "panoramas/front_2.jpg"]}
     for split, photographs in splits.items():
         names = []
         for number in range(6) if split == "train" else range(3, 6):
@@ -98,9 +110,8 @@ def overlapping_photographs(folder):
 
     Whoever holds out every tenth by name tests on what was never trained on.
     """
-    held, training = ["coffee.png", "chelsea.png"], ["astronaut.png", "motorcycle_left.png", "rocket.jpg"]
     for number in range(20):
-        picture = photograph(held[number // 10] if number % 10 == 0 else training[number % 3])
+        picture = photograph(HELD_OUT[number // 10] if number % 10 == 0 else TRAINING[number % len(TRAINING)])
         rng = np.random.default_rng([number, 360])
         write(folder / f"{number:02d}.png", random_window(picture, rng, (270, 360)))
 
@@ -116,38 +127,57 @@ def stereo_pair(folder):
 
 
 def stitching_pairs(folder):
-    """UDIS-D's layout, 192 x 192: 12 training and 4 testing pairs, two views of one photograph each.
+    """UDIS-D's layout: 12 training and 4 testing pairs of 192 x 192, two views of one photograph each.
 
-    The second view is from another place, a little brighter or darker. A fifth testing pair has parallax: the
-    motorcycle's left and right picture. Training has other photographs.
+    The second view is from another place, a little brighter or darker. Four more testing pairs were photographed: the
+    motorcycle's left and right picture, which has parallax, and neighbours of two panoramas. Training has other
+    photographs.
     """
-    splits = {"training": (["astronaut.png", "rocket.jpg"], 6), "testing": (["coffee.png", "chelsea.png"], 2)}
+    splits = {"training": (["astronaut.png", "photos/china.jpg"], 6), "testing": (["coffee.png", "chelsea.png"], 2)}
     for split, (photographs, views) in splits.items():
         for number in range(views * len(photographs)):
             rng = np.random.default_rng([number, views, 192])
-            picture = photograph(photographs[number // views])
-            top, left = (int(rng.integers(48, room - 48)) for room in (picture.shape[0] - 192, picture.shape[1] - 192))
-            square = np.array([[0, 0], [192, 0], [192, 192], [0, 192]]) + (left, top)
-            other = square + rng.choice([-1, 1], 2) * rng.integers((40, 4), (90, 40)) + rng.integers(-14, 15, (4, 2))
-            other = np.clip(other, 0, np.array(picture.shape[1::-1]) - 1).astype(float)
-            seen = Image.fromarray(picture).transform((192, 192), Image.QUAD, other[[0, 3, 2, 1]].ravel(),
-                                                      Image.BICUBIC)
-            seen = np.clip(np.asarray(seen, np.float64) * rng.uniform(0.92, 1.08), 0, 255).astype(np.uint8)
-            write(folder / split / "input1" / f"{number + 1:06d}.png", picture[top:top + 192, left:left + 192])
-            write(folder / split / "input2" / f"{number + 1:06d}.png", seen)
-    for side, part in (("left", "input1"), ("right", "input2")):
-        picture = Image.fromarray(photograph(f"motorcycle_{side}.png")).resize((370, 250), Image.BOX)
-        write(folder / "testing" / part / "000005.png", np.asarray(picture)[29:221, 60:252])
+            write_views(folder / split, number + 1, *two_views(photograph(photographs[number // views]), rng))
+    left, right = (Image.fromarray(photograph(f"motorcycle_{side}.png")).resize((370, 250), Image.BOX)
+                   for side in ("left", "right"))
+    write_views(folder / "testing", 5, *(np.asarray(side)[29:221, 60:252] for side in (left, right)))
+    for number, (first, second) in enumerate((("front_1", "front_2"), ("front_2", "front_3"),
+                                              ("skyline_3", "skyline_4")), 6):
+        write_views(folder / "testing", number, *(fit_within(photograph(f"panoramas/{name}.jpg"), 320)
+                                                  for name in (first, second)))
+
+
+def two_views(picture, rng, side=192):
+    """Two views (side, side, 3) of one photograph, the second moved, bent and of another brightness."""
+    top, left = (int(rng.integers(48, room - 48)) for room in (picture.shape[0] - side, picture.shape[1] - side))
+    square = np.array([[0, 0], [side, 0], [side, side], [0, side]]) + (left, top)
+    other = square + rng.choice([-1, 1], 2) * rng.integers((40, 4), (90, 40)) + rng.integers(-14, 15, (4, 2))
+    other = np.clip(other, 0, np.array(picture.shape[1::-1]) - 1).astype(float)
+    seen = Image.fromarray(picture).transform((side, side), Image.QUAD, other[[0, 3, 2, 1]].ravel(), Image.BICUBIC)
+    seen = np.clip(np.asarray(seen, np.float64) * rng.uniform(0.92, 1.08), 0, 255).astype(np.uint8)
+    return picture[top:top + side, left:left + side], seen
+
+
+def write_views(folder, number, one, two):
+    """A pair of UDIS-D: folder/input1/000001.png and folder/input2/000001.png."""
+    for part, picture in (("input1", one), ("input2", two)):
+        write(folder / part / f"{number:06d}.png", picture)
 
 
 def style_pictures(folder):
-    """Two photographs (chelsea, rocket) and two styles: stained tissue, and a brick wall, which is gray."""
-    for part, names in (("content", {"chelsea": "chelsea.png", "rocket": "rocket.jpg"}),
-                        ("style", {"tissue": "ihc.png", "brick": "brick.png"})):
+    """Long side 320: two photographs, a cat and the Summer Palace; two paintings, Starry Night and The Great Wave."""
+    for part, names in (("content", {"cat": "chelsea.png", "palace": "photos/china.jpg"}),
+                        ("style", {"starry_night": "paintings/starry_night.jpg",
+                                   "great_wave": "paintings/great_wave.jpg"})):
         for name, file in names.items():
-            picture = Image.fromarray(photograph(file))
-            picture.thumbnail((320, 320), Image.LANCZOS)
-            write(folder / part / f"{name}.png", np.asarray(picture))
+            write(folder / part / f"{name}.png", fit_within(photograph(file), 320))
+
+
+def fit_within(picture, longest):
+    """A picture scaled down to a long side of `longest` pixels."""
+    small = Image.fromarray(picture)
+    small.thumbnail((longest, longest), Image.LANCZOS)
+    return np.asarray(small)
 
 
 SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs,

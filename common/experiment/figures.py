@@ -12,8 +12,8 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 
+from common.base.errors import UserError
 from common.experiment.results import write_csv, write_json, write_manifest
 
 # Okabe and Ito: for all eyes
@@ -148,7 +148,7 @@ def curve(series, panels, width=WIDTH, height=2.8):
 def draw_training(folder, run, panels):
     """The terms of the loss and the validation over the steps; panels as curve() takes them, those without a line left
     out."""
-    series = read_log(run.folder / "train" / "log.jsonl")
+    series = read_log(run.trained / "log.jsonl")
     if not series:
         return run.say("no training log under this name: the training curve is left out")
     panels = [panel for panel in panels if not series.keys().isdisjoint(panel[1])]
@@ -205,45 +205,16 @@ def trace(module, call):
     return layers
 
 
-def flow(boxes, arrows=(), per_row=7, width=WIDTH, box=(1.0, 0.62)):
-    """A flow chart in rows, read left to right, row after row. boxes: [(title, line below, colour index or None)].
-
-    arrows: [(from, to, label)] beside the chain from each box to the next, drawn dashed through the gutters (skips).
-    """
-    rows = math.ceil(len(boxes) / per_row)
-    step, drop = box[0] * 1.32, box[1] * 2.1
-    figure, axes = new_figure(width, rows * drop * width / (per_row * step) + 0.2)
-    axis = axes[0, 0]
-    axis.axis("off")
-    axis.set_xlim(-0.75 * box[0], (per_row - 1) * step + 0.75 * box[0])
-    axis.set_ylim(-(rows - 1) * drop - 1.05 * box[1], 1.15 * box[1])
-    axis.set_aspect("equal")
-    centre = [(place % per_row * step, -(place // per_row) * drop) for place in range(len(boxes))]
-    for (x, y), (title, below, colour) in zip(centre, boxes):
-        face = "#f4f4f4" if colour is None else COLOURS[colour] + "33"
-        axis.add_patch(FancyBboxPatch((x - box[0] / 2, y - box[1] / 2), *box, fc=face, ec="#555555", lw=0.8,
-                                      boxstyle="round,pad=0,rounding_size=0.08"))
-        axis.text(x, y + 0.12 * box[1], title, ha="center", va="center", fontsize=8)
-        axis.text(x, y - 0.24 * box[1], below, ha="center", va="center", fontsize=6.5 if len(below) <= 18 else 5.5,
-                  color="#444444")
-    style = {"arrowstyle": "-|>", "lw": 0.9, "color": "#555555", "shrinkA": 0, "shrinkB": 0}
-    for (x, y), (u, v) in zip(centre, centre[1:]):
-        if y == v:
-            axis.annotate("", (u - box[0] / 2, v), (x + box[0] / 2, y), arrowprops=style)
-        else:
-            middle = (y + v) / 2
-            axis.plot([x, x, u], [y - box[1] / 2, middle, middle], lw=0.9, color="#555555")
-            axis.annotate("", (u, v + box[1] / 2), (u, middle), arrowprops=style)
-    for start, end, label in arrows:
-        (x, y), (u, v) = centre[start], centre[end]
-        beside, up, down = x + step / 2, y - 0.8 * box[1], v + 0.8 * box[1]  # through the gutters, never over a box
-        xs, ys = [x, x, beside, beside, u, u], [y - box[1] / 2, up, up, down, down, v + box[1] / 2]
-        if y == v:
-            xs, ys = [x, x, u, u], [y + box[1] / 2, y + 0.8 * box[1], y + 0.8 * box[1], y + box[1] / 2]
-        axis.plot(xs, ys, lw=1.1, ls="--", color=COLOURS[1])
-        axis.annotate("", (xs[-1], ys[-1]), (xs[-1], ys[-1] + 0.01), arrowprops=style | {"color": COLOURS[1]})
-        axis.text((xs[1] + xs[2]) / 2, ys[1] + 0.03, label, fontsize=8, color=COLOURS[1], ha="center", va="bottom")
-    return figure
+def if_there(run, read, *keys):
+    """read(), the data that the settings `keys` name; None, said in a line, where it is not on this machine and the
+    user gave none of these: figures that need no data are drawn all the same."""
+    try:
+        return read()
+    except UserError as problem:
+        if not run.resolved.typed.keys().isdisjoint(keys):
+            raise
+        run.say(f"the figures of test pictures are left out: {problem}")
+        return None
 
 
 def read_items(run, set_name):

@@ -11,8 +11,9 @@ def parse(case, script, argv, shorthands=None):
 
     shorthands: {option: (key, help)} of a case's settings that are options as well: `--ratio 5` for `test.ratio=5`.
     """
-    options, words = settings.split_words(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
+    argv = sys.argv[1:] if argv is None else argv
+    options, words = settings.split_words(argv)
+    parser = Parser(
         prog=f"cases/{case}/{script}.py", usage=f"python cases/{case}/{script}.py [options] [key=value ...]",
         epilog=f"key=value changes a setting of configs/{case}.yaml for this run, for example train.steps=100")
     parser.add_argument("--config", metavar="FILE", help="a YAML file whose keys replace those of the case's")
@@ -31,9 +32,21 @@ def parse(case, script, argv, shorthands=None):
                             help="where results of --input go: a folder, or a file for one file")
     for option, (key, said) in (shorthands or {}).items():
         parser.add_argument(option, dest=key, metavar="X", help=f"{said} (the setting {key})")
+    parser.hint = settings.hint_for_files([word for word in argv if word in words or word.startswith("-")])
     parsed = parser.parse_args(options)
+    if script == "test" and parsed.output and not parsed.input:
+        raise UserError(f"--output {parsed.output} is for the results of --input: your own files or folders were "
+                        "expected: give --input, too; results of a test set go to results/")
     return parsed, words + [f"{key}={vars(parsed)[key]}" for key, _ in (shorthands or {}).values()
                             if vars(parsed)[key] is not None]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose complaints also say how a file is given whose name looks like something else."""
+    hint = ""
+
+    def error(self, message):
+        super().error(message + self.hint)
 
 
 def check_name(name):

@@ -16,7 +16,7 @@ from common.base.files import sha256, write_whole
 from common.base.progress import watch
 from common.base.text_table import format_table
 from common.base.yaml_text import to_yaml
-from common.metrics import metric_of
+from common.metrics import expect_known, metric_of
 
 COLUMNS = ["item", "row", "status", "reason", "image", "reference"]  # then the metrics, then classings as `by_<name>`
 
@@ -104,25 +104,28 @@ class TestResults:
 
     Something else (or fresh=True) is built in a folder beside it, which takes its place whole at finish().
     rows: the rows' names in their order; metrics: the columns of items.csv; classings: names of by_<classing> columns;
+    beside: never replace others: where test/<set>/ has results of something else, these are test/<set>-2/, and so on.
     ranked: the metric by whose order each row's items fall into the classes best_30, 30_60, 60_100 (percent) of the
     classing `rank`.
     """
     __test__ = False                                       # no test class, whatever pytest makes of its name
 
     def __init__(self, run_folder, set_name, *, weights, settings, data, rows, metrics, classings=(), ranked=None,
-                 fresh=False):
-        self.run_folder, self.set_name, self.weights, self.ranked = Path(run_folder), set_name, weights, ranked
+                 fresh=False, beside=False):
+        self.run_folder, self.weights, self.ranked = Path(run_folder), weights, ranked
         self.rows, self.metrics, self.classings = list(rows), list(metrics), [*classings] + ["rank"] * bool(ranked)
-        self.final = self.run_folder / "test" / set_name
-        beside = self.run_folder / "test" / f".{set_name}.new"
         identity = json.dumps([weights, settings, data, self.rows, self.metrics, self.classings], sort_keys=True)
         key = hashlib.sha256(identity.encode()).hexdigest()
+        self.set_name = _free_set(self.run_folder / "test", set_name, key) if beside else set_name
+        self.final = self.run_folder / "test" / self.set_name
+        expect_known(self.metrics, self.final)
+        new = self.run_folder / "test" / f".{self.set_name}.new"
         if fresh:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
         if not fresh and _belongs(self.final, key):
             self.folder = self.final
         else:
-            self.folder = beside if self.final.exists() else self.final
+            self.folder = new if self.final.exists() else self.final
             if not _belongs(self.folder, key):
                 shutil.rmtree(self.folder, ignore_errors=True)
                 self.folder.mkdir(parents=True)
@@ -226,11 +229,20 @@ class TestResults:
 
     def enter(self):
         """Enter the folder's files in the manifest; for a case that adds some after finish()."""
+        for row in json.loads((self.final / "metrics.json").read_text(encoding="utf-8")).values():
+            expect_known([name for name in row if name not in ("by", "left_out")], self.final / "metrics.json")
         write_manifest(self.run_folder, f"test/{self.set_name}", self.weights)
 
     def failures(self):
         """[(item, reason)] of the items that failed."""
         return list(dict.fromkeys((line["item"], line["reason"]) for line in self.lines if line["status"] != "ok"))
+
+    def expect_some(self):
+        """Raise Negative, with the reasons, when every item failed."""
+        if self.lines and all(line["status"] != "ok" for line in self.lines):
+            failures = self.failures()
+            raise Negative(f"not one of {len(failures)} could be done: "
+                           f"{join_some(f'{item}: {reason}' for item, reason in failures)}")
 
     def expect_no_failures(self, things="picture"):
         """Raise Negative when items failed, so that the exit status says it."""
@@ -294,6 +306,15 @@ def summary(lines, metrics, classings=()):
 def _belongs(folder, key):
     mark = folder / ".belongs"
     return mark.is_file() and mark.read_text(encoding="utf-8").strip() == key
+
+
+def _free_set(folder, name, key):
+    """The first of name, name-2, name-3 ... that is not there yet, or belongs to the key."""
+    free, count = name, 1
+    while (folder / free).exists() and not _belongs(folder / free, key):
+        count += 1
+        free = f"{name}-{count}"
+    return free
 
 
 def _read_items(path, header):

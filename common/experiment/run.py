@@ -8,10 +8,9 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from common.base import paths
-from common.base.errors import UserError
 from common.base.files import remove_parts
 from common.data import samples
-from common.experiment import checkpoints, device, results, settings
+from common.experiment import checkpoints, device, own, results, settings
 from common.experiment.options import check_name, parse
 from common.experiment.settings import plain
 
@@ -42,6 +41,12 @@ class Run:
             remove_parts(self.folder)
             remove_parts(self.checkpoints)
         self._build_samples()
+
+    @property
+    def trained(self):
+        """The folder that train.py has filled: the run's own, else, of the release in a demo, the demo's."""
+        own = self.folder / "train"
+        return own if own.exists() or not self.options.demo else self.folder.with_name(paths.DEMO) / "train"
 
     def say(self, text):
         """Print a line, from the first process alone."""
@@ -81,41 +86,58 @@ class Run:
         """The context for forward passes at the setting `precision`."""
         return device.autocast(self.device, self.config.precision)
 
+    def expected_time(self):
+        """How long a training takes with these settings, in words, as far as it was measured (about.time)."""
+        known, typed = self.about.get("time", {}), self.resolved.typed
+        kind = "demo" if self.options.demo else self.resolved.preset or "train"
+        if kind not in known:
+            return f"not measured for preset={kind}; the progress tells after some steps"
+        changed = [key for key in typed if settings.decides_training(key) and key not in self.resolved.paths]
+        return known[kind] + (f" as configured; you changed {', '.join(changed)}" if changed else "")
+
     # ---- results -----------------------------------------------------------------------------------------------------
 
-    def results(self, set_name, weights, data, *, rows, metrics, classings=(), ranked=None):
-        """The results.TestResults of test/<set_name>/ for these weights, settings and data (a fingerprint)."""
+    def results(self, set_name, weights, data, *, rows, metrics, classings=(), ranked=None, beside=False):
+        """The results.TestResults of test/<set_name>/ for these weights, settings and data (a fingerprint).
+
+        beside: where that folder has other results, they stay, and these get a folder with a number.
+        """
         settings = self.resolved.judged_settings() | {"model": plain(weights.model)}
         return results.TestResults(self.folder, set_name, weights=weights.digest, settings=settings, data=data,
                                    rows=rows, metrics=metrics, classings=classings, ranked=ranked,
-                                   fresh=self.options.fresh)
+                                   fresh=self.options.fresh, beside=beside)
 
     def own_results(self, weights, paths, *, rows, metrics):
-        """results() for the files of --input; the set is named after the folder given, else `input`."""
+        """results() for the files of --input; the set is named after the folder given, else `input`, with a number
+        where results of something else have that name: they stay."""
         folders = [Path(path) for path in self.options.input if Path(path).is_dir()]
         set_name = folders[0].resolve().name if len(folders) == len(self.options.input) == 1 else "input"
-        data = [[str(path), path.stat().st_size] for path in paths] + [self.options.output]
-        return self.results(set_name or "input", weights, data, rows=rows, metrics=metrics)
+        facts = [(path.resolve(), path.stat()) for path in paths]
+        data = [[str(path), fact.st_size, fact.st_mtime_ns] for path, fact in facts] + [self.options.output]
+        return self.results(set_name or "input", weights, data, rows=rows, metrics=metrics, beside=True)
 
     def finish_test(self, test, weights, items, **more):
         """End a test (results()): metrics.json, manifest, and its entry in environment.json with more. Returns
-        metrics.json's content."""
+        metrics.json's content. Raises Negative where not one item could be done: there is nothing to show."""
         content = test.finish(items)
         self.record(f"test/{test.set_name}", paths=self.machine(), weights=str(weights.path), **more)
+        test.expect_some()
         return content
 
-    def output_path(self, path, item):
-        """Where --output puts the result of an input file: the file itself for one file, else a folder; None without
-        --output."""
-        if not self.options.output:
-            return None
-        output, path = Path(self.options.output), Path(path)
-        one_file = len(self.options.input) == 1 and not Path(self.options.input[0]).is_dir()
-        target = output if one_file and output.suffix and not output.is_dir() else output / (item + path.suffix)
-        if target.exists() and target.samefile(path):
-            raise UserError(f"--output would overwrite the input {path}: results never replace their material: choose "
-                            "another --output")
-        return target
+    def settle(self, made, also_read=()):
+        """Where the results `made` of --input go, checked before any work: own.settle()."""
+        return own.settle(self, made, also_read)
+
+    def settle_folder(self, default, names, sources):
+        """The folder where several results `names` go, checked before any work: own.settle_folder()."""
+        return own.settle_folder(self, default, names, sources)
+
+    def files_read(self):
+        """The single files that settings and options name: settings, weights, pictures."""
+        values = [self.options.config, self.options.weights]
+        for value in self.machine().values():
+            values += value if isinstance(value, list) else [value]
+        return [Path(value) for value in values if value and Path(value).is_file()]
 
     def machine(self):
         """The settings that belong to the machine: paths by dotted key."""

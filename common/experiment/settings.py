@@ -26,6 +26,7 @@ MACHINE = ("workers", "threads", "device")
 TYPED = "given on the command line"
 RENAMED = {"data.test": "test", "test.floors": "test.baselines", "mode": "stage"}      # settings and sections of before
 WORD = re.compile(r"[A-Za-z_][\w.]*=")
+FILE = re.compile(r"(\w+=|-(?!-)).*\.[A-Za-z]\w{1,4}")                              # w=600.jpg, -night.jpg
 
 
 class Settings(dict):
@@ -148,7 +149,8 @@ class Schema:
             place, folder = (file.where(prefix + key), paths.ROOT) if file else (TYPED, os.getcwd())
             rule = self.rules.get(key)
             if key not in self.rules:
-                wrong.append(f"unknown setting {key!r} ({place}): {self.advice(key)}")
+                hint = "" if file else hint_for_files([f"{key}={value}"])
+                wrong.append(f"unknown setting {key!r} ({place}): {self.advice(key)}{hint}")
             elif key in values:
                 wrong.append(f"{key!r} is given twice ({place}): keep one of the two")
             elif rule is None:
@@ -231,6 +233,12 @@ def split_words(argv):
     return [word for word in argv if not WORD.match(word)], [word for word in argv if WORD.match(word)]
 
 
+def hint_for_files(words):
+    """How to give a file whose name looks like a setting or an option, where one of the words does; else nothing."""
+    files = [word for word in words if os.path.isfile(word) or FILE.fullmatch(word)]
+    return f" (if {files[0]} is a file, say ./{files[0]})" if files else ""
+
+
 def resolve(case, words=(), config_file=None, demo=False):
     """The settings of a case after all that may change them. Raises UserError for every mistake in a file or word.
 
@@ -289,6 +297,12 @@ def name_today(key):
         if key == before or key.startswith(before + "."):
             return today + key.removeprefix(before)
     return key
+
+
+def decides_training(key):
+    """Whether a setting has to do with train.py: not those of the other scripts, and not the machine's."""
+    section, _, name = key.partition(".")
+    return section not in ("test", "figures", "seed", *MACHINE) and name not in MACHINE
 
 
 def flatten(nested, above=""):

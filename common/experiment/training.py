@@ -57,9 +57,8 @@ class Training:
 
     def _say_begin(self):
         run = self.run
-        estimate = run.about.get("time", {}).get("demo" if run.options.demo else "train", "unknown")
         run.say(f"{run.case}: training run '{run.name}' on {run.device}, {run.threads} threads, {run.world} "
-                f"process(es); expected time: {estimate}")
+                f"process(es); expected time: {run.expected_time()}")
         if run.config.precision == "bf16" and device.slow_bf16(run.device):
             run.say("this processor has no bfloat16 arithmetic and will be slow at it: precision=fp32 is faster here")
         if self.finished:

@@ -5,12 +5,16 @@ its mean gray.
 """
 from bisect import bisect
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from common import metrics
+from common.data.formats import is_film
 from common.data.images import open_picture, picture_files, read_pixels, to_bytes, to_tensor, write_image
 from common.data.lol import shares_scene_with_evaluation
+from common.experiment import own
+from common.lowlight import protect
 
 FIDELITY = ["psnr", "ssim", "ssim_gray"]
 NO_REFERENCE = ["entropy", "noise_sigma", "sharpness", "loe"]  # niqe follows where it can be had
@@ -55,11 +59,9 @@ def classes_of(name, values):
 def pictures_left(results, pairs):
     """(name, item, (low path, high path), low, high) of the pictures that are not tested yet, 8-bit; an unreadable one
     is a failed item."""
-    items = [Path(name).stem for name in pairs.names]
-
     def read(place):
         return [read_pixels(path) for path in pairs.paths(place)]
-    for place, item, (low, high) in results.remaining(items, read):
+    for place, item, (low, high) in results.remaining(pairs.items, read):
         yield pairs.names[place], item, pairs.paths(place), low, high
 
 
@@ -109,30 +111,52 @@ def show(run, content, results, beside=("identity", "gamma", "tone_curve")):
 
 # ---- one's own pictures ----------------------------------------------------------------------------------------------
 
-def enhance_own(run, weights, enhance, inputs=None):
-    """Brighten the pictures of --input; they are written to --output, else beside the numbers in results/. Returns the
-    TestResults.
+class Own(NamedTuple):
+    """A picture of --input: its file, its name in results/, and where its answer goes (None: into results/)."""
+    path: Path
+    item: str
+    target: Path | None
 
-    enhance: (3, h, w) in [0, 1] to the same. inputs: which of --input are meant, where some are no pictures.
+
+def settle_own(run):
+    """([Own] of the pictures of --input, [(video, target)] of the videos), checked before any work."""
+    inputs = list(map(Path, run.options.input))
+    films = [path for path in inputs if is_film(path)]
+    paths, items = picture_files(path for path in inputs if path not in films)
+    targets = run.settle([*map(own.picture, paths), *(own.film(path, run.folder / "video") for path in films)])
+    pictures = [Own(*each) for each in zip(paths, items, targets, strict=False)]
+    return pictures, list(zip(films, targets[len(paths):], strict=True))
+
+
+def enhance_own(run, weights, enhance, pictures):
+    """Brighten one's own pictures, settle_own()'s; they are written where these say. Returns the TestResults.
+
+    enhance: (3, h, w) in [0, 1] to the same; with test.protect=auto what is bright already stays (protect.py).
     """
-    paths, items = picture_files(inputs or run.options.input)
+    paths, items, targets = zip(*pictures, strict=True)
     parameters = niqe_parameters(run)
     results = run.own_results(weights, paths, rows=["identity", "network"],
                               metrics=NO_REFERENCE + (["niqe"] if parameters else []) + INPUT)
+
+    words = {}
 
     def brighten(place):
         """(dark picture, bright picture), 8-bit, of one file; the bright one is written."""
         picture = open_picture(paths[place])
         bright = enhance(picture.rgb)
-        target = run.output_path(paths[place], items[place]) or results.image_path(items[place], "network")
-        write_image(target, bright, like=picture)
-        return to_bytes(picture.rgb), to_bytes(bright)
+        if run.config.test.protect == "auto":
+            bright = protect.keep_bright(picture.rgb, bright)
+        write_image(targets[place] or results.image_path(items[place], "network"), bright, like=picture)
+        low, bright = to_bytes(picture.rgb), to_bytes(bright)
+        words[paths[place]] = protect.said(low.mean(), bright.mean())
+        return low, bright
     for _, item, (low, bright) in results.remaining(items, brighten, "brightening", again=bool(run.options.output)):
         kept = None if run.options.output else results.image_path(item, "network")
         values = no_reference(bright, low, parameters)
         before = no_reference(low, low, parameters) | of_input(low)
         results.add(item, {"identity": (before, None), "network": (values, kept)})
     run.finish_test(results, weights, items, inputs=dict(zip(items, map(str, paths))))
-    run.say(f"{len(items) - len(results.failures())} picture(s) brightened: "
+    run.say("\n".join(f"{path}: {done}" for path, done in words.items()))
+    run.say(f"{len(items) - len(results.failures())} picture(s) done: "
             f"{run.options.output or results.final / 'images' / 'network'}; numbers: {results.final / 'items.csv'}")
     return results

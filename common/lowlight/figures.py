@@ -1,12 +1,16 @@
 """Figures that every low-light case draws from its test results and its data: pairs, ranking, classes, training."""
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from common.data.images import read_pixels, to_bytes
+from common import metrics
+from common.base.paths import EMBEDDED
+from common.data.images import read_pixels, to_bytes, to_tensor
 from common.experiment import figures
 from common.experiment.figures import Caption
+from common.lowlight import protect
+from common.lowlight.baselines import gamma
 
 CAPTIONS = {
     "ranking": Caption(
@@ -19,6 +23,17 @@ CAPTIONS = {
               "count",
         "按输入图像的平均灰度、噪声水平(满值 255)以及训练集中是否出现同一场景分类；括号内为图像数量",
         "Grouped bars by class", "按类别分组的柱状图"),
+    "garden": Caption(
+        None, "Real night pictures that come with the repository: a garden at three short exposures and, at the right, "
+              "a long one, all at half size; PSNR against the long one (gt_free)",
+        "仓库自带的真实夜景：同一花园的三次短曝光，最右为长曝光(均缩小一半)；图下为相对长曝光图像的 PSNR(gt_free 协议)",
+        "Three rows: a dark garden, two brightened ones, the bright picture", "三行：暗的花园、两种增强结果与亮图"),
+    "protect": Caption(
+        None, "test.protect=auto: picture x, the network's answer y, the weight w (white: all of the answer) and "
+              "x + w (y - x); above a night, below the same scene with enough light, which stays",
+        "test.protect=auto：输入 x、网络输出 y、权重 w(白色表示完全采用输出)以及 x + w (y - x)；"
+        "上为夜景，下为光线充足的同一场景，保持不变",
+        "Two rows of four pictures: input, answer, weight, result", "两行四列：输入、网络输出、权重、结果"),
 }
 
 
@@ -45,8 +60,7 @@ def bars_of_scores(lines, names, own, height):
 def middle(lines, pairs):
     """Place of a picture of middling PSNR, as the example; the first where nothing was measured."""
     ranked = sorted(of_row(lines), key=lambda line: float(line["psnr"]))
-    stems = [Path(name).stem for name in pairs.names]
-    return stems.index(ranked[2 * len(ranked) // 3]["item"]) if ranked else 0
+    return pairs.items.index(ranked[2 * len(ranked) // 3]["item"]) if ranked else 0
 
 
 def picture(tensor):
@@ -99,3 +113,46 @@ def draw_classes(folder, lines, method, row="gt_free"):
                           f"PSNR (dB), {row}")
     folder.save(figure, "classes", ["classing", "class", "count", "network_psnr", "gamma_psnr"],
                 [[*line[:3], *map(figures.format_number, line[3:])] for line in rows])
+
+
+def draw_protection(folder, enhance):
+    """What test.protect=auto does to a night and to the same scene with enough light.
+
+    enhance: (3, h, w) in [0, 1] to an 8-bit picture.
+    """
+    grid, captions, rows = [], [], []
+    for name in ("dark1", "bright"):
+        whole = Image.open(EMBEDDED / "dark" / f"garden_{name}.jpg")
+        low = np.array(whole.resize((whole.width // 4, whole.height // 4), Image.BOX))
+        gray = metrics.gray8(low)
+        weight = protect.fall(protect.exposure_of(gray), *protect.PICTURE) * protect.region_weight(gray)
+        answer = enhance(to_tensor(low))
+        kept = to_bytes(protect.keep_bright(to_tensor(low), to_tensor(answer)))
+        grid.append([low, answer, weight, kept])
+        captions.append([f"E = {protect.exposure_of(gray):.0f}", f"mean level {answer.mean():.0f}",
+                         f"mean weight {weight.mean():.2f}", protect.said(low.mean(), kept.mean())])
+        rows.append([name, *map(figures.format_number, (protect.exposure_of(gray), weight.mean(), low.mean(),
+                                                        answer.mean(), kept.mean()))])
+    folder.save(figures.grid(grid, ["picture x", "answer y", "weight w", "result"], captions), "protect",
+                ["picture", "exposure", "mean_weight", "level", "level_answer", "level_result"], rows)
+
+
+def draw_garden(folder, enhance, method):
+    """A real night scene: each short exposure, a gamma curve, the network, and the long exposure, with PSNR.
+
+    enhance: (3, h, w) in [0, 1] to an 8-bit picture; method: its name in the figure.
+    """
+    def half(name):
+        whole = Image.open(EMBEDDED / "dark" / f"garden_{name}.jpg")
+        return np.array(whole.resize((whole.width // 2, whole.height // 2), Image.BOX))
+    bright, grid, captions, rows = half("bright"), [], [], []
+    for name in ("dark1", "dark2", "dark3"):
+        low = half(name)
+        pictures = [low, gamma(low), enhance(to_tensor(low))]
+        values = [metrics.fidelity(picture, bright)["psnr"] for picture in pictures]
+        grid.append([*pictures, bright])
+        levels = [f"mean level {picture.mean():.0f}" for picture in (low, bright)]
+        captions.append([f"{levels[0]}: {values[0]:.2f} dB", *(f"{value:.2f} dB" for value in values[1:]), levels[1]])
+        rows.append([name, *map(figures.format_number, values)])
+    columns = ["short exposure", "gamma 1/2.2", method, "long exposure"]
+    folder.save(figures.grid(grid, columns, captions), "garden", ["picture", *columns[:-1]], rows)

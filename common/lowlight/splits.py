@@ -14,7 +14,8 @@ def hold_out(names, cfg):
 
 
 def evaluation_set(cfg):
-    """The whole pictures to test on, with .set_name and .is_lol: eval15, or the scenes held out of training."""
+    """The whole pictures to test on, with .set_name and .is_lol: eval15 (LOL-v2: Test; LSRW: Eval), or the scenes that
+    are held out of training."""
     root = cfg.test.root or cfg.data.root
     if cfg.test.set == "validation":
         names = list_pairs(root, TRAINING)
@@ -22,5 +23,6 @@ def evaluation_set(cfg):
     else:
         pairs = PairedImages(root, "eval15")
         names = pairs.names
-    pairs.is_lol, pairs.set_name = is_lol(names), cfg.test.set
+    pairs.is_lol = is_lol(names)
+    pairs.set_name = cfg.test.set if cfg.test.set == "validation" else pairs.folder_name
     return pairs

@@ -1,9 +1,11 @@
 """Every metric by its name: `metrics.psnr(a, b)`. table.py says which way is better and how much difference counts."""
 from common.metrics.niqe import load_parameters, niqe
 from common.metrics.pictures import (
+    ciede2000,
     entropy,
     fidelity,
     gray8,
+    gray_edge,
     gt_mean,
     loe,
     luma,
@@ -16,7 +18,7 @@ from common.metrics.pictures import (
     ssim_y,
 )
 from common.metrics.ssim import ssim_loss, ssim_map
-from common.metrics.table import METRICS, UNKNOWN, Metric, metric_of
+from common.metrics.table import METRICS, UNKNOWN, Metric, expect_known, metric_of
 from common.metrics.tracking import (
     ERRORS,
     OVERLAPS,

@@ -6,6 +6,7 @@ basicsr/metrics (Apache-2.0), converted there from the authors' MATLAB release (
 free for research with citation). It is no part of this repository: download it and name it with `test.niqe=FILE`.
 Programs with other parameters give values that cannot be compared.
 """
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from scipy.special import gamma
 from common.base.errors import UserError
 
 BLOCK = 96                                                # pixels; 48 at half size
+TILE = 5 * BLOCK                                          # pixels that are measured at a time, in each direction
+AROUND = 16                                               # pixels around a tile: halving reaches 4, smoothing 3 of 2
 REMEDY = "give niqe_pris_params.npz of XPixelGroup/BasicSR (folder basicsr/metrics), or leave NIQE out"
 SHAPES = {"mu_pris_param": (1, 36), "cov_pris_param": (36, 36)}
 
@@ -61,8 +64,8 @@ def niqe(rgb8, parameters):
     height, width = (side // BLOCK * BLOCK for side in rgb8.shape[:2])
     if height * width < 2 * BLOCK * BLOCK:
         return float("nan")
-    luma = _luma(rgb8)[:height, :width]
-    features = np.concatenate([_features(luma, BLOCK), _features(_halve(luma), BLOCK // 2)], axis=1)   # (blocks, 36)
+    places = product(range(0, height, TILE), range(0, width, TILE))
+    features = np.concatenate([_features_of_tile(rgb8[:height, :width], *place) for place in places])  # (blocks, 36)
     whole = features[np.isfinite(features).all(axis=1)]
     if len(whole) < 2:
         return float("nan")
@@ -85,12 +88,25 @@ def _halve(picture):
     return picture
 
 
-def _features(picture, side):
-    """The 18 features of every block of side x side pixels. (blocks, 18)."""
+def _features_of_tile(rgb8, *place):
+    """The 36 features of the blocks in the tile at (top, left): (blocks, 36). It sees what lies around it, not the rest
+    of the picture, so that memory does not grow with that."""
+    around = tuple(slice(max(0, start - AROUND), start + TILE + AROUND) for start in place)
+    inside = [start - seen.start for start, seen in zip(place, around)]
+    ends = [min(TILE, length - start) for start, length in zip(place, rgb8.shape)]
+    luma = _luma(rgb8[around])
+    full = tuple(slice(start, start + end) for start, end in zip(inside, ends))
+    half = tuple(slice(part.start // 2, part.stop // 2) for part in full)
+    return np.concatenate([_features(luma, BLOCK, full), _features(_halve(luma), BLOCK // 2, half)], axis=1)
+
+
+def _features(picture, side, tile):
+    """The 18 features of every block of side x side pixels in the tile, slices of the picture. (blocks, 18)."""
     mean = _smooth(picture)
     deviation = np.sqrt(np.abs(_smooth(picture**2) - mean**2))
     normalised = (picture - mean) / (deviation + 1)       # grey levels: the 1 belongs to the scale 0..255
-    rows, columns = (length // side for length in picture.shape)
+    normalised = normalised[tile]
+    rows, columns = (length // side for length in normalised.shape)
     blocks = normalised.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
     alpha, left, right = _asymmetric_gaussian(blocks)
     features = [alpha, (left + right) / 2]

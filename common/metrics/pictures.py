@@ -5,12 +5,16 @@ differentiable where said. `rgb8`: one picture as written, uint8 array (H, W, 3)
 divided by 255 it makes the former kind. What has no answer is nan (a picture too small for the measure); the reason
 stands in the doc string.
 """
+from itertools import product
+
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, maximum_filter
 from skimage.metrics import structural_similarity
 
 from common.metrics.ssim import WINDOW, expect_same_shape, ssim_map
+
+TILE = 512                                                # pixels that are measured at a time, in each direction
 
 # ---- tensors (N, 3, H, W) in [0, 1] ----------------------------------------------------------------------------------
 
@@ -21,7 +25,8 @@ def psnr(a, b):
     Equal pictures give inf. Differentiable where the pictures differ. Any number of channels.
     """
     expect_same_shape(a, b)
-    return -10 * torch.log10((a.double() - b.double()).square().mean(dim=(1, 2, 3)))
+    sums = [(x.double() - y.double()).square().sum(dim=(1, 2, 3)) for x, y in tiles(a, b)]
+    return -10 * torch.log10(torch.stack(sums).sum(dim=0) / a[0].numel())
 
 
 def ssim(a, b):
@@ -34,8 +39,7 @@ def ssim(a, b):
     expect_same_shape(a, b)
     if min(a.shape[2:]) < WINDOW:
         return torch.full((len(a),), torch.nan, dtype=torch.float64, device=a.device)
-    channels = zip(a.split(1, dim=1), b.split(1, dim=1))              # one after the other: a third of the memory
-    return torch.stack([ssim_map(x.double(), y.double()).mean(dim=(1, 2, 3)) for x, y in channels]).mean(dim=0)
+    return _mean_ssim(a, b, lambda tile: tile.double())
 
 
 def ssim_gray(a, b):
@@ -44,8 +48,33 @@ def ssim_gray(a, b):
     On LOL 0.05 to 0.11 above the RGB flavour: tables that mix the two cannot be compared.
     """
     expect_same_shape(a, b)
-    levels = ((255 * x.double() + 0.5).floor().clamp(0, 255).int() for x in (a, b))
-    return ssim(*(_gray(*x.unbind(dim=1)).unsqueeze(1).double() / 255 for x in levels))
+    if min(a.shape[2:]) < WINDOW:
+        return torch.full((len(a),), torch.nan, dtype=torch.float64, device=a.device)
+    return _mean_ssim(a, b, _written_gray)
+
+
+def _written_gray(x):
+    levels = (255 * x.double() + 0.5).floor().clamp(0, 255).int()
+    return _gray(*levels.unbind(dim=1)).unsqueeze(1).double() / 255
+
+
+def _mean_ssim(a, b, prepare):
+    """Mean of ssim_map over all window positions and channels of the prepared tiles, one after the other."""
+    total, count = 0.0, 0
+    for x, y in tiles(a, b, WINDOW - 1):
+        for channels in zip(prepare(x).split(1, dim=1), prepare(y).split(1, dim=1)):
+            similarity = ssim_map(*channels)
+            total, count = total + similarity.sum(dim=(1, 2, 3)), count + similarity[0].numel()
+    return total / count
+
+
+def tiles(a, b, more=0):
+    """The same places of two pictures (N, C, H, W): tiles of TILE x TILE pixels and `more` rows and columns of the next
+    ones. So memory is a tile's, whatever the picture's, and stays in the processor's cache."""
+    height, width = a.shape[2:]
+    for top, left in product(range(0, height - more, TILE), range(0, width - more, TILE)):
+        part = (..., slice(top, top + TILE + more), slice(left, left + TILE + more))
+        yield a[part], b[part]
 
 
 # ---- pictures as written: uint8 arrays (H, W, 3) ---------------------------------------------------------------------
@@ -102,6 +131,27 @@ def fidelity(rgb8, reference8):
     a, b = (torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
             for picture in (rgb8, reference8))
     return {"psnr": psnr(a, b).item(), "ssim": ssim(a, b).item(), "ssim_gray": ssim_gray(a, b).item()}
+
+
+def ciede2000(rgb8, reference8):
+    """Mean CIEDE2000 colour difference of two 8-bit pictures (H, W, 3), sRGB under D65: 1 is just noticeable."""
+    from skimage.color import deltaE_ciede2000, rgb2lab  # here: slow to import, and seldom needed
+    _expect_rgb8(rgb8)
+    _expect_rgb8(reference8)
+    return float(deltaE_ciede2000(rgb2lab(rgb8), rgb2lab(reference8)).mean())
+
+
+def gray_edge(rgb8):
+    """How far a picture's edges are from gray, in degrees (gray-edge hypothesis, van de Weijer et al. 2007, p = 6):
+    the angle between the Minkowski 6-norms of the three channels' gradients (Gaussian derivatives, sigma 1) and gray.
+
+    A colour cast moves it from 0; so do scenes of one colour. nan where there is no edge.
+    """
+    _expect_rgb8(rgb8)
+    edges = (gaussian_gradient_magnitude(channel, 1, mode="nearest") for channel in np.moveaxis(rgb8 / 255, 2, 0))
+    norms = [np.mean(edge**6) ** (1 / 6) for edge in edges]
+    length = np.linalg.norm(norms)
+    return float(np.degrees(np.arccos(min(1.0, sum(norms) / length / 3**0.5)))) if length > 0 else float("nan")
 
 
 def entropy(rgb8):

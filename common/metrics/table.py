@@ -1,6 +1,8 @@
 """What is known of every metric by its name: which way is better, what difference counts, how many decimals show."""
 from typing import NamedTuple
 
+from common.base.errors import UserError
+
 
 class Metric(NamedTuple):
     """How common.compare and the report treat a metric."""
@@ -25,9 +27,13 @@ METRICS = {
     "entropy": Metric("two-sided", 0.02, 2, "bit"),       # flips .015; noise has entropy, too, so more is no better
     "niqe": Metric("lower", 0.1, 3),                      # flips in 1 % of the values .03; 1 % more brightness .07
     "loe": Metric("lower", 5, 1, "pixels"),               # flips 2 to 6, of 3,750 pixels
+    "gray_edge": Metric("lower", 0.2, 2, "degrees"),      # a cast of 10 % in one channel .5 to 2.5, flips .01
     "noise_sigma": Metric("lower", 0.1, 2, "levels"),     # a median, in steps of .08; judge it beside sharpness
     "sharpness": Metric("higher", 0.02, 3),               # 1 % more brightness .002; a blur of sigma .5 takes .07
     "loss": Metric("lower", 1e-6, 4),                     # of a training, on held-out data
+    # of the picture that was given: other decoders move it
+    "input_light": Metric("two-sided", 0.1, 2, "levels"),
+    "input_noise": Metric("two-sided", 0.1, 2, "levels"),  # a median, in steps of .08
     "light_ratio": Metric("two-sided", 0.02, 2),          # what KinD was told; another machine moves it by 1e-5
     # tracking: one sequence of five that rounding throws off its target moves a mean by .003 (seen) and may by .02
     "ao": Metric("higher", 0.01, 4),
@@ -35,6 +41,9 @@ METRICS = {
     "precision": Metric("higher", 0.01, 4),
     "sr50": Metric("higher", 0.01, 4),
     "sr75": Metric("higher", 0.01, 4),
+    "ao_frames": Metric("higher", 0.01, 4),               # of all frames of all sequences in one pool
+    "sr50_frames": Metric("higher", 0.01, 4),
+    "sr75_frames": Metric("higher", 0.01, 4),
     # homographies: a pair lost or won by RANSAC is worth 100 px / 300 pairs = .33 in the mean: .1 is less than a pair
     "rmse_4pt": Metric("lower", 0.1, 2, "px"),
     "rmse_4pt_median": Metric("lower", 0.1, 2, "px"),
@@ -69,5 +78,13 @@ UNKNOWN = Metric("two-sided", 1e-6, 4)                    # any change in the si
 
 
 def metric_of(name):
-    """The metric's row in METRICS; two-sided and strict for a name that is not there."""
+    """The metric's row in METRICS; two-sided and strict for a name that is not there, as a foreign file may have."""
     return METRICS.get(name, UNKNOWN)
+
+
+def expect_known(names, place):
+    """Raise UserError for names without a row in METRICS: no other machine's result could be graded beside such."""
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise UserError(f"unknown metrics: {place}: {', '.join(unknown)}: a line with direction, tolerance and digits "
+                        "was expected for each: enter them in METRICS of common/metrics/table.py")

@@ -11,12 +11,25 @@ from pathlib import Path
 
 from common.base import paths
 from common.base.errors import UserError, start
+from common.base.targets import expect_targets
 from common.experiment.results import write_text
 from common.report import page, run_folder, skeleton
-from common.report.blocks import Both, Contents, Heading, Paragraph, both, to_html, to_markdown
+from common.report.blocks import Both, Contents, Heading, Links, Paragraph, to_html, to_markdown
 from common.report.case import case_blocks, title_of
 
 TITLE = Both("Vision reproductions: results", "计算机视觉论文复现：结果")
+
+CLOSING = [
+    Paragraph(Both(
+        "Pictures that come with the repository: the clips car and person are by Intel Corporation (CC BY 4.0), cut "
+        "and scaled down; china and flower by danielbuechele and vultilion (CC BY 2.0), scaled and cropped. All other "
+        "authors, licences and changes stand in `datasets/embedded/LICENCES.md`.",
+        "仓库自带素材：片段 car 与 person 由 Intel Corporation 发布（CC BY 4.0），已截取并缩小；"
+        "china 与 flower 的作者为 danielbuechele 与 vultilion（CC BY 2.0），已缩放、裁剪。"
+        "其余作者、许可与改动见 `datasets/embedded/LICENCES.md`。"), "muted small footer"),
+    Links([("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
+           ("CC BY 2.0", "https://creativecommons.org/licenses/by/2.0/"),
+           ("car, person", "https://github.com/intel-iot-devkit/sample-videos")])]
 
 
 def main(argv=None):
@@ -56,6 +69,8 @@ def write(cases, name, folder):
     """
     if name is not None and not any(name in run_folder.run_names(case) for case in cases):
         run_folder.choose_run(cases[0], name)
+    cases = run_folder.in_course_order(cases)
+    expect_targets([folder / "report.html", folder / "report.md"], option="--out")
     blocks = opening(cases)
     html = to_html(blocks, print)            # nothing in the opening can go wrong
     for case in cases:
@@ -64,8 +79,9 @@ def write(cases, name, folder):
             warn(case, problem)
         html += to_html(of_case, partial(warn, case))
         blocks = blocks + of_case
+    html += to_html(CLOSING, print)
     write_text(folder / "report.html", page.document(" · ".join(TITLE), html, bilingual=True))
-    write_text(folder / "report.md", to_markdown(blocks, folder))
+    write_text(folder / "report.md", to_markdown(blocks + CLOSING, folder))
     return folder / "report.html", folder / "report.md"
 
 
@@ -88,7 +104,7 @@ def opening(cases):
 def case_title(case):
     """The paper's title; the case's name where its file cannot be read, which is said in its place."""
     try:
-        return both(title_of(case, run_folder.about(case)))
+        return title_of(case, run_folder.about(case))
     except UserError:
         return case
 

@@ -53,6 +53,7 @@ class Figure(NamedTuple):
     caption: object
     alt: object
     csv: Path | None = None
+    labelled: bool = False                                 # it has labels, which must stay readable: never too narrow
 
 
 class Slider(NamedTuple):

@@ -4,7 +4,7 @@ from common.base.errors import UserError
 from common.base.files import leads_out
 from common.base.progress import duration
 from common.base.yaml_text import to_yaml
-from common.data.images import IMAGE_SUFFIXES
+from common.data.formats import IMAGE_SUFFIXES
 from common.experiment.results import is_number
 from common.experiment.settings import flatten_settings
 from common.metrics import metric_of
@@ -49,14 +49,17 @@ def case_blocks(case, name=None):
 
 
 def title_of(case, about):
-    return about.get("title") or case
+    """The case as a heading: its chapter in the course, and its name in both languages, else the paper's title."""
+    chapter = f"{about['chapter']} " if about.get("chapter") else ""
+    return each(lambda text: chapter + text, both(about.get("name") or about.get("title") or case))
 
 
 def head(case, about):
     """The paper: title, authors, year, links, and the idea in two lines."""
     authors = ", ".join(str(part) for part in (about.get("authors"), about.get("year")) if part)
-    place = " · ".join(filter(None, [authors, code(f"cases/{case}")]))
-    blocks = [Heading(2, both(title_of(case, about)), case), Paragraph(place, "muted")]
+    paper = about.get("title") if about.get("name") else None                   # else it is the heading
+    place = " · ".join(filter(None, [paper, authors, code(f"cases/{case}")]))
+    blocks = [Heading(2, title_of(case, about), case), Paragraph(place, "muted")]
     if about.get("idea"):
         blocks.append(Paragraph(both(about["idea"]), "lead"))
     links = about.get("links")
@@ -67,10 +70,12 @@ def head(case, about):
 
 def run_blocks(run, about):
     """All that is known of a run, in the order of interest."""
-    blocks = [which_run(run), *not_yet(run), *numbers(run, about)]
-    for test in run.tests:
-        blocks += pictures(run, test)
-    return blocks + figures(run) + settings(run) + hardware(run)
+    release = run_folder.demo_release(run)
+    blocks = [which_run(run), *not_yet(run, release), *numbers(run, about, release)]
+    shown = release or run
+    for test in shown.tests:
+        blocks += pictures(shown, test)
+    return blocks + figures(shown) + settings(run) + hardware(run) + (hardware(release) if release else [])
 
 
 def which_run(run):
@@ -103,8 +108,8 @@ def nothing_yet(case, about, name=None):
     return [made, Note(demo, (f"python -m common.menu demo --case {case}",)), *numbers(None, about)]
 
 
-def not_yet(run):
-    """Notes on the parts of a run that are missing or were interrupted."""
+def not_yet(run, release=None):
+    """Notes on the parts of a run that are missing or were interrupted. release: of a demo, which draws its figures."""
     missing = []                                           # (script that makes it, text)
     if run.log and "train" not in run.weights:
         missing.append(("train", Both("The training has not ended yet: the same command goes on where it stopped.",
@@ -114,7 +119,7 @@ def not_yet(run):
                 for name in run_folder.find_unfinished_tests(run.case, run.name)]
     if not run.tests:
         missing.append(("test", Both("No test has been run under this name yet:", "该运行尚未测试：")))
-    if not run.figures:
+    if not (release or run).figures:
         missing.append(("figures", Both("No figures have been drawn under this name yet:", "该运行尚未绘图：")))
     return [Note(text, (run_folder.command(run.case, script, run.name),)) for script, text in missing]
 
@@ -128,7 +133,9 @@ def pictures(run, test):
                  if line["row"] == row and line["status"] == "ok" and inside(test.folder, line["image"])]
         if lines:
             shown = [picture_block(run, test, line, place) for line, place in choose_lines(lines, measures(values))]
-            return [Heading(3, Both(f"Pictures of {test.name}, row {row}", f"{test.name} 的图像（{row}）")),
+            sample = run_folder.on_sample_data(run, test)
+            return [Heading(3, Both(f"Pictures of {test.name}, row {row}{' (sample data)' if sample else ''}",
+                                    f"{test.name} 的图像（{row}{'，样例数据' if sample else ''}）")),
                     Gallery(shown, "small")]
     return []
 
@@ -198,8 +205,17 @@ def figures(run):
         number = f"{entry['number']} " if entry.get("number") else ""
         caption = each(lambda text, number=number: (number + text).replace("`", "'"), both(entry["title"]))
         csv = inside(run.folder / "figures", entry.get("csv") or "")
-        blocks.append(Figure(run.folder / "figures" / entry["file"], caption, both(entry["alt"]), csv))
-    return [Heading(3, Both("Figures", "图")), Gallery(blocks)] if blocks else []
+        blocks.append(Figure(run.folder / "figures" / entry["file"], caption, both(entry["alt"]), csv, labelled=True))
+    if not blocks:
+        return []
+    heading = Heading(3, Both("Figures", "图"))
+    if not any(run_folder.on_sample_data(run, test) for test in run.tests):
+        return [heading, Gallery(blocks, "wide")]
+    note = Both("Drawn on sample data.", "均在样例数据上绘制。")
+    if run.name == paths.DEMO_RELEASE:
+        note = Both("Drawn on sample data with the release weights; the training curve is that of the demo.",
+                    "均用预训练权重在样例数据上绘制；训练曲线来自演示中的训练。")
+    return [heading, Note(note), Gallery(blocks, "wide")]
 
 
 def settings(run):
@@ -213,7 +229,8 @@ def settings(run):
     if not trained:
         text = Both("This run tested weights and did not train; only the network's settings can be compared here. How "
                     "released weights were made stands in `checkpoints/README.md`.",
-                    "本次运行只测试权重，没有训练，此处只能比较网络的设置。发布权重的来历见 `checkpoints/README.md`。")
+                    "本次运行只测试权重，没有训练，此处只能比较网络的设置。"
+                    "预训练权重的来历见 `checkpoints/README.md`。")
         blocks.append(Paragraph(text))
     if "paper" not in run_folder.presets_of(run.case):
         blocks.append(Paragraph(Both("The case has no `preset=paper` to compare with.",
@@ -233,8 +250,10 @@ def settings(run):
 
 def hardware(run):
     """Device, time and memory of each part of the run."""
+    of = ", release weights" if run.name == paths.DEMO_RELEASE else ""
+    heading = Heading(3, Both(f"Hardware and time{of}", f"硬件与用时{'（预训练权重）' if of else ''}"))
     if not run.environment:
-        return [Heading(3, Both("Hardware and time", "硬件与用时")),
+        return [heading,
                 Paragraph(Both("The run's `environment.json` is missing.", "该运行缺少 `environment.json`。"))]
     header = [Both("part", "步骤"), Both("device", "设备"), Both("threads", "线程"), Both("processes", "进程"),
               Both("time", "用时"), Both("peak memory", "内存峰值")]
@@ -245,7 +264,7 @@ def hardware(run):
         rows.append([part, device or "–", str(entry.get("threads", "–")), str(entry.get("processes", "–")),
                      duration(seconds) if is_number(seconds) else "–",
                      f"{memory:.0f} MB" if is_number(memory) else "–"])
-    blocks = [Heading(3, Both("Hardware and time", "硬件与用时")), Table("", header, rows, sortable=False)]
+    blocks = [heading, Table("", header, rows, sortable=False)]
     last = list(run.environment.values())[-1]
     if isinstance(last.get("versions"), dict):
         versions = ", ".join(f"{name} {version}" for name, version in last["versions"].items())

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from common.base.errors import printable
+
 # what Markdown would take for more than a letter
 MARKS = re.compile(r"[\\|<*\[\]`]|(?<!\w)_|_(?!\w)|~(?=~)|&(?=[\w#])")
 PIPE = re.compile(r"(\\*)\|")
@@ -11,7 +13,7 @@ PIPE = re.compile(r"(\\*)\|")
 
 def prose(text):
     """Text on one line that reads as it stands, also in a table's cell; `code` in it stays code. None is empty."""
-    text = " ".join(str("" if text is None else text).split())
+    text = one_line("" if text is None else text)
     pieces = text.split("`")
     if len(pieces) % 2 == 0 or any(not piece.strip() for piece in pieces[1::2]):     # backticks that do not pair
         pieces = [text]
@@ -19,9 +21,14 @@ def prose(text):
     return "`".join(pieces)
 
 
+def one_line(text):
+    """Text on one line, its hidden letters shown."""
+    return " ".join(printable(text, keep="\r\n\t").split())
+
+
 def code(text):
     """Text as code on one line; empty stays empty."""
-    text = " ".join(str(text).split())
+    text = one_line(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{space}{text}{space}{fence}" if text else ""

@@ -15,9 +15,11 @@ import markupsafe
 import numpy as np
 from PIL import Image
 
+from common.base.errors import printable
 from common.data.images import read_pixels
 
 SIDE = 1600                                # pixels that a picture's longer side may have
+LABELS = 0.8                               # of a figure's own width: its smallest labels (5.5 pt, 150 dpi) have 9 px
 QUALITY = 88                               # of lossy WebP: no difference to be seen at full size
 NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|dB|px|s|MB))?|[-+]?inf|nan|–|")
 FOLDER = Path(__file__).with_name("templates")
@@ -41,7 +43,7 @@ def escape(text):
     if isinstance(text, Both):
         return two(*text)
     if not hasattr(text, "__html__"):
-        text = str(text).encode("utf-8", "replace").decode("utf-8")        # half a surrogate pair could not be written
+        text = printable(text, keep="\n\t")
     return Html(markupsafe.escape(text))
 
 
@@ -102,13 +104,15 @@ def details(summary, body):
     return Html(PARTS.details(summary, body))
 
 
-def picture(source, alt, width=None):
+def picture(source, alt, width=None, labelled=False):
     """An <img> with the picture in it. source: uint8 (h, w, 3) or (h, w), or the path of a picture file.
 
     Scaled down to at most `width` pixels in width, and 1600 in each direction. alt: what is to be seen, a text or
-    {"en": text, "zh": text}. Raises UserError for a file that is no picture.
+    {"en": text, "zh": text}. labelled: on a narrow page it is scrolled sideways rather than shown with labels too small
+    to read. Raises UserError for a file that is no picture.
     """
-    return Html(PARTS.picture(fit(source, width or SIDE), alt))
+    image = fit(source, width or SIDE)
+    return Html(PARTS.picture(image, alt, round(LABELS * image.width) if labelled else None))
 
 
 def fit(source, width):

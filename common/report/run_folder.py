@@ -17,6 +17,8 @@ from common.experiment.settings import flatten_settings
 
 DAMAGED = "copy the run's folder again, or make this part of it again"
 PARTS = ("train", "test", "figures")                    # what makes a folder a run
+DEMOS = (paths.DEMO, paths.DEMO_RELEASE)
+DATA_KEYS = ("data.root", "data.content", "test.root")  # settings that name the data of a test
 
 
 class TestSet(NamedTuple):
@@ -57,6 +59,8 @@ def run_names(case):
 def choose_run(case, name=None):
     """The run called name; without one `default`, else `check`, the newest, `demo`; None where there is none.
 
+    The demo's second run, of the release, is shown with it: see demo_release().
+
     Raises UserError, with the runs that there are, for a name that is not among them.
     """
     names = run_names(case)
@@ -66,12 +70,43 @@ def choose_run(case, name=None):
             raise UserError(f"there is no run {name!r} of {case} in {show_path(results_folder(case))}: {there}: choose "
                             "one with --name, or make it first")
         return read_run(case, name)
-    grown = sorted((other for other in names if other != "demo"),
+    grown = sorted((other for other in names if other not in DEMOS),
                    key=lambda other: newest(results_folder(case) / other))
-    for candidate in ["default", "check", *reversed(grown), "demo"]:
+    for candidate in ["default", "check", *reversed(grown), *DEMOS]:
         if candidate in names:
             return read_run(case, candidate)
     return None
+
+
+def demo_release(run):
+    """RunFacts of the release beside a demo's own training; None for another run, or where it was not measured."""
+    if run.name != paths.DEMO or paths.DEMO_RELEASE not in run_names(run.case):
+        return None
+    return read_run(run.case, paths.DEMO_RELEASE)
+
+
+def on_sample_data(run, test):
+    """Whether a test was made on datasets/sample: by its folder in environment.json, else by the run's name."""
+    used = test.environment.get("paths")
+    if not isinstance(used, dict):
+        return run.name in DEMOS
+    known = [path for key, path in used.items() if key in DATA_KEYS and isinstance(path, str)]
+    if isinstance(used.get("test.root"), str):
+        known = [used["test.root"]]
+    return any("datasets/sample/" in f"{path}/".replace("\\", "/") for path in known)
+
+
+def chapter_of(case):
+    """The case's chapter in the course (`B1`), "" for one that has none or whose file cannot be read."""
+    try:
+        return str(about(case).get("chapter") or "")
+    except UserError:
+        return ""
+
+
+def in_course_order(cases):
+    """Cases by their chapters, those without one last."""
+    return sorted(cases, key=lambda case: (not chapter_of(case), chapter_of(case), case))
 
 
 def newest(folder):

@@ -10,6 +10,7 @@ from common.base import paths
 from common.base.errors import UserError
 from common.base.files import write_whole
 from common.base.progress import duration
+from common.base.targets import expect_targets
 from common.experiment.results import is_number
 from common.experiment.settings import WORD, flatten_settings
 from common.metrics import metric_of
@@ -45,6 +46,7 @@ def write(case, name=None, language="zh", out=None, force=False):
     if path.exists() and not force:
         raise UserError(f"{path} exists, and something may have been written in it: a new file was expected: "
                         "choose another with --out, or give --force to lose what it holds")
+    expect_targets([path], [run.folder / "figures", run.folder / "test", run.folder / "train"], "--out")
     sheet = Sheet(run, language, path.parent)
     for section in (head, background, principle, source, environment, settings, data, training, results, figures,
                     analysis, extension, ending):

@@ -119,7 +119,7 @@ TEXT = {
                    "the smallest counts as best.",
                    "`val_…` 在留出数据上测得，按指标方向取最佳；其余各量以最小值为最佳。"),
     "no_training": ("This run has no training log (release weights need none). Command: {command}",
-                    "该运行没有训练日志（使用发布权重时不需要训练）。运行命令：{command}"),
+                    "该运行没有训练日志（使用预训练权重时不需要训练）。运行命令：{command}"),
     "results": ("4.5 Results", "4.5 测试结果"),
     "results_of": ("4.5.{number} {set}", "4.5.{number} {set}"),
     "results_table": ("mean over the items of {set}", "{set} 上的均值"),
@@ -155,13 +155,13 @@ TEXT = {
     "q_baseline": ("On {set}, {method} comes closest to {network} of all simple methods: {metric} {theirs} against "
                    "{ours} ({protocol}, n = {count}). What does {network} do that {method} cannot, and which other "
                    "metric or figure shows it?",
-                   "在 {set} 上，简单方法 {method} 与 {network} 最接近：前者的 {metric} 为 {theirs}，后者为 {ours}"
+                   "在 {set} 上，基线方法 {method} 与 {network} 最接近：前者的 {metric} 为 {theirs}，后者为 {ours}"
                    "（{protocol}，{count} 个样本）。{network} 做到了哪些 {method} 做不到的事？"
                    "哪个指标或哪幅插图能说明这一点？"),
     "q_ahead": ("On {set}, the simple method {method} is as good as {network} or better: {metric} {theirs} against "
                 "{ours} ({protocol}, n = {count}). Why? Is it really the better method, or does the metric miss "
                 "something?",
-                "在 {set} 上，简单方法 {method} 不逊于 {network}：前者的 {metric} 为 {theirs}，后者为 {ours}"
+                "在 {set} 上，基线方法 {method} 不逊于 {network}：前者的 {metric} 为 {theirs}，后者为 {ours}"
                 "（{protocol}，{count} 个样本）。为什么？是它确实更好，还是这一指标忽略了什么？"),
     "q_class": ("In the classes of {set} by {classing}, {worst} is the weakest ({metric} {low}, n = {worst_count}) and "
                 "{best} the strongest ({high}, n = {best_count}). What makes the weak one hard, and are there enough "
@@ -199,7 +199,7 @@ TEXT = {
         "该方法的代价（时间、内存）如何？与最简单的方法相比，所得是否值得？")),
 
     # 6, 7
-    "extension": ("6 Extension tasks", "6 拓展任务"),
+    "extension": ("6 Extension tasks", "6 拓展要求"),
     "extension_said": ("The tasks and their commands stand in {readme}.", "任务及其命令见 {readme}。"),
     "presets_table": ("presets: ready-made experiments, what they change, and my result",
                       "预设（preset）：现成的实验、所改动的设置与我的结果"),
@@ -213,7 +213,7 @@ TEXT = {
         "Put the result beside the basic task's, under the same protocol."), (
         "你选择了哪项任务？先写预期，再写实际结果。",
         "改动了哪些设置或代码？给出命令，使他人能够重复。",
-        "在同一协议下，与基本任务的结果并列比较。")),
+        "在同一协议下，与基本要求的结果并列比较。")),
     "conclusion": ("7 Conclusion", "7 结论"),
     "ask_conclusion": ((
         "What has been reproduced, with which numbers, and what has not?",

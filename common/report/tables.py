@@ -4,40 +4,92 @@ from collections import Counter
 from itertools import chain
 
 from common.metrics import metric_of
-from common.report.blocks import Both, Folded, Heading, Note, Paragraph, Table, both, code, join
+from common.report import run_folder
+from common.report.blocks import Both, Folded, Heading, Note, Paragraph, Table, both, code, each, join
 
 NETWORK = "network"                                        # the method of a row that is named after its protocol alone
 PROTOCOLS = {
-    "gt_free": Both("no use of the reference", "不使用参考图"),
-    "gt_mean": Both("mean gray scaled to the reference's", "按参考图的平均灰度校正亮度"),
-    "gt_ratio": Both("light ratio taken from the reference", "光照比取自参考图"),
+    "gt_free": Both("no use of the reference", "不使用参考图像"),
+    "gt_mean": Both("mean gray scaled to the reference's", "按参考图像的平均灰度校正亮度"),
+    "gt_ratio": Both("light ratio taken from the reference", "光照比率取自参考图像"),
 }
 ARROWS = {"higher": "↑", "lower": "↓", "two-sided": ""}
 
 
-def numbers(run, about):
-    """Blocks of all tables. run: RunFacts, or None where only the published numbers are known."""
+WEIGHTS = {"trained": Both("trained here", "本机训练"), "release": Both("release weights", "预训练权重")}
+
+
+def numbers(run, about, release=None):
+    """Blocks of all tables. run: RunFacts, or None where only the published numbers are known; release: of a demo."""
     published = [entry for entry in about.get("published") or [] if isinstance(entry, dict)]
     tests = run.tests if run else []
+    others = {test.name: test for test in release.tests} if release else {}
     if not tests and not published:
         return []
     legend = Both("↑ higher is better, ↓ lower is better; no arrow: neither. n is the number of items in a mean. "
                   "What is not marked as published was measured here.",
                   "↑ 越高越好，↓ 越低越好，无箭头者无优劣之分；n 为参与平均的项数。未注明“已发表”的均为本机测得。")
     blocks, used = [Heading(3, Both("Numbers", "测试结果")), Paragraph(legend, "muted")], []
+    if release:
+        blocks.append(Paragraph(TWO_WEIGHTS))
     if run and not published:
         text = Both("No published numbers can be compared with these: see the case's README.",
                     "没有可与之比较的已发表数据，说明见该案例的 README。")
         blocks.append(Paragraph(text, "muted"))
     for test in tests:
-        blocks.append(Heading(4, Both(f"Test set {test.name}", f"测试集 {test.name}")))
-        for protocol in protocols(test.metrics):
-            beside = [entry for entry in published if entry.get("set") == test.name
+        sample, other = run_folder.on_sample_data(run, test), others.get(test.name)
+        blocks.append(Heading(4, set_title(test, sample)))
+        if sample:
+            blocks.append(SAMPLE_NOTE)
+        shown = test._replace(metrics=with_both_weights(test.metrics, other.metrics)) if other else test
+        for protocol in protocols(shown.metrics):
+            beside = [entry for entry in published if not sample and entry.get("set") == test.name
                       and split(entry.get("row"), test.metrics)[1] == protocol]
             used += beside
-            blocks += protocol_blocks(test, protocol, beside)
-        blocks += failures(test)
+            blocks += protocol_blocks(shown, protocol, beside, sample)
+        blocks += failures(test) + (failures(other) if other else [])
     return blocks + published_alone([entry for entry in published if entry not in used], bool(tests))
+
+
+def set_title(test, sample):
+    """A test set as a heading."""
+    title = Both(f"Test set {test.name}", f"测试集 {test.name}")
+    return Both(f"{title.en} (sample data)", f"{title.zh}（样例数据）") if sample else title
+
+
+SAMPLE = Both("sample data", "样例数据")
+SAMPLE_NOTE = Note(Both(
+    "Sample data: small made-up sets, so that everything can be seen to work. These numbers say nothing about the "
+    "method and stand in no table with published ones.",
+    "样例数据：自制的小数据集，只用来说明流程可用。"
+    "这些数字不能说明方法的优劣，也不与已发表的数据列在同一张表里。"))
+TWO_WEIGHTS = Both(
+    "Two sets of weights on the same data: those that the demo has trained in seconds, which shows that training "
+    "works, and the release. A row that is the same for both stands once.",
+    "同一数据上的两组权重：演示中训练数十秒所得（说明训练流程可用），以及预训练权重。两者相同的行只列一次。")
+
+
+def with_both_weights(trained, release):
+    """The rows of two tests of the same data by two sets of weights; a row that is the same in both once, by its name,
+    any other as `method@trained` and `method@release`."""
+    rows = {}
+    for row in [*trained, *(row for row in release if row not in trained)]:
+        method, protocol = split(row, trained | release)
+        if row in trained and trained[row] == release.get(row):
+            rows[row] = trained[row]
+            continue
+        for weights, metrics in (("trained", trained), ("release", release)):
+            if row in metrics:
+                rows[f"{method}@{weights}" + (f"/{protocol}" if protocol else "")] = metrics[row]
+    return rows
+
+
+def method_name(method):
+    """A row's method as it is shown: with both weights, by which of them."""
+    name, _, weights = method.rpartition("@")
+    if weights not in WEIGHTS:
+        return method
+    return Both(f"{name} ({WEIGHTS[weights].en})", f"{name}（{WEIGHTS[weights].zh}）")
 
 
 def split(row, rows):
@@ -104,26 +156,27 @@ def protocol_name(protocol):
     return protocol and join(Both("protocol ", "协议 "), code(protocol), suffix, between="")
 
 
-def protocol_blocks(test, protocol, published):
+def protocol_blocks(test, protocol, published, sample=False):
     """The table of one protocol of one test set, the published rows among it, and the classes behind a click."""
     named = [(*split(row, test.metrics), values) for row, values in test.metrics.items()]
     rows = {method: values for method, under, values in named if under == protocol}
     every = metric_names([*rows.values(), *map(published_metrics, published)])
     alone = lonely(rows, every)
     names = [name for name in every if name not in alone]
-    ours = [[method, str(values["count"]), *digits(values, names)] for method, values in rows.items()]
-    at = list(rows).index(NETWORK) + 1 if NETWORK in rows else 0           # published rows stand below the network's
+    ours = [[method_name(method), str(values["count"]), *digits(values, names)] for method, values in rows.items()]
+    own = [place for place, method in enumerate(rows) if method.partition("@")[0] == NETWORK]
+    at = own[-1] + 1 if own else 0                                         # published rows stand below the network's
     lines = ours[:at] + [published_line(entry, names) for entry in published] + ours[at:]
     counts = sorted({values["count"] for values in rows.values()})
     count = "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     parts = code(test.name), protocol_name(protocol), Both(f"{count} items", f"{count} 项")
-    caption = join(*filter(None, parts), between=" · ")
+    caption = join(*filter(None, (SAMPLE if sample else "", *parts)), between=" · ")
     header = [Both("method", "方法"), "n", *map(heading_of, names)]
-    blocks = [Table(caption, header, lines, strong=(at - 1,) if at else ())]
+    blocks = [Table(caption, header, lines, strong=tuple(own))]
     for method, values in rows.items():
         text = ", ".join(number_with_unit(name, values[name]) for name in alone if name in values)
         if text:
-            blocks.append(Paragraph(f"{method}: {text}", "muted small"))
+            blocks.append(Paragraph(join(method_name(method), f": {text}", between=""), "muted small"))
     return blocks + remarks(rows, published) + classes(rows, names)
 
 
@@ -153,9 +206,10 @@ def remarks(rows, published):
         left_out = values.get("left_out")
         if isinstance(left_out, dict) and left_out:
             counts = ", ".join(f"{name} {count}" for name, count in left_out.items())
-            text = Both(f"{code(method)}: values that are missing or infinite are left out of the means: {counts}.",
-                        f"{code(method)}：缺失或无穷的数值不参与平均：{counts}。")
-            blocks.append(Paragraph(text, "muted small"))
+            text = Both(": values that are missing or infinite are left out of the means: {counts}.",
+                        "：缺失或无穷的数值不参与平均：{counts}。")
+            said = each(lambda words, counts=counts: words.format(counts=counts), text)
+            blocks.append(Paragraph(join(each(code, method_name(method)), said, between=""), "muted small"))
     return blocks
 
 
@@ -166,7 +220,7 @@ def classes(rows, names):
         for classing, inner in values.get("by", {}).items():
             lines = found.setdefault(classing, {})
             for label, means in inner.items():
-                line = [label, method, str(means["count"]), *digits(means, names)]
+                line = [label, method_name(method), str(means["count"]), *digits(means, names)]
                 lines.setdefault(label, []).append(line)
     tables = [Table("", [classing, Both("method", "方法"), "n", *map(heading_of, names)], list(chain(*lines.values())))
               for classing, lines in found.items()]

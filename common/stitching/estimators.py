@@ -4,15 +4,15 @@ An estimate is a function (a, b) -> Estimate (common/stitching/keypoints.py), pi
 common/stitching/stitch.py asks for.
 """
 import sys
+from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import torch
 
-from common.base.errors import Negative, UserError
-from common.data.images import IMAGE_SUFFIXES, picture_files, to_tensor
+from common.base.errors import Negative, printable
+from common.data.images import picture_files, to_tensor
 from common.stitching.compose import LIMIT, extent
 from common.stitching.geometry import homography_from_offsets, rescale
 from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remember_keypoints
@@ -22,7 +22,7 @@ from common.stitching.register import INLIERS, doubt
 from common.stitching.stitch import Settings, stitch
 
 SMALL = 400                        # longest side under which pictures are enlarged for keypoints
-WRITTEN = ("panorama.png", "panorama_full.png")
+WRITTEN = ["panorama.png", "panorama_full.png", "homographies.json"]
 
 
 class Answer(NamedTuple):
@@ -99,20 +99,22 @@ def on_canvas(pieces):
 def stitch_own(run, estimate, network_blend):
     """A panorama of the photographs of --input in the folder --output, by the settings test.* of the run.
 
-    Without --output: in results/<case>/<run>/panorama. network_blend: what test.compose=network stands for, a blend of
-    stitch.py. Raises UserError where --output would overwrite an input.
+    Without --output: in results/<case>/<run>/panorama, or panorama-2 and so on beside it. network_blend: what
+    test.compose=network stands for, a blend of stitch.py. Raises UserError where --output would overwrite an input.
     """
     paths, _ = picture_files(run.options.input)
-    out, settings = Path(run.options.output or run.folder / "panorama"), run.config.test
-    overwritten = {(out / name).resolve() for name in WRITTEN}.intersection(path.resolve() for path in paths)
-    if out.suffix.lower() in IMAGE_SUFFIXES or overwritten:
-        raise UserError(f"--output {out} would be taken for a picture, or overwrite an input: a folder of its own was "
-                        "expected: choose another")
+    settings = run.config.test
+    # no input may lie among the pictures of the steps
+    debug = sorted({f"debug/{path.name}" for path in paths})
+    out = run.settle_folder(run.folder / "panorama", WRITTEN + (debug if settings.debug else []), paths)
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
                     network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
-    layout = stitch(paths, estimate, made, out)
-    for place, reason in layout.left_out.items():
-        print(f"warning: {paths[place].name} is left out: {reason}", file=sys.stderr)
-    for place in layout.same:
-        print(f"note: {paths[place].name} shows no new content", file=sys.stderr)
-    run.say(f"{len(layout.homographies)} of {len(paths)} photographs stitched: {out / 'panorama.png'}")
+    photos = stitch(paths, estimate, made, out).photos
+    for photo in photos:
+        if photo.reason:
+            print(printable(f"warning: {photo.name} is {photo.status}: {photo.reason}"), file=sys.stderr)
+        elif photo.status == "no new content":
+            print(printable(f"note: {photo.name} shows no new content"), file=sys.stderr)
+    counts = Counter(photo.status for photo in photos)
+    run.say(f"{len(photos)} photographs: {', '.join(f'{count} {status}' for status, count in counts.items())}: "
+            f"{out / 'panorama.png'}")

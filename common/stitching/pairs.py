@@ -24,6 +24,7 @@ from torch.utils.data import Dataset
 from common.base.errors import UserError, join_some, start
 from common.base.files import write_whole
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.data.cache import SharedPixels, fingerprint
 from common.data.images import list_images, picture_size, read_pixels, to_tensor, write_image
 from common.stitching.geometry import homography_from_offsets
@@ -284,9 +285,11 @@ class RealPairs:
 
 def export(photos, folder, count, seed=0, suffix=".png"):
     """Write `count` drawn pairs: input1/000001.png (A), input2 (B), label, shift/000001.npy: offsets (8, 1) float32."""
-    pairs = draw_pairs(photos, count, seed)
+    pairs, names = draw_pairs(photos, count, seed), [f"{place + 1:06d}" for place in range(count)]
+    written = [Path(folder) / part / (name + suffix) for part in ("input1", "input2", "label") for name in names]
+    expect_targets([*written, *(Path(folder) / "shift" / f"{name}.npy" for name in names)], photos, "OUT")
     for place in watch(range(count), "writing pairs"):
-        pair, name = pairs.pair(place), f"{place + 1:06d}"
+        pair, name = pairs.pair(place), names[place]
         for part, picture in (("input1", pair.a), ("input2", pair.b), ("label", pair.label)):
             write_image(Path(folder) / part / (name + suffix), to_tensor(picture))
         buffer = io.BytesIO()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.base.errors import Negative, UserError, join_some
+from common.base.paths import tell_apart
 from common.data.images import read_pixels
 from common.stitching.compose import (
     SEAM_PIXELS,
@@ -24,7 +25,7 @@ from common.stitching.compose import (
     smaller,
     warp_photo,
 )
-from common.stitching.register import register
+from common.stitching.register import Layout, register
 from common.stitching.written import write_debug, write_picture, write_report
 
 
@@ -54,33 +55,71 @@ def join_photos(images, layout, settings=Settings()):
     return blend(pieces, small, seams(small, settings.seam), settings.blend), surface
 
 
+class Photo(NamedTuple):
+    """What became of an input."""
+    name: str
+    status: str                    # stitched | no new content | left out | unreadable
+    reason: str | None             # why, for the last two
+    place: int | None              # in the Layout; None for one that cannot be read
+
+
+class Stitched(NamedTuple):
+    """A panorama that was written: how its photographs lie, and a Photo for every input, in their order."""
+    layout: Layout
+    photos: list
+
+
 def stitch(paths, estimate, settings=Settings(), out=None):
-    """Stitch files into out/: panorama.png, panorama_full.png, homographies.json, debug/. Returns the Layout.
+    """Stitch files into out/: panorama.png, panorama_full.png, homographies.json, debug/. Returns Stitched.
 
     An unreadable file is left out with its reason. Raises Negative, and writes nothing, where there is no panorama.
     """
-    out, images, kept, status = Path(out), [], [], {}
-    for path in paths:
-        try:
-            images.append(read_pixels(path))
-            kept.append(Path(path))
-        except UserError as problem:
-            status[str(path)] = str(problem)
+    out, names = Path(out), tell_apart(paths)
+    images, read, unreadable = read_photos(paths, names)
     if not images:
-        raise UserError(join_some(status.values()))
-    if len(images) < 2:
-        more = f"; {join_some(status.values())}" if status else ""
-        raise Negative(f"one photograph is no panorama: {kept[0]}: at least two that overlap were expected: give "
-                       f"more{more}")
-    names = [path.name for path in kept]
-    layout = register(images, estimate, settings.order, names)
-    result, surface = join_photos(images, layout, settings)
+        raise UserError(join_some(unreadable.values()))
+    try:
+        if len(images) < 2:
+            raise Negative(f"one photograph is no panorama: {read[0]}: at least two that overlap were expected: give "
+                           "more")
+        layout = register(images, estimate, settings.order, read)
+        result, surface = join_photos(images, layout, settings)
+    except Negative as no:
+        more = f"; unreadable: {join_some(unreadable.values())}" if unreadable else ""
+        raise Negative(f"{no}{more}") from None
+    photos = account_for(names, unreadable, layout)
     write_picture(out / "panorama.png", crop_panorama(result) if settings.crop else result.image)
     write_picture(out / "panorama_full.png", np.dstack([result.image, result.mask]))
-    write_report(out / "homographies.json", kept, images, layout, result, surface, status)
+    write_report(out / "homographies.json", photos, images, layout, result, surface)
     if settings.debug:
-        write_debug(out / "debug", images, layout, names)
-    return layout
+        write_debug(out / "debug", images, layout, read)
+    return Stitched(layout, photos)
+
+
+def read_photos(paths, names):
+    """([pixels], [name of each], {place among the paths: why it cannot be read})."""
+    images, read, unreadable = [], [], {}
+    for place, (path, name) in enumerate(zip(paths, names)):
+        try:
+            images.append(read_pixels(path))
+            read.append(name)
+        except UserError as problem:
+            unreadable[place] = str(problem)
+    return images, read, unreadable
+
+
+def account_for(names, unreadable, layout):
+    """A Photo for every input, in their order; the Layout knows only those that could be read."""
+    photos = []
+    for number, name in enumerate(names):
+        place = number - sum(other < number for other in unreadable)
+        if number in unreadable:
+            photos.append(Photo(name, "unreadable", unreadable[number], None))
+        elif place in layout.left_out:
+            photos.append(Photo(name, "left out", layout.left_out[place], place))
+        else:
+            photos.append(Photo(name, "no new content" if place in layout.same else "stitched", None, place))
+    return photos
 
 
 def crop_panorama(result):

@@ -23,15 +23,17 @@ def matrix_rows(H):
     return np.vectorize(lambda value: float(f"{value:.10g}"))(H).tolist()
 
 
-def write_report(path, paths, images, layout, result, surface, unreadable):
-    """homographies.json: everything that was found, in pixel centres of the full-size photographs."""
+def write_report(path, photos, images, layout, result, surface):
+    """homographies.json: everything that was found, in pixel centres of the full-size photographs.
+
+    photos: what became of every input, stitch.Photo.
+    """
     to_reference = {place: matrix_rows(H / H[2, 2]) for place, H in layout.homographies.items()}
-    photos = [{"file": file.name, "size": list(images[place].shape[1::-1]), "H_to_reference": to_reference.get(place),
-               "status": "stitched" if place in to_reference else "left out", "reason": layout.left_out.get(place)}
-              for place, file in enumerate(paths)]
-    photos += [{"file": Path(file).name, "size": None, "H_to_reference": None, "status": "unreadable", "reason": reason}
-               for file, reason in unreadable.items()]
-    pairs = [{"a": paths[pair.a].name, "b": paths[pair.b].name,
+    names = {photo.place: photo.name for photo in photos}
+    entries = [{"file": photo.name, "size": None if photo.place is None else list(images[photo.place].shape[1::-1]),
+                "H_to_reference": to_reference.get(photo.place), "status": photo.status, "reason": photo.reason}
+               for photo in photos]
+    pairs = [{"a": names[pair.a], "b": names[pair.b],
               "H_ba": None if pair.H_ba is None else matrix_rows(pair.H_ba / pair.H_ba[2, 2]),
               "method": pair.method, "matches": pair.matches, "inliers": pair.inliers,
               "overlap": None if pair.overlap is None else round(pair.overlap, 4),
@@ -40,7 +42,7 @@ def write_report(path, paths, images, layout, result, surface, unreadable):
     canvas = {"origin": list(result.origin), "size": list(result.mask.shape[::-1]), "projection": surface.name}
     if surface.name == "cylinder":
         canvas["focal"] = round(surface.focal, 3)
-    text = json.dumps({"reference": paths[layout.reference].name, "canvas": canvas, "photos": photos, "pairs": pairs},
+    text = json.dumps({"reference": names[layout.reference], "canvas": canvas, "photos": entries, "pairs": pairs},
                       indent=1, ensure_ascii=False)
     write_whole(path, (text + "\n").encode())
 
@@ -57,7 +59,8 @@ def write_debug(folder, images, layout, names):
         change = np.where(mask[..., None], np.clip(128 + difference / 2, 0, 255), 128).astype(np.uint8)
         white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2)
         rows = np.vstack([np.hstack([a, seen]), np.hstack([white, change])])
-        stem = f"{pair.a + 1:02d}_{pair.b + 1:02d}_{Path(names[pair.a]).stem}_{Path(names[pair.b]).stem}"
+        stems = (Path(names[place]).stem[:40] for place in (pair.a, pair.b))            # two may be too long for a name
+        stem = "_".join([f"{pair.a + 1:02d}_{pair.b + 1:02d}", *stems])
         for name, pixels in (("warp", rows), ("matches", with_lines(a, b, pair.points))):
             write_image(folder / f"{stem}_{name}.jpg", to_tensor(pixels))
 

@@ -99,3 +99,46 @@ def test_other_scripts_are_called_as_before(repository, capfd):
     assert start(menu.main, ["train", "--case", "gamma", "--name", "new", "fail"]) == 3
     assert start(menu.main, ["train", "fail"]) == 1
     assert calls(repository) == ["gamma --name=new fail", "alpha fail", "beta fail", "gamma fail"]
+
+
+DEMO_SCRIPT = SCRIPT.replace('next(word.partition("=")[2] for word in words if word.startswith("--name="))',
+                             'words[words.index("--name") + 1] if "--name" in words else "demo"').replace(
+    '.mkdir(exist_ok=True)', '.mkdir(parents=True, exist_ok=True)')
+
+
+@pytest.fixture
+def demo(repository, monkeypatch):
+    """alpha has a release, beta has none; what is built is not in question here."""
+    monkeypatch.setattr("common.data.samples.build", lambda: None)
+    for case in ("alpha", "beta", "gamma"):
+        write_text(repository / "configs" / f"{case}.yaml", "about:\n  title: T\n  picture: '1'\nseed: 0  # x\n")
+        for script in ("train", "test", "figures"):
+            write_text(repository / "cases" / case / f"{script}.py", DEMO_SCRIPT)
+    write_text(repository / "checkpoints/alpha/release.pt", "")
+    return repository
+
+
+def test_the_demo_measures_the_release_beside_its_own_training(demo, capfd):
+    assert start(menu.main, ["demo", "--case", "alpha"]) == 0
+    release = "alpha --demo --fresh --name demo-release --weights release"
+    assert calls(demo) == ["alpha --demo --fresh", "alpha --demo --fresh", release, release]
+    assert start(menu.main, ["demo", "--case", "beta"]) == 0
+    assert calls(demo)[4:] == ["beta --demo --fresh"] * 3, "without a release it draws what it has trained"
+    out = capfd.readouterr().out
+    assert str(demo / "results/alpha/demo-release/figures/1.png") in out, "the picture that about.picture names"
+
+
+def test_the_demo_ends_with_one_page_and_a_picture_of_each_case(demo, capfd):
+    assert start(menu.main, ["demo"]) == 0
+    lines = capfd.readouterr().out.strip().splitlines()
+    page = demo / "results/report.html"
+    assert page.is_file() and str(page) in lines[-2] and str(page) in lines[-1] and "浏览器" in lines[-1]
+    assert sum(line.strip().endswith(".png") for line in lines) == 3
+
+
+def test_a_step_that_fails_is_said_and_the_report_is_written_all_the_same(demo, capfd):
+    write_text(demo / "cases/beta/train.py", "raise SystemExit(5)")
+    assert start(menu.main, ["demo"]) == 1
+    out, err = capfd.readouterr()
+    assert "FAILED (5)" in out and (demo / "results/report.html").is_file() and "did not end well" in err
+    assert not any(line.startswith("beta") for line in calls(demo))

@@ -15,7 +15,7 @@ CAPTIONS = {
         "Noisy pictures above, the same ones clean below", "上排有噪声，下排为恢复后的同一组图像"),
     "B2.3_pairs": Caption(
         "B2.3", "Pairs of {set}: short exposure above, normal exposure below",
-        "{set} 的样例：上为低照度图像，下为正常曝光图像",
+        "{set} 的样例：上为微光图像，下为正常曝光图像",
         "Dark pictures and the same scenes bright", "暗图及其对应的亮图"),
     "decomposition": Caption(
         None, "What decomposition makes of both pictures of {item}: the reflectances should agree, the products equal "

@@ -17,6 +17,7 @@ from torch.nn.utils import parameters_to_vector
 from cases.kind.model import AdjustNet, AutomaticRatio, DecomNet, RestorationNet
 from common.base.errors import UserError, join_some, start
 from common.base.files import impostor
+from common.base.targets import expect_targets
 from common.experiment import checkpoints
 
 # the authors' names of the networks; their layers have the same names here as there
@@ -117,6 +118,7 @@ def main(argv=None):
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the weights file to write (.pt)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(argv)
+    expect_targets([options.output], options.files)
     settings, state = convert(options.files)
     checkpoints.save(options.output, {"case": "kind", "model": settings, "weights": state})
     print(f"{options.output}: {sum(value.numel() for value in state.values()):,} values, restoration: "

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from cases.kind import enhance
-from common.base.errors import UserError
-from common.base.progress import watch
 from common.data.images import to_bytes, to_tensor
-from common.data.video import frames_of, open_film, writing
+from common.data.video import convert
+from common.lowlight.protect import exposure_of, keep_bright, said
+from common.metrics import gray8
 
 KEPT = 0.95                                     # share of the running average that stays at each frame
 CUT = 0.3                                       # sum |a - b| / sum (a + b) of thumbnails, above which a new shot begins
@@ -28,15 +28,23 @@ class Steady:
         thumbnail = cv2.resize(frame, (32, 18), interpolation=cv2.INTER_AREA).astype(np.float64)
         before = self.thumbnail
         if before is None or np.abs(thumbnail - before).sum() > CUT * max(1.0, (thumbnail + before).sum()):
-            self.bounds = self.log_ratio = self.level_in = self.level_out = None
+            self.bounds = self.log_ratio = self.exposure = self.level_in = self.level_out = None
             self.shots += 1
         self.thumbnail, picture = thumbnail, to_tensor(frame)
-        self.bounds = average(self.bounds, enhance.whole_bounds(picture[None], settings.hot_pixels))
+        bounds = enhance.own_bounds(picture[None], settings)
+        if bounds is None:                                      # flat: nothing to show
+            self.level_in, self.level_out = None, None
+            return frame
+        self.bounds = average(self.bounds, bounds)
         maps = enhance.decompose(model, picture, settings.tile, bounds=self.bounds)
-        self.log_ratio = average(self.log_ratio, np.log(settings.ratio or enhance.guess(model, maps)))
-        adjusted = enhance.adjust(model, maps, float(np.exp(self.log_ratio)), settings.tile)
-        output = enhance.restore(model, maps, settings.tile) * adjusted
-        return self.limit(frame, (enhance.fuse(output, maps) if settings.fusion else output)[0])
+        restored = enhance.restore(model, maps, settings.tile)
+        self.log_ratio = average(self.log_ratio, np.log(enhance.choose_ratio(model, maps, restored, settings)))
+        output = restored * enhance.adjust(model, maps, float(np.exp(self.log_ratio)), settings.tile)
+        output = (enhance.fuse(output, maps) if settings.fusion else output)[0]
+        if settings.protect == "auto":
+            self.exposure = average(self.exposure, exposure_of(gray8(frame)))
+            output = keep_bright(picture, output.clamp(0, 1), self.exposure)
+        return self.limit(frame, output)
 
     def limit(self, frame, output):
         """The 8-bit answer, scaled where its mean level would jump by a larger share than the input's."""
@@ -60,19 +68,11 @@ def average(before, now):
 
 
 @torch.inference_mode()
-def enhance_video(run, model, path):
-    """Brighten a video file, without its sound, into --output, else into results/; it appears when it is whole."""
-    film = open_film(path)
-    target = run.output_path(path, path.stem) or run.folder / "video" / path.name
-    steady, levels = Steady(model, run.config.test), []
-    with writing(target, film.rate, film.size) as write:
-        for frame in watch(frames_of(film), f"brightening {path.name}", film.count or 1):
-            bright = steady.brighten(frame)
-            write(bright)
-            levels.append((frame.mean(), bright.mean()))
-        if not levels:
-            raise UserError(f"no frames in this video: {path}: at least one was expected: convert it to mp4")
+def enhance_video(run, model, path, target):
+    """Brighten a video file, without its sound, into the file target, which appears when it is whole."""
+    steady = Steady(model, run.config.test)
+    levels = convert(path, target, steady.brighten, f"brightening {path.name}")
     before, after = np.mean(levels, axis=0)
-    run.say(f"{len(levels)} frames in {steady.shots} shot(s), mean level {before:.1f} to {after:.1f}; no sound; "
-            f"{target}")
+    run.say(f"{path}: {said(before, after)}: {len(levels)} frames in {steady.shots} shot(s), mean level "
+            f"{before:.1f} to {after:.1f}; no sound; {target}")
     return levels

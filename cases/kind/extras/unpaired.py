@@ -8,9 +8,11 @@ import numpy as np
 
 from cases.kind import enhance
 from common.base.text_table import format_table
-from common.data.images import list_images, picture_files, read_pixels, to_bytes, to_tensor, write_image
+from common.data.images import list_images, read_pixels, to_bytes, to_tensor, write_image
+from common.data.paired import item_names
 from common.experiment.results import write_csv
 from common.lowlight.evaluation import INPUT, NO_REFERENCE, niqe_parameters, no_reference, of_input
+from common.metrics import gray_edge
 
 SETS = ("VV", "MEF", "DICM", "LIME", "NPE")                     # the course names the first three
 ROWS = ["identity", "gt_free"]
@@ -23,8 +25,8 @@ def cross_dataset(run, model, weights):
     root = Path(run.config.test.unpaired)
     groups = find_sets(root)
     parameters = niqe_parameters(run)
-    numbers = NO_REFERENCE + (["niqe"] if parameters else [])
-    pictures = {f"{name}/{path.stem}": path for name, paths in groups.items() for path in paths}
+    numbers = [*NO_REFERENCE, "gray_edge", *(["niqe"] if parameters else [])]
+    pictures = name_items(groups)
     items, files = list(pictures), list(pictures.values())
     data = [[item, path.stat().st_size] for item, path in pictures.items()]
     results = run.results("cross-dataset", weights, data, rows=ROWS, classings=["dataset"],
@@ -34,14 +36,27 @@ def cross_dataset(run, model, weights):
         bright = to_bytes(output)
         kept = results.image_path(item, "gt_free")
         write_image(kept, output)
-        results.add(item, {"identity": (no_reference(low, low, parameters) | of_input(low), None),
-                           "gt_free": (no_reference(bright, low, parameters) | {"light_ratio": ratio}, kept)},
+        results.add(item, {"identity": (values_of(low, low, parameters) | of_input(low), None),
+                           "gt_free": (values_of(bright, low, parameters) | {"light_ratio": ratio}, kept)},
                     classes={"dataset": item.split("/")[0]})
     inputs = {item: str(path) for item, path in pictures.items()}
     content = run.finish_test(results, weights, items, inputs=inputs)
-    contact_sheet(run, results, [], files=pictures, row="gt_free")
+    contact_sheet(run, results, pictures, row="gt_free")
     tell(run, results, content, groups, numbers)
     return results.expect_no_failures()
+
+
+def values_of(picture, low, parameters):
+    """What can be said of an 8-bit output without a reference, its colours included."""
+    return no_reference(picture, low, parameters) | {"gray_edge": gray_edge(picture)}
+
+
+def name_items(groups):
+    """{`set/picture`: path} of {set: paths}; a name keeps its suffix where two files differ in nothing else."""
+    items = {}
+    for name, paths in groups.items():
+        items |= zip(item_names([f"{name}/{path.name}" for path in paths]), paths)
+    return items
 
 
 def find_sets(root):
@@ -78,19 +93,21 @@ def tell(run, results, content, groups, numbers):
              for line in lines]
     run.say("\n".join(format_table(header[:-1], shown, [">11"] * (len(header) - 1), gap="  ")))
     run.say("gt_free; LOE: nearest pixels at 50 along the short side, mean number of pixels whose order changed "
-            f"(common/metrics/pictures.py); results: {results.final}")
+            "(common/metrics/pictures.py); gray_edge: degrees of the edges' mean colour from gray; results: "
+            f"{results.final}")
 
 
 # ---- contact sheets --------------------------------------------------------------------------------------------------
 
-def contact_sheet(run, results, inputs, files=None, row="network"):
-    """contact_sheet.png in the results' folder: every picture before and after, side by side, two pairs to a line."""
-    if files is None:
-        files = dict(zip(*reversed(picture_files(inputs))))
+def contact_sheet(run, results, files, targets=None, row="network"):
+    """contact_sheet.png in the results' folder: every picture before and after, side by side, two pairs to a line.
+
+    files: {item: picture before}; targets: {item: picture after}, of those that results/ does not hold.
+    """
     done = {line["item"]: line["image"] for line in results.lines if line["row"] == row and line["status"] == "ok"}
     cells = []
     for item in done:
-        after = results.final / done[item] if done[item] else run.output_path(files[item], item)
+        after = results.final / done[item] if done[item] else targets[item]
         before, after = read_pixels(files[item]), read_pixels(after)
         cells.append(cell(before, after, item))
     if not cells:

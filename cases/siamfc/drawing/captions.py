@@ -60,6 +60,11 @@ CAPTIONS = {
         "shaded where `lost` is set",
         "{sequence}：与真实框的重叠率，以及不依赖真实框的置信度；阴影处为判定跟丢",
         "Two curves over the frames", "随帧变化的两条曲线"),
+    "clips": Caption(
+        None, "Real clips that come with the repository, followed from their first box: a car and a person (Intel, CC "
+        "BY 4.0), a carton before a moving camera (dlib)",
+        "仓库自带的真实视频片段，由首帧的框开始跟踪：汽车与行人（Intel，CC BY 4.0），以及运动镜头前的纸盒（dlib）",
+        "Three rows of frames with a box", "三行视频帧，各有一个框"),
     "training": Caption(
         None, "Training: the loss and its terms, and AO on validation sequences",
         "训练曲线：损失及其各项，以及验证序列上的 AO",

@@ -96,7 +96,7 @@ def draw_sequences(folder, sequences, rows=4, columns=5):
     """B5.2: frames of some sequences with their boxes."""
     grid, names, table = [], [], []
     for place in np.linspace(0, len(sequences) - 1, min(rows, len(sequences))).astype(int):
-        sequence, line = sequences[int(place)], []
+        sequence, line = sequences.inspect(sequences.names[place]), []
         for frame in np.linspace(0, len(sequence.boxes) - 1, columns).astype(int):
             picture = read_pixels(sequence.frames[frame]).copy()
             if not sequence.absent[frame]:
@@ -164,7 +164,7 @@ def list_tree(path, depth):
 def draw_meta_info(folder, sequences):
     """B5.4: a real meta_info.ini with what each line means; left out where no sequence has one."""
     for name in sequences.names:
-        path = sequences.entries[name][0] / "meta_info.ini"
+        path = sequences.entries[name].folder / "meta_info.ini"
         if path.is_file():
             break
     else:

@@ -22,7 +22,7 @@ def draw_strips(folder, sequences, boxes, order, columns=6, most=5):
     """Frames of the sequences from the easiest to the hardest, with the truth, KLT and SiamFC."""
     grid, captions, names, table = [], [], [], []
     for name in [order[place] for place in np.linspace(0, len(order) - 1, min(most, len(order))).astype(int)]:
-        sequence, line, below = sequences[name], [], []
+        sequence, line, below = sequences.inspect(name), [], []
         overlap = metrics.box_iou(boxes["siamfc"][name], sequence.boxes)
         for frame in np.linspace(1, len(sequence.boxes) - 1, columns).astype(int):
             picture = read_pixels(sequence.frames[frame]).copy()

@@ -1,4 +1,4 @@
-"""Sequences of OTB or VOT in GOT-10k's layout: python -m cases.siamfc.extras.convert SOURCE TARGET [--layout otb|vot]
+"""Sequences of any layout in GOT-10k's: python -m cases.siamfc.extras.convert SOURCE TARGET [--layout LAYOUT]
 
 Frames are numbered anew from 00000001.jpg: JPEG files are linked or copied as they are, others are written as JPEG.
 Boxes get 4 decimals; rows that are no box (not a number, or all zero) become absent; cut_by_image says which boxes
@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cases.siamfc.sequences import SequenceFolder, read_boxes
 from common.base.errors import UserError, start
 from common.base.files import part_of
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.data.clips import write_labels, write_list
 from common.data.images import picture_size, read_pixels
+from common.data.layouts import LAYOUTS
+from common.data.sequences import SequenceFolder
 
 
 def convert(source, target, layout="auto"):
@@ -26,6 +28,7 @@ def convert(source, target, layout="auto"):
     target = Path(target)
     if target.exists():
         raise UserError(f"{target} is there already: a new folder was expected: name another, or remove it")
+    expect_targets([target], option="TARGET")
     folder = SequenceFolder(source, layout)
     part = part_of(target)
     part.mkdir(parents=True)
@@ -41,10 +44,8 @@ def convert(source, target, layout="auto"):
 
 def convert_sequence(folder, name, target):
     """One sequence, by its name in the folder."""
-    path = folder.entries[name][1]
-    boxes = read_boxes(path)
-    nothing = ~np.isfinite(boxes).all(axis=1) | (boxes == 0).all(axis=1)
-    sequence = folder.read(name, absent=nothing)
+    sequence = folder[name]
+    boxes, nothing = sequence.boxes.copy(), ~np.isfinite(sequence.boxes).all(axis=1)
     target.mkdir()
     for number, frame in enumerate(sequence.frames, 1):
         copy_frame(frame, target / f"{number:08d}.jpg")
@@ -54,7 +55,7 @@ def convert_sequence(folder, name, target):
         cut = (x < 1) | (y < 1) | (x + w > width + 1) | (y + h > height + 1)
     boxes[nothing] = 0
     kind = sequence.attributes.get("object_class", "unknown")
-    write_labels(target, boxes, np.full(len(boxes), 8), nothing, cut & ~nothing, (width, height), kind,
+    write_labels(target, boxes, np.full(len(boxes), 8), sequence.absent, cut & ~nothing, (width, height), kind,
                  f"(from {folder.layout}: {name})")
 
 
@@ -73,7 +74,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m cases.siamfc.extras.convert", description=__doc__.split("\n\n")[0])
     parser.add_argument("source")
     parser.add_argument("target")
-    parser.add_argument("--layout", default="auto", choices=["auto", "otb", "vot", "got10k"])
+    parser.add_argument("--layout", default="auto", choices=["auto", *LAYOUTS])
     options = parser.parse_args(argv)
     names = convert(options.source, options.target, options.layout)
     print(f"{len(names)} sequences: {options.target}")

@@ -5,6 +5,7 @@ response (n, 1, 17, 17), times 1e-3. Pictures are RGB float32 from 0 to 255. Bat
 with torch where onnxruntime is installed (pip install onnxruntime).
 """
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch import nn
 from cases.siamfc.model import EXEMPLAR, GAIN, SEARCH, fold
 from cases.siamfc.tracker import load
 from common.base.errors import Negative, UserError, start
+from common.base.targets import expect_targets
 
 OPSET = 17
 TOLERANCE = 1e-4                                              # of the response times 1e-3
@@ -35,12 +37,14 @@ class Search(nn.Module):
 def export(network, folder):
     """Write both graphs; returns their paths. Raises UserError where a package that torch needs for it is missing."""
     folder = Path(folder)
+    paths = folder / "template.onnx", folder / "search.onnx"
+    expect_targets(paths)
     folder.mkdir(parents=True, exist_ok=True)
     features = fold(network.backbone).to(memory_format=torch.contiguous_format)
     search = Search(features, float(network.bias) if network.bias is not None else 0.0).eval()
     z, x = torch.zeros(1, 3, EXEMPLAR, EXEMPLAR), torch.zeros(3, 3, SEARCH, SEARCH)
     kernel = features(z)
-    paths = folder / "template.onnx", folder / "search.onnx"
+    hide_folders_called_onnx()
     try:
         torch.onnx.export(features, (z,), str(paths[0]), opset_version=OPSET, dynamo=False,
                           input_names=["exemplar"], output_names=["kernel"])
@@ -53,6 +57,13 @@ def export(network, folder):
         raise UserError(f"torch cannot export here: {error}: the extra `export` was expected: "
                         "pip install -e '.[export]'") from None
     return paths
+
+
+def hide_folders_called_onnx():
+    """Torch asks for the package onnx; where that is missing, Python would take a folder of results for it."""
+    found = importlib.util.find_spec("onnx") if "onnx" not in sys.modules else None
+    if found and found.origin is None:                        # no file of code: nothing but a folder
+        sys.modules["onnx"] = None                            # an import now fails, as it should
 
 
 def largest_difference(network, paths, count=3, seed=0):

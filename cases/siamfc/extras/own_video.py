@@ -10,10 +10,12 @@ import numpy as np
 
 from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.drawing.boxes import label, outline
-from common.base.errors import UserError
+from common.base.errors import UserError, join_some
 from common.base.progress import watch
+from common.base.targets import expect_targets
 from common.data.images import list_images, read_pixels
-from common.data.video import CODECS, SUFFIXES, frames_of, writing
+from common.data.video import SUFFIXES, frames_of, writing
+from common.experiment.own import film
 from common.experiment.results import write_csv
 
 
@@ -43,13 +45,14 @@ def read_box(text):
 
 
 class Frames:
-    """The frames of a video file, a folder or the camera of that number: iterate for RGB uint8 (h, w, 3).
+    """The frames of a video file, a folder or the camera of that number: iterate for (number from 1, RGB uint8 (h, w,
+    3)).
 
-    rate: frames per second; count: of frames, None where it is not known.
+    rate: frames per second; count: of frames, None where it is not known; passed_over: files that cannot be read.
     """
 
     def __init__(self, source):
-        self.rate, self.count, self.capture = 25.0, None, None
+        self.rate, self.count, self.capture, self.files, self.passed_over = 25.0, None, None, [], []
         path = Path(source)
         if path.is_dir():
             self.files = list_images(path)
@@ -76,7 +79,19 @@ class Frames:
         self.count = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
 
     def __iter__(self):
-        return map(read_pixels, self.files) if self.capture is None else frames_of(self)
+        return self.pictures() if self.capture is None else enumerate(frames_of(self), 1)
+
+    def pictures(self):
+        """Of a folder: a file that cannot be read is passed over, but for the first, in which the boxes were drawn."""
+        for number, path in enumerate(self.files, 1):
+            try:
+                frame = read_pixels(path)
+            except UserError as problem:
+                if number == 1:
+                    raise
+                self.passed_over.append(str(problem))
+                continue
+            yield number, frame
 
 
 def follow_own(run, network, weights, boxes):
@@ -86,14 +101,9 @@ def follow_own(run, network, weights, boxes):
                         "expected: run once for each")
     source = Path(run.options.input[0])
     frames = Frames(source)
-    target = Path(run.options.output or run.folder / "video")
-    if target.suffix.lower() not in CODECS:
-        target = target / f"{source.stem or 'camera'}.webm"
-    if target.exists() and source.exists() and target.samefile(source):
-        raise UserError(f"--output would overwrite the input {source}: results never replace their material: choose "
-                        "another --output")
+    target, table = settle(run, source, frames)
     images = iter(frames)
-    first = next(images, None)
+    _, first = next(images, (0, None))
     if first is None:
         raise UserError(f"no frame could be decoded: {source}: a video that OpenCV reads was expected: convert it, for "
                         "example to mp4 (H.264)")
@@ -103,13 +113,23 @@ def follow_own(run, network, weights, boxes):
         tracker.init(first, box)
     lines = write_video(target, frames, first, images, trackers)
     count = len(lines) // len(trackers)
-    if count < (frames.count or 0):
+    if frames.passed_over:
+        run.say(f"frames passed over: {join_some(frames.passed_over)}")
+    elif count < (frames.count or 0):
         run.say(f"the source announced {frames.count} frames and gave {count}: it may be damaged behind them")
-    table = target.with_name(f"{target.stem}.boxes.csv")
     write_csv(table, ["frame", "target", "x", "y", "w", "h", "confidence", "lost"], lines)
     run.record("video", paths=run.machine(), weights=str(weights.path), input=str(source))
     lost = sum(line[-1] for line in lines)
     run.say(f"{count} frames, {len(trackers)} target(s), lost in {lost} of {len(lines)} lines: {target}, {table}")
+
+
+def settle(run, source, frames):
+    """(the video to write, the table beside it), checked before any work."""
+    name = source.stem or "camera"
+    target = run.settle([film(source, run.folder / "video", name, ".webm")], frames.files)[0]
+    table = target.with_name(f"{target.stem}.boxes.csv")
+    expect_targets([target, table], [source, *frames.files])
+    return target, table
 
 
 def write_video(target, frames, first, images, trackers):
@@ -118,7 +138,7 @@ def write_video(target, frames, first, images, trackers):
     lines, size = [], tuple(side - side % 2 for side in first.shape[1::-1])
     with writing(target, frames.rate, size) as write:
         write(draw_targets(first, trackers, [tracker.box() for tracker in trackers], 1, lines))
-        for number, image in enumerate(watch(images, "tracking", count=(frames.count or 2) - 1), 2):
+        for number, image in watch(images, "tracking", count=(frames.count or 2) - 1):
             drawn = draw_targets(image, trackers, [tracker.update(image) for tracker in trackers], number, lines)
             write(drawn)
             if frames.count is None and show_live(drawn):

@@ -7,7 +7,7 @@ CAPTIONS = {
         "Both stages on one pair ({item}). Align: inputs, warps in the stitching domain, content masks (blue: image 1, "
         "orange: image 2), seam bands. Reconstruct: the low-resolution and the high-resolution result, and the share "
         "of image 1 in the overlap (white: all)",
-        "一对图像({item})的两个阶段。对齐：输入图像、拼接域中的变形图像、内容掩膜(蓝：图像 1，橙：图像 2)与缝合带；"
+        "一对图像({item})的两个阶段。对齐：输入图像、拼接域中的变形图像、内容掩膜(蓝：图像 1，橙：图像 2)与接缝带；"
         "重建：低分辨率与高分辨率结果，以及重叠区域内图像 1 的权重(白：全部)",
         "Two photographs, their warps, masks and the stitched picture", "两幅照片、其变形图像、掩膜与拼接结果"),
     "B4.2_scenes": Caption(
@@ -37,7 +37,7 @@ CAPTIONS = {
     "joining": Caption(
         None, "Ways to join the pictures on the same homographies ({set}, {count} pairs): ghosts, seam errors and the "
         "visible step along the seam, levels of 255",
-        "在相同单应性下合成图像的方法({set}，{count} 对)：重影、缝合误差与接缝处的灰度跳变(0 至 255)",
+        "在相同单应性下合成图像的方法({set}，{count} 对)：重影、接缝误差与接缝处的灰度跳变(0 至 255)",
         "Grouped bars by method and parallax class", "按方法与视差类别分组的柱状图"),
     "masks": Caption(
         None, "Who decides in the overlap of {item}: average, feathering, OpenCV's seam, stage 2 (above the picture, "

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from cases.vgg19_style import evaluate
 from cases.vgg19_style.data import Work, fit_size, noise_like, pictures_at, read_on_white, resize
+from cases.vgg19_style.drawing import diagram
 from cases.vgg19_style.painter import Painter, own_taps, prepare
 from common.base.errors import UserError
 from common.data.images import to_bytes, to_tensor
@@ -84,29 +85,17 @@ def middle(path, like):
 
 def draw_network(folder, loss):
     """B6.1: VGG19's layers, from the module itself without weights; the taps of the section `loss` are marked."""
-    with torch.device("meta"):                              # shapes alone: nothing is computed
-        trunk = vgg.Trunk("vgg19", vgg_files.layers("vgg19"))
-        x, shapes = torch.empty(1, 3, 224, 224), {}
-        layers = figures.trace(trunk, lambda: shapes.update({name: each.shape[1:] for name, each in trunk(x).items()}))
-    convolutions, boxes, rows, total = iter(layers), [("x", "3 x 224 x 224", None)], [], 0
-    for place, name in enumerate(trunk.names[:-1]):         # without pool5, behind which only the classifier would come
-        if name.startswith("relu"):
-            continue
-        layer = next(convolutions) if name.startswith("conv") else {"kind": "max 2x2", "parameters": 0}
-        total += layer["parameters"]
+    trunk, layers = diagram.list_layers()
+    rows, total = [], 0
+    for name, shape, count in layers:
+        total += count
         uses = [use for use, taps in (("style", loss.style_taps), ("content", loss.content_taps))
                 if {name, name.replace("conv", "relu")} & set(taps)]
-        sees = trunk.stride(name) + 2 * trunk.reach(name)
-        mark = "".join(f" {use[0].upper()}" for use in uses)
-        title = f"{name}{mark}\nsees {sees} px" if name.startswith("conv") else f"{name}\nmax 2 x 2"
-        plain = 7 if name.startswith("pool") else None
-        colour = {"": plain, "style": 0, "content": 1, "style+content": 3}["+".join(uses)]
-        boxes.append((title, " x ".join(map(str, shapes[name])), colour))
-        rows.append([name, place, layer["kind"], "x".join(map(str, shapes[name])), layer["parameters"], total,
-                     trunk.stride(name), sees, "+".join(uses)])
-    folder.save(figures.flow(boxes, per_row=7, box=(1.0, 0.72)), "B6.1_network",
-                ["layer", "index", "kind", "outputs", "parameters", "parameters_to_here", "stride", "sees_pixels",
-                 "tap"], rows, total=total)
+        rows.append([name, trunk.names.index(name), "x".join(map(str, shape)), count, total, trunk.stride(name),
+                     trunk.stride(name) + 2 * trunk.reach(name), "+".join(uses)])
+    folder.save(diagram.draw_network(layers, loss.style_taps, loss.content_taps).figure, "B6.1_network",
+                ["layer", "index", "outputs", "parameters", "parameters_to_here", "stride", "sees_pixels", "tap"], rows,
+                total=total)
 
 
 def draw_layers(folder, cfg, source, work, device):

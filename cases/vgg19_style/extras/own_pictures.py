@@ -6,24 +6,25 @@ Transparent pictures are put on white, and come out opaque; a 16-bit picture com
 from pathlib import Path
 from typing import NamedTuple
 
-from cases.vgg19_style.data import Work, fit_size, largest_size, read_on_white, resize, works
+from cases.vgg19_style.data import Work, fit_size, join_stems, largest_size, read_on_white, resize, works
 from cases.vgg19_style.evaluate import METRICS, judges, measure
 from cases.vgg19_style.fast import train
 from cases.vgg19_style.fast.video import stylise_video
 from cases.vgg19_style.painter import Painter, feature_network, prepare
-from common.base.errors import UserError
 from common.base.progress import watch
-from common.data.images import open_picture, picture_files, to_bytes, write_image
-from common.data.video import SUFFIXES
-from common.experiment import checkpoints
+from common.data.formats import is_film
+from common.data.images import open_picture, picture_files, picture_size, to_bytes, write_image
+from common.experiment import checkpoints, own
 from common.experiment.settings import Settings
 
 
 class Task(NamedTuple):
-    """One picture to make. item: its name in results; path: the input; work: content and styles."""
+    """One picture to make. item: its name in results; path: the input; work: content and styles; label: of the style,
+    for the name of the result; empty where there is one style."""
     item: str
     path: Path
     work: Work
+    label: str
 
 
 def optimise(run):
@@ -43,36 +44,48 @@ def optimise(run):
     for path, item in zip(paths, items):
         group = works(Settings(cfg.data | {"content": str(path)}), trunk.name)
         for work in group:
-            styles = "+".join(style.stem for style in work.styles)
-            tasks.append(Task(f"{item}__{styles}" if len(group) > 1 else item, path, work))
+            label = f"__{join_stems(work.styles)}" if len(group) > 1 else ""
+            tasks.append(Task(item + label, path, work, label))
+    targets = run.settle([picture_made(run, task) for task in tasks], materials(tasks))
     weights = checkpoints.Weights(Path(cfg.network.name), {}, {}, trunk.digest, f"the network {trunk.name}")
-    return make(run, weights, tasks, paint)
+    return make(run, weights, tasks, targets, paint)
+
+
+def picture_made(run, task):
+    """What run.settle() asks of a picture: its name and size."""
+    size = picture_size(task.path)
+    return own.picture(task.path, task.path.stem + task.label, size and fit_size(size, run.config.data.size))
+
+
+def materials(tasks):
+    """Every file that the tasks read: contents, styles, masks; each once."""
+    works_of = [task.work for task in tasks]
+    files = [path for work in works_of for path in (work.content, *work.styles, *work.masks)]
+    return list(dict.fromkeys(files))
 
 
 def in_one_pass(run, network, weights):
     """Every picture and video of --input in the network's styles (test.style, or --style NAME)."""
     styles = train.choose_styles(network, choose_style(run, network))
-    films = [Path(path) for path in run.options.input if Path(path).suffix.lower() in SUFFIXES]
-    pictures = [path for path in run.options.input if Path(path) not in films]
-    many = len(styles) > 1
-    for film in films:
-        for label, mix in styles.items():
-            item = f"{film.stem}__{label}" if many else film.stem
-            target = run.output_path(film, item) or run.folder / "videos" / f"{item}{film.suffix}"
-            said = stylise_video(run, network, film, target, mix)
-            run.say(f"{target}: {said['frames']} frames, flicker {said['flicker']:.2f} levels (input "
-                    f"{said['flicker_input']:.2f})")
-    if not pictures:
-        return None
-    paths, items = picture_files(pictures)
-    tasks = [Task(f"{item}__{label}" if many else item, path, Work(label, path, [], [], []))
+    labels = {label: f"__{label}" if len(styles) > 1 else "" for label in styles}
+    films = [(Path(path), label) for path in run.options.input if is_film(path) for label in styles]
+    paths, items = picture_files(path for path in run.options.input if not is_film(path))
+    tasks = [Task(item + labels[label], path, Work(label, path, [], [], []), labels[label])
              for path, item in zip(paths, items) for label in styles]
+    videos = [own.film(path, run.folder / "videos", path.stem + labels[label]) for path, label in films]
+    targets = run.settle([*(picture_made(run, task) for task in tasks), *videos])
+    for (path, label), target in zip(films, targets[len(tasks):], strict=True):
+        said = stylise_video(run, network, path, target, styles[label])
+        run.say(f"{target}: {said['frames']} frames, flicker {said['flicker']:.2f} levels (input "
+                f"{said['flicker_input']:.2f})")
+    if not tasks:
+        return None
 
     def paint(task):
         content8 = read_on_white(task.path)
         content = resize(content8, fit_size(content8.shape, run.config.data.size))[0]
         return train.stylise(network, content.to(run.device), styles[task.work.name])
-    return make(run, weights, tasks, paint)
+    return make(run, weights, tasks, targets[:len(tasks)], paint)
 
 
 def choose_style(run, network):
@@ -81,18 +94,15 @@ def choose_style(run, network):
     return Path(typed).stem if typed and not run.config.test.style else run.config.test.style
 
 
-def make(run, weights, tasks, paint):
+def make(run, weights, tasks, targets, paint):
     """Paint all tasks, write the pictures, and judge those whose style pictures are known. Raises Negative at the end
-    for what failed."""
+    for what failed.
+
+    targets: where each picture goes; None: into results/.
+    """
     all_judges = judges(run) if tasks[0].work.styles else []
     rows = [judge.name for judge in all_judges] or ["network"]
-    files = list(dict.fromkeys([*(task.path for task in tasks),
-                                *(style for task in tasks for style in task.work.styles)]))
-    results = run.own_results(weights, files, rows=rows, metrics=METRICS)
-    targets = [run.output_path(task.path, task.item) for task in tasks]
-    if None not in targets and len(set(targets)) < len(targets):
-        raise UserError(f"--output {run.options.output} is one file for {len(tasks)} pictures: a folder was expected: "
-                        "name one, or one style")
+    results = run.own_results(weights, materials(tasks), rows=rows, metrics=METRICS)
     items = [task.item for task in tasks]
 
     def paint_and_judge(place):

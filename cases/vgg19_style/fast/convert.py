@@ -15,6 +15,7 @@ import torch
 from cases.vgg19_style.fast.network import BLOCKS, FastNetwork
 from common.base.errors import UserError, join_some, start
 from common.base.files import impostor
+from common.base.targets import expect_targets
 from common.experiment import checkpoints
 from common.features.vgg_files import read_npz
 
@@ -107,8 +108,10 @@ def main(argv=None):
     if len(options.files) > 1 and output.suffix == ".pt":
         raise UserError(f"--output {output} is one file for {len(options.files)} networks: a folder was expected: name "
                         "a folder")
-    for path in map(Path, options.files):
-        target = output if output.suffix == ".pt" else output / f"{path.stem}.pt"
+    files = list(map(Path, options.files))
+    targets = [output if output.suffix == ".pt" else output / f"{path.stem}.pt" for path in files]
+    expect_targets(targets, files)
+    for path, target in zip(files, targets, strict=True):
         weights = convert(path, target)
         print(f"{target}: {sum(value.numel() for value in weights.state.values()):,} values, width "
               f"{weights.model['width']}")

@@ -11,7 +11,9 @@ from cases.vgg19_style.evaluate import measure
 from cases.vgg19_style.fast import train
 from common.base.errors import UserError
 from common.data.images import to_bytes, to_tensor
+from common.data.paired import by_stem
 from common.experiment import figures
+from common.experiment.diagrams import draw_chain
 
 PANELS = [("loss", ["loss", "style", "content", "tv"]),
           ("on held-out photographs", ["val_loss", "val_style", "val_content"])]
@@ -21,12 +23,12 @@ SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)                    # of the first style, in
 
 def files_of(data):
     """({stem: content}, {stem: style}) of the settings `data`; no styles where there is none of their pictures."""
-    contents = {path.stem: path for path in pictures_at(data.content, "data.content")}
+    contents = by_stem(pictures_at(data.content, "data.content"))
     try:
         styles = [*map(Path, data.styles)] or pictures_at(data.style, "data.style")
     except UserError:
         styles = []
-    return contents, {path.stem: path for path in styles}
+    return contents, by_stem(styles)
 
 
 def draw_network(folder, network):
@@ -36,18 +38,18 @@ def draw_network(folder, network):
     with torch.inference_mode():
         layers = [layer for layer in figures.trace(network, lambda: network(x, x.new_full((count,), 1 / count)))
                   if layer["kind"].startswith("convolution")]
-    boxes = [("x", "3 x 256 x 256", None)]
+    boxes = [("x", "3 x 256 x 256")]
     for layer in layers:
         part, kind = layer["name"].split(".")[0], layer["kind"].replace("convolution", "conv")
         what = {"up": f"x2, {kind}", "residual": f"+ 2 {kind}"}.get(part, kind)
         if not layer["name"].endswith("second.convolution"):                    # a residual block is one box
-            boxes.append((f"{part}\n{what}", " x ".join(map(str, layer["outputs"])),
-                          {"down": 0, "residual": 2, "up": 4, "last": 1}[part]))
+            colour = {"down": 0, "residual": 2, "up": 4, "last": 1}[part]
+            boxes.append((part, what, " x ".join(map(str, layer["outputs"])), {"colour": colour}))
     own = sum(parameter[0].numel() for name, parameter in network.named_parameters()
               if name.endswith(("gamma", "beta")))
     rows = [[layer["name"], layer["kind"], "x".join(map(str, layer["inputs"])), "x".join(map(str, layer["outputs"])),
              layer["parameters"]] for layer in layers]
-    folder.save(figures.flow(boxes, per_row=6, box=(1.0, 0.72)), "network_fast",
+    folder.save(draw_chain(boxes, per_row=6).figure, "network_fast",
                 ["layer", "kind", "inputs", "outputs", "parameters"], rows,
                 total=sum(parameter.numel() for parameter in network.parameters()), styles=count, own=own)
 

@@ -12,7 +12,7 @@ from cases.vgg19_style.fast.train import stylise
 from common.base.errors import UserError
 from common.base.progress import watch
 from common.data.images import to_bytes, to_tensor
-from common.data.video import CODECS, frames_of, open_film, writing
+from common.data.video import frames_of, open_film, writing
 
 KEPT = 0.7                     # share of the carried picture where it is trusted fully
 AGREES = 10.0                  # levels by which a carried input may miss the new one
@@ -76,15 +76,12 @@ def returns(forth, back):
 
 
 def stylise_video(run, network, path, target, weights, kept=KEPT):
-    """Paint a video file into `target` (.webm, .mp4 or .avi), which appears when it is whole.
+    """Paint a video file into `target`, which appears when it is whole.
 
     weights: (S,) of the network's styles; kept: see KEPT; 0 leaves every frame as it was painted. Returns {frames,
     flicker, flicker_painted, flicker_input}: of what was written, of the frames before blending, of the input. Raises
     UserError for files that are no video.
     """
-    if target.suffix.lower() not in CODECS:
-        raise UserError(f"this kind of video cannot be written: {target}: {', '.join(CODECS)} were expected: choose "
-                        "another --output")
     film, steady, count = open_film(path), Steady(kept), 0
     size = tuple(side - side % 2 for side in film.size)                         # codecs want even sides
     with writing(target, film.rate, size) as write:

@@ -50,6 +50,10 @@ CAPTIONS = {
         "displaced. Right: difference to A (gray: none)",
         "双目图像对(scikit-image 的摩托车)：即使用最佳单应性对齐，近处物体仍有错位。右：与 A 的差值(灰色为零)",
         "Two photographs, their average, and a difference picture", "两幅照片、其平均图像与差值图"),
+    "panoramas": Caption(
+        None, "Photographs that come with the repository, stitched as `--input` does it: six, six and three of them",
+        "仓库自带的照片，按 `--input` 的流程拼接而成：分别为六幅、六幅与三幅",
+        "Three panoramas, one above another", "上下排列的三幅全景图"),
     "revision": Caption(
         None, "Joining the pictures at the network's, the refined and a disturbed homography, {count} pairs of {set}: "
         "PSNR in the union, PSNR of what only B shows, and the error of the step across A's border",

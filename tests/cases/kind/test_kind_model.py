@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tolerances import near
 
 from cases.kind import enhance, losses
 from cases.kind.extras import convert
@@ -151,9 +152,9 @@ def test_a_batch_is_its_pictures():
     with torch.inference_mode():
         together = model(low, ratio)
         for place in range(2):
-            assert torch.allclose(together[place], model(low[place:place + 1], ratio[place:place + 1])[0], atol=1e-6)
+            assert near(together[place], model(low[place:place + 1], ratio[place:place + 1])[0])
             guessed = model(low[place:place + 1])
-            assert torch.allclose(model(low)[place], guessed[0], atol=1e-6)
+            assert near(model(low)[place], guessed[0])
 
 
 def test_the_stretch_by_hand_and_with_given_bounds():
@@ -184,8 +185,8 @@ def test_joined_convolutions_are_those_of_the_concatenation():
     expected = torch.nn.functional.conv2d(torch.cat([a, b], dim=1), layer.weight, layer.bias, padding=1)
     assert torch.equal(layer(a, b), expected)
     with torch.inference_mode():
-        assert torch.allclose(layer(a, b), expected, atol=1e-6)
-        assert torch.allclose(layer.to(memory_format=torch.channels_last)(a, b), expected, atol=1e-6)
+        assert near(layer(a, b), expected)
+        assert near(layer.to(memory_format=torch.channels_last)(a, b), expected)
 
 
 # ---- losses ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from cases.msrnet import data, losses, test
 from cases.msrnet.model import MSRNet
 from common.base import paths
 from common.base.errors import Negative, UserError
-from common.data import lol
+from common.data import lol, video
 from common.data.images import open_picture, read_image, read_pixels, to_bytes, write_image
 from common.data.samples import build
 from common.experiment import checkpoints
@@ -232,13 +232,22 @@ def test_own_pictures_of_every_kind(folders):
 
 def test_one_file_to_one_file_and_strength(folders):
     Image.fromarray(np.full((20, 30, 3), 20, np.uint8)).save(folders / "a.png")
-    own("--input", folders / "a.png", "--output", folders / "b.jpg")
-    own("--input", folders / "a.png", "--output", folders / "same.png", "test.strength=0")
+    own("--input", folders / "a.png", "--output", folders / "b.jpg", "test.protect=off")        # flat pictures stay
+    own("--input", folders / "a.png", "--output", folders / "same.png", "test.strength=0", "test.protect=off")
     assert (read_pixels(folders / "same.png") == 20).all() and read_pixels(folders / "b.jpg").mean() > 40
     before = (folders / "a.png").read_bytes()
-    with pytest.raises(Negative, match="overwrite"):
+    with pytest.raises(UserError, match="overwrite the input"):
         own("--input", folders / "a.png", "--output", folders / "a.png")
     assert (folders / "a.png").read_bytes() == before
+
+
+def test_a_video_is_brightened_frame_by_frame(folders):
+    with video.writing(folders / "dark.mp4", 12, (64, 48)) as write:
+        for level in (20, 22, 24):                          # a ramp: flat frames would be left as they are
+            write(np.tile((np.arange(64) * level // 40).astype(np.uint8)[None, :, None], (48, 1, 3)))
+    test.main(["--weights", "release", "--input", str(folders / "dark.mp4"), "--output", str(folders / "bright.mp4")])
+    frames = list(video.frames_of(video.open_film(folders / "bright.mp4")))
+    assert len(frames) == 3 and frames[0].mean() > 40
 
 
 def test_bad_pictures_do_not_stop_the_good_ones(folders):

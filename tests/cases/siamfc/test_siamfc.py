@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from tolerances import near
 
 from cases.siamfc import weights
 from cases.siamfc.model import SiamFC, correlate, fold, own
-from cases.siamfc.sequences import SequenceFolder
 from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import UserError
 from common.data.images import read_pixels
+from common.data.sequences import SequenceFolder
 from common.experiment import checkpoints
 from common.metrics import tracking
 
@@ -46,7 +47,7 @@ def test_the_correlation_is_the_sum_it_says():
     responses = correlate(kernels, features)
     assert responses.shape == (3, 2, 17, 17)
     by_hand = 1e-3 * (kernels[2] * features[1, :, 5:11, 7:13]).sum()
-    assert torch.allclose(responses[2, 1, 5, 7], by_hand, atol=1e-5)
+    assert near(responses[2, 1, 5, 7], by_hand)
     square = correlate(kernels[:2], features)
     assert torch.equal(own(square)[1], square[1, 1])
 
@@ -58,7 +59,7 @@ def test_a_shift_of_eight_pixels_is_one_cell():
     with torch.no_grad():
         z = picture[..., 64:191, 64:191]
         a, b = (network(z, picture[..., start:start + 255, start:start + 255])[0, 0] for start in (0, 8))
-    assert torch.allclose(a[1:, 1:], b[:-1, :-1], atol=1e-5)
+    assert near(a[1:, 1:], b[:-1, :-1])
 
 
 def test_folding_is_exact(published):
@@ -77,7 +78,7 @@ def test_bias_moves_no_peak():
     biased.bias.data.fill_(-2.0)
     z, x = torch.rand(1, 3, 127, 127) * 255, torch.rand(1, 3, 255, 255) * 255
     with torch.no_grad():
-        assert torch.allclose(plain(z, x) - 2, biased(z, x), atol=1e-5)
+        assert near(plain(z, x) - 2, biased(z, x))
 
 
 # ---- weights of others -----------------------------------------------------------------------------------------------

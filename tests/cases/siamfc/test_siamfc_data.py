@@ -7,22 +7,14 @@ import torch
 from PIL import Image
 
 from cases.siamfc import augment, losses
-from cases.siamfc.data import (
-    Pairs,
-    Stills,
-    Videos,
-    find_textured_window,
-    got10k,
-    near_pair,
-    synthetic_clips,
-    usable,
-    vid,
-)
+from cases.siamfc.data import Mixed, Pairs, Stills, find_textured_window, synthetic_clips, training_sets
 from cases.siamfc.extras.convert import convert
-from cases.siamfc.sequences import SequenceFolder, polygon_box, read_boxes
+from cases.siamfc.videos import Videos, any_layout, beside, got10k, near_pair, usable, vid
 from common.base.errors import UserError
 from common.data.clips import synthetic, write_list, write_sequence
 from common.data.samples import build, photograph
+from common.data.sequences import SequenceFolder, polygon_box, read_boxes
+from common.experiment.settings import resolve
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +110,8 @@ def test_mistakes_in_files(tmp_path, clip):
 
 
 @pytest.mark.parametrize(("rows", "expected"), [([[1, 2, 3, 4]] * 9, "8 frames"),
-                                                ([[1, 2, np.nan, 4]] * 8, "not a number"),
-                                                ([[1, 2, 3]] * 8, "line 1")])
+                                                ([[1, 2, np.nan, 4]] * 8, "row 1.*four finite numbers"),
+                                                ([[1, 2, 3]] * 8, "row 1")])
 def test_mistakes_in_boxes(tmp_path, clip, rows, expected):
     otb(tmp_path, "Bad", clip, rows=rows)
     with pytest.raises(UserError, match=expected):
@@ -233,11 +225,67 @@ def test_videos(clip):
     assert strong[0, 0].x.shape == (3, 239, 239)
 
 
+def test_videos_of_any_layout_mixed_with_stills(photographs, tmp_path, clip):
+    """The share is kept; whole sequences validate, forwards and backwards, and never train; small targets may."""
+    for number in range(6):
+        otb(tmp_path, f"S{number}", clip._replace(boxes=clip.boxes - (0, 0, 3 * number, 3 * number)))
+    words = ["data.kind=mixed", f"data.root={photographs}", f"data.videos={tmp_path}", "data.share=0.7",
+             "train.validate_clips=2", "train.validate_frames=5"]
+    pairs, clips = training_sets(resolve("siamfc", words).config)
+    assert isinstance(pairs.source, Mixed) and pairs.source.videos.names == ["S1", "S2", "S3", "S4"]
+    assert len(clips) == 4 and np.array_equal(clips[0].boxes, clips[1].boxes[::-1])
+    assert np.array_equal(clips[0].frames[0], clips[1].frames[-1]) and len(clips[0].frames) == 5
+    names = [pairs[0, place].name for place in range(len(pairs))]
+    share = np.mean([name.startswith("S") for name in names])
+    assert 0.5 < share < 0.9 and not [name for name in names if name.startswith(("S0/", "S5/"))]
+    only, _ = training_sets(resolve("siamfc", ["data.kind=videos", f"data.root={tmp_path}", *words[3:]]).config)
+    assert isinstance(only.source, Videos) and only[0, 0].name.startswith("S")
+
+
+def test_pairs_at_growing_distances():
+    source = Videos(["a"], lambda name: ([None] * 90, np.ones((90, 4)), None, (9, 9)))
+    gaps = [Pairs(source, "plain", 0, 80, 100).farthest(epoch) for epoch in (0, 50, 100, 500)]
+    assert gaps == [10, 45, 80, 80] and Pairs(source, "plain", 0, 80).farthest(0) == 80
+
+
+def test_look_alikes(photographs, tmp_path, clip):
+    """Of a video: what lies beside the target, which it does not touch. Of a photograph: another target, the other one
+    of the same photograph among them."""
+    rng = np.random.default_rng(0)
+    box = np.array([40.0, 40.0, 30.0, 20.0])
+    for _ in range(50):
+        x, y, w, h = beside(box, (120, 160, 3), rng)
+        assert (abs(x - 40) > 30 or abs(y - 40) > 20) and x >= 1 and y >= 1 and x + w <= 161 and y + h <= 121
+    table = photographs / "boxes.csv"
+    (tmp_path / "boxes.csv").write_text(table.read_text().replace(",60,60,cup", ",60,60,cat"))
+    for path in photographs.glob("*.png"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    source = Stills(tmp_path)
+    looks = [source.other(0, rng, True) for _ in range(40)]
+    assert not any(np.array_equal(look.box, source.targets[0][1]) and look.image is source.picture(0) for look in looks)
+    here = [np.array_equal(look.image, source.picture(source.targets[0][0])) for look in looks]
+    assert 0.2 < np.mean(here) < 0.9
+
+
+def test_what_is_damaged_does_not_stop_a_training(tmp_path, clip, capsys):
+    """A frame that breaks off, and a sequence without a first box, are said once and not drawn; the rest trains."""
+    for name in ("A", "B", "C"):
+        otb(tmp_path, name, clip, rows=clip.boxes if name != "B" else np.vstack([np.zeros((1, 4)), clip.boxes[1:]]))
+    damaged = tmp_path / "C" / "img" / "0003.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:700])
+    pairs = Pairs(any_layout(tmp_path), "plain", 0)
+    names = {pairs[epoch, index].name for epoch in range(15) for index in range(3)}
+    assert not any(name.startswith("B/") or name == "C/0003.jpg" for name in names) and len(names) > 8
+    said = capsys.readouterr().err
+    assert said.count("0003.jpg") == 1 and said.count("no box to begin with") == 1
+
+
 def test_rules_for_frames():
     boxes = np.array([[1, 1, 40, 40], [1, 1, 19, 40], [1, 1, 170, 40], [1, 1, 30, 125], [1, 1, 100, 21],
                       [1, 1, np.nan, 30], [1, 1, 40, 40]], float)
     assert usable(boxes, None, (320, 240)).tolist() == [0, 6]
     assert usable(boxes, np.array([8, 8, 8, 8, 8, 8, 2]), (320, 240)).tolist() == [0]
+    assert usable(boxes, None, (320, 240), smallest=8, largest=0.95, aspect=6).tolist() == [0, 1, 2, 3, 4, 6]
 
 
 def test_near_pairs():

@@ -11,11 +11,11 @@ from cases.siamfc.baselines import opencv
 from cases.siamfc.baselines.classical import KLT, MOSSE, Static
 from cases.siamfc.baselines.trackers import build_untrained
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import SequenceFolder
 from cases.siamfc.tracker import Confidence, Found, SiamFCTracker, parabola, settings_of
 from common.base.errors import UserError
 from common.data.clips import synthetic
 from common.data.samples import build, photograph
+from common.data.sequences import SequenceFolder
 from common.metrics import tracking
 
 SMALL = [16, 32, 48, 48, 32]
@@ -96,7 +96,8 @@ def test_centres_of_the_flavours(network, clip):
 @pytest.mark.parametrize("changes", [{}, {"flavour": "original"}, {"scales": 5}, {"scales": 1},
                                      {"flavour": "original", "scales": 5}, {"subpixel": True}, {"rotation": 22.5},
                                      {"crop": "once"}, {"resize": "bicubic"}, {"box_centre": "edge"}, {"peak": "on"},
-                                     {"precision": "bf16"}], ids=str)
+                                     {"precision": "bf16"}, {"learn": 0.05}, {"search_again": True},
+                                     {"influence": 0.3, "penalty": 0.96}], ids=str)
 def test_every_setting_tracks(network, clip, changes):
     """The easy clip is followed by each; so many maps as scales (and turns)."""
     tracker = SiamFCTracker(network, **changes)
@@ -173,7 +174,7 @@ def test_confidence_and_its_hysteresis(network, clip):
     again."""
     tracker = SiamFCTracker(network, confidence=Confidence(-6.0, 3.0, 1.2, 0.3, 0.7))
     tracker.init(clip.frames[0], clip.boxes[0])
-    values = []
+    tracker.first_peak, values = 10.0, []
     for found in (seen(10), seen(10, 9), seen(2), seen(10)):
         tracker.judge(found)
         values.append((tracker.confidence, tracker.lost))
@@ -186,6 +187,67 @@ def test_confidence_and_its_hysteresis(network, clip):
     tracker.lost = True
     tracker.judge(seen(10))
     assert tracker.lost
+
+
+@pytest.mark.parametrize("cut", [1, 6])
+def test_a_cut_is_seen_wherever_it_comes(cut, clip):
+    """Right after the first frame as later: what the peak is held against is the first frame's own response."""
+    tracker, stranger = SiamFCTracker(), photograph("chelsea.png")[:240, :320]
+    tracker.init(clip.frames[0], clip.boxes[0])
+    for frame in clip.frames[1:cut]:
+        tracker.update(frame)
+        assert not tracker.lost
+    tracker.update(stranger)
+    assert tracker.lost
+
+
+def test_the_first_frame_answers_to_itself_most(network, clip):
+    tracker = SiamFCTracker(network)
+    follow(tracker, clip)
+    assert tracker.evidence[0] < 1.0
+    tracker.init(clip.frames[0], clip.boxes[0])
+    tracker.update(clip.frames[0])
+    assert 0.9 < tracker.evidence[0] < 1.1
+
+
+@pytest.mark.parametrize("shade", [0, 130])
+def test_a_flat_target_is_said_and_never_found(network, clip, shade, capsys):
+    tracker = SiamFCTracker(network)
+    tracker.init(np.full_like(clip.frames[0], shade), clip.boxes[0])
+    assert "the target is flat" in capsys.readouterr().err
+    for frame in clip.frames[1:5]:
+        tracker.update(frame)
+        assert tracker.lost and tracker.confidence == 0
+    tracker.init(clip.frames[0], clip.boxes[0])
+    tracker.update(clip.frames[1])
+    assert not capsys.readouterr().err and tracker.confidence > 0
+
+
+def test_the_template_learns_only_while_sure(network, clip):
+    """A little of every confident frame, half of the first one kept for ever; nothing of others."""
+    sure, unsure = Confidence(30.0, 0.0, 0.0, 0.3, 0.7), Confidence(-30.0, 0.0, 0.0, 0.3, 0.7)
+    trackers = [SiamFCTracker(network, learn=0.1, confidence=confidence) for confidence in (sure, unsure)]
+    for tracker in trackers:
+        assert tracking(follow(tracker, clip), clip.boxes)["ao"] > 0.5
+    assert not torch.equal(trackers[0].kernel, trackers[0].first_kernel)
+    assert torch.allclose(trackers[0].kernel, (trackers[0].first_kernel + trackers[0].learnt) / 2)
+    assert torch.equal(trackers[1].kernel, trackers[1].first_kernel)
+
+
+def test_a_lost_target_is_searched_in_a_wider_region():
+    """It jumps by more than the search region reaches: found again where search_again is set."""
+    frame, target = photograph("rocket.jpg").copy(), photograph("astronaut.png")[20:180, 150:310]
+    target = cv2.resize(target, (48, 48), interpolation=cv2.INTER_AREA)
+    here, there = frame.copy(), frame.copy()
+    here[150:198, 100:148] = target
+    there[150:198, 220:268] = target
+    moved = {}
+    for again in (False, True):
+        tracker = SiamFCTracker(search_again=again)
+        tracker.init(here, [101, 151, 48, 48])
+        tracker.lost = True
+        moved[again] = tracker.update(there)[0] - 221
+    assert abs(moved[True]) < 12 < abs(moved[False])
 
 
 # ---- frames and mistakes ---------------------------------------------------------------------------------------------

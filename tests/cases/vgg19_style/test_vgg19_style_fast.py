@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tolerances import near
 
 from cases.vgg19_style import losses
 from cases.vgg19_style.fast import convert
@@ -68,8 +69,7 @@ def test_a_batch_equals_its_pictures():
     weights = torch.tensor([[1.0, 0], [0, 1], [0.3, 0.7]])
     with torch.no_grad():
         together = painter(x, weights)
-        single = torch.cat([painter(picture[None], weight) for picture, weight in zip(x, weights)])
-    assert torch.allclose(together, single, atol=1e-5)
+        assert near(together, torch.cat([painter(picture[None], weight) for picture, weight in zip(x, weights)]))
     assert not torch.allclose(together[0], painter(x[:1], weights[1])[0], atol=1e-2), "the styles differ"
 
 
@@ -87,7 +87,7 @@ def test_a_mixture_has_the_mixed_parameters():
     mixed.load_state_dict({name: 0.25 * value[:1] + 0.75 * value[1:] if name.endswith(("gamma", "beta")) else value
                            for name, value in painter.state_dict().items()})
     with torch.no_grad():
-        assert torch.allclose(mixed(x), painter(x, torch.tensor([0.25, 0.75])), atol=1e-5)
+        assert near(mixed(x), painter(x, torch.tensor([0.25, 0.75])))
 
 
 def test_another_styles_parameters_change_nothing():
@@ -124,14 +124,14 @@ def test_bands_of_rows_change_nothing(monkeypatch):
         monkeypatch.setattr(architecture, "BAND", 2000)
         banded = painter(x, one)
     assert len(calls) > 100
-    assert torch.allclose(whole, banded, atol=1e-5)
+    assert near(whole, banded)
 
 
 def test_training_and_painting_compute_the_same():
     painter, x, one = network(), pictures(), torch.tensor([0.5, 0.5])
     with torch.no_grad():
         painted = painter(x, one)
-    assert torch.allclose(painter(x, one), painted, atol=1e-5)
+    assert near(painter(x, one), painted)
 
 
 def test_the_norm_is_instance_norm_and_its_slopes_are_right():

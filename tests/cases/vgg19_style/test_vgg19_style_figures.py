@@ -90,7 +90,7 @@ def test_what_is_missing_is_said_and_the_rest_drawn(given, capsys):
 
 def test_no_snapshots_no_strip(tmp_path):
     said, work = [], Work("cat__tissue__net", tmp_path / "cat.png", [tmp_path / "tissue.png"], [1.0], [])
-    figures.draw_epochs(None, SimpleNamespace(folder=tmp_path, say=said.append), None,
+    figures.draw_epochs(None, SimpleNamespace(trained=tmp_path, say=said.append), None,
                         [(work, np.zeros((8, 8, 3), np.uint8))])
     assert len(said) == 1 and "train.snapshots" in said[0]
 

@@ -8,6 +8,7 @@ import torch
 from handed_in import copy, edit, enter, make_root, make_run
 
 from common.base.errors import UserError
+from common.compare.__main__ import parse_tolerances
 from common.compare.judge import Options, judge, judge_mean
 from common.compare.pictures import reference_path
 from common.compare.submission import Submission
@@ -117,6 +118,30 @@ def test_a_forger_who_thought_of_everything(runs):
     assert verdict_of(runs[1], run).verdict == "better"
     judgement = verdict_of(runs[1], run, recompute=runs[0])
     assert judgement.verdict == "tampered" and "1 (gt_free): psnr is" in judgement.reasons[0]
+
+
+def with_frames(run, ao):
+    """siamfc's numbers over all frames of all sequences, which no line of items.csv tells."""
+    path = run / "test/val/metrics.json"
+    metrics = json.loads(path.read_text())
+    for values in metrics.values():
+        values["ao_frames"] = ao
+    write_json(path, metrics)
+    enter(run, "test/val/metrics.json")
+    return run
+
+
+def test_numbers_that_items_do_not_tell_have_their_tolerance_and_are_always_listed(runs):
+    reference = with_frames(copy(runs[1], "frames"), 0.86)
+    for ao, verdict in ((0.8605, "same"), (0.8595, "same"), (0.88, "better"), (0.84, "different")):
+        judgement = verdict_of(reference, with_frames(copy(runs[1], "other frames"), ao))
+        assert judgement.verdict == verdict
+        assert any("not computed again" in note and "ao_frames of gt_free; identity/gt_free" in note
+                   for note in judgement.notes)
+    for metric in ("ao_frames", "psnr", "rmse_4pt_median", "count"):
+        assert parse_tolerances([f"{metric}=0.5"], Submission(reference)) == {metric: 0.5}
+    foreign = edit(copy(reference, "foreign"), "test/val/metrics.json", "ao_frames", "of_another_tool", forge=True)
+    assert parse_tolerances(["of_another_tool=1"], Submission(foreign)) == {"of_another_tool": 1}
 
 
 def test_recompute_says_what_it_cannot_do(runs):

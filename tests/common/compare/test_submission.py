@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from common.base.errors import UserError
 from common.base.yaml_text import load_yaml
-from common.compare import submission
+from common.compare import contents
+from common.compare.contents import Unreadable
 from common.compare.judge import judge
-from common.compare.submission import Submission, Unreadable
+from common.compare.submission import Submission
 
 CSV_HEAD = "item,row,status,reason,image,reference,psnr\n"
-VERDICTS = ("identical", "same", "better", "different", "tampered")
+VERDICTS = ("identical", "same", "better", "different", "unfinished", "tampered")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_a_link_in_a_zip(run, tmp_path):
 
 
 def test_a_bomb(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(submission, "FREE_OF_RATIO", 1 << 20)
+    monkeypatch.setattr(contents, "FREE_OF_RATIO", 1 << 20)
     path = pack(run, tmp_path / "bomb.zip")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("run/test/val/images/zeros.png", bytes(64 << 20))
@@ -150,7 +151,7 @@ def test_the_same_name_twice(run, tmp_path):
 def test_no_archive(run, tmp_path):
     whole = pack(run, tmp_path / "whole.zip").read_bytes()
     for data, reason in [(b"", "an empty file"), (b"<html>login</html>", "a web page"),
-                         (b"Rar!\x1a\x07\x01\x00" + bytes(9), "neither a folder"),
+                         (b"Rar!\x1a\x07\x01\x00" + bytes(9), "a RAR archive; the unpacked folder or a zip"),
                          (whole[:len(whole) // 2], "damaged or incomplete"),
                          (b"PK\x03\x04" + bytes(100), "damaged or incomplete")]:
         (tmp_path / "wrong.zip").write_bytes(data)
@@ -229,7 +230,7 @@ def test_no_result_and_several(run, tmp_path):
     ("test/val/items.csv", "item,row,status,reason,image,reference,psnr\n" + "1,gt_free,ok,,,,1\n" * 2, "two lines"),
     ("test/val/items.csv", "item,row,status,reason,image,reference\n" + "x" * 200_000 + ",gt_free,ok,,,\n",
      "cannot be read as CSV"),
-    ("train/log.jsonl", '{"step": 1}\n[', "log.jsonl"),
+    ("train/log.jsonl", '{"step": 1}\n[\n', "log.jsonl"),
     ("train/config.yaml", "a: &x [1]\nb: *x\n", "aliases"),
     ("train/config.yaml", "a: " + "[" * 3000, "config.yaml"),
     ("train/config.yaml", "a: !!python/object/apply:os.system [echo]\n", "tags"),

@@ -141,15 +141,15 @@ def test_sequences_of_got10k(tmp_path, capsys):
         (tmp_path / split / "list.txt").write_text("A\n")
     _, text = look("GOT-10k", tmp_path, capsys)
     assert "train/list.txt: 1 found, 9,335 expected" in text and "val sequences: 1 found, 180 expected" in text
-    assert "labels" not in text
+    assert "cannot be used" not in text
     sequence(tmp_path / "val" / "B", 2, "1,2,3,4\n" * 3)
     sequence(tmp_path / "val" / "C", 2, "1,2,3,4\nnan,nan,nan,nan\n")
     sequence(tmp_path / "val" / "D", 0, "1,2,3,4\n")
     (tmp_path / "val" / "list.txt").write_text("A\nB\nC\nD\nE\n")
     status, text = look("GOT-10k", tmp_path, capsys)
     assert status == 1 and "val/list.txt: 5 found" in text and "val sequences: 4 found" in text
-    assert ("3 with wrong labels: B: 2 frames, 3 boxes; C: 2 frames, 2 boxes, some of them NaN; D: 0 frames, 1 boxes"
-            in text)
+    assert "val: 2 that cannot be used: B: " in text and "2 frames in" in text and "0 frames in" in text
+    assert "note: val: 1 with frames that are left out: C: 1 frames left out, where the target is hidden" in text
 
 
 def test_sequences_of_otb(tmp_path, capsys):
@@ -158,13 +158,13 @@ def test_sequences_of_otb(tmp_path, capsys):
     (tmp_path / "Human4" / "groundtruth_rect.2.txt").write_text("")               # as its authors ship it
     status, text = look("OTB", tmp_path, capsys)
     assert status == 0 and " 98" in text and "note" not in text
-    sequence(tmp_path / "David", 4, "1,2,3,4\n" * 2, "groundtruth_rect.txt", "img")
+    sequence(tmp_path / "Deer", 4, "1,2,3,4\n" * 2, "groundtruth_rect.txt", "img")
     (tmp_path / "Toy" / "img" / "00000002.jpg").write_bytes(b"text")
     shutil.rmtree(tmp_path / "Woman")
     (tmp_path / "Vase" / "groundtruth_rect.txt").unlink()
     status, text = look("OTB", tmp_path, capsys)
-    assert status == 1 and "Vase: 2 frames, 0 boxes" in text and "Toy" in text
-    assert "note: 97 of the 98 folders of OTB-100 are there; not: Woman" in text and "David 4 and 2" in text
+    assert status == 1 and "1 without a file of boxes: Vase" in text and "Toy" in text
+    assert "note: 97 of the 98 folders of OTB-100 are there; not: Woman" in text and "Deer: frames 1 to 2 of 4" in text
 
 
 def test_folders_of_pictures(tmp_path, capsys):

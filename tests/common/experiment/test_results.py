@@ -6,7 +6,7 @@ import math
 import pytest
 
 from common.base.errors import UserError
-from common.experiment.results import TestResults, merge_json, number_text, summary, write_manifest
+from common.experiment.results import TestResults, merge_json, number_text, summary, write_json, write_manifest
 
 
 def results(folder, **changes):
@@ -137,3 +137,17 @@ def test_merge_json_replaces_only_its_key(tmp_path):
     merge_json(tmp_path / "e.json", {"train": {"seconds": 1}})
     merge_json(tmp_path / "e.json", {"test": {"seconds": 2}})
     assert json.loads((tmp_path / "e.json").read_text()) == {"train": {"seconds": 1}, "test": {"seconds": 2}}
+
+
+def test_a_metric_without_a_line_in_the_table_cannot_be_written(tmp_path):
+    """Neither as a column of items.csv nor added to metrics.json afterwards."""
+    def results(metrics):
+        return TestResults(tmp_path, "val", weights="w", settings={}, data=[], rows=["network"], metrics=metrics)
+    with pytest.raises(UserError, match="unknown metrics: .*val: nobody_knows: a line .* was expected"):
+        results(["psnr", "nobody_knows"])
+    test = results(["psnr"])
+    test.add("1", {"network": ({"psnr": 20.0}, None)})
+    content = test.finish(["1"])
+    write_json(test.final / "metrics.json", {row: values | {"psnr_frames": 1.0} for row, values in content.items()})
+    with pytest.raises(UserError, match="psnr_frames"):
+        test.enter()

@@ -1,6 +1,7 @@
 """Metrics of pictures, and their table: properties, sums by hand, golden values, scikit-image and OpenCV as peers."""
 import json
 import math
+import sys
 
 import cv2
 import numpy as np
@@ -9,8 +10,11 @@ import torch
 from pictures import image, noise, photo
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from tolerances import near
 
 from common import metrics
+from common.metrics.niqe import Parameters, niqe
+from common.metrics.ssim import ssim_map
 
 PEER = 1e-6                                               # of scikit-image: ours are float32 in [0, 1], its levels
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
@@ -80,8 +84,8 @@ def test_symmetric_and_a_batch_equals_its_pictures(measure):
     a, b = tensor(noise(23, 40), noise(23, 40, seed=1)), tensor(noise(23, 40, seed=2), noise(23, 40, seed=3))
     together = measure(a, b)
     assert together.shape == (2,)
-    assert torch.allclose(together, measure(b, a), rtol=1e-6)
-    assert torch.allclose(together, torch.cat([measure(a[:1], b[:1]), measure(a[1:], b[1:])]), rtol=1e-6)
+    assert near(together, measure(b, a), "formula")
+    assert near(together, torch.cat([measure(a[:1], b[:1]), measure(a[1:], b[1:])]), "formula")
 
 
 @pytest.mark.parametrize("measure", [metrics.psnr, metrics.ssim, metrics.ssim_gray, metrics.ssim_loss])
@@ -323,3 +327,45 @@ def test_metrics_equal_the_golden_values_of_eval15(shared):
                       "gt_mean_ssim_gauss_rgb": ssim_mean}
             for metric, value in values.items():
                 assert value == pytest.approx(golden[name][method][metric], abs=PEER), (name, method, metric)
+
+
+def test_colour_differences_are_those_of_the_library_and_zero_for_equal_pictures():
+    a, b = photo("chelsea"), np.clip(photo("chelsea").astype(int) + 10, 0, 255).astype(np.uint8)
+    assert metrics.ciede2000(a, a) == 0 and 1 < metrics.ciede2000(a, b) < 10
+    with pytest.raises(ValueError, match="8-bit"):
+        metrics.ciede2000(a / 255, a)
+
+
+def test_gray_edges_see_a_cast():
+    gray = noise(40, 50)[..., :1].repeat(3, axis=2)
+    assert metrics.gray_edge(gray) == pytest.approx(0, abs=1e-5)
+    assert metrics.gray_edge((gray * np.array([1, 0.5, 1])).astype(np.uint8)) == pytest.approx(15.8, abs=0.2)
+    assert np.isnan(metrics.gray_edge(np.full((20, 20, 3), 9, np.uint8)))
+
+
+# ---- tiles -----------------------------------------------------------------------------------------------------------
+
+def test_numbers_do_not_depend_on_tiles(monkeypatch):
+    """psnr, ssim, ssim_gray of a picture larger than a tile are those of the whole; no tile sees more than its size."""
+    a, b = torch.rand(2, 3, 150, 131), torch.rand(2, 3, 150, 131)
+    whole = [measure(a, b) for measure in (metrics.psnr, metrics.ssim, metrics.ssim_gray)]
+    seen = []
+    for tile in (10, 64, 140):
+        monkeypatch.setattr("common.metrics.pictures.TILE", tile)
+        monkeypatch.setattr("common.metrics.pictures.ssim_map", lambda x, y: seen.append(x.shape) or ssim_map(x, y))
+        for measure, expected in zip((metrics.psnr, metrics.ssim, metrics.ssim_gray), whole):
+            torch.testing.assert_close(measure(a, b), expected, rtol=0, atol=1e-10)
+        assert max(max(shape[2:]) for shape in seen) <= tile + 10
+        seen.clear()
+
+
+def test_niqe_does_not_depend_on_tiles(monkeypatch):
+    """Borders between tiles are no borders of the picture; the last tile is smaller, in both directions."""
+    rgb8 = np.random.default_rng(0).integers(0, 256, (96 * 5 + 50, 96 * 7 + 30, 3)).astype(np.uint8)
+    rgb8 = cv2.GaussianBlur(rgb8, None, 1.5)
+    parameters = Parameters(np.full(36, 0.5), np.eye(36))
+    values = []
+    for tile in (96, 192, 480, 9600):
+        monkeypatch.setattr(sys.modules["common.metrics.niqe"], "TILE", tile)  # the name is the function
+        values.append(niqe(rgb8, parameters))
+    np.testing.assert_allclose(values, values[-1], rtol=0, atol=1e-6)

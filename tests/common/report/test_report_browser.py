@@ -51,6 +51,21 @@ def test_the_page_is_drawn(page):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+def test_labels_of_figures_stay_readable_at_every_width(browser, address, width, language):
+    """The smallest label of a figure, 5.5 pt at 150 dpi, is at least 9 px as shown; the page itself is not scrolled
+    sideways for it."""
+    page, complaints = open_page(browser, address, language)
+    page.set_viewport_size({"width": width, "height": 900})
+    shares = page.evaluate("[...document.querySelectorAll('.grid.wide .pan img')]"
+                           ".map(image => image.getBoundingClientRect().width / image.naturalWidth)")
+    assert shares and min(shares) * 5.5 / 72 * 150 >= 9
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+    assert complaints == []
+
+
 def test_the_browser_sees_requests_and_errors(opened):
     """What the other tests rely on: a page that does ask for something is found out."""
     page, complaints = opened
@@ -76,7 +91,7 @@ def test_the_language_switches_and_is_remembered(page, address):
     assert language() == "en" and page.inner_text("#language") == "中文"
     page.click("#language")
     assert language() == "zh" and page.inner_text("#language") == "English"
-    assert page.get_attribute(".slider input", "aria-label") == "i3：本次运行的输出与参考图"
+    assert page.get_attribute(".slider input", "aria-label") == "i3：本次运行的输出与参考图像"
     assert page.get_attribute(".zoom img[data-zh=\"下降的曲线\"]", "alt") == "下降的曲线"
     page.click("nav a")                                    # to a section, and back to the page anew
     page.reload()

@@ -1,4 +1,5 @@
 """Register, compose, stitch: graphs, surfaces, composing; real sets that must succeed, strangers that must not."""
+import importlib
 import json
 
 import cv2
@@ -245,7 +246,7 @@ def test_real_sets(shared, tmp_path, name, count):
     """Corners of the pictures within a few pixels of the homographies listed with the set."""
     import csv
     root = shared("data/panoramas")
-    layout = stitch(list_images(root / name), by_keypoints, Settings(debug=False), tmp_path)
+    layout, _ = stitch(list_images(root / name), by_keypoints, Settings(debug=False), tmp_path)
     assert len(layout.homographies) == count
     report = json.loads((tmp_path / "homographies.json").read_text())
     with open(root / "pairs.csv", newline="") as file:
@@ -266,7 +267,7 @@ def test_real_sets(shared, tmp_path, name, count):
 
 
 def test_a_stranger_is_left_out_with_a_reason(shared, tmp_path):
-    layout = stitch(list_images(shared("data/panoramas") / "weir"), by_keypoints, Settings(debug=True), tmp_path)
+    layout, _ = stitch(list_images(shared("data/panoramas") / "weir"), by_keypoints, Settings(debug=True), tmp_path)
     report = json.loads((tmp_path / "homographies.json").read_text())
     status = {photo["file"]: photo["status"] for photo in report["photos"]}
     assert status == {"weir_1.jpg": "stitched", "weir_2.jpg": "stitched", "weir_3.jpg": "stitched",
@@ -295,21 +296,21 @@ def test_one_photograph_unreadable_ones_and_none(tmp_path, scene):
     with pytest.raises(UserError, match="b.png"):
         stitch([tmp_path / "in/b.png"], by_keypoints, Settings(), tmp_path / "out")
     paths = written(tmp_path / "in", c=scene[1])
-    assert len(stitch(paths, by_keypoints, Settings(debug=False), tmp_path / "out").homographies) == 2
+    assert len(stitch(paths, by_keypoints, Settings(debug=False), tmp_path / "out").layout.homographies) == 2
     report = json.loads((tmp_path / "out/homographies.json").read_text())
-    assert [photo["status"] for photo in report["photos"]] == ["stitched", "stitched", "unreadable"]
+    assert [photo["status"] for photo in report["photos"]] == ["stitched", "unreadable", "stitched"]
 
 
 def test_identical_gray_and_unequal_pictures(tmp_path, scene):
-    layout = stitch(written(tmp_path / "same", a=scene[0], b=scene[0]), by_keypoints, Settings(debug=False),
+    layout, _ = stitch(written(tmp_path / "same", a=scene[0], b=scene[0]), by_keypoints, Settings(debug=False),
                     tmp_path / "out")
     assert np.asarray(Image.open(tmp_path / "out/panorama_full.png")).shape[:2] == scene[0].shape[:2] and layout.same
     gray = cv2.cvtColor(scene[1], cv2.COLOR_RGB2GRAY)
     large = cv2.resize(scene[1], None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC)
     assert len(stitch(written(tmp_path / "gray", a=scene[0], b=gray), by_keypoints, Settings(debug=False),
-                      tmp_path / "out").homographies) == 2
+                      tmp_path / "out").layout.homographies) == 2
     assert len(stitch(written(tmp_path / "large", a=scene[0], b=large), by_keypoints, Settings(debug=False),
-                      tmp_path / "out").homographies) == 2
+                      tmp_path / "out").layout.homographies) == 2
 
 
 def test_a_long_strip_and_a_huge_change_of_scale_are_refused_with_words(tmp_path, scene):
@@ -321,5 +322,46 @@ def test_a_long_strip_and_a_huge_change_of_scale_are_refused_with_words(tmp_path
 
 
 def test_the_sample_stereo_pair_is_stitched(tmp_path):
-    layout = stitch(list_images(build("stereo")), by_keypoints, Settings(debug=False), tmp_path)
+    layout, _ = stitch(list_images(build("stereo")), by_keypoints, Settings(debug=False), tmp_path)
     assert len(layout.homographies) == 2
+
+
+def test_every_input_ends_up_in_one_list_under_its_own_name(tmp_path, scene):
+    """Unreadable ones first, amid and last; a stranger; a second copy; two files of one name in two folders."""
+    paths = written(tmp_path / "in", b=scene[0], c=scene[1], d=photograph("chelsea.png"), f=scene[0])
+    for name in ("a", "e", "g"):
+        paths.append(tmp_path / f"in/{name}.png")
+        paths[-1].write_text("text")
+    layout, photos = stitch(sorted(paths), by_keypoints, Settings(debug=False), tmp_path / "out")
+    status = {photo.name: photo.status for photo in photos}
+    assert status == {"a.png": "unreadable", "b.png": "stitched", "c.png": "stitched", "d.png": "left out",
+                      "e.png": "unreadable", "f.png": "no new content", "g.png": "unreadable"}
+    assert list(status) == sorted(status) and all(photo.reason for photo in photos if photo.name[0] in "adeg")
+    report = json.loads((tmp_path / "out/homographies.json").read_text())
+    assert {photo["file"]: photo["status"] for photo in report["photos"]} == status
+    assert [photo["size"] is None for photo in report["photos"]] == [name[0] in "aeg" for name in status]
+    assert {pair[end] for pair in report["pairs"] for end in "ab"} == {"b.png", "c.png", "d.png", "f.png"}
+    written(tmp_path / "other", b=scene[1])
+    twice = [tmp_path / "in/b.png", tmp_path / "other/b.png"]
+    assert [photo.name for photo in stitch(twice, by_keypoints, Settings(debug=False), tmp_path / "out").photos] == [
+        "in/b.png", "other/b.png"]
+
+
+def test_who_cannot_be_read_is_named_where_there_is_no_panorama(tmp_path, scene):
+    paths = written(tmp_path / "in", b=scene[0], c=photograph("chelsea.png"))
+    (tmp_path / "in/a.png").write_text("text")
+    with pytest.raises(Negative, match="b.png.*unreadable: .*a.png"):
+        stitch([tmp_path / "in/a.png", *paths], by_keypoints, Settings(), tmp_path / "out")
+
+
+@pytest.mark.parametrize("case", ["udis", "view_free_stitch"])
+def test_unreadable_photographs_shift_no_names(shared, tmp_path, capsys, case):
+    """In the messages of both cases, too."""
+    folder = shared("cases/unreadable_shifts_names") / "photos"
+    test = importlib.import_module(f"cases.{case}.test")
+    words = ["--weights", "release", "--input", str(folder), "--output", str(tmp_path), "test.debug=false"]
+    assert not test.main(words)
+    said = capsys.readouterr()
+    assert "a_broken.jpg is unreadable" in said.err and "d_unrelated.jpg is left out" in said.err
+    assert "e_hill1_again.jpg shows no new content" in said.err and "c_hill2" not in said.err
+    assert "5 photographs: 1 unreadable, 2 stitched, 1 left out, 1 no new content" in said.out

@@ -1,0 +1,63 @@
+"""The table of everyday photographs, with the case's test.py replaced by known answers."""
+import csv
+
+import numpy as np
+import pytest
+
+from common.base.errors import UserError
+from common.data.images import to_tensor, write_image
+from common.data.night import darken_to_judge
+from common.lowlight import everyday
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.png", to_tensor(np.kron(rng.integers(40, 256, (8, 10, 3)), np.ones((8, 8, 1)))
+                                                        .astype(np.uint8)))
+    return tmp_path
+
+
+def table(photographs, monkeypatch, capsys, answer):
+    """{(what, row): cells} of the table, where test.py answers answer(name, picture)."""
+    def brighten(options, settings, pictures, folder):
+        return ({name: answer(name, picture) for name, picture in pictures.items()},
+                {name: "left as it was" for name in pictures})
+    monkeypatch.setattr(everyday, "brighten", brighten)
+    everyday.main(["msrnet", str(photographs), "--csv", str(photographs / "table.csv")])
+    text = (photographs / "table.csv").read_text().splitlines()
+    return {(line["what"], line["row"]): line for line in csv.DictReader(text)}
+
+
+def test_a_network_that_does_nothing(photographs, monkeypatch, capsys):
+    lines = table(photographs, monkeypatch, capsys, lambda name, picture: picture)
+    day = lines["photographs as they are", "off"]
+    assert float(day["ciede2000"]) == 0 and day["value"].startswith("0 darker by over 5 levels; median change")
+    assert "0 called brightened" in lines["photographs as they are", "auto"]["value"]
+    assert "white 0.0, gray 0.0, document 0.0" in lines["pages", "off"]["value"]
+    assert float(lines["darkened, gain 1/32", "network"]["psnr"]) < float(lines["darkened, gain 1/32", "gamma"]["psnr"])
+
+
+def test_a_network_that_darkens_and_tints(photographs, monkeypatch, capsys):
+    def tint(name, picture):
+        return (picture * np.array([0.5, 0.4, 0.5])).astype(np.uint8)
+    lines = table(photographs, monkeypatch, capsys, tint)
+    assert "2 darker by over 5 levels" in lines["photographs as they are", "off"]["value"]
+    white = float(lines["pages", "off"]["value"].split("white ")[1].split(",")[0])
+    assert white == pytest.approx(0.1 * 217, abs=1)                       # a tenth of the page's mean level
+    assert float(lines["photographs as they are", "off"]["ciede2000"]) > 10
+
+
+def test_darkening_is_the_frozen_one(photographs, monkeypatch, capsys):
+    seen = {}
+    table(photographs, monkeypatch, capsys, lambda name, picture: seen.setdefault(name, picture))
+    assert (seen["1-8 b"] == darken_to_judge(seen["b"], 1 / 8, 1)).all()
+
+
+def test_mistakes_are_said(photographs):
+    for words, said in ((["udis", str(photographs)], "no low-light case"),
+                        (["msrnet", str(photographs), "--fast"], "unknown options"),
+                        (["msrnet", str(photographs / "nowhere")], "no such folder")):
+        with pytest.raises(UserError, match=said):
+            everyday.main(words)

@@ -1,0 +1,85 @@
+"""The diagrams of every case: no text leaves its box, no box lies on another, counts add up, the pages show them."""
+import importlib
+import re
+from itertools import combinations
+
+import pytest
+import torch
+
+from common.base.paths import ROOT
+from common.experiment.diagrams import Diagram, draw_chain, write_svg
+
+CASES = sorted(path.parents[1].name for path in ROOT.glob("cases/*/drawing/diagram.py"))
+
+
+def pages_of(case):
+    return importlib.import_module(f"cases.{case}.drawing.diagram").pages()
+
+
+def extent(page, artist):
+    """(left, bottom, right, top) of an artist in the page's inches."""
+    renderer = page.figure.canvas.get_renderer()
+    return artist.get_window_extent(renderer).transformed(page.axis.transData.inverted()).extents
+
+
+def check_page(page):
+    """Every text lies inside the page and inside the box that holds its middle; boxes are apart."""
+    width, height = page.figure.get_size_inches()
+    for text in filter(lambda text: text.get_text(), page.axis.texts):
+        left, bottom, right, top = extent(page, text)
+        assert left >= 0 and bottom >= 0 and right <= width and top <= height, f"{text.get_text()!r} leaves the page"
+        for box in page.boxes:
+            if abs((left + right) / 2 - box.x) < box.width / 2 and abs((bottom + top) / 2 - box.y) < box.height / 2:
+                assert box.left[0] <= left and right <= box.right[0], f"{text.get_text()!r} leaves its box"
+                assert box.bottom[1] <= bottom and top <= box.top[1], f"{text.get_text()!r} leaves its box"
+    for one, other in combinations(page.boxes, 2):
+        apart = (abs(one.x - other.x) >= (one.width + other.width) / 2
+                 or abs(one.y - other.y) >= (one.height + other.height) / 2)
+        assert apart, f"boxes at ({one.x:.2f}, {one.y:.2f}) and ({other.x:.2f}, {other.y:.2f}) lie on each other"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_texts_stay_in_their_boxes_and_boxes_apart(case):
+    for page in pages_of(case).values():
+        check_page(page)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_committed_diagrams_say_what_the_code_draws(case, tmp_path):
+    """Text stands in a comment before its outlines: those are compared, as outlines depend on the font's version."""
+    for name, page in pages_of(case).items():
+        write_svg(page.figure, tmp_path / "x" / f"{name}.svg")
+        committed = ROOT / "cases" / case / "diagrams" / f"{name}.svg"
+        said = [re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
+                for path in (tmp_path / "x" / f"{name}.svg", committed)]
+        assert said[0] and said[0] == said[1], f"{committed} is old: python -m cases.{case}.drawing.diagram"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_pages_show_every_diagram(case):
+    for page in ("README.md", "README.zh-CN.md"):
+        text = (ROOT / "cases" / case / page).read_text(encoding="utf-8")
+        for name in pages_of(case):
+            assert f"(diagrams/{name}.svg)" in text, f"{page} of {case} does not show diagrams/{name}.svg"
+
+
+def test_a_text_that_leaves_its_box_is_found():
+    page = Diagram(6, 1)
+    box = page.box(3, 0.5, "short")
+    page.note(box.x, box.y, "much longer than the box that it stands in")
+    with pytest.raises(AssertionError, match="leaves its box"):
+        check_page(page)
+
+
+def test_a_chain_is_read_row_by_row():
+    page = draw_chain([("x", "3"), ("one", "64", {"colour": 0}), ("two", "64")], per_row=2, width=4)
+    check_page(page)
+    first, second, third = page.boxes
+    assert first.y == second.y > third.y and first.x == pytest.approx(third.x)
+
+
+def test_msrnets_counts_add_up():
+    from cases.msrnet.drawing.diagram import count_parameters, trace
+    from cases.msrnet.model import MSRNet
+    model = MSRNet(exposure=True, dilations=(1, 1, 2))
+    assert sum(count_parameters(trace(model)).values()) == sum(map(torch.numel, model.parameters()))
