@@ -18,8 +18,18 @@ SCRIPTS = {"train": "cases/{}/train.py", "test": "cases/{}/test.py", "figures": 
 
 
 def call(script, case, words):
-    """Run one script of one case as the user would; returns its exit status."""
-    return subprocess.run([sys.executable, paths.ROOT / SCRIPTS[script].format(case), *words]).returncode
+    """Run one script of one case as the user would; returns its exit status, but for Ctrl-C, which ends everything.
+
+    Ctrl-C reaches the script too, which ends its step and saves: that is waited for.
+    """
+    with subprocess.Popen([sys.executable, paths.ROOT / SCRIPTS[script].format(case), *words]) as child:
+        try:
+            status = child.wait()
+        except KeyboardInterrupt:
+            status = child.wait() and 130
+    if status == 130:
+        raise SystemExit(130)
+    return status
 
 
 def call_all(script, cases, words):

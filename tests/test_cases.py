@@ -69,7 +69,8 @@ def clone(tmp_path_factory):
     if (ROOT / "checkpoints" / "SHA256SUMS").exists():
         shutil.copy(ROOT / "checkpoints" / "SHA256SUMS", folder / "checkpoints")
     build()
-    shutil.copytree(ROOT / "datasets" / "sample", folder / "datasets" / "sample")
+    for name in ("sample", "embedded"):
+        shutil.copytree(ROOT / "datasets" / name, folder / "datasets" / name)
     return folder
 
 

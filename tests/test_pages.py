@@ -8,6 +8,7 @@ import pytest
 from common.base.paths import ROOT
 from common.links import correct, list_pages
 from common.metrics import METRICS
+from common.settings_pages import ROW, written_anew
 
 PAGES = list_pages()
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
@@ -139,3 +140,11 @@ def test_chinese_has_its_own_punctuation(path):
     text = re.sub(r"\]\([^)]*\)", "]", FORMULA.sub("", without_code(path)))
     assert re.findall(rf"{HAN} ?\([^()\n]*{HAN}[^()\n]*\)", text) == []
     assert re.findall(rf"{HAN}[,;:?!]\s*{HAN}", text) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.zh-CN.md")), ids=name)
+def test_the_chinese_page_has_every_setting_with_its_range_and_default(path):
+    text = path.read_text(encoding="utf-8")
+    assert text == written_anew(path), "the settings have changed: python -m common.settings_pages"
+    for row in ROW.finditer(text):
+        assert re.search(HAN, row["does"]), f"say it in Chinese: {row['key']}"

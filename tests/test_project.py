@@ -62,9 +62,9 @@ def test_links_and_named_scripts_exist(readme):
 
 
 FLOORS = [["base"], ["data", "metrics"], ["experiment", "stitching"], ["lowlight", "features", "report"],
-          ["compare", "pack", "menu", "links"]]
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-NOT_FOR_CASES = {"report", "compare", "pack", "menu", "links"}         # these read what cases have written
+          ["compare", "pack", "menu", "links", "settings_pages"]]
+FLOOR_OF = {"": 1} | {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}      # "": common itself
+NOT_FOR_CASES = {"report", "compare", "pack", "menu", "links", "settings_pages"}         # these read what others write
 
 
 def module_name(path):

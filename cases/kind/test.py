@@ -16,6 +16,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
+    import common  # noqa: F401  says in a line what is missing
 
 import time
 
@@ -42,6 +43,7 @@ from common.lowlight.evaluation import (
     no_reference,
     of_input,
 )
+from common.lowlight.steady import brighten_video
 
 PROTOCOLS = ["gt_ratio", "gt_free", "gt_mean"]
 FIXED = (3, 5)                                                  # light ratios that a user might choose for all pictures
@@ -171,7 +173,7 @@ def own(run, model, weights):
     if isinstance(settings.ratio, str) and "," in settings.ratio:
         return strip.draw_strips(run, model, pictures, films)
     for path, target in films:
-        own_video.enhance_video(run, model, path, target)
+        brighten_video(run, own_video.answer_frames(model, settings), path, target)
     if not pictures:
         return None
     results = evaluation.enhance_own(run, weights, lambda rgb: enhance.enhance_own(model, rgb, settings)[0], pictures)

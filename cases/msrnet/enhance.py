@@ -6,10 +6,13 @@ from common.data.images import map_tiles
 
 
 @torch.inference_mode()
-def enhance(run, model, rgb):
-    """The network's answer to one picture: (3, h, w) in [0, 1] in and out, not rounded yet."""
+def enhance(run, model, rgb, thumbnail=None):
+    """The network's answer to one picture: (3, h, w) in [0, 1] in and out, not rounded yet.
+
+    thumbnail: (1, 3, 32, 32), where it is not the picture's own.
+    """
     settings, image = run.config.test, rgb[None]
-    thumbnail = thumbnail_of(image).to(run.device)
+    thumbnail = (thumbnail_of(image) if thumbnail is None else thumbnail).to(run.device)
 
     def brighten(crop, box=None):
         return model(crop.to(run.device, memory_format=torch.channels_last), thumbnail).to("cpu")
@@ -19,3 +22,10 @@ def enhance(run, model, rgb):
     if settings.strength != 1:
         output = image + settings.strength * (output - image)
     return output[0].clamp_(0, 1)
+
+
+def answer_frames(run, model):
+    """What steady.Steady asks for: the answer to a frame, whose thumbnail is averaged within the shot."""
+    def answer(picture, average):
+        return enhance(run, model, picture, average("thumbnail", thumbnail_of(picture[None])))
+    return answer

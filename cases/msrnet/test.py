@@ -4,21 +4,23 @@ LOL's 15 evaluation pictures
     python cases/msrnet/test.py --name check --weights release
 your own pictures
     python cases/msrnet/test.py --weights release-denoise --input photo.jpg folder/ --output brighter/
+a video
+    python cases/msrnet/test.py --weights release-denoise --input night.mp4 --output bright.mp4
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
+    import common  # noqa: F401  says in a line what is missing
 
 import time
 
 from cases.msrnet import baselines
-from cases.msrnet.enhance import enhance
+from cases.msrnet.enhance import answer_frames, enhance
 from cases.msrnet.model import MSRNet
 from common.base.errors import start
-from common.data.images import read_image, to_bytes, to_tensor
-from common.data.video import convert
+from common.data.images import read_image, to_bytes
 from common.experiment.run import Run
 from common.lowlight import evaluation
 from common.lowlight.baselines import curve_of_training, gamma, identity, tone_curve
@@ -32,9 +34,8 @@ from common.lowlight.evaluation import (
     niqe_parameters,
     row_name,
 )
-from common.lowlight.protect import exposure_of, keep_bright, said
 from common.lowlight.splits import evaluation_set
-from common.metrics import gray8
+from common.lowlight.steady import brighten_video
 
 
 def main(argv=None):
@@ -50,31 +51,10 @@ def own(run, model, weights):
     """Brighten the pictures and videos of --input; videos frame by frame, without their sound."""
     pictures, films = evaluation.settle_own(run)
     for path, target in films:
-        levels = convert(path, target, Frames(run, model).brighten, f"brightening {path.name}")
-        before, after = (sum(side) / len(levels) for side in zip(*levels))
-        run.say(f"{path}: {said(before, after)}: {len(levels)} frames, mean level {before:.1f} to {after:.1f}; no "
-                f"sound; {target}")
+        brighten_video(run, answer_frames(run, model), path, target)
     if not pictures:
         return None
     return evaluation.enhance_own(run, weights, lambda rgb: enhance(run, model, rgb), pictures).expect_no_failures()
-
-
-class Frames:
-    """The frames of one video; what is bright already stays, by a running average of their exposure: no flicker."""
-
-    KEPT = 0.95                                     # share of the average that stays at each frame
-
-    def __init__(self, run, model):
-        self.run, self.model, self.exposure = run, model, None
-
-    def brighten(self, frame):
-        """The answer to the next frame, both uint8 (h, w, 3)."""
-        picture, now = to_tensor(frame), exposure_of(gray8(frame))
-        answer = enhance(self.run, self.model, picture)
-        self.exposure = now if self.exposure is None else self.KEPT * self.exposure + (1 - self.KEPT) * now
-        if self.run.config.test.protect == "auto":
-            answer = keep_bright(picture, answer.clamp(0, 1), self.exposure)
-        return to_bytes(answer)
 
 
 # ---- pictures with a target ------------------------------------------------------------------------------------------

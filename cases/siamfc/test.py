@@ -10,13 +10,15 @@ a zip for GOT-10k's server
     python cases/siamfc/test.py --name check --weights release test.split=test
 your own video
     python cases/siamfc/test.py --weights release --input clip.mp4 --box x,y,w,h [--box ...] --output out.webm
-    (also a folder of frames, or the number of a camera; without --box you draw it with the mouse)
+    (also a folder of frames, or the number of a camera; without --box you draw it with the mouse;
+    test.backward=true flags frames where a second pass, from the end to the start, disagrees)
 """
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
+    import common  # noqa: F401  says in a line what is missing
 
 import numpy as np
 
@@ -45,6 +47,9 @@ def main(argv=None):
     network = run.load(SiamFC, weights)
     if run.options.input:
         return own_video.follow_own(run, network, weights, boxes)
+    if run.config.test.backward:
+        raise UserError("test.backward is for --input, your own video: sequences with boxes need no second opinion: "
+                        "leave it out, or give --input")
     folder = open_test_set(run)
     if run.config.test.toolkit:
         return toolkit.run_toolkit(run, network, weights, folder)

@@ -111,9 +111,10 @@ def beside(box, shape, rng, tries=20):
 
 
 def read_frame(path):
-    """A frame as uint8 RGB (h, w, 3). Whole JPEG files (by their end) go through OpenCV: equal, in half the time."""
+    """A frame as uint8 RGB (h, w, 3). Whole JPEG files (by their end) without a colour profile go through OpenCV:
+    equal, in half the time."""
     data = Path(path).read_bytes()
-    whole = data[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in data[-64:]
+    whole = data[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in data[-64:] and b"ICC_PROFILE\0" not in data
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
     return bytes_of(data, path) if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 

@@ -1,5 +1,4 @@
 """From files to pictures for style transfer: read, resize, mask; which content meets which style."""
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.utils.data import Dataset
 
-from common.base.errors import UserError, join_some
+from common.base.errors import UserError, join_some, warn
 from common.data.cache import fingerprint
 from common.data.images import by, list_images, open_picture, picture_size, to_bytes, to_tensor
 
@@ -105,11 +104,12 @@ def read_mask(path, size):
     gray = picture.rgb.mean(dim=0)[None, None] * (1 if picture.alpha is None else picture.alpha)
     mask = F.interpolate(gray, size, mode="area")
     if mask.min() > 0.98:
-        print(f"warning: the mask {path} covers everything: is it the right file? White is where its style belongs",
-              file=sys.stderr)
+        warn(f"a mask that covers everything: {path}: is it the right file? White is where its style belongs; what is "
+             "black or transparent is left out")
     if mask.sum() < 1:
-        raise UserError(f"an empty mask: {path}: a picture that is bright where its style belongs was expected: give "
-                        "another mask, or none")
+        paint = "" if picture.alpha is None else " (paint on a transparent layer must be white, not black)"
+        raise UserError(f"an empty mask: {path}: a picture that is bright where its style belongs{paint} was expected: "
+                        "give another mask, or none")
     ratio = (gray.shape[3] / gray.shape[2]) / (size[1] / size[0])
     if not 0.9 < ratio < 1.1:
         raise UserError(f"a mask of another shape: {path} is {by(gray.shape[2:])}, the content {by(size)}: equal "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
+    import common  # noqa: F401  says in a line what is missing
 
 import json
 
@@ -170,7 +171,7 @@ def write_film(folder, run, frames):
                 write(frame)
     except UserError as problem:
         return run.say(f"the strip as a film is left out: {problem}")
-    run.say(f"  {target.name}  the same as a film: {target}")
+    run.say(f"  {target.name}  the same as a film")
 
 
 def draw_curves(folder, run):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
+    import common  # noqa: F401  says in a line what is missing
 
 import math
 import time
@@ -48,7 +49,7 @@ def paint(training, cfg):
         run.say("a picture has no batch to share: every process paints the same; one is enough")
     all_works = works(cfg.data, trunk.name)
     canvas, optimizer = prepare(cfg, run.device, largest_size(all_works, cfg.data.size))
-    folder, seconds = run.folder / "train" / "images", {}
+    folder, seconds = training.folder / "images", {}
     for place, work in enumerate(all_works):
         painter = Painter(cfg, trunk, loss, work, canvas, optimizer, place)
         if place == 0 and not training.resumed:

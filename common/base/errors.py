@@ -1,10 +1,18 @@
 """A user's mistake is one line, `error: what is wrong: where: what was expected: what to do`, and exit status 2."""
+import contextlib
 import errno
 import os
+import signal
 import sys
 import unicodedata
 
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")      # categories of Unicode: control, format, half a pair, separators
+# what a machine may refuse to any program, and what its user can do about it
+REFUSED = {errno.ENOSPC: "make room there", errno.EDQUOT: "make room in your quota", errno.EFBIG: "make room there",
+           errno.EROFS: "choose a place that can be written", errno.EACCES: "mend the rights, or choose another place",
+           errno.EPERM: "mend the rights, or choose another place",
+           errno.EIO: "look after the disk", errno.EMFILE: "raise the limit of open files (ulimit -n)"}
+WINDOWS, LONGEST_ON_WINDOWS = os.name == "nt", 259                       # letters of a path
 
 
 class UserError(Exception):
@@ -29,31 +37,110 @@ def printable(text, keep=""):
                    for letter in str(text))
 
 
+def refusal(error):
+    """A UserError for an OSError that is no bug but the machine's answer (a full disk, missing rights, a path that is
+    too long); None for any other."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+    if too_long := refuse_length(name):
+        return too_long
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(f"a path is too long ({len(name)} letters): {name[:60]}...: one that this system can hold was "
+                         "expected: shorten it")
+    if error.errno not in REFUSED:
+        return None
+    return UserError(f"cannot read or write ({error.strerror}): {shorten(name) or 'the output or a temporary file'}: a "
+                     f"place with the right to use it and enough room was expected: {REFUSED[error.errno]}, then give "
+                     "the same command again")
+
+
+def refuse_length(path):
+    """A UserError for a path that is longer than Windows allows, there; else None."""
+    letters = len(os.path.abspath(path))
+    if not WINDOWS or letters <= LONGEST_ON_WINDOWS:
+        return None
+    return UserError(f"the path is longer than Windows allows ({letters} letters): {shorten(str(path))}: at most "
+                     f"{LONGEST_ON_WINDOWS} were expected: move the project to a folder with a short path, or switch "
+                     "long paths on in Windows")
+
+
+def shorten(text, most=300):
+    """Text whose middle is left out where it is longer than `most` letters."""
+    return text if len(text) <= most else f"{text[:most // 2]}...{text[-most // 2:]}"
+
+
+def warn(text):
+    """One line on stderr about what is left out or doubtful while the work goes on; from the first process alone."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"warning: {printable(text)}", file=sys.stderr)
+
+
 def start(main, argv=None):
     """Run main(argv) as a script: translate its outcome into one line on stderr and an exit status.
 
-    Returns 0, or main's own number; 2 after UserError, 1 after Negative. Other exceptions are bugs and keep their
-    traceback; `--debug` among the arguments keeps all of them.
+    Returns 0, or main's own number; 2 after UserError or what the machine refuses, 1 after Negative, 130 after Ctrl-C.
+    Other exceptions are bugs and keep their traceback; `--debug` among the arguments keeps all of them.
     """
     words = sys.argv[1:] if argv is None else argv
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")         # a console that lacks a letter must not stop the work
+    prepare_streams()
+    if argv is None:
+        signal.signal(signal.SIGINT, interrupt)
     try:
-        return main(argv) or 0
-    except (UserError, Negative) as problem:
+        status = main(argv) or 0
+        sys.stdout.flush()
+    except KeyboardInterrupt:
         if "--debug" in words:
             raise
-        if int(os.environ.get("RANK", 0)) == 0:          # under torchrun every process meets the same mistake
-            print(f"{'error' if isinstance(problem, UserError) else 'no'}: {printable(problem)}", file=sys.stderr)
-        return 2 if isinstance(problem, UserError) else 1
+        signal.signal(signal.SIGINT, signal.SIG_IGN)     # one line is enough
+        status = complain("stopped by Ctrl-C", 130)
     except BrokenPipeError:                              # the reader of our output went away, as in `... | head`
-        sys.stdout = open(os.devnull, "w")
-        return 1
-    except OSError as problem:                           # exists() and its like raise this one alone
-        if problem.errno != errno.ENAMETOOLONG or "--debug" in words:
+        status = 1
+    except (UserError, Negative, OSError) as problem:
+        outcome = refusal(problem) if isinstance(problem, OSError) else problem
+        if outcome is None or "--debug" in words:
             raise
-        name = printable(problem.filename)
-        print(f"error: a path is too long ({len(name)} letters): {name[:60]}...: one that this system can hold was "
-              "expected: shorten it", file=sys.stderr)
-        return 2
+        mistake = isinstance(outcome, UserError)
+        status = complain(f"{'error' if mistake else 'no'}: {printable(outcome)}", 2 if mistake else 1)
+    if argv is None:
+        signal.signal(signal.SIGINT, leave_at_once)      # while the interpreter ends
+    return leave_streams(status)
+
+
+def complain(line, status):
+    """Print one line on stderr, from the first process of a torchrun alone: all meet the same mistake. Returns
+    status."""
+    if int(os.environ.get("RANK", 0)) == 0:
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
+    return status
+
+
+def interrupt(number, frame):
+    """What Ctrl-C does in a script: the first unwinds, which closes files and joins processes; a second one does not
+    wait for that."""
+    signal.signal(signal.SIGINT, leave_at_once)
+    raise KeyboardInterrupt
+
+
+def leave_at_once(number, frame):
+    """End this process now, with one line."""
+    os.write(2, b"stopped by Ctrl-C\n")
+    os._exit(130)
+
+
+def prepare_streams():
+    """Output that is closed goes nowhere, and a console that lacks a letter must not stop the work."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def leave_streams(status):
+    """status, with nothing left in the output that the interpreter's end would stumble over."""
+    try:
+        sys.stdout.flush()
+    except OSError:                                      # full, or nobody reads: what is left of it goes nowhere
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status

@@ -1,4 +1,5 @@
 """Files that are never half there: whole writes, digests, what a foreign file really is, archives not to be trusted."""
+import contextlib
 import hashlib
 import lzma
 import os
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from common.base.errors import UserError
+from common.base.errors import UserError, refuse_length, shorten
 
 MAX_FILES = 2_000_000        # in one archive; GOT-10k, the largest set here, has 1.5 million
 MAX_RATIO = 200              # unpacked bytes per packed byte over all of it; pictures have about 1, text about 10
@@ -39,11 +40,51 @@ def write_whole(path, data):
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise UserError(f"cannot write ({error.strerror}): {path}: a place with the right to write and enough room was "
-                        "expected: mend that or choose another place") from error
+        raise cannot_write(path, error) from error
     finally:
-        if os.path.exists(part):
+        with contextlib.suppress(OSError):
             part.unlink()
+
+
+def append(path, text):
+    """Add text (UTF-8, as it is) to a file that grows line by line, down to the disk. Raises UserError as write_whole
+    does."""
+    try:
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path, error):
+    """The UserError for a place that the system refuses to write."""
+    return refuse_length(path) or UserError(
+        f"cannot write ({error.strerror}): {shorten(str(path))}: a place with the right to write and enough room was "
+        "expected: mend that or choose another place")
+
+
+def beside(final):
+    """The hidden folder in which what shall become the folder `final` is built: .NAME.new."""
+    return final.with_name(f".{final.name}.new")
+
+
+def take_place(new, final):
+    """Let the folder `new` take the place of `final`, which is removed; mend_place() repairs what a kill leaves."""
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    new.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def mend_place(final):
+    """After a take_place() that was killed between its two renamings: the old folder comes back."""
+    old = final.with_name(f".{final.name}.old")
+    if old.exists() and not final.exists():
+        old.rename(final)
 
 
 def remove_parts(folder):

@@ -2,6 +2,7 @@
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import time
 import urllib.error
@@ -108,8 +109,8 @@ def receive(url, part, size):
     with answer:
         if answer.status != 206:                            # the server begins at the beginning
             have = 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else size
+        length = answer.headers.get("Content-Length", "").strip()
+        total = have + int(length) if re.fullmatch("[0-9]{1,15}", length) else size      # a server may say anything
         limit = total or MAX_BYTES
         if size is not None and limit != size or limit > MAX_BYTES:
             raise UserError(f"not the file that was expected: {url}: {limit} bytes instead of "

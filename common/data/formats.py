@@ -20,26 +20,31 @@ ENCODINGS = {                           # suffix: Pillow's name and options; a l
     ".webp": ("WEBP", {"lossless": True, "exact": True}),
     ".tif": TIFF, ".tiff": TIFF,
 }
-IMAGE_SUFFIXES = (*ENCODINGS, ".gif", *[".avif"] * features.check("avif"), *[".heic", ".heif"] * HEIC)    # read
+APPLES = (".heic", ".heif", ".hif")
+IMAGE_SUFFIXES = (*ENCODINGS, ".gif", *[".avif"] * features.check("avif"), *APPLES * HEIC)      # read
 READERS = ["PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", *["AVIF"] * features.check("avif"), *["HEIF"] * HEIC]
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".3gp", ".mpg", ".mpeg")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".3gp", ".3g2", ".mpg",
+                  ".mpeg", ".mts", ".m2ts", ".ogv", ".flv")
 
 EXPORT = "export it as JPEG"
 APPLE = ("HEIC, the format of iPhones",
          f"{EXPORT} (on the phone: Settings, Camera, Formats, Most Compatible; on a Mac: Preview, File, Export), or "
-         "install the package pillow-heif")
+         "install pillow-heif (`pip install -e .[heic]`)")
 RAW = "a camera's raw file", f"{EXPORT} or 16-bit TIFF with the camera's program, darktable or RawTherapee"
+HIDDEN = "hidden by the dot that its name begins with", "rename it"
+BROKEN = "a link to a file that is not there", "mend or remove it"
 UNREAD = {                              # suffix: (what it is, what to do)
-    **dict.fromkeys((".heic", ".heif", ".hif"), APPLE),
+    **dict.fromkeys(APPLES, APPLE),
     ".avif": ("AVIF, which this Pillow cannot read", f"{EXPORT} or install a newer Pillow"),
-    **dict.fromkeys((".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".raw"),
+    **dict.fromkeys((".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".orf", ".rw2", ".raf",
+                     ".pef", ".srw", ".raw", ".rwl", ".3fr", ".iiq", ".x3f", ".erf", ".kdc", ".dcr", ".mrw", ".mos"),
                     RAW),
     **dict.fromkeys((".svg", ".eps", ".pdf", ".ai"), ("a drawing, not pixels", "export it as PNG")),
     **dict.fromkeys((".psd", ".xcf", ".kra", ".exr", ".hdr", ".jp2", ".jxl", ".tga", ".ico", ".ppm", ".pgm"),
                     ("a picture of a kind that is not read here", "export it as PNG")),
 }
 MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"II*\0": ".tif", b"MM\0*": ".tif"}
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def is_image(path):
@@ -55,32 +60,46 @@ def is_film(path):
 def explain(path):
     """(what it is, what to do) of a file that looks like a picture or a video and is not read as a picture.
 
-    None for pictures that are read, and for everything that looks like neither.
+    None for pictures that are read, for folders, and for everything that looks like neither picture nor video.
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    if path.is_dir():
+        return None
+    if path.name.startswith("."):
+        named = is_image(path) or is_film(path) or suffix in UNREAD
+        return HIDDEN if named and not path.name.startswith("._") else None         # ._: macOS puts them there
+    if not path.exists():
+        return BROKEN if is_image(path) else None
     if is_image(path):
         return None
-    if suffix in UNREAD:
+    meant = suffix_inside(first_bytes(path))
+    if suffix in UNREAD and not (suffix in APPLES and meant):                       # chats rename JPEG to HEIC
         return UNREAD[suffix]
     if is_film(path):
         return "a video", "name it itself where videos are taken"
-    head = first_bytes(path)
-    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
+    if meant in APPLES:
         return APPLE
-    meant = next((suffix for magic, suffix in MAGIC.items() if head.startswith(magic)), None)
+    return ("a picture under the name of something else", f"rename it to end in {meant}") if meant else None
+
+
+def suffix_inside(head):
+    """The suffix that belongs to a picture's first bytes; None where they are not those of a picture."""
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
+        return APPLES[0]
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        meant = ".webp"
-    return (f"a picture under the name of something else ({meant} inside)", f"rename it to {path.stem}{meant}"
-            ) if meant else None
+        return ".webp"
+    return next((suffix for magic, suffix in MAGIC.items() if head.startswith(magic)), None)
 
 
 def foreign(data, path):
     """The same of a file's first bytes, where they are those of a format with a sentence of its own; else None."""
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS and not HEIC:
+    if suffix_inside(data) == APPLES[0] and not HEIC:
         return APPLE
-    if data[4:8] == b"ftyp" and data[8:12] == b"avif" and "AVIF" not in READERS:
+    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis") and "AVIF" not in READERS:
         return UNREAD[".avif"]
+    if is_film(path) and not suffix_inside(data):
+        return "a video, not a picture", "save some of its frames as pictures"
     return RAW if UNREAD.get(Path(path).suffix.lower()) is RAW else None
 
 

@@ -5,7 +5,6 @@ OpenCV, because Pillow keeps only their upper half in colour and clips them in g
 profile is converted (profiles.py); of several pictures in a file (animation, pages) the first counts.
 """
 import io
-import sys
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from common.base.errors import UserError
+from common.base.errors import UserError, join_some, warn
 from common.base.files import impostor, reason, write_whole
 from common.base.progress import watch
 from common.base.targets import unique_names
@@ -138,21 +137,33 @@ def write_image(path, picture, like=None):
 def list_images(folder, setting=None):
     """Paths of the pictures directly in a folder, by suffix, hidden files left out, in natural order (1, 2, 10).
 
-    What looks like a picture or a video and is not among them is named in a warning, once a folder.
+    What looks like a picture or a video and is not among them is named in a warning, once a folder. Raises UserError
+    where the folder cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{kind}: {folder}: a folder of pictures was expected: "
                         + (f"set {setting}" if setting else "check the path"))
-    files = sorted((path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()),
-                   key=lambda path: natural(path.name))
+    try:
+        entries = sorted(folder.iterdir(), key=lambda path: natural(path.name))
+    except OSError as error:
+        raise UserError(f"cannot read ({error.strerror}): {folder}: a folder of pictures was expected: check the "
+                        "rights of the folder") from error
     if folder.resolve() not in told:
         told.add(folder.resolve())
-        for path in files:
-            if because := explain(path):
-                print(f"warning: not read: {path}: {because[0]}: {because[1]}", file=sys.stderr)
-    return [path for path in files if is_image(path)]
+        name_unread(folder, entries)
+    return [path for path in entries if is_image(path) and not path.name.startswith(".") and path.is_file()]
+
+
+def name_unread(folder, entries):
+    """A warning for each reason why some of a folder's files, which look like pictures or videos, are not read."""
+    unread = {}
+    for path in entries:
+        if because := explain(path):
+            unread.setdefault(because, []).append(path.name)
+    for (what, remedy), names in unread.items():
+        warn(f"not read in {folder}: {join_some(names)}: {what}: {remedy}")
 
 
 def split_photographs(root, setting="data.photos"):
@@ -173,18 +184,29 @@ def picture_files(inputs):
     for path in map(Path, inputs):
         if path.is_dir():
             found = list_images(path)
+            inside = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and holds_images(folder)]
+            if inside:
+                warn(f"not read: {join_some(inside)}: a folder in the folder {path}: name it itself")
             if not found:
                 raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another "
                                 "folder")
             paths += found
         elif is_film(path):
-            raise UserError(f"a video, not a picture: {path}: {EXPECTED}: videos are taken by kind, msrnet, siamfc and "
-                            "vgg19_style's fast networks")
+            raise UserError(f"a video, not a picture: {path}: {EXPECTED}: save some of its frames as pictures; whole "
+                            "videos are taken by kind, msrnet, siamfc and vgg19_style with stage=fast")
         elif path.exists():
             paths.append(path)
         else:
             raise UserError(f"no such file or folder: {path}: pictures were expected: check the path")
     return paths, unique_names(path.stem for path in paths)
+
+
+def holds_images(folder):
+    """Whether there are pictures directly in a folder, which need not be readable."""
+    try:
+        return not folder.name.startswith(".") and any(map(is_image, folder.iterdir()))
+    except OSError:
+        return False
 
 
 def picture_size(path):

@@ -4,11 +4,12 @@ A phone's Display P3, Adobe RGB or ProPhoto taken as sRGB looks pale: 10, 22 and
 """
 import hashlib
 import io
-import sys
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from common.base.errors import warn
 
 RELATIVE = ImageCms.Intent.RELATIVE_COLORIMETRIC
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
@@ -30,8 +31,7 @@ def apply_profile(image, path):
         transform = build_transform(data, colours.mode)
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"warning: the colour profile cannot be used ({reason}): {path}: its colours are taken as sRGB",
-              file=sys.stderr)
+        warn(f"the colour profile cannot be used ({reason}): {path}: its colours are taken as sRGB")
         return image
     if transform is None:
         return image
@@ -70,5 +70,5 @@ def warn_deep(image, path):
     except (ImageCms.PyCMSError, OSError, ValueError):
         changes = True
     if changes:
-        print(f"warning: the colour profile of a 16-bit picture is not applied: {path}: its colours are taken as sRGB; "
-              "convert it to sRGB, or save it with 8 bits", file=sys.stderr)
+        warn(f"the colour profile of a 16-bit picture is not applied: {path}: its colours are taken as sRGB; convert "
+             "it to sRGB, or save it with 8 bits")

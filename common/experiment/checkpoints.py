@@ -17,6 +17,13 @@ from common.base import paths
 from common.base.errors import UserError, start
 from common.base.files import impostor, sha256, write_whole
 
+STATE = {"settings", "data", "stage", "step", "done", "finished", "states", "best", "sums", "log_bytes", "random",
+         "random_cuda"}                            # what last.pt has besides case, model and weights
+
+
+class WeightsAlone(UserError):
+    """A file of weights where the state of a training belongs."""
+
 
 class Weights(NamedTuple):
     """What a weights file says: the network's arguments, its state_dict, a digest of the content, the file itself."""
@@ -44,12 +51,17 @@ def save(path, content, keep_previous=False):
     keep_previous: what stood there before stays as previous.pt beside it, should the new file turn out unreadable.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    previous = path.with_name("previous.pt")
     buffer = io.BytesIO()                          # a file name would become part of the bytes
     torch.save(content, buffer)
     if keep_previous and path.exists():
-        path.replace(path.with_name("previous.pt"))
-    write_whole(path, buffer.getvalue())
+        path.replace(previous)
+    try:
+        write_whole(path, buffer.getvalue())
+    except UserError:                              # a full disk: what stood there is better than nothing
+        if keep_previous and previous.exists() and not path.exists():
+            previous.replace(path)
+        raise
 
 
 def load(path):
@@ -59,6 +71,48 @@ def load(path):
     if not isinstance(content, dict) or not {"case", "model", "weights"} <= content.keys():
         raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries "
                         "case, model and weights: give a file from checkpoints/")
+    if wrong := _odd_arguments(content["model"]) or _odd_weights(content["weights"]):
+        raise UserError(f"{path} is not a weights file of this project: {wrong}: expected the arguments of a network "
+                        "and its tensors by name, as train.py writes them: give a file from checkpoints/, or train "
+                        "again")
+    return content
+
+
+def _odd_arguments(arguments):
+    """What is wrong with the entry `model`, in words; None where it is a dictionary with names for keys."""
+    if not isinstance(arguments, dict) or not all(isinstance(name, str) for name in arguments):
+        return "its entry model holds no arguments by name"
+    return None
+
+
+def _odd_weights(weights):
+    """What is wrong with the entry `weights`, in words; None where it holds plain tensors of numbers by name.
+
+    Nothing of the size that a tensor claims is made before its values are known to be there.
+    """
+    if not isinstance(weights, dict):
+        return f"its entry weights is {weights!r:.40} instead of tensors by name"
+    for name, tensor in weights.items():
+        if not isinstance(name, str) or not torch.is_tensor(tensor):
+            return f"its weights have {name!r:.40}: {tensor!r:.40}, which is no tensor with a name"
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+            return f"the tensor {name:.60} is a {tensor.device.type} tensor of the kind {tensor.layout}, without values"
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            return (f"the tensor {name:.60} claims {tensor.numel()} values and has "
+                    f"{tensor.untyped_storage().nbytes() // tensor.element_size()}")
+        if torch.isnan(tensor).any():
+            return f"the tensor {name:.60} holds NaN instead of numbers (of a training that went astray?)"
+    return None
+
+
+def load_state(path):
+    """The dictionary in a last.pt: load(), with all that a training needs to go on. Raises UserError, also for a file
+    of weights alone that was put in its place."""
+    content = load(path)
+    if missing := STATE - content.keys():
+        raise WeightsAlone(f"{path} has weights, but no state of a training ({', '.join(sorted(missing)[:3])} are "
+                           "missing): a last.pt that train.py wrote was expected: move it elsewhere; to start from "
+                           "these weights, give that file as --weights")
     return content
 
 
@@ -80,6 +134,9 @@ def _what_is(path, error):
     head = path.read_bytes()[:512]
     again = "get it again, or train again"
     complaint = str(error).lower()
+    if head[8:10] == b'{"':                        # eight bytes of length, then JSON
+        return ("it is a safetensors file, whatever its name says",
+                "give a .pt file of this project: safetensors hold no arguments of the network")
     if ("weights_only" in complaint or "unsupported" in complaint) and impostor(head) is None:
         return "it holds Python objects (pickle), which are never executed here", again
     if head.startswith((b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF")):      # a zip, or torch's form before 1.6
@@ -147,12 +204,15 @@ def build(network, weights, typed=()):
             raise UserError(f"{key}={value} (given on the command line) differs from the weights in {weights.path}, "
                             f"which were made with {name}={weights.model.get(name)}: leave the key out, or give other "
                             "--weights")
+    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.state.items()}
     try:
+        with torch.device("meta"):                 # without memory: foreign arguments may ask for any size
+            network(**weights.model).load_state_dict(state, assign=True)
         model = network(**weights.model)
-        model.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
-                               for name, tensor in weights.state.items()})
-    except (TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
+        model.load_state_dict(state)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError, MemoryError,
+            RuntimeError) as error:                # whatever foreign arguments bring about in a constructor
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(f"{weights.path} does not fit {network.__name__}: {reason}: give weights that this network "
                         "made") from None
     return model.eval()
@@ -161,10 +221,11 @@ def build(network, weights, typed=()):
 def release(case, run, name, half=False):
     """Copy best.pt of a run to checkpoints/<case>/<name>.pt, weights and arguments alone, and enter it in SHA256SUMS.
 
-    half: store float16 (half the size; they are computed with in float32). Returns the path.
+    half: store float16 (half the size; they are computed with in float32), but for tensors that it cannot hold.
+    Returns the path.
     """
     content = load(paths.CHECKPOINTS / case / run / "best.pt")
-    state = {key: tensor.half() if half and tensor.is_floating_point() else tensor.clone()
+    state = {key: tensor.half() if half and fits_half(tensor) else tensor.clone()
              for key, tensor in content["weights"].items()}
     path = paths.CHECKPOINTS / case / f"{name}.pt"
     save(path, {"case": case, "model": content["model"], "weights": state, "settings": content["settings"]})
@@ -175,6 +236,11 @@ def release(case, run, name, half=False):
     write_whole(sums, "".join(f"{line}\n" for line in sorted([*lines, f"{sha256(path)}  {entry}"],
                                                              key=lambda line: line[66:])).encode())
     return path
+
+
+def fits_half(tensor):
+    """Whether float16, whose largest number is 65504, holds all values of a floating-point tensor."""
+    return tensor.is_floating_point() and bool((tensor.abs() <= torch.finfo(torch.float16).max).all())
 
 
 def main(argv=None):

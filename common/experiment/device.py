@@ -1,5 +1,7 @@
 """The machine: device, threads, seeds, precision, processes. Nothing else in the project names a device."""
+import atexit
 import contextlib
+import gc
 import importlib
 import os
 import platform
@@ -78,12 +80,25 @@ def join_processes(device):
     """Meet the other processes of a torchrun (gloo on CPU, nccl on CUDA); does nothing alone."""
     if world_size() > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(leave_processes)
+
+
+def meet():
+    """Wait until all processes of a torchrun are here; nothing alone."""
+    if world_size() > 1:
+        torch.distributed.barrier()
 
 
 def leave_processes():
-    """The end of a torchrun, for this process."""
+    """The end of a torchrun, for this process, on every way out.
+
+    Its threads must be gone before the interpreter goes: one that asks for the interpreter's lock then ends the process
+    with "terminate called". What still holds the group (a network's wrapper, in a circle) goes first.
+    """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gc.collect()
         torch.distributed.destroy_process_group()
+        gc.collect()
 
 
 def mean_over_processes(values):

@@ -3,8 +3,10 @@ are English and symbols; titles and captions are bilingual and stand outside it,
 numbers beside it as CSV.
 """
 import csv
+import io
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from common.base.errors import UserError
-from common.experiment.results import write_csv, write_json, write_manifest
+from common.base.files import beside, mend_place, take_place, write_whole
+from common.experiment.results import withdraw, write_csv, write_json, write_manifest
 
 # Okabe and Ito: for all eyes
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
@@ -23,6 +26,7 @@ STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "axe
          "grid.linewidth": 0.6,
          "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "lines.linewidth": 1.4}
 DPI = 150
+WRITTEN = (".png", ".csv", ".json", ".webm")               # kinds of files that figures.py writes
 WIDTH = 9.0                                                # inches of a full-width figure
 
 
@@ -37,17 +41,24 @@ class Caption(NamedTuple):
 
 
 class FigureFolder:
-    """results/<case>/<run>/figures/: PNG and CSV of each figure, and figures.json with the captions."""
+    """results/<case>/<run>/figures/: PNG and CSV of each figure, and figures.json with the captions.
+
+    They are made in `folder`, a new one beside it, which takes its place whole at finish().
+    """
 
     def __init__(self, run_folder, captions):
         self.run_folder, self.captions, self.entries = Path(run_folder), captions, []
-        self.folder = self.run_folder / "figures"
+        self.final = self.run_folder / "figures"
+        self.folder = beside(self.final)
+        mend_place(self.final)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def save(self, figure, name, header, rows, **values):
         """Write one figure and its numbers. name: file name without suffix, key in captions; header, rows: the CSV;
         values: for the caption."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(self.folder / f"{name}.png", dpi=DPI, facecolor="white")
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=DPI, facecolor="white")
+        write_whole(self.folder / f"{name}.png", picture.getvalue())
         write_csv(self.folder / f"{name}.csv", header, rows)
         caption = self.captions[name]
         en, zh, alt_en, alt_zh = (text.format(**values) for text in caption[1:])
@@ -56,12 +67,15 @@ class FigureFolder:
         print(f"  {name}.png  {en}", flush=True)
 
     def finish(self, weights=None):
-        """Write figures.json, remove the figures of earlier times, enter the CSV files in the manifest."""
-        kept = {entry[key] for entry in self.entries for key in ("file", "csv")}
-        for old in self.folder.glob("*"):
-            if old.name not in kept and old.suffix in (".png", ".csv"):
-                old.unlink()
+        """Write figures.json, take the place of the figures of earlier times (what a reader has put beside them stays),
+        enter the CSV files in the manifest."""
         write_json(self.folder / "figures.json", self.entries)
+        for other in self.final.glob("*"):
+            if other.suffix not in WRITTEN:
+                other.rename(self.folder / other.name)
+        withdraw(self.run_folder, "figures")
+        take_place(self.folder, self.final)
+        self.folder = self.final
         write_manifest(self.run_folder, "figures", weights)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import math
-import os
+import re
 import shutil
 import statistics
 from bisect import bisect
@@ -12,12 +12,14 @@ from collections import defaultdict
 from pathlib import Path
 
 from common.base.errors import Negative, UserError, join_some
-from common.base.files import sha256, write_whole
+from common.base.files import append, mend_place, sha256, take_place, write_whole
 from common.base.progress import watch
 from common.base.text_table import format_table
 from common.base.yaml_text import to_yaml
 from common.metrics import expect_known, metric_of
 
+REFUSED_LETTERS = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')         # by Windows, in the name of a file
+DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)
 COLUMNS = ["item", "row", "status", "reason", "image", "reference"]  # then the metrics, then classings as `by_<name>`
 
 
@@ -42,11 +44,14 @@ def merge_json(path, entries):
 
 def write_csv(path, header, rows):
     """Write a CSV file with the header and rows (sequences), LF line ends."""
+    write_text(path, csv_text([header, *rows]))
+
+
+def csv_text(rows):
+    """Rows (sequences) as the text of a CSV file, LF line ends."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def is_judged(name):
@@ -80,6 +85,20 @@ def write_manifest(folder, part, weights=None):
                       "files": sorted(files, key=lambda entry: entry["path"])})
 
 
+def withdraw(folder, part):
+    """Take the lines of a part out of the manifest, before its files change: from then on until write_manifest the part
+    is unfinished, which nobody may take for tampered with."""
+    path = Path(folder) / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    files = [entry for entry in manifest["files"] if not entry["path"].startswith(part + "/")]
+    if len(files) < len(manifest["files"]):
+        weights = {key: value for key, value in manifest["weights"].items() if key != part}
+        write_json(path, {"weights": weights, "files": files})
+
+
 def number_text(value):
     """A metric for items.csv: 6 decimals; `inf`, `nan` as such; empty for None."""
     if value is None:
@@ -94,8 +113,10 @@ def is_number(value):
 
 
 def file_name(item):
-    """An item's or row's name as one file name: `/` becomes `-`."""
-    return item.replace("/", "-").replace("\\", "-")
+    """An item's or row's name as one file name that every system takes: `/` becomes `-`; what Windows refuses, such as
+    `:` or a dot at the end, becomes %3A; a name that means a device there gets a `_` before it."""
+    name = REFUSED_LETTERS.sub(lambda match: f"%{ord(match[0]):02X}", item.replace("/", "-").replace("\\", "-"))
+    return f"_{name}" if DEVICES.fullmatch(name.split(".")[0]) else name
 
 
 class TestResults:
@@ -119,6 +140,7 @@ class TestResults:
         self.set_name = _free_set(self.run_folder / "test", set_name, key) if beside else set_name
         self.final = self.run_folder / "test" / self.set_name
         expect_known(self.metrics, self.final)
+        mend_place(self.final)
         new = self.run_folder / "test" / f".{self.set_name}.new"
         if fresh:
             shutil.rmtree(new, ignore_errors=True)
@@ -128,10 +150,9 @@ class TestResults:
             self.folder = new if self.final.exists() else self.final
             if not _belongs(self.folder, key):
                 shutil.rmtree(self.folder, ignore_errors=True)
-                self.folder.mkdir(parents=True)
                 write_text(self.folder / ".belongs", key + "\n")
         write_text(self.folder / "config.yaml", to_yaml(settings))
-        self.lines = _read_items(self.folder / "items.csv", self.header)
+        self.lines, self.withdrawn = _read_items(self.folder / "items.csv", self.header), False
 
     @property
     def header(self):
@@ -185,14 +206,11 @@ class TestResults:
     def _append(self, item, lines):
         self.lines = [line for line in self.lines if line["item"] != item] + lines
         path = self.folder / "items.csv"
-        fresh = not path.exists()
-        with open(path, "a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, self.header, lineterminator="\n")
-            if fresh:
-                writer.writeheader()
-            writer.writerows(lines)
-            file.flush()
-            os.fsync(file.fileno())
+        if self.folder == self.final and not self.withdrawn:
+            withdraw(self.run_folder, f"test/{self.set_name}")
+            self.withdrawn = True
+        header = [] if path.exists() else [self.header]
+        append(path, csv_text([*header, *(list(map(line.get, self.header)) for line in lines)]))
 
     def finish(self, items):
         """Put the lines into the order of `items`, write metrics.json and the manifest, take the old folder's place.
@@ -211,11 +229,8 @@ class TestResults:
         write_csv(self.folder / "items.csv", self.header, [map(line.get, self.header) for line in self.lines])
         write_json(self.folder / "metrics.json", content)
         if self.folder != self.final:
-            old = self.final.with_name(f".{self.set_name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            self.final.rename(old)
-            self.folder.rename(self.final)
-            shutil.rmtree(old, ignore_errors=True)
+            withdraw(self.run_folder, f"test/{self.set_name}")
+            take_place(self.folder, self.final)
             self.folder = self.final
         self.enter()
         return content

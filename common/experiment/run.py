@@ -1,6 +1,7 @@
 """`Run`: what train.py, test.py and figures.py have in common and no reader wants to see: options, settings, device,
 folders, weights, results."""
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from common.base import paths
+from common.base.errors import printable
 from common.base.files import remove_parts
+from common.base.lock import hold
 from common.data import samples
 from common.experiment import checkpoints, device, own, results, settings
 from common.experiment.options import check_name, parse
@@ -30,6 +33,8 @@ class Run:
         self.config, self.about = self.resolved.config, self.resolved.about
         self.name = check_name(self.options.name or ("demo" if self.options.demo else "default"))
         self.folder, self.checkpoints = paths.RESULTS / case / self.name, paths.CHECKPOINTS / case / self.name
+        if device.rank() == 0:                             # which alone writes
+            self._hold_folder()
         self.device = device.choose_device(self.options.device)
         self.threads = device.set_threads()
         device.join_processes(self.device)
@@ -42,6 +47,19 @@ class Run:
             remove_parts(self.checkpoints)
         self._build_samples()
 
+    def _hold_folder(self):
+        """Let nobody else into the run's folder while this process lives. Where it cannot be written, only --output
+        is."""
+        try:
+            hold(self.folder, f"{self.script}.py of {self.case}")
+        except OSError as error:
+            if not vars(self.options).get("output"):
+                raise
+            print(f"warning: {self.folder} cannot be written ({error.strerror}): only --output will be",
+                  file=sys.stderr)
+            self._elsewhere = tempfile.TemporaryDirectory()  # until this Run ends
+            self.folder = Path(self._elsewhere.name) / self.name
+
     @property
     def trained(self):
         """The folder that train.py has filled: the run's own, else, of the release in a demo, the demo's."""
@@ -51,7 +69,7 @@ class Run:
     def say(self, text):
         """Print a line, from the first process alone."""
         if self.main:
-            print(text, flush=True)
+            print(printable(text, keep="\n\t"), flush=True)
 
     def _build_samples(self):
         """Build the embedded sample sets that a path of the settings lies in, on their first use."""
@@ -114,7 +132,8 @@ class Run:
         set_name = folders[0].resolve().name if len(folders) == len(self.options.input) == 1 else "input"
         facts = [(path.resolve(), path.stat()) for path in paths]
         data = [[str(path), fact.st_size, fact.st_mtime_ns] for path, fact in facts] + [self.options.output]
-        return self.results(set_name or "input", weights, data, rows=rows, metrics=metrics, beside=True)
+        return self.results(results.file_name(set_name) or "input", weights, data, rows=rows, metrics=metrics,
+                            beside=True)
 
     def finish_test(self, test, weights, items, **more):
         """End a test (results()): metrics.json, manifest, and its entry in environment.json with more. Returns

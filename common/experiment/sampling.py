@@ -1,8 +1,13 @@
 """Which samples a training step gets, as a function of seed and step alone; how they reach the device."""
+import contextlib
+import shutil
 import signal
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 
 class Places:
@@ -33,6 +38,49 @@ class Places:
             yield places
 
 
+def load_batches(data, places, workers, pin=False):
+    """Yield a batch of data for each step of places (Places), from so many worker processes, or from this process where
+    /dev/shm cannot hold what they would hand over. pin: for a faster way to a GPU."""
+    if workers and not has_room(data, places, workers):
+        print(f"warning: {SHARED_MEMORY} is too small for the batches of {workers} worker processes (docker: --shm-size"
+              "=1g makes it larger): going on without workers, slower, with the same numbers", file=sys.stderr)
+        workers = 0
+    loader = DataLoader(data, batch_sampler=places, num_workers=workers, worker_init_fn=as_worker, pin_memory=pin,
+                        generator=torch.Generator().manual_seed(0))
+    with interrupts_blocked():
+        batches = iter(loader)
+    del loader
+    try:
+        yield from batches
+    finally:
+        del batches                                          # which ends the workers and joins them
+
+
+def has_room(data, places, workers):
+    """Whether shared memory has room for the batches that workers keep ready, by the size of one sample."""
+    if not SHARED_MEMORY.is_dir() or not len(places):
+        return True
+    first = next(iter(places))
+    sample = data[first[0]]
+    size = sum(value.numel() * value.element_size() for value in sample if torch.is_tensor(value))
+    ready = workers * 2 + 1                                  # two each, and the one at work
+    return shutil.disk_usage(SHARED_MEMORY).free > size * len(first) * ready
+
+
+@contextlib.contextmanager
+def interrupts_blocked():
+    """Processes that begin meanwhile never hear of Ctrl-C, not even before as_worker(); this one hears of it after."""
+    if not hasattr(signal, "pthread_sigmask"):               # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+SHARED_MEMORY = Path("/dev/shm")      # of Linux; through it workers hand over what they have loaded
 PATIENCE = 60                         # seconds
 
 

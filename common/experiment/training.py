@@ -4,18 +4,21 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 
 from common.base.errors import UserError, join_some
+from common.base.files import append, beside, mend_place, take_place
 from common.base.progress import Progress, duration
 from common.base.yaml_text import to_yaml
 from common.experiment import checkpoints, device, results
 from common.experiment.run import bare
-from common.experiment.sampling import Places, as_worker, to_device
+from common.experiment.sampling import Places, load_batches, to_device
 from common.experiment.settings import flatten_settings, plain
 from common.metrics import metric_of
+
+STATES = ("last.pt", "previous.pt")                          # the state of a training, and the one before it
 
 
 class Training:
@@ -27,12 +30,10 @@ class Training:
 
     def __init__(self, run):
         self.run, self.arguments = run, run.config.model
-        self.log_path = run.folder / "train" / "log.jsonl"
+        self.folder, self.checkpoints = self._choose_folders()
+        self.log_path = self.folder / "log.jsonl"
         self.step, self.total, self.stage, self.batch, self.marks = 0, 0, None, None, {}
         self._states, self._best, self._sums, self._signal = {}, None, {}, 0
-        if run.options.fresh and run.main:
-            shutil.rmtree(run.checkpoints, ignore_errors=True)
-            shutil.rmtree(run.folder / "train", ignore_errors=True)
         self._saved = None if run.options.fresh else self._read_last()
         self.resumed, self.finished = bool(self._saved), bool(self._saved and self._saved["finished"])
         settings = run.resolved.judged_settings()
@@ -41,16 +42,46 @@ class Training:
                             "settings to the end: use --name NEW for another run, or --fresh to start this one again")
         self._say_begin()
         if run.main:
-            results.write_text(run.folder / "train" / "config.yaml", to_yaml(settings))
+            if self.folder == self._final and not self.finished:
+                results.withdraw(run.folder, "train")
+            results.write_text(self.folder / "config.yaml", to_yaml(settings))
             self._cut_log(self._saved["log_bytes"] if self.resumed else 0)
+
+    @property
+    def _final(self):
+        return self.run.folder / "train"
+
+    def _choose_folders(self):
+        """(folder of the log, folder of the checkpoints) of this training: the run's own, or, where --fresh meets an
+        earlier training, new ones beside those, which take their place whole at finish()."""
+        run, finals = self.run, [self._final, self.run.checkpoints]
+        news = [beside(final) for final in finals]
+        if run.main:
+            for final in finals:
+                mend_place(final)
+        device.meet()
+        begun = any((news[1] / name).exists() for name in STATES)
+        new = any(map(Path.exists, finals)) if run.options.fresh else begun
+        if run.main and not (new and begun and not run.options.fresh):
+            for folder in news:
+                shutil.rmtree(folder, ignore_errors=True)
+        if not new:
+            return finals
+        if begun and not run.options.fresh:
+            run.say("going on with the --fresh training that was begun; the one before it stays until this one ends")
+            if not news[0].exists():                         # killed between the two places at the end
+                return finals[0], news[1]
+        return news
 
     def _read_last(self):
         """The state to go on from: last.pt, or, when that cannot be read, the one before; None for a new run."""
-        for name in ("last.pt", "previous.pt"):
-            path = self.run.checkpoints / name
+        for name in STATES:
+            path = self.checkpoints / name
             if path.exists():
                 try:
-                    return checkpoints.load(path)
+                    return checkpoints.load_state(path)
+                except checkpoints.WeightsAlone:
+                    raise
                 except UserError as problem:
                     print(f"warning: {problem}; going back to the state before it", file=sys.stderr)
         return None
@@ -95,16 +126,16 @@ class Training:
         if self.step >= steps:
             return
         places = Places(len(data), batch, run.config.seed, self.step, steps, device.rank(), run.world)
-        loader = DataLoader(data, batch_sampler=places, num_workers=run.config.workers, worker_init_fn=as_worker,
-                            generator=torch.Generator().manual_seed(0), pin_memory=run.device.type == "cuda")
         handlers = self._catch_signals()
         progress = Progress(stage, self.step, steps, show=run.main)
+        batches = load_batches(data, places, run.config.workers, pin=run.device.type == "cuda")
         try:
-            for loaded in loader:
+            for loaded in batches:
                 self.batch, self.step = to_device(loaded, run.device), self.step + 1
                 yield self.batch
                 self._after_step(progress)
         finally:
+            batches.close()                                  # joins the workers
             progress.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -190,7 +221,7 @@ class Training:
             self._best = {"stage": self.stage, "step": self.step, "metric": name, "value": float(value)}
             if self.run.main:
                 settings = self.run.resolved.judged_settings()
-                checkpoints.save(self.run.checkpoints / "best.pt",
+                checkpoints.save(self.checkpoints / "best.pt",
                                  self._weights() | {"settings": settings, "best": self._best})
 
     def _after_step(self, progress):
@@ -202,8 +233,8 @@ class Training:
         if number or (self.step < self.total and self.step % self.run.config.train.save_every == 0):
             self._save()
         if number:
-            self.run.say(f"stopped by {signal.Signals(number).name} after step {self.step}; the same command goes on "
-                         "from here")
+            again = "the same command without --fresh" if self.run.options.fresh else "the same command"
+            self.run.say(f"stopped by {signal.Signals(number).name} after step {self.step}; {again} goes on from here")
             raise SystemExit(128 + number)
 
     def _means(self):
@@ -214,8 +245,7 @@ class Training:
         if self.run.main:
             rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
             line = {"stage": self.stage, "step": self.step} | self.marks | rounded
-            with open(self.log_path, "a", encoding="utf-8", newline="\n") as file:
-                file.write(json.dumps(line, allow_nan=False) + "\n")
+            append(self.log_path, json.dumps(line, allow_nan=False) + "\n")
 
     def _catch_signals(self):
         """SIGINT and SIGTERM only raise a flag, which the end of the step looks at; a second Ctrl-C stops at once."""
@@ -245,7 +275,7 @@ class Training:
             "log_bytes": self.log_path.stat().st_size if run.main else 0, "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state(run.device) if run.device.type == "cuda" else None}
         if run.main:
-            checkpoints.save(run.checkpoints / "last.pt", self._saved, keep_previous=True)
+            checkpoints.save(self.checkpoints / "last.pt", self._saved, keep_previous=True)
 
     def finish(self):
         """The end of a training: the final state, the manifest, and where to look."""
@@ -253,14 +283,25 @@ class Training:
         if not self.finished:
             self._save(finished=True)
         if run.main:
-            (run.checkpoints / "previous.pt").unlink(missing_ok=True)
+            (self.checkpoints / "previous.pt").unlink(missing_ok=True)
+            self._take_places()
             best = run.checkpoints / "best.pt"
             content = checkpoints.load(best if best.exists() else run.checkpoints / "last.pt")
             results.write_manifest(run.folder, "train", checkpoints.digest(content["weights"]))
             run.record("train", paths=run.machine())
-            run.say(f"trained: weights in {run.checkpoints}, log in {run.folder / 'train'}; "
+            run.say(f"trained: weights in {run.checkpoints}, log in {self.folder}; "
                     f"{duration(time.monotonic() - run.started)}")
         device.leave_processes()
+
+    def _take_places(self):
+        """A fresh training takes the place of the one before it."""
+        if self.folder != self._final:
+            results.withdraw(self.run.folder, "train")
+            take_place(self.folder, self._final)
+            self.folder, self.log_path = self._final, self._final / "log.jsonl"
+        if self.checkpoints != self.run.checkpoints:         # last: while it is there, the same command ends this
+            take_place(self.checkpoints, self.run.checkpoints)
+            self.checkpoints = self.run.checkpoints
 
 
 def list_changes(before, now):

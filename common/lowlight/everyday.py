@@ -20,6 +20,7 @@ import numpy as np
 from common import metrics
 from common.base import paths
 from common.base.errors import UserError, join_some, start
+from common.base.targets import expect_targets
 from common.base.text_table import format_table
 from common.data.images import list_images, read_pixels, to_tensor, write_image
 from common.data.night import darken_to_judge
@@ -45,6 +46,8 @@ def main(argv=None):
     if strange := [word for word in settings if "=" not in word or word.startswith("-")]:
         raise UserError(f"unknown options: {join_some(strange)}: --weights, --count, --csv and key=value were "
                         "expected: see --help")
+    if options.csv:
+        expect_targets([options.csv], option="--csv")
     if not (paths.ROOT / "cases" / options.case / "enhance.py").exists():
         raise UserError(f"no low-light case: {options.case}: msrnet or kind was expected: name one")
     photographs = list_images(options.root)[:options.count]

@@ -169,8 +169,8 @@ def picture_block(run, test, line, place):
         alt = join(alt, Both(" and its input", "与输入图"), between="")
         return Slider(source, image, caption, alt, (Both("input", "输入"), Both("output", "输出")))
     if reference := find_picture(run, test, line["reference"]):
-        alt = join(alt, Both(" and its reference", "与参考图"), between="")
-        return Slider(image, reference, caption, alt, (Both("output", "输出"), Both("reference", "参考图")))
+        alt = join(alt, Both(" and its reference", "与参考图像"), between="")
+        return Slider(image, reference, caption, alt, (Both("output", "输出"), Both("reference", "参考图像")))
     return Figure(image, caption, alt)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import torch
 
-from common.base.errors import Negative, printable
+from common.base.errors import Negative, printable, warn
 from common.data.images import picture_files, to_tensor
 from common.stitching.compose import LIMIT, extent
 from common.stitching.geometry import homography_from_offsets, rescale
@@ -112,7 +112,7 @@ def stitch_own(run, estimate, network_blend):
     photos = stitch(paths, estimate, made, out).photos
     for photo in photos:
         if photo.reason:
-            print(printable(f"warning: {photo.name} is {photo.status}: {photo.reason}"), file=sys.stderr)
+            warn(f"{photo.name} is {photo.status}: {photo.reason}")
         elif photo.status == "no new content":
             print(printable(f"note: {photo.name} shows no new content"), file=sys.stderr)
     counts = Counter(photo.status for photo in photos)

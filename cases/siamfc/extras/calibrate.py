@@ -136,7 +136,7 @@ def crossed(features, right, source):
     """Which frames are called lost by a curve and a threshold fitted on the other half of the clips; and their
     probability."""
     called, chance = np.zeros(len(right), bool), np.zeros(len(right))
-    for half in (source % 2 == 0, source % 2 == 1):
+    for half in (source // 2 % 2 == 0, source // 2 % 2 == 1):     # both ways of a sequence are neighbours
         weights = fit(features[~half], right[~half])
         below, _ = best_threshold(probability(weights, features[~half]), right[~half])
         chance[half] = probability(weights, features[half])

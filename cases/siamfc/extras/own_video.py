@@ -1,7 +1,7 @@
 """Your own targets in your own video: a file, a folder of frames, or a camera; several boxes at once.
 
 Behind test.py --input. Each box has a tracker of its own. Written are a video with boxes and confidences, and a CSV
-with a line per frame and box.
+with a line per frame and box; with test.backward a second pass (both_ways.py) says where it disagrees.
 """
 from pathlib import Path
 
@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 
 from cases.siamfc.baselines.trackers import tracker_of
-from cases.siamfc.drawing.boxes import label, outline
+from cases.siamfc.drawing.targets import draw_targets, even_size, seen
+from cases.siamfc.extras import both_ways
 from common.base.errors import UserError, join_some
 from common.base.progress import watch
 from common.base.targets import expect_targets
+from common.data.formats import VIDEO_SUFFIXES
 from common.data.images import list_images, read_pixels
-from common.data.video import SUFFIXES, frames_of, writing
+from common.data.video import frames_of, writing
 from common.experiment.own import film
 from common.experiment.results import write_csv
 
@@ -73,8 +75,8 @@ class Frames:
                             "expected: check the path")
         self.capture = cv2.VideoCapture(str(path))
         if not self.capture.isOpened():
-            raise UserError(f"this video cannot be decoded: {path}: a file of {', '.join(SUFFIXES)} that OpenCV reads "
-                            "was expected: convert it, for example to mp4 (H.264)")
+            raise UserError(f"this video cannot be decoded: {path}: a file of {', '.join(VIDEO_SUFFIXES)} that "
+                            "OpenCV reads was expected: convert it, for example to mp4 (H.264)")
         self.rate = self.capture.get(cv2.CAP_PROP_FPS) or 25.0
         self.count = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
 
@@ -111,16 +113,22 @@ def follow_own(run, network, weights, boxes):
     trackers = [tracker_of(run, network) for _ in boxes]
     for tracker, box in zip(trackers, boxes):
         tracker.init(first, box)
-    lines = write_video(target, frames, first, images, trackers)
+    if run.config.test.backward:
+        lines = both_ways.write_checked(target, frames, first, images, trackers, lambda: tracker_of(run, network))
+    else:
+        lines = write_video(target, frames, first, images, trackers)
     count = len(lines) // len(trackers)
     if frames.passed_over:
         run.say(f"frames passed over: {join_some(frames.passed_over)}")
     elif count < (frames.count or 0):
         run.say(f"the source announced {frames.count} frames and gave {count}: it may be damaged behind them")
-    write_csv(table, ["frame", "target", "x", "y", "w", "h", "confidence", "lost"], lines)
+    columns = ["frame", "target", "x", "y", "w", "h", "confidence", "lost"]
+    write_csv(table, columns + ["agreement", "doubtful"] * run.config.test.backward, lines)
     run.record("video", paths=run.machine(), weights=str(weights.path), input=str(source))
-    lost = sum(line[-1] for line in lines)
-    run.say(f"{count} frames, {len(trackers)} target(s), lost in {lost} of {len(lines)} lines: {target}, {table}")
+    said = [f"lost in {sum(line[7] for line in lines)} of {len(lines)} lines"]
+    if run.config.test.backward:
+        said.append(f"the way back disagrees in {sum(line[9] for line in lines)}")
+    run.say(f"{count} frames, {len(trackers)} target(s), {', '.join(said)}: {target}, {table}")
 
 
 def settle(run, source, frames):
@@ -135,27 +143,15 @@ def settle(run, source, frames):
 def write_video(target, frames, first, images, trackers):
     """Draw and write every frame; returns the lines of boxes.csv. The file appears when it is whole; frames of another
     size are fitted into the first's."""
-    lines, size = [], tuple(side - side % 2 for side in first.shape[1::-1])
-    with writing(target, frames.rate, size) as write:
-        write(draw_targets(first, trackers, [tracker.box() for tracker in trackers], 1, lines))
+    lines = []
+    with writing(target, frames.rate, even_size(first)) as write:
+        write(draw_targets(first, [seen(tracker, tracker.box()) for tracker in trackers], 1, lines))
         for number, image in watch(images, "tracking", count=(frames.count or 2) - 1):
-            drawn = draw_targets(image, trackers, [tracker.update(image) for tracker in trackers], number, lines)
+            drawn = draw_targets(image, [seen(tracker, tracker.update(image)) for tracker in trackers], number, lines)
             write(drawn)
             if frames.count is None and show_live(drawn):
                 break
     return lines
-
-
-def draw_targets(image, trackers, boxes, number, lines):
-    """A copy of frame `number` with every box and its confidence above it; a line of the table for each is added."""
-    drawn = image.copy()
-    for target, (tracker, box) in enumerate(zip(trackers, boxes), 1):
-        name, lost = ("lost", " lost") if tracker.lost else (target, "")
-        outline(drawn, box, name)
-        label(drawn, f"{target}: {tracker.confidence:.2f}{lost}", (box[0] - 1, box[1] - 4), name)
-        lines.append([number, target, *(f"{value:.3f}" for value in box), f"{tracker.confidence:.4f}",
-                      int(tracker.lost)])
-    return drawn
 
 
 def show_live(drawn):

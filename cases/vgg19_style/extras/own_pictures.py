@@ -11,6 +11,7 @@ from cases.vgg19_style.evaluate import METRICS, judges, measure
 from cases.vgg19_style.fast import train
 from cases.vgg19_style.fast.video import stylise_video
 from cases.vgg19_style.painter import Painter, feature_network, prepare
+from common.base.errors import UserError
 from common.base.progress import watch
 from common.data.formats import is_film
 from common.data.images import open_picture, picture_files, picture_size, to_bytes, write_image
@@ -29,6 +30,9 @@ class Task(NamedTuple):
 
 def optimise(run):
     """Every picture of --input in every style of data.style, by optimisation."""
+    if films := [path for path in run.options.input if is_film(path)]:
+        raise UserError(f"a video, not a picture: {films[0]}: pictures were expected with stage=optimise: `python "
+                        f"cases/vgg19_style/test.py stage=fast --input {films[0]}` paints videos")
     cfg = run.config
     trunk, loss = feature_network(cfg, run.device)
     run.say(f"network {trunk.name}: style {', '.join(loss.style_taps)}; content {', '.join(loss.content_taps)}")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cases.kind import enhance, test
-from cases.kind.extras.own_video import Steady
+from cases.kind.extras.own_video import answer_frames
 from cases.kind.model import KinD
 from cases.kind.ratios import for_brightness, read_ratio
 from common.base import paths
@@ -12,6 +12,7 @@ from common.base.errors import UserError
 from common.data.images import read_pixels, to_tensor, write_image
 from common.experiment import checkpoints
 from common.experiment.settings import resolve
+from common.lowlight.steady import Steady
 
 
 def settings(*words):
@@ -37,7 +38,7 @@ def test_the_stretch_of_ones_own_picture_is_bounded():
 def test_flat_pictures_and_frames_pass_through(levels):
     frame = np.tile(np.uint8(levels), (24, 32, 1))
     assert torch.equal(enhance.enhance_own(small_model(), to_tensor(frame), settings())[0], to_tensor(frame))
-    assert (Steady(small_model(), settings()).brighten(frame) == frame).all()
+    assert (Steady(answer_frames(small_model(), settings()), True).brighten(frame) == frame).all()
 
 
 class Doubling(torch.nn.Module):

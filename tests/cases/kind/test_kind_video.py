@@ -10,12 +10,18 @@ from cases.kind.model import KinD
 from common.base import paths
 from common.data import video
 from common.experiment import checkpoints, settings
+from common.lowlight.steady import Steady
 
 
 def brightening():
     """A KinD that only brightens: R and P near one, A far above I; weights drawn, so that levels react to the input."""
     torch.manual_seed(1)
     return KinD(channels=2).eval()
+
+
+def steadily():
+    """A Steady of that network with the case's settings."""
+    return Steady(own_video.answer_frames(brightening(), settings.resolve("kind", []).config.test), protect=True)
 
 
 def frames(count=12, flicker=0.1, seed=0, size=(48, 64)):
@@ -34,7 +40,7 @@ def frames(count=12, flicker=0.1, seed=0, size=(48, 64)):
 
 @pytest.mark.parametrize("flicker", [0.0, 0.02, 0.2])
 def test_brightness_never_jumps_more_than_the_input(flicker):
-    steady = own_video.Steady(brightening(), settings.resolve("kind", []).config.test)
+    steady = steadily()
     with torch.inference_mode():
         levels = [(frame.mean(), steady.brighten(frame).mean()) for frame in frames(flicker=flicker)]
     assert steady.shots == 1
@@ -43,9 +49,9 @@ def test_brightness_never_jumps_more_than_the_input(flicker):
 
 
 def test_a_cut_begins_a_new_shot():
-    steady = own_video.Steady(brightening(), settings.resolve("kind", []).config.test)
+    steady = steadily()
     shots = [frames(4, 0.1, seed) for seed in (0, 7)]
-    alone = own_video.Steady(brightening(), settings.resolve("kind", []).config.test)
+    alone = steadily()
     with torch.inference_mode():
         together = [steady.brighten(frame) for frame in shots[0] + shots[1]]
         second = [alone.brighten(frame) for frame in shots[1]]

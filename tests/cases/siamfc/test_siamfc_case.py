@@ -12,7 +12,8 @@ import torch
 
 from cases.siamfc import test
 from cases.siamfc.baselines import trackers
-from cases.siamfc.extras import calibrate, export, own_video
+from cases.siamfc.drawing.targets import Seen
+from cases.siamfc.extras import both_ways, calibrate, export, own_video
 from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import measure
 from cases.siamfc.train import optimisation
@@ -205,6 +206,48 @@ def test_a_video_file(small, sequences, tmp_path):
     with pytest.raises(UserError, match="overwrite the input"):
         test.main([*given, "--input", str(tmp_path / "clip.mp4"), "--box", "1,2,30,40", "--output",
                    str(tmp_path / "clip.mp4")])
+
+
+class Left:
+    """A tracker whose box stays for one frame and is then far off."""
+    def init(self, image, box):
+        self.box, self.updates = box, 0
+
+    def update(self, image):
+        self.updates += 1
+        return self.box + (100 * (self.updates > 1), 0, 0, 0)
+
+
+def test_the_way_back_flags_what_it_does_not_confirm():
+    """It begins at the last frame that is not lost; frames behind that have no second opinion."""
+    box, frame = np.array([10.0, 10.0, 20.0, 20.0]), (1, both_ways.pack(np.zeros((60, 80, 3), np.uint8)))
+    forth = [Seen(box, 0.9, False)] * 4 + [Seen(box, 0.1, True)]
+    checked = both_ways.compare(forth, [frame] * 5, Left())
+    assert np.array_equal([now.agreement for now in checked], [0, 0, 1, 1, np.nan], equal_nan=True)
+    assert [now.doubtful for now in checked] == [True, True, False, False, False]
+
+
+def test_a_second_pass_over_ones_own_clip(small, tmp_path):
+    """A target that stands still is followed alike both ways; the table says so for every frame."""
+    place, given = small
+    frame = photograph("rocket.jpg")[:240, :320].copy()
+    frame[100:150, 120:170] = photograph("astronaut.png")[60:110, 90:140]
+    (tmp_path / "still").mkdir()
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / "still" / f"{number}.png"), frame[..., ::-1])
+    test.main(["--weights", "release", *given[2:], "--input", str(tmp_path / "still"), "--box", "121,101,50,50",
+               "test.backward=true"])
+    with open(place / "results/siamfc/t/video/still.boxes.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["doubtful"] for line in lines] == ["0"] * 5 and lines[-1]["agreement"] == "1.0000"
+    assert all(float(line["agreement"]) > 0.7 for line in lines)
+    assert (place / "results/siamfc/t/video/still.webm").stat().st_size > 1000
+
+
+def test_the_way_back_is_for_clips(small, sequences):
+    _, given = small
+    with pytest.raises(UserError, match=r"test\.backward is for --input"):
+        test.main([*given, *words(sequences, "test.backward=true")])
 
 
 @pytest.mark.parametrize(("more", "expected"),

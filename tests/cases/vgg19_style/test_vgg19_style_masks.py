@@ -1,9 +1,12 @@
-"""vgg19_style's masks: where a style belongs."""
+"""vgg19_style's masks: where a style belongs; a video where a picture is expected."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cases.vgg19_style.data import read_mask
+from cases.vgg19_style.extras import own_pictures
 from common.base.errors import UserError
 
 
@@ -22,9 +25,24 @@ def test_a_mask_is_gray_times_opacity_and_one_of_everything_is_questioned(tmp_pa
         read_mask(tmp_path / "none.png", (32, 32))
 
 
+def test_black_paint_on_a_transparent_layer_is_explained(tmp_path):
+    paint = np.zeros((32, 32, 4), np.uint8)
+    paint[:, :16, 3] = 255
+    Image.fromarray(paint).save(tmp_path / "black.png")
+    with pytest.raises(UserError, match="must be white, not black"):
+        read_mask(tmp_path / "black.png", (32, 32))
+
+
+def test_a_video_for_optimisation_names_the_command_that_takes_it(tmp_path):
+    run = SimpleNamespace(options=SimpleNamespace(input=["a.png", "film.wmv"]))
+    with pytest.raises(UserError, match=r"a video, not a picture: film.wmv: .*test.py stage=fast --input film.wmv"):
+        own_pictures.optimise(run)
+
+
 def test_the_strangers_mask(shared):
     folder = shared("cases/mask_with_alpha")
     with Image.open(folder / "left_alpha.png") as image:
         size = image.size[::-1]
     assert abs(read_mask(folder / "left_alpha.png", size).mean() - 0.5) < 0.05
     assert abs(read_mask(folder / "left_alpha.png", size) - read_mask(folder / "left.png", size)).mean() < 0.02
+    assert abs(read_mask(folder / "right_alpha.png", size) + read_mask(folder / "left.png", size) - 1).mean() < 0.02

@@ -2,6 +2,7 @@
 import io
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -113,6 +114,40 @@ def test_what_is_not_read_is_named_with_its_reason(tmp_path, capsys):
     assert not capsys.readouterr().err, "once a folder is enough"
 
 
+def test_every_reason_is_a_line_with_all_of_its_files(tmp_path, capsys):
+    folder = tmp_path / "mix\u202e"
+    inside = folder / "more"
+    inside.mkdir(parents=True)
+    for place in (folder / "base.png", folder / ".hidden.png", folder / "._base.png", inside / "other.png"):
+        Image.fromarray(colours()).save(place)
+    for name in ("1.nef", "2.nef", "10.nef"):
+        (folder / name).write_bytes(b"MM\0*" + bytes(40))
+    (folder / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    Image.fromarray(colours()).save(folder / "chat.heic", "JPEG")
+    assert [path.name for path in picture_files([folder])[0] if path.suffix == ".png"] == ["base.png"]
+    error = capsys.readouterr().err
+    for part in ("1.nef; 2.nef; 10.nef: a camera's raw file", ".hidden.png: hidden", "gone.jpg: a link to a file that",
+                 "more: a folder in the folder"):
+        assert part in error, part
+    assert formats.HEIC or "chat.heic: a picture under the name of something else: rename it to end in .jpg" in error
+    assert "._base" not in error and "\\u202e" in error and "\u202e" not in error
+
+
+@pytest.mark.parametrize("suffix, codec", [(".wmv", "WMV2"), (".3gp", "mp4v"), (".mpg", "PIM1"), (".MPEG", "PIM1")])
+def test_videos_of_more_kinds_are_read_and_come_out_as_mp4(tmp_path, suffix, codec):
+    source = tmp_path / f"in{suffix}"
+    with video.hushed():
+        writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*codec), 25, (64, 48))
+    if not writer.isOpened():
+        pytest.skip(f"this OpenCV writes no {suffix}")
+    for level in (40, 80, 120):
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    assert formats.is_film(source) and video.result_suffix(source) == ".mp4"
+    means = [frame.mean() for frame in video.frames_of(video.open_film(source))]
+    assert len(means) == 3 and np.allclose(means, [40, 80, 120], atol=6)
+
+
 def test_a_video_among_pictures_and_a_raw_file_are_called_that(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypisom")
     with pytest.raises(UserError, match="a video, not a picture"):
@@ -141,7 +176,7 @@ def test_the_mixed_folder_of_strangers(shared, capsys):
     names = {path.name for path in list_images(shared("cases/silently_skipped") / "mix")}
     assert {"base.jpg", "photo.jfif", "anim.gif"} <= names
     if not formats.HEIC:
-        assert capsys.readouterr().err.count("HEIC, the format of iPhones") == 2
+        assert "IMG_0001.HEIC; IMG_0002.HEIC: HEIC, the format of iPhones" in capsys.readouterr().err
 
 
 def test_frames_of_a_video_are_converted_one_by_one(tmp_path):
