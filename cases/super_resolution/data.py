@@ -15,6 +15,7 @@ from common.data.cache import Orientation, fingerprint, random_window, share_pix
 from common.data.images import list_images, picture_size, read_pixels, to_tensor
 
 HELD = 10                                                     # every tenth picture validates
+TEST_SETS = ("Set5", "Set14", "BSD100", "Urban100", "Manga109")     # folders that never train
 
 
 class Sample(NamedTuple):
@@ -36,11 +37,11 @@ def training_sets(cfg):
 
 
 def training_pictures(root):
-    """The pictures of a folder, or of its subfolders where it holds none itself."""
+    """The pictures of a folder and of the folders in it, but for those of the usual test sets."""
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"no such folder: {root}: a folder of pictures was expected: set data.root")
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir() and path.name not in TEST_SETS)]
     paths = [path for folder in folders for path in list_images(folder)]
     if not paths:
         raise UserError(f"no pictures: {root}: pictures, or folders of pictures, were expected: set data.root")
@@ -69,8 +70,7 @@ class Patches(Dataset):
             raise UserError(f"every picture is too small for patches of {patch}: {join_some(map(str, paths))}: sides "
                             f"of at least {patch * scale} pixels were expected: lower data.patch")
         sizes = [self._size(path) for path in self.paths]
-        self.store = share_pixels([size for size in sizes]
-                                  + [tuple(side // scale for side in size) for size in sizes])
+        self.store = share_pixels(sizes + [tuple(side // scale for side in size) for size in sizes])
 
     def __len__(self):
         return len(self.paths)
@@ -119,8 +119,8 @@ def cut(pixels, scale):
 def reduce(pixels, scale):
     """The picture (H, W, 3) uint8 at 1 / scale of its size: Pillow's bicubic filter, with antialiasing."""
     height, width = pixels.shape[:2]
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize((width // scale, height // scale),
-                                                                           Image.Resampling.BICUBIC))
+    large = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.array(large.resize((width // scale, height // scale), Image.Resampling.BICUBIC))
 
 
 def degrade(pixels, scale, rng):
@@ -131,7 +131,7 @@ def degrade(pixels, scale, rng):
     buffer = io.BytesIO()
     kept = Image.fromarray(np.clip(noisy + 0.5, 0, 255).astype(np.uint8))
     kept.save(buffer, "JPEG", quality=int(rng.integers(60, 96)))
-    return np.asarray(Image.open(buffer).convert("RGB"))
+    return np.array(Image.open(buffer).convert("RGB"))
 
 
 def to_batch(pixels):

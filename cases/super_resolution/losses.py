@@ -1,5 +1,4 @@
 """What super-resolution minimises. Pictures (N, 3, H, W) in [0, 1]; every mean is over all values."""
-import torch
 import torch.nn.functional as F
 
 
@@ -33,8 +32,3 @@ def adversarial(fake, real=None, kind="bce"):
     if kind == "relativistic":
         return F.softplus(-(fake - real.mean())).mean() + F.softplus(real - fake.mean()).mean()
     return F.softplus(-fake).mean()
-
-
-def total(terms):
-    """The sum of weighted terms, {name: (weight, value)}."""
-    return torch.stack([weight * value for weight, value in terms.values()]).sum()

@@ -14,6 +14,7 @@ from common.compare.contents import Unreadable
 from common.data.images import bytes_of, read_pixels
 
 MEASURED_AGAIN = ("psnr", "ssim", "ssim_gray")
+OF_LUMA = ("psnr_y", "ssim_y")                         # of super-resolution: they need the scale
 MAX_PIXELS = 50_000_000
 
 
@@ -80,21 +81,24 @@ def difference(before, after):
 # ---- measuring again ----
 
 def measure_again(reference, submission, root):
-    """(what measuring refutes, remarks on what was not measured): psnr, ssim and ssim_gray of every line with pictures.
+    """(what measuring refutes, remarks on what was not measured), over every line with pictures.
 
-    The reference picture is the one that the reference run names. A tenth of the metric's tolerance is left to other
+    The reference picture is the one that the reference run names; the reference run's settings say the scale of
+    super-resolution. A tenth of the metric's tolerance is left to other
     decoders and summation orders.
     """
     refuted, measured, without, others = [], 0, Counter(), set()
     for name, line, other in pairs_of_lines(reference, submission):
-        written = {metric: other.get(metric) for metric in MEASURED_AGAIN if line.get(metric)}
-        others |= {metric for metric in reference.sets[name].measured if line[metric] and metric not in MEASURED_AGAIN}
+        scale = scale_of(reference, name)
+        again = MEASURED_AGAIN + OF_LUMA * bool(scale)
+        written = {metric: other.get(metric) for metric in again if line.get(metric)}
+        others |= {metric for metric in reference.sets[name].measured if line[metric] and metric not in again}
         if not (line["image"] and line["reference"] and written):
             without[name, line["row"]] += 1
             continue
         place = f"test/{name}, {line['item']} ({line['row']})"
         try:
-            fresh = measure_pair(submission, f"test/{name}/{other['image']}", line["reference"], root)
+            fresh = measure_pair(submission, f"test/{name}/{other['image']}", line["reference"], root, scale)
         except Unreadable as problem:
             refuted.append(f"{place}: {problem}")
             continue
@@ -112,18 +116,34 @@ def measure_again(reference, submission, root):
     return refuted, remarks
 
 
-MEASURED = {}  # {(digest of the picture, reference, root): fidelity}: many hand in the same bytes
+MEASURED = {}  # {(digest of the picture, reference, root, scale): values}: many hand in the same bytes
 
 
-def measure_pair(submission, path, name, root):
-    """fidelity() of an output picture and the reference of this name below root."""
-    key = submission.digests.get(path), name, root
+def measure_pair(submission, path, name, root, scale=None):
+    """{metric: value} of an output picture and the reference of this name below root.
+
+    scale: of super-resolution: the reference is cut to a multiple of it at the right and below, and the
+    metrics of the luma leave out a border of so many pixels.
+    """
+    key = submission.digests.get(path), name, root, scale
     if key[0] is None or key not in MEASURED:
         target = read_pixels(reference_path(root, name))
+        if scale:
+            target = target[:target.shape[0] // scale * scale, :target.shape[1] // scale * scale]
         output = output_picture(submission, path, target[..., 0].size)
         check_size(output, target, "its reference")
         MEASURED[key] = metrics.fidelity(output, target)
+        if scale:
+            MEASURED[key] |= {"psnr_y": metrics.psnr_y(output, target, scale),
+                              "ssim_y": metrics.ssim_y(output, target, scale)}
     return MEASURED[key]
+
+
+def scale_of(reference, set_name):
+    """How many times super-resolution has enlarged a set's pictures, by the reference run's settings; None for other
+    cases."""
+    scale = reference.settings.get(f"test/{set_name}", {}).get("test.scale")
+    return scale if scale in (2, 3, 4) else None
 
 
 def reference_path(root, name):

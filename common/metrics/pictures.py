@@ -97,15 +97,20 @@ def luma(rgb8):
 
 def psnr_y(rgb8, reference8, border=0):
     """PSNR of the luma in dB, a border of so many pixels left out: what papers on super-resolution print, with the
-    scale as border. Pictures (h, w, 3) uint8; inf for equal ones."""
+    scale as border. Pictures (h, w, 3) uint8; inf for equal ones, nan where the border leaves nothing."""
     a, b = _inner_luma(rgb8, reference8, border)
+    if not a.size:
+        return float("nan")
     error = np.mean((a - b) ** 2)
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
 
 def ssim_y(rgb8, reference8, border=0):
-    """SSIM of the luma (Gaussian window of 11 x 11, sigma 1.5, inside the picture), as psnr_y."""
+    """SSIM of the luma (Gaussian window of 11 x 11, sigma 1.5, inside the picture), as psnr_y; nan where the window
+    does not fit."""
     a, b = _inner_luma(rgb8, reference8, border)
+    if min(a.shape) < WINDOW:
+        return float("nan")
     return float(structural_similarity(a, b, data_range=255, gaussian_weights=True, sigma=1.5,
                                        use_sample_covariance=False))
 
