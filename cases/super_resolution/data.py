@@ -48,6 +48,13 @@ def training_pictures(root):
     return paths
 
 
+def test_sets(cfg):
+    """The folders of the usual test sets inside test.root, where there are any, else the folder itself."""
+    root = Path(cfg.test.root or cfg.data.root)
+    inside = [root / name for name in TEST_SETS if (root / name).is_dir()]
+    return inside or [root]
+
+
 def smallest(path, options):
     """The shorter side of the small picture that comes of a file."""
     return min(picture_size(path) or (0, 0)) // (options["scale"] * (1 + (path.parent.name in options["halved"])))

@@ -1,9 +1,19 @@
 """One picture of any size through the network: in tiles that fit, also turned eight ways and averaged."""
 import torch
 
+from common.base.errors import UserError
 from common.data.images import map_tiles
 
 EIGHT = [(turns, mirrored) for mirrored in (False, True) for turns in range(4)]
+
+
+def choose_scale(run, model):
+    """test.scale as it is written down: the one that was asked for, which the weights must have, else their largest."""
+    scale = run.config.test.scale or max(model.scales)
+    if scale not in model.scales:
+        raise UserError(f"these weights enlarge by {', '.join(map(str, model.scales))}, not by test.scale={scale}: one "
+                        "of these was expected: set test.scale, or give other --weights")
+    run.config.test.scale = int(scale)
 
 
 @torch.inference_mode()

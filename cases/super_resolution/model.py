@@ -48,11 +48,16 @@ class SelfAttention(nn.Module):
 
     def attend_pooled(self, query, key, value):
         """The same with keys and values max-pooled."""
-        stride = 2
-        while math.ceil(key.shape[2] / stride) * math.ceil(key.shape[3] / stride) > PLACES:
-            stride += 1
+        stride = self.stride(key.shape[2:])
         key, value = (F.max_pool2d(maps, stride, ceil_mode=True) for maps in (key, value))
         return weigh(query, key, value)
+
+    def stride(self, size):
+        """By how much keys are pooled in a picture of size (h, w): 2, or more until at most 4,096 places are left."""
+        stride = 2
+        while math.ceil(size[0] / stride) * math.ceil(size[1] / stride) > PLACES:
+            stride += 1
+        return stride
 
     def attend_windows(self, query, key, value):
         """The same within windows, which the picture is filled up to with zeros."""

@@ -14,8 +14,8 @@ if __name__ == "__main__":
     import common  # noqa: F401  says in a line what is missing
 
 from cases.super_resolution import baselines
-from cases.super_resolution.data import TEST_SETS, cut, reduce
-from cases.super_resolution.enlarge import enlarge
+from cases.super_resolution.data import cut, reduce, test_sets
+from cases.super_resolution.enlarge import choose_scale, enlarge
 from cases.super_resolution.model import SuperResolution
 from cases.super_resolution.own import enlarge_own
 from cases.super_resolution.perceptual import feature_distance, load_judge
@@ -45,22 +45,6 @@ def main(argv=None):
         raise Negative(f"{len(failed)} picture(s) failed, the rest is done: "
                        + "; ".join(f"{item}: {reason}" for item, reason in failed[:10]))
     return None
-
-
-def choose_scale(run, model):
-    """test.scale as it is written down: the one that was asked for, which the weights must have, else their largest."""
-    scale = run.config.test.scale or max(model.scales)
-    if scale not in model.scales:
-        raise UserError(f"these weights enlarge by {', '.join(map(str, model.scales))}, not by test.scale={scale}: one "
-                        "of these was expected: set test.scale, or give other --weights")
-    run.config.test.scale = int(scale)
-
-
-def test_sets(cfg):
-    """The folders of the usual test sets inside test.root, where there are any, else the folder itself."""
-    root = Path(cfg.test.root or cfg.data.root)
-    inside = [root / name for name in TEST_SETS if (root / name).is_dir()]
-    return inside or [root]
 
 
 def measure(run, model, weights, folder, judge, parameters):

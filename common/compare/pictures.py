@@ -84,8 +84,7 @@ def measure_again(reference, submission, root):
     """(what measuring refutes, remarks on what was not measured), over every line with pictures.
 
     The reference picture is the one that the reference run names; the reference run's settings say the scale of
-    super-resolution. A tenth of the metric's tolerance is left to other
-    decoders and summation orders.
+    super-resolution. A tenth of the metric's tolerance is left to other decoders and summation orders.
     """
     refuted, measured, without, others = [], 0, Counter(), set()
     for name, line, other in pairs_of_lines(reference, submission):
@@ -122,8 +121,8 @@ MEASURED = {}  # {(digest of the picture, reference, root, scale): values}: many
 def measure_pair(submission, path, name, root, scale=None):
     """{metric: value} of an output picture and the reference of this name below root.
 
-    scale: of super-resolution: the reference is cut to a multiple of it at the right and below, and the
-    metrics of the luma leave out a border of so many pixels.
+    scale: of super-resolution: the reference is cut to a multiple of it at the right and below, and the metrics of the
+    luma leave out a border of so many pixels.
     """
     key = submission.digests.get(path), name, root, scale
     if key[0] is None or key not in MEASURED:
@@ -143,7 +142,7 @@ def scale_of(reference, set_name):
     """How many times super-resolution has enlarged a set's pictures, by the reference run's settings; None for other
     cases."""
     scale = reference.settings.get(f"test/{set_name}", {}).get("test.scale")
-    return scale if scale in (2, 3, 4) else None
+    return int(scale) if scale in (2, 3, 4) else None
 
 
 def reference_path(root, name):
