@@ -99,10 +99,9 @@ class Patches(Dataset):
                 low = degrade(high, self.scale, rng)
             return Sample(to_tensor(low), to_tensor(high), path.name)
         top, left = random_window(rng, low.shape[:2], self.patch, path)
-        side, s = self.patch, self.scale
+        side, s, orientation = self.patch, self.scale, Orientation.draw(rng, True, True)
         high = high[s * top:s * (top + side), s * left:s * (left + side)]
         low = degrade(high, s, rng) if self.degrade == "real" else low[top:top + side, left:left + side]
-        orientation = Orientation.draw(rng, True, True)
         return Sample(*(orientation.turn(to_tensor(picture)).contiguous() for picture in (low, high)), path.name)
 
     def _size(self, path):

@@ -24,11 +24,10 @@ def enlarge(model, picture, scale, tile=256, device="cpu", ensemble=False):
     down, turned back (geometric self-ensemble): eight times the time, .1 dB.
     """
     network = model.networks[str(scale)]
-    halo = getattr(network, "halo", 64)
     x = picture[None].to(device, memory_format=torch.channels_last)
 
     def answer(x):
-        return enlarge_tiles(network, x, scale, tile, halo)
+        return enlarge_tiles(network, x, scale, tile)
     if not ensemble:
         return answer(x)[0].clamp(0, 1).cpu()
     total = 0
@@ -39,8 +38,8 @@ def enlarge(model, picture, scale, tile=256, device="cpu", ensemble=False):
     return (total / len(EIGHT))[0].clamp(0, 1).cpu()
 
 
-def enlarge_tiles(network, x, scale, tile, halo):
+def enlarge_tiles(network, x, scale, tile):
     """network(x) tile by tile, (1, 3, s h, s w): each tile's answer is folded to the small size for map_tiles."""
     def fold(crop, box):
         return torch.nn.functional.pixel_unshuffle(network(crop.contiguous()), scale)
-    return torch.nn.functional.pixel_shuffle(map_tiles(fold, x, tile, halo), scale)
+    return torch.nn.functional.pixel_shuffle(map_tiles(fold, x, tile, network.halo, network.multiple), scale)

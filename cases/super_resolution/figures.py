@@ -203,7 +203,8 @@ def draw_attention(folder, run, model, path, spots=((0.3, 0.3), (0.5, 0.6))):
         marked = low.copy()
         marked[place[0], max(0, place[1] - 2):place[1] + 3] = marked[max(0, place[0] - 2):place[0] + 3, place[1]] = (
             255, 0, 0)
-        pictures += [marked, (weights / weights.max()).astype(np.float32)]
+        shown = (weights - weights.min()) / max(weights.max() - weights.min(), 1e-12)
+        pictures += [marked, shown.astype(np.float32)]
         captions += [f"row {place[0]}, column {place[1]}", f"{weights.max() * weights.size:.2f} times the mean"]
         rows.append([path.stem, *place, figures.format_number(weights.max() * weights.size)])
     folder.save(figures.grid([pictures], None, [captions]), "attention", ["picture", "row", "column", "largest"], rows,

@@ -9,7 +9,7 @@ def content(y, truth, kind="l1"):
 
 def perceptual(trunk, tap, y, truth):
     """Mean square difference of the trunk's maps at a tap (Ledig et al. 2017, equation 5)."""
-    return F.mse_loss(trunk(y, [tap])[tap], trunk(truth, [tap])[tap].detach())
+    return F.mse_loss(trunk(y)[tap], trunk(truth)[tap].detach())
 
 
 def judge_loss(real, fake, kind="bce"):

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 PLACES = 4096                                                 # keys that pooled attention compares with, at most
+WINDOW = 16                                                   # side of the windows of attention
 FULL = 64 * 64                                                # places up to which full attention is computed
 
 
@@ -28,7 +29,7 @@ class SelfAttention(nn.Module):
     C / 8 channels. full: 5,201 parameters at C = 64.
     """
 
-    def __init__(self, channels, kind="full", window=16, shifted=False):
+    def __init__(self, channels, kind="full", window=WINDOW, shifted=False):
         super().__init__()
         self.kind, self.window, self.shifted = kind, window, shifted
         self.query, self.key = (nn.Conv2d(channels, max(1, channels // 8), 1) for _ in range(2))
@@ -142,6 +143,7 @@ class PaperNetwork(nn.Module):
         steps = [3] if scale == 3 else [2] * int(math.log2(scale))
         rise = [layer for factor in steps for layer in (SubPixel(channels, channels, factor), nn.PReLU())]
         self.rise = nn.Sequential(*rise, nn.Conv2d(channels, 3, 9, padding=4))
+        self.halo, self.multiple = reach(4 + 2 * blocks + 1 + 6, attention, 2)
 
     def forward(self, x):
         first = self.entry(x)                                                 # (N, 64, h, w)
@@ -193,7 +195,7 @@ class SmallNetwork(nn.Module):
                                   nn.Conv2d(channels, channels, 3, padding=1))
         self.attention = nn.Identity() if attention == "none" else SelfAttention(channels, attention)
         self.rise = SubPixel(channels, 3, scale)
-        self.halo = 2 + 2 * blocks + 1 + 1 + 4                                # places around a tile that it depends on
+        self.halo, self.multiple = reach(3 + 2 * blocks + 1 + 1 + 4, attention)
 
     def forward(self, x):
         first = self.entry(x)                                                 # (N, C, h, w)
@@ -211,6 +213,12 @@ class Branches(nn.Module):
 
     def forward(self, x):
         return self.join(torch.cat([path(x) for path in self.paths], dim=1))
+
+
+def reach(convolutions, attention, modules=1):
+    """(places around a tile that its answer depends on, what tiles must begin at multiples of): windows are in the same
+    places then, and tiles are exact. Pooled and full attention see a tile at a time instead of the picture."""
+    return (convolutions + modules * WINDOW, WINDOW) if attention == "window" else (convolutions, 1)
 
 
 def enlarge(x, scale):

@@ -35,9 +35,9 @@ CAPTIONS = {
     "attention": Caption(
         None,
         "What the place with the cross gathers from, by self-attention ({kind}, gamma = {gamma:.4f}): the weights of "
-        "the softmax, brightest the largest; below how many times the mean weight it is",
+        "the softmax, black the smallest, white the largest; below how many times the mean weight that is",
         "自注意力({kind}，gamma = {gamma:.4f})中带十字的位置从何处汇集信息：softmax 的权重，"
-        "最亮处最大；图下为最大权重是平均权重的多少倍",
+        "黑色最小，白色最大；图下为最大权重是平均权重的多少倍",
         "Pictures with a cross, each beside a map of weights", "带十字标记的图像及其注意力权重图"),
     "adversarial": Caption(
         None,
