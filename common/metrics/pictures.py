@@ -10,7 +10,6 @@ from itertools import product
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, maximum_filter
-from skimage.metrics import structural_similarity
 
 from common.metrics.ssim import WINDOW, expect_same_shape, ssim_map
 
@@ -111,8 +110,7 @@ def ssim_y(rgb8, reference8, border=0):
     a, b = _inner_luma(rgb8, reference8, border)
     if min(a.shape) < WINDOW:
         return float("nan")
-    return float(structural_similarity(a, b, data_range=255, gaussian_weights=True, sigma=1.5,
-                                       use_sample_covariance=False))
+    return ssim_map(*(torch.from_numpy(plane / 255)[None, None] for plane in (a, b))).mean().item()
 
 
 def _inner_luma(rgb8, reference8, border):

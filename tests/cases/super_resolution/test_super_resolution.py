@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 from cases.super_resolution import baselines, data, figures, test, train
 from cases.super_resolution.extras import join
@@ -20,7 +21,7 @@ from common.data.samples import build
 from common.experiment import checkpoints
 from common.experiment.settings import resolve
 from common.features import vgg_files
-from common.metrics import psnr_y, ssim_y
+from common.metrics import luma, psnr_y, ssim_y
 
 RELEASE = paths.ROOT / "checkpoints" / "super_resolution" / "release.pt"
 
@@ -97,6 +98,16 @@ def test_a_border_of_the_scales_pixels_is_left_out():
     assert psnr_y(other, high, 3) < 30
     one = high + np.uint8(1)                                  # luma rises by 219 / 255
     assert psnr_y(one, high, 2) == pytest.approx(20 * np.log10(255 * 255 / 219), abs=1e-6)
+
+
+def test_the_similarity_of_the_luma_is_scikit_images():
+    draw = np.random.default_rng(3)
+    one = cv2.resize(draw.integers(0, 256, (8, 9, 3), dtype=np.uint8), (50, 44))
+    other = np.clip(one + draw.integers(-20, 20, one.shape), 0, 255).astype(np.uint8)
+    expected = structural_similarity(*(luma(picture)[2:-2, 2:-2] for picture in (one, other)), data_range=255,
+                                     gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    assert ssim_y(one, other, 2) == pytest.approx(expected, abs=1e-9)
+    assert np.isnan(ssim_y(one[:12], other[:12], 1)) and np.isnan(psnr_y(one[:4], other[:4], 2))
 
 
 def test_pictures_are_cut_at_the_right_and_below_and_made_small_by_pillow():
