@@ -40,6 +40,9 @@ def enlarge(model, picture, scale, tile=256, device="cpu", ensemble=False):
 
 def enlarge_tiles(network, x, scale, tile):
     """network(x) tile by tile, (1, 3, s h, s w): each tile's answer is folded to the small size for map_tiles."""
+    if max(x.shape[2:]) <= tile:
+        return network(x)
+
     def fold(crop, box):
         return torch.nn.functional.pixel_unshuffle(network(crop.contiguous()), scale)
     return torch.nn.functional.pixel_shuffle(map_tiles(fold, x, tile, network.halo, network.multiple), scale)

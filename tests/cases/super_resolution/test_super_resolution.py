@@ -324,6 +324,19 @@ def test_a_video_is_enlarged_frame_by_frame(folders):
     assert levels == pytest.approx([20, 90, 160], abs=8)
 
 
+def test_no_input_is_written_over(folders):
+    write_weights(folders / "w.pt", [2])
+    for name in ("A", "B"):
+        pictures(folders / name, 1, (20, 20))
+    before = {path: path.read_bytes() for path in folders.rglob("*.png")}
+    for words in (["A", "B", "--output", "B"], ["A/0.png", "--output", "A/0.png"], ["A/0.png", "--output", "x.gif"],
+                  ["gone.png", "--output", "x.png"]):
+        paths_given = [word if word.startswith("-") else folders / word for word in words]
+        with pytest.raises(UserError):
+            own(folders, "--input", *paths_given)
+    assert {path: path.read_bytes() for path in folders.rglob("*.png")} == before
+
+
 def test_mistakes_have_one_message(folders):
     weights = write_weights(folders / "w.pt", [2, 3])
     words = ["--name", "x", "--weights", str(weights)]
