@@ -2,7 +2,8 @@
 
 The cost volume as product and gather beside four ways to write it, forward and backward: by its definition (a slice per
 displacement), unfolded, as a grouped convolution and as an einsum over all pairs of places; the generator; a pair end
-to end; the memory of twelve photographs of 12 megapixels stitched in a fresh process. Prints ratios of CPU time and
+to end; the memory of twelve photographs of 12 megapixels stitched in a fresh process; CPU seconds of whole
+panoramas, with --peers beside OpenCV's Stitcher and the package stitching. Prints ratios of CPU time and
 milliseconds, saves bench.json.
 """
 import sys
@@ -23,7 +24,8 @@ from common.data.images import list_images, to_tensor
 from common.data.samples import build
 from common.experiment import timing
 from common.experiment.device import set_threads
-from common.stitching.estimators import network_estimate
+from common.stitching.benchmark import panoramas
+from common.stitching.estimators import estimator, network_estimate
 from common.stitching.keypoints import SIFT_TUNED, estimate
 from common.stitching.network import cost_volume
 from common.stitching.pairs import HomographyPairs, draw, make_pair, read_squashed
@@ -139,10 +141,17 @@ with tempfile.TemporaryDirectory() as folder:
             "imports alone": timing.peak_memory_mb("import cases.view_free_stitch.baselines, common.stitching.stitch")}
 
 
+def panoramas_by_both():
+    """CPU seconds of whole panoramas by keypoints and network; with --peers beside the field's programs."""
+    model = ViewFreeStitch().eval().to(memory_format=torch.channels_last)
+    return panoramas(lambda: estimator("auto", model, torch.device("cpu")))
+
+
 def main():
     set_threads()
     numbers = timing.measure("view_free_stitch", {"cost_volume": volumes, "generator_milliseconds": generator,
-                                                  "pair_milliseconds": pair, "peak_memory_mb": memory})
+                                                  "pair_milliseconds": pair, "peak_memory_mb": memory,
+                                                  "panoramas_cpu_seconds": panoramas_by_both})
     ratios = ", ".join(f"{value:.1f} times ({name})" for name, value in numbers["cost_volume"]["times_faster"].items())
     print(f"the cost volume is faster {ratios}; largest difference "
           f"{numbers['cost_volume']['largest_difference']:.1e}")

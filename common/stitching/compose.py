@@ -260,16 +260,16 @@ def enlarge_rows(small, shape, rows):
                      borderMode=cv2.BORDER_REPLICATE)
 
 
-def drifts(small, cut, reach=0.04):
+def drifts(small, cut, reach=0.04, cell=None):
     """What to add to each small piece, (h, w, 3) float32, so that brightness and colour pass smoothly across the seams.
 
     Near a seam photograph i moves towards j by (share of j) times the smoothed difference j - i, which is measured
     where both are: at the seam both meet half way, and equal photographs change nothing. reach: width of the passage,
-    of the small canvas's longer side.
+    of the small canvas's longer side. cell: of how many small pixels a side a cell is, on which all is smoothed.
     """
     left, top, width, height = extent(small)
     sigma = max(2.0, reach * max(width, height))
-    cell = max(1, int(sigma / 6))                       # so smooth a map is as well computed on a coarser canvas
+    cell = cell or max(1, int(sigma / 6))               # so smooth a map is as well computed on a coarser canvas
     places, size = [piece.inside(left, top) for piece in small], (-(-height // cell), -(-width // cell))
     shares = [cv2.GaussianBlur(lay(mask / np.float32(255), place, cell, size), (0, 0), sigma / cell)
               for mask, place in zip(cut, places)]

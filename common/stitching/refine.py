@@ -175,7 +175,8 @@ def _equations(level, difference, mask):
                ((dx, dx), (dx, dy), (dy, dy), (dx, difference), (dy, difference))]           # [which][j, i]
 
     def total(first, second, which):
-        return sum(f * s * float(moments[which][j + m, i + k]) for (i, j), f in first.items() for (k, m), s in second.items())
+        return sum(f * s * float(moments[which][j + m, i + k])
+                   for (i, j), f in first.items() for (k, m), s in second.items())
     normal = [total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2)
               for (x, y), (u, v) in itertools.product(INCREMENT, repeat=2)]
     right = [total(x, ONE, 3) + total(y, ONE, 4) for x, y in INCREMENT]

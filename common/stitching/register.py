@@ -20,7 +20,7 @@ WORKING = 800                      # longest side on which pairs are estimated
 INLIERS = 8                        # that a method with matches needs,
 CORRELATION = 0.3                  # and this normalised correlation in the overlap;
 CORRELATION_ALONE = 0.6            # a method without any needs this one
-PARTNERS, VOTES = 4, 6             # likely partners of a photograph, and matches of strong features that make one likely
+PARTNERS, VOTES = 4, 6             # likely partners of a photograph, each by so many matches of strong features
 STRONG = Features("sift", {"nfeatures": 300}, 0.8, 0, 0.0)
 LINKS = 3                          # the best of a photograph, which place it
 SAME = 0.5                         # pixels at the corners under which two pictures are the same view
@@ -143,7 +143,8 @@ def complete(pairs, copies):
         places = pair.a, pair.b
         (a, scale_a), (b, scale_b) = (copies[place] for place in places)
         start = rescale(pair.H_ba[None], scale_a, scale_b)[0]
-        refined[places] = at_full_size(refine(to_gray(a), to_gray(b), start, gain_bias=True, levels=(1,)).H_ba, copies, places)
+        H = refine(to_gray(a), to_gray(b), start, gain_bias=True, levels=(1,)).H_ba
+        refined[places] = at_full_size(H, copies, places)
     return [pair._replace(H_ba=refined.get((pair.a, pair.b), pair.H_ba)) for pair in pairs]
 
 

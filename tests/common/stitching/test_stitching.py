@@ -14,7 +14,7 @@ from common.base.paths import ROOT
 from common.data.images import list_images, read_pixels
 from common.data.samples import build, photograph
 from common.experiment import checkpoints
-from common.stitching.compose import Cylinder, Piece, Plane, box, choose_surface, largest_rectangle, warp_photo
+from common.stitching.compose import Cylinder, Piece, Plane, box, choose_surface, drifts, largest_rectangle, warp_photo
 from common.stitching.estimators import by_keypoints, estimator
 from common.stitching.geometry import corners, transform
 from common.stitching.keypoints import Estimate
@@ -24,6 +24,8 @@ from common.stitching.register import (
     chain_homographies,
     doubt,
     find_groups,
+    find_pairs,
+    kept_links,
     middle,
     refine_jointly,
     register,
@@ -95,6 +97,41 @@ def test_joint_refinement_shares_out_the_error_of_a_loop():
     assert refine_jointly(chain, pairs[:2], 1, [(300, 200)] * 3) is chain
 
 
+def test_a_long_sequence_is_not_compared_all_with_all(monkeypatch):
+    """Nine views along a strip: neighbours and their neighbours are asked, not all 36 pairs; nothing is lost by it."""
+    row = photograph("coffee.png")
+    strip = np.hstack([row, row[::-1, ::-1]])
+    views = [np.ascontiguousarray(strip[:300, 90 * place:90 * place + 300]) for place in range(9)]
+    asked = []
+
+    def estimate(a, b):
+        asked.append(1)
+        return by_keypoints(a, b)
+    layout = register(views, estimate)
+    assert len(layout.homographies) == 9 and not layout.left_out and len(asked) <= 27
+    for place, H in layout.homographies.items():
+        assert H[0, 2] / H[2, 2] == pytest.approx(90 * (place - layout.reference), abs=3)
+
+
+def test_what_the_likely_pairs_do_not_connect_is_compared_with_all(monkeypatch):
+    views = [np.full((40, 60, 3), 100 + place, np.uint8) for place in range(7)]
+    asked = []
+
+    def estimate(a, b):
+        asked.append((int(a[0, 0, 0]) - 100, int(b[0, 0, 0]) - 100))
+        return Estimate(None, 0, 0, "no matches", "test")
+    monkeypatch.setattr("common.stitching.register.likely_pairs", lambda _: [(0, 1)])
+    pairs = find_pairs(views, estimate)
+    assert sorted(asked) == [(a, b) for a in range(7) for b in range(a + 1, 7)] == [(p.a, p.b) for p in pairs]
+
+
+def test_links_that_place_photographs_are_few_and_hold_all_together():
+    links = [found(a, b, ncc=0.9 - 0.05 * (b - a)) for a in range(8) for b in range(a + 1, 8)]
+    kept = kept_links(links)
+    assert len(kept) < len(links) and find_groups(8, kept) == [list(range(8))]
+    assert {(place, place + 1) for place in range(7)} <= {(pair.a, pair.b) for pair in kept}
+
+
 # ---- surfaces and composing ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("surface", [Plane(), Cylinder(400.0, (159.5, 119.5))])
@@ -159,6 +196,17 @@ def test_moving_things_are_cut_round_not_averaged(scene):
     averaged, _ = join_photos([one, other], layout, Settings(exposure="none", seam="none", blend="feather"))
     ghost = averaged.image[108:132, 198:222].astype(int)
     assert min(np.abs(ghost - 255).mean(), np.abs(ghost - without).mean()) > 12
+
+
+def test_colours_are_smoothed_on_a_coarse_canvas_to_a_level(scene):
+    """drifts() against the same at full resolution: cells of one pixel."""
+    dark = [scene[0], np.clip(scene[1] * 0.8 + 9, 0, 255).astype(np.uint8), scene[2]]
+    pieces = [Piece(view, np.full(view.shape[:2], 255, np.uint8), (130 * place, 10 * place))
+              for place, view in enumerate(dark)]
+    cut = [np.where(np.arange(300) < 215, 255, 0).astype(np.uint8) * np.ones((240, 1), np.uint8)] * 3
+    whole, coarse = drifts(pieces, cut, cell=1), drifts(pieces, cut)
+    assert max(np.abs(change).max() for change in whole) > 10
+    assert max(np.abs(one - other).max() for one, other in zip(whole, coarse)) < 1.0
 
 
 @pytest.mark.parametrize("size", [(7, 9), (40, 30)])
