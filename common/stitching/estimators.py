@@ -127,13 +127,16 @@ def stitch_own(run, estimate, network_blend):
     debug = sorted({f"debug/{path.name}" for path in paths})
     out = run.settle_folder(run.folder / "panorama", WRITTEN + (debug if settings.debug else []), paths)
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
-                    network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
-    photos = stitch(paths, estimate, made, out).photos
+                    network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug,
+                    settings.limit * 1e6)
+    stitched = stitch(paths, estimate, made, out)
+    photos = stitched.photos
     for photo in photos:
         if photo.reason:
             warn(f"{photo.name} is {photo.status}: {photo.reason}")
         elif photo.status == "no new content":
             print(printable(f"note: {photo.name} shows no new content"), file=sys.stderr)
     counts = Counter(photo.status for photo in photos)
+    run.say(stitched.surface)
     run.say(f"{len(photos)} photographs: {', '.join(f'{count} {status}' for status, count in counts.items())}: "
             f"{out / 'panorama.png'}")

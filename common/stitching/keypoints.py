@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+NEAR = 0.02                        # of the longer side: farther off is no match that lens or parallax has moved
 NEEDED = 4                         # pairs that determine a homography
 
 
@@ -47,6 +48,7 @@ class Estimate(NamedTuple):
     reason: str | None = None      # why there is no H_ba
     method: str = ""
     points: np.ndarray | None = None    # (inliers, 4): x, y in A and x, y in B of the matches that agree
+    near: np.ndarray | None = None      # (n, 4): with those that nearly agree, which lens and parallax have moved
 
 
 def detect(picture, features):
@@ -116,8 +118,17 @@ def estimate(a, b, features, query="b", detect=detect):
     H, inliers = fit(points_b, points_a, features)
     reason = "no homography fits the matches" if H is None else None
     agreeing = np.hstack([points_a[inliers], points_b[inliers]])
+    near = None if H is None else nearly_agreeing(H, points_a, points_b, NEAR * max(a.shape))
     return Estimate(None if H is None else torch.from_numpy(H), len(pairs), int(inliers.sum()), reason, name(features),
-                    agreeing)
+                    agreeing, near)
+
+
+def nearly_agreeing(H_ba, points_a, points_b, within):
+    """The matches (n, 4) that H_ba puts at most `within` pixels from where they are."""
+    moved = np.hstack([points_b, np.ones((len(points_b), 1))]) @ H_ba.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.linalg.norm(moved[:, :2] / moved[:, 2:] - points_a, axis=1)
+    return np.hstack([points_a, points_b])[off < within]
 
 
 def remember_keypoints():

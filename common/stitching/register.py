@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 
 from common.base.errors import Negative
 from common.base.progress import watch
+from common.data.images import to_eight_bits
 from common.stitching.geometry import offsets_from_homography, overlap, refusal, rescale
 from common.stitching.keypoints import Features, detect, match
 from common.stitching.pairs import at_most
@@ -38,6 +39,7 @@ class PairFound(NamedTuple):
     ncc: float | None
     reason: str | None
     points: np.ndarray | None = None          # matches that agree, as in Estimate, at working size
+    near: np.ndarray | None = None            # and those that nearly do (n, 4), at full size
 
 
 class Layout(NamedTuple):
@@ -51,7 +53,7 @@ class Layout(NamedTuple):
 
 def working(image):
     """(a copy of at most 800 pixels, its scale as (x, y))."""
-    small = at_most(image, WORKING)
+    small = to_eight_bits(at_most(image, WORKING))
     return small, (small.shape[1] / image.shape[1], small.shape[0] / image.shape[0])
 
 
@@ -125,7 +127,8 @@ def compare(copies, places, estimate):
     found = estimate(small_a, small_b)
     share, ncc, reason = doubt(small_a, small_b, found)
     H = None if reason else at_full_size(found.H_ba, copies, places)
-    return PairFound(*places, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points)
+    near = None if found.near is None else (found.near + 0.5) / (*scale_a, *scale_b) - 0.5
+    return PairFound(*places, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points, near)
 
 
 def at_full_size(H_ba, copies, places):
@@ -183,6 +186,14 @@ def register(images, estimate, order="auto", names=None):
                 for (place,) in groups[1:]}
     same = {pair.b for pair in linked if is_identity(pair.H_ba, images[pair.a], images[pair.b])}
     return Layout(reference, homographies, pairs, left_out, tuple(sorted(same)))
+
+
+def links_of(layout):
+    """The PairFound that place the photographs of a Layout; each with the reference where it lists none."""
+    placed = set(layout.homographies)
+    links = kept_links([pair for pair in layout.pairs if pair.H_ba is not None and {pair.a, pair.b} <= placed])
+    return links or [PairFound(layout.reference, place, torch.from_numpy(H), "given", None, None, None, None, None)
+                     for place, H in layout.homographies.items() if place != layout.reference]
 
 
 def is_identity(H_ba, a, b):

@@ -14,7 +14,7 @@ from common.base.paths import ROOT
 from common.data.images import list_images, read_pixels
 from common.data.samples import build, photograph
 from common.experiment import checkpoints
-from common.stitching.compose import Cylinder, Piece, Plane, box, choose_surface, drifts, largest_rectangle, warp_photo
+from common.stitching.compose import Piece, drifts, largest_rectangle, warp_photo
 from common.stitching.estimators import by_keypoints, estimator
 from common.stitching.geometry import corners, transform
 from common.stitching.keypoints import Estimate
@@ -32,6 +32,7 @@ from common.stitching.register import (
     spanning_tree,
 )
 from common.stitching.stitch import Settings, join_photos, stitch
+from common.stitching.surfaces import Flat, Plane, box
 
 
 def shifted(dx, dy):
@@ -134,34 +135,11 @@ def test_links_that_place_photographs_are_few_and_hold_all_together():
 
 # ---- surfaces and composing ------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("surface", [Plane(), Cylinder(400.0, (159.5, 119.5))])
-def test_surfaces_are_seen_where_they_are_placed(surface):
-    rng = np.random.default_rng(0)
-    x, y = rng.uniform(0, 320, 50), rng.uniform(0, 240, 50)
-    u, v, there = surface.to_surface(x, y, np.ones(50))
-    back = surface.to_frame(u, v)
-    assert there.all() and np.allclose(back[0] / back[2], x) and np.allclose(back[1] / back[2], y)
-
-
-def test_a_cylinder_holds_what_no_plane_can():
-    """A camera that turns by 55 degrees twice: its outer pictures are 110 degrees apart."""
-    K = np.array([[300.0, 0, 199.5], [0, 300, 149.5], [0, 0, 1]])
-    angle = np.radians(55)
-    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    homographies = [K @ turn.T @ np.linalg.inv(K), np.eye(3), K @ turn @ np.linalg.inv(K)]
-    surface, boxes = choose_surface(homographies, [(400, 300)] * 3, 1)
-    assert surface.name == "cylinder" and surface.focal == pytest.approx(300, rel=0.05)
-    width = max(box[2] for box in boxes) - min(box[0] for box in boxes)
-    assert width == pytest.approx(300 * (2 * angle + 2 * np.arctan(200 / 300)), rel=0.05)
-    with pytest.raises(Negative, match="cylinder"):
-        choose_surface(homographies, [(400, 300)] * 3, 1, "plane")
-
-
 def test_composing_shifted_views_gives_the_photograph_back(scene):
     layout = register(scene, true_estimate(scene))
     assert layout.reference == 1 and list(layout.homographies) == [0, 1, 2] and not layout.left_out
     result, surface = join_photos(scene, layout, Settings(exposure="none"))
-    assert surface.name == "plane" and result.origin == (-130, -10)
+    assert surface.shape.name == "plane" and result.origin == (-130, -10)
     expected = photograph("coffee.png")[60:60 + 260, :560]
     inside = result.mask > 0
     assert inside.sum() > 0.85 * expected[..., 0].size
@@ -170,6 +148,20 @@ def test_composing_shifted_views_gives_the_photograph_back(scene):
     left, top, width, height = largest_rectangle(result.mask)
     # 560 x 220, sought on a smaller copy
     assert (result.mask[top:top + height, left:left + width] == 255).all() and width > 550 and height > 210
+
+
+def test_sixteen_bits_come_out_with_sixteen(scene, tmp_path):
+    """Steps between 8-bit levels survive; a set with one 16-bit photograph is all 16 bits."""
+    deep = [view.astype(np.uint16) * 257 + 77 for view in scene[:2]]
+    for place, view in enumerate([*deep, scene[2]]):
+        cv2.imwrite(str(tmp_path / f"{place}.png"), view[..., ::-1])
+    for compose in ("multiband", "feather"):
+        stitch(list_images(tmp_path), by_keypoints, Settings(debug=False, blend=compose), tmp_path / "out")
+        full = cv2.imread(str(tmp_path / "out/panorama_full.png"), cv2.IMREAD_UNCHANGED)
+        inside = full[..., 3] == 65535
+        assert full.dtype == np.uint16 and inside.sum() > 100000 and set(np.unique(full[..., 3])) == {0, 65535}
+        assert (full[inside][:, :3] % 257 != 0).mean() > 0.5
+        assert np.median(full[inside][:, :3]) == pytest.approx(257 * np.median(scene), rel=0.15)
 
 
 def test_exposure_is_compensated(scene):
@@ -233,7 +225,8 @@ def test_largest_rectangle_is_the_largest(size):
 
 def test_pieces_know_where_they_are():
     photo = np.full((50, 80, 3), 9, np.uint8)
-    piece = warp_photo(photo, shifted(-20, 7).numpy(), Plane(), box(Plane(), shifted(-20, 7).numpy(), (80, 50)))
+    view = Flat(shifted(-20, 7).numpy())
+    piece = warp_photo(photo, view, Plane(), box(Plane(), view, (80, 50)))
     assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3)
     assert (piece.mask == 255).all()
 
