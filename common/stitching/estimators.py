@@ -128,7 +128,7 @@ def stitch_own(run, estimate, network_blend):
     out = run.settle_folder(run.folder / "panorama", WRITTEN + (debug if settings.debug else []), paths)
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
                     network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug,
-                    settings.limit * 1e6)
+                    settings.limit * 1e6, settings.warp)
     stitched = stitch(paths, estimate, made, out)
     photos = stitched.photos
     for photo in photos:

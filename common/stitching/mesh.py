@@ -78,7 +78,8 @@ def splines(box, shape, x, y):
     left, top, right, bottom = box
     rows, columns = shape[0] - 3, shape[1] - 3
     column, row = (x - left) / max(right - left, 1) * columns, (y - top) / max(bottom - top, 1) * rows
-    first_column, first_row = (np.clip(each.astype(int), 0, count - 1) for each, count in ((column, columns), (row, rows)))
+    first_column = np.clip(column.astype(int), 0, columns - 1)
+    first_row = np.clip(row.astype(int), 0, rows - 1)
     across, down = cubic(column - first_column), cubic(row - first_row)
     index = [(first_row + i) * shape[1] + first_column + j for i in range(4) for j in range(4)]
     values = [down[i] * across[j] for i in range(4) for j in range(4)]
@@ -161,8 +162,9 @@ def measure_shifts(a, b, mesh):
 def fit_brightness(warped, a, mask):
     """uint8 warped with the gain and bias per channel that bring it closest to A."""
     w, target = warped[mask], a[mask].astype(np.float32)
-    gain = np.clip(((w - w.mean(axis=0)) * (target - target.mean(axis=0))).mean(axis=0) / (w.var(axis=0) + 1e-6), 1 / 3, 3)
-    return np.clip((warped - w.mean(axis=0)) * gain + target.mean(axis=0) + 0.5, 0, 255).astype(np.uint8)
+    mean_w, mean_a = w.mean(axis=0), target.mean(axis=0)
+    gain = np.clip(((w - mean_w) * (target - mean_a)).mean(axis=0) / (w.var(axis=0) + 1e-6), 1 / 3, 3)
+    return np.clip((warped - mean_w) * gain + mean_a + 0.5, 0, 255).astype(np.uint8)
 
 
 def fit_knots(mesh, x, y, shifts, trust, smooth=SMOOTH, hold=HOLD):
@@ -171,8 +173,8 @@ def fit_knots(mesh, x, y, shifts, trust, smooth=SMOOTH, hold=HOLD):
     spline = splines(mesh.box, mesh.knots.shape, x, y)
     per_cell = len(x) / ((rows - 3) * (columns - 3))
     normal = (spline.T @ (spline * trust[:, None])).toarray()
-    bending = sum(np.kron(*pair) for pair in ((differences(rows, 2), np.eye(columns)), (np.eye(rows), differences(columns, 2)),
-                                              (2 * differences(rows, 1), differences(columns, 1))))
+    bending = (np.kron(differences(rows, 2), np.eye(columns)) + np.kron(np.eye(rows), differences(columns, 2))
+               + 2 * np.kron(differences(rows, 1), differences(columns, 1)))
     normal += per_cell * (smooth * bending + hold * np.eye(len(normal)))
     return np.linalg.solve(normal, spline.T @ (shifts * trust[:, None])).reshape(rows, columns, 2)
 

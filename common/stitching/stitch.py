@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from common.base.errors import Negative, UserError, join_some
 from common.base.paths import tell_apart
@@ -26,8 +27,10 @@ from common.stitching.compose import (
     smaller,
     warp_photo,
 )
-from common.stitching.register import Layout, links_of, register
-from common.stitching.surfaces import choose_surface
+from common.stitching.geometry import rescale
+from common.stitching.mesh import bend
+from common.stitching.register import Layout, links_of, register, working
+from common.stitching.surfaces import Bent, choose_surface
 from common.stitching.written import write_debug, write_picture, write_report
 
 
@@ -41,6 +44,7 @@ class Settings(NamedTuple):
     crop: bool = True
     debug: bool = True
     limit: float = LIMIT           # pixels of the canvas; a larger one is composed smaller
+    warp: str = "homography"       # homography | mesh: on a plane, photographs are bent to the reference in the overlap
 
 
 def join_photos(images, layout, settings=Settings()):
@@ -49,6 +53,8 @@ def join_photos(images, layout, settings=Settings()):
     surface = choose_surface(layout.homographies, sizes, layout.reference,
                              lambda: fit_cameras(layout.homographies, links_of(layout), sizes, layout.reference),
                              settings.projection, settings.limit)
+    if settings.warp == "mesh" and surface.shape.name == "plane":
+        surface = surface._replace(parts=bend_parts(surface.parts, images, layout.reference))
     pieces = [warp_photo(images[part.place], part.view, surface.shape, part.bounds, surface.scale)
               for part in surface.parts]
     scale = min(1.0, float(np.sqrt(SEAM_PIXELS * len(pieces) / sum(piece.mask.size for piece in pieces))))
@@ -57,6 +63,21 @@ def join_photos(images, layout, settings=Settings()):
     if callable(settings.blend):
         return settings.blend(pieces), surface
     return blend(pieces, small, seams(small, settings.seam), settings.blend), surface
+
+
+def bend_parts(parts, images, reference):
+    """The parts with a mesh (mesh.py) for every photograph that the reference overlaps and that becomes better by it.
+
+    Its outline stays the homography's: what a mesh pushes beyond it is not shown.
+    """
+    a, scale_a = working(images[reference])
+    result = []
+    for part in parts:
+        b, scale_b = working(images[part.place])
+        H = rescale(torch.from_numpy(part.view.H)[None], scale_a, scale_b)[0].numpy()
+        mesh = bend(a, b, H / H[2, 2]) if part.place != reference else None
+        result.append(part._replace(view=Bent(part.view, mesh, scale_a, scale_b)) if mesh else part)
+    return result
 
 
 class Photo(NamedTuple):

@@ -30,6 +30,25 @@ class Flat(NamedTuple):
         return self.H @ np.stack([x, y, np.ones_like(x)])
 
 
+class Bent(NamedTuple):
+    """A photograph in the reference's plane by a mesh (mesh.py), found on smaller copies of both."""
+    flat: Flat
+    mesh: Any
+    scale_a: tuple                 # of the reference's copy, (x, y)
+    scale_b: tuple                 # of the photograph's
+
+    def see(self, points):
+        w = np.where(points[2] > 1e-9, points[2], np.nan)
+        x, y = ((points[axis] / w + 0.5) * self.scale_a[axis] - 0.5 for axis in range(2))
+        u, v = self.mesh.read(x, y)
+        front = np.isfinite(u) & np.isfinite(v)
+        u, v = ((np.where(front, each, 0) + 0.5) / scale - 0.5 for each, scale in zip((u, v), self.scale_b))
+        return u, v, front
+
+    def cast(self, x, y):
+        return self.flat.cast(x, y)
+
+
 class Plane:
     """The reference's image plane: straight lines stay straight; sides are stretched, without end at 180 degrees."""
     name = "plane"

@@ -164,6 +164,22 @@ def test_sixteen_bits_come_out_with_sixteen(scene, tmp_path):
         assert np.median(full[inside][:, :3]) == pytest.approx(257 * np.median(scene), rel=0.15)
 
 
+def test_a_mesh_takes_what_a_homography_leaves(scene):
+    """B is bent by up to 4 pixels: with warp=mesh the seam's surroundings show the photograph, not a misfit."""
+    x, y = np.meshgrid(np.arange(300, dtype=np.float32), np.arange(240, dtype=np.float32))
+    wave = 4 * np.sin(y / 38) * np.exp(-((x - 80) / 70) ** 2)
+    bent = cv2.remap(scene[1], x + wave, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    layout = Layout(0, {0: np.eye(3), 1: shifted(130, 10).numpy()}, [], {})
+    expected = photograph("coffee.png")[60:310, :430].astype(int)
+
+    def off(warp):
+        plain = Settings(exposure="none", seam="none", blend="feather", projection="plane", warp=warp)
+        result, _ = join_photos([scene[0], bent], layout, plain)
+        part = np.s_[20:230, 150:280]
+        return np.abs(result.image[part].astype(int) - expected[part])[result.mask[part] > 0].mean()
+    assert off("mesh") < 0.6 * off("homography")
+
+
 def test_exposure_is_compensated(scene):
     dark = [scene[0], np.clip(scene[1] * 0.6, 0, 255).astype(np.uint8)]
     layout = Layout(0, {0: np.eye(3), 1: shifted(130, 10).numpy()}, [], {})
