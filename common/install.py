@@ -51,10 +51,10 @@ def add_extra(name):
 
     What it brings may ask for an older Pillow than the pinned one, with which it was tested: that is put back.
     """
-    import tomllib                                            # not at the top: older Pythons lack it
+    import tomllib  # not at the top: older Pythons lack it
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     if name not in extras:
-        sys.exit(f"error: there is no extra {name!r}: expected one of {', '.join(extras)}: --extra {next(iter(extras))}")
+        sys.exit(f"error: there is no extra {name!r}: expected one of {', '.join(extras)}: mend --extra")
     packages = [re.match(r"[\w-]+", wanted)[0] for wanted in extras[name]]
     asked = [PYTHON, "-c", f"import importlib.metadata as m; [m.version(p) for p in {packages}]"]
     if subprocess.run(asked, cwd=VENV, stderr=subprocess.DEVNULL).returncode == 0:

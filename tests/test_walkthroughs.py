@@ -1,4 +1,4 @@
-"""The walk-throughs of the cases: their asserted numbers hold, they say all in both languages, they become notebooks."""
+"""The walk-throughs of the cases: their asserted numbers hold, they speak both languages, they become notebooks."""
 import os
 import re
 import subprocess

@@ -9,7 +9,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # SiamFC：从公式到图像 / SiamFC: from the equations to the picture
 #
 # Bertinetto 等，*Fully-Convolutional Siamese Networks for Object Tracking*，ECCV workshops 2016。

@@ -9,7 +9,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # 无监督拼接 UDIS：从公式到图像 / Unsupervised stitching: from the equations to the picture
 #
 # Nie 等，*Unsupervised Deep Image Stitching: Reconstructing Stitched Features to Images*，2021。公式与字母同

@@ -9,7 +9,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # 风格迁移：从公式到图像 / Style transfer: from the equations to the picture
 #
 # Gatys、Ecker、Bethge，*Image Style Transfer Using Convolutional Neural Networks*，CVPR 2016；
