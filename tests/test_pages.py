@@ -44,6 +44,22 @@ def test_formulas_survive_markdown(path):
         assert "*" not in formula, f"write \\ast in {formula}"
 
 
+def crowded(text):
+    """The formulas that GitHub leaves as they are: it opens one after a space or a bracket only, and not after a wide
+    comma, and closes none before a letter."""
+    return [found[0] for found in FORMULA.finditer(text)
+            if text[:found.start()][-1:] not in ("", "\n", " ", "(") or re.match(r"\w", text[found.end():])]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_formulas_stand_apart(path):
+    assert crowded(without_code(path)) == [], "a space is missing"
+
+
+def test_a_formula_after_a_wide_comma_is_seen():
+    assert crowded("图像，$x$ 是 $y$z") == ["$x$", "$y$"] and crowded("图像， $x$，是 ($y$)\n$z$。") == []
+
+
 @cache
 def anchors(path):
     """What GitHub makes of the headings: lower case, without punctuation, hyphens for spaces."""
