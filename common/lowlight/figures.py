@@ -29,6 +29,11 @@ CAPTIONS = {
         "仓库自带的真实夜景：同一花园的三次短曝光，最右为长曝光（均缩小一半）；"
         "图下为相对长曝光图像的 PSNR（gt_free 协议）",
         "Three rows: a dark garden, two brightened ones, the bright picture", "三行：暗的花园、两种增强结果与亮图"),
+    "elsewhere": Caption(
+        None, "Pictures of other data sets, before and after; no references exist. Entropy in bit, gray edge in "
+              "degrees",
+        "其他数据集中的图像增强前后对比；没有参考图像。熵(bit)与灰边偏差(度)标在图下",
+        "Dark or backlit photographs above, brightened below", "上为昏暗或逆光的照片，下为增强结果"),
     "protect": Caption(
         None, "test.protect=auto: picture x, the network's answer y, the weight w (white: all of the answer) and "
               "x + w (y - x); above a night, below the same scene with enough light, which stays",

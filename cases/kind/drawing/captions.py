@@ -59,8 +59,4 @@ CAPTIONS = {
         "brightness was guessed wrongly",
         "gt_free 协议下最差的两幅图像。若采用参考图像的比率或均值就能消除误差，说明只是亮度估计有误",
         "Two failures with a map of their difference", "两个失败案例及其差值图"),
-    "elsewhere": Caption(
-        None, "Pictures of other data sets, before and after, with the guessed light ratio; no references exist",
-        "其他数据集中的图像增强前后对比，标有自动估计的光照比率；没有参考图像",
-        "Dark or backlit photographs above, brightened below", "上为昏暗或逆光的照片，下为增强结果"),
 }
