@@ -12,7 +12,8 @@ import numpy as np
 
 from common.data.images import to_eight_bits
 
-LIMIT = 100e6                      # pixels of a canvas
+LIMIT = 100e6                      # pixels of a canvas,
+NETWORK_LIMIT = 64e6               # and of one that a network joins, whose tensors take several times the memory
 SEAM_PIXELS = 1e5                  # per photograph, where seams are sought
 MOVING = 20.0                      # levels beyond which a difference is not one of exposure
 EXPOSURES = {"none": cv2.detail.ExposureCompensator_NO, "gain": cv2.detail.ExposureCompensator_GAIN,

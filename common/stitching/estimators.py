@@ -13,7 +13,7 @@ import torch
 
 from common.base.errors import Negative, printable, warn
 from common.data.images import picture_files, to_tensor
-from common.stitching.compose import LIMIT, extent
+from common.stitching.compose import NETWORK_LIMIT, extent
 from common.stitching.geometry import homography_from_offsets, rescale
 from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remember_keypoints
 from common.stitching.network import SIDE, support
@@ -98,12 +98,12 @@ def on_canvas(pieces):
     """Pieces of a panorama (common/stitching/compose.py) as tensors on the smallest rectangle that holds all of them.
 
     Returns ([pictures (1, 3, H, W) in [0, 1], zero outside], [masks (1, 1, H, W) bool], (left, top) of the rectangle).
-    Raises Negative above LIMIT pixels.
+    Raises Negative above NETWORK_LIMIT pixels.
     """
     left, top, width, height = extent(pieces)
-    if width * height > LIMIT:
-        raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most {LIMIT / 1e6:.0f} "
-                       "million were expected: use smaller ones")
+    if width * height > NETWORK_LIMIT:
+        raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most "
+                       f"{NETWORK_LIMIT / 1e6:.0f} million were expected: use smaller ones")
     pictures, masks = [], []
     for piece in pieces:
         part = (..., *piece.inside(left, top))

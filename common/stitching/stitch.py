@@ -19,6 +19,7 @@ from common.data.images import read_levels
 from common.stitching.cameras import fit_cameras
 from common.stitching.compose import (
     LIMIT,
+    NETWORK_LIMIT,
     SEAM_PIXELS,
     blend,
     compensate,
@@ -50,9 +51,10 @@ class Settings(NamedTuple):
 def join_photos(images, layout, settings=Settings()):
     """(Panorama, surface) of a Layout: warp onto a surface, compensate the exposure, seek seams, blend."""
     sizes = [image.shape[1::-1] for image in images]
+    most = NETWORK_LIMIT if callable(settings.blend) else settings.limit
     surface = choose_surface(layout.homographies, sizes, layout.reference,
                              lambda: fit_cameras(layout.homographies, links_of(layout), sizes, layout.reference),
-                             settings.projection, settings.limit)
+                             settings.projection, min(settings.limit, most))
     if settings.warp == "mesh" and surface.shape.name == "plane":
         surface = surface._replace(parts=bend_parts(surface.parts, images, layout.reference))
     pieces = [warp_photo(images[part.place], part.view, surface.shape, part.bounds, surface.scale)

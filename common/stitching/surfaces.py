@@ -181,7 +181,7 @@ def choose_surface(homographies, sizes, reference, fitted, projection="auto", li
 
 def lay_flat(views, sizes, pixels, limit, why, angles=None, fitted=None):
     """The Surface of a plane."""
-    shape = Plane(min(1.0, (limit / pixels) ** 0.5))
+    shape = Plane(scale_for(pixels, limit))
     parts = [Placed(place, view, box(shape, view, sizes[place])) for place, view in views.items()]
     return Surface(shape, parts, why + smaller_words(shape.scale), shape.scale, angles, fitted)
 
@@ -201,7 +201,7 @@ def lay_round(name, found, sizes, reference, allowed, limit, why, angles):
                        f"{allowed / 1e6:.3g} were expected: a homography is far off, or the photographs look too "
                        "steeply up or down: use fewer of them"
                        + (", or test.projection=sphere" if name == "cylinder" else ""))
-    scale = min(1.0, (limit / pixels) ** 0.5)
+    scale = scale_for(pixels, limit)
     radius *= scale
     if closed:
         radius = round(2 * np.pi * radius) / (2 * np.pi)                # whole pixels round
@@ -210,6 +210,11 @@ def lay_round(name, found, sizes, reference, allowed, limit, why, angles):
         bounds = box(shape, camera, sizes[place])
         parts += [Placed(place, camera, each) for each in (cut(bounds, turn) if closed else [bounds])]
     return Surface(shape, parts, why + smaller_words(scale), scale, angles, found._replace(cameras=cameras))
+
+
+def scale_for(pixels, limit):
+    """The scale at which a canvas has at most `limit` pixels, with a little room for whole ones; 1 where it has."""
+    return 1.0 if pixels <= limit else (0.998 * limit / pixels) ** 0.5
 
 
 def cut(bounds, turn):

@@ -28,8 +28,8 @@ LINE = 80.0                                # pixels from which on a line is long
 
 
 def real_matches(a, b, H_ba):
-    """(n, 4) matches x, y in A and in B that a fundamental matrix and their neighbours support, as in the data's README:
-    right ones that one homography need not explain."""
+    """(n, 4) matches x, y in A and in B that a fundamental matrix and their neighbours support: right ones that one
+    homography need not explain."""
     points_a, points_b, pairs = match_pictures(a, b, SIFT, query="a")
     if len(pairs) < 8:
         return np.zeros((0, 4))
