@@ -39,8 +39,8 @@ def programs(paths, make_estimate, out):
 def write_sequence(folder, count, step=110):
     """Files of `count` views (480 x 360), each `step` pixels further along one wide picture, the last row by row."""
     folder.mkdir(parents=True)
-    rows = [photograph("coffee.png"), photograph("coffee.png")[::-1, ::-1], photograph("chelsea.png")]
-    wide = np.hstack([cv2.resize(row, None, fx=380 / len(row), fy=380 / len(row)) for row in rows * 2])
+    rows = [photograph(name) for name in ("coffee.png", "chelsea.png", "panoramas/skyline_2.jpg", "photos/china.jpg")]
+    wide = np.hstack([cv2.resize(row, None, fx=380 / len(row), fy=380 / len(row)) for row in rows])
     paths = [folder / f"{place:02d}.png" for place in range(count)]
     for place, path in enumerate(paths):
         cv2.imwrite(str(path), wide[place % 3:360 + place % 3, step * place:step * place + 480, ::-1])
