@@ -55,8 +55,8 @@ def join_photos(images, layout, settings=Settings()):
     surface = choose_surface(layout.homographies, sizes, layout.reference,
                              lambda: fit_cameras(layout.homographies, links_of(layout), sizes, layout.reference),
                              settings.projection, min(settings.limit, most))
-    if settings.warp == "mesh" and surface.shape.name == "plane":
-        surface = surface._replace(parts=bend_parts(surface.parts, images, layout.reference))
+    if settings.warp == "mesh":
+        surface = bend_parts(surface, images, layout.reference)
     pieces = [warp_photo(images[part.place], part.view, surface.shape, part.bounds, surface.scale)
               for part in surface.parts]
     scale = min(1.0, float(np.sqrt(SEAM_PIXELS * len(pieces) / sum(piece.mask.size for piece in pieces))))
@@ -67,19 +67,22 @@ def join_photos(images, layout, settings=Settings()):
     return blend(pieces, small, seams(small, settings.seam), settings.blend), surface
 
 
-def bend_parts(parts, images, reference):
-    """The parts with a mesh (mesh.py) for every photograph that the reference overlaps and that becomes better by it.
+def bend_parts(surface, images, reference):
+    """The Surface with a mesh (mesh.py) for every photograph that the reference overlaps and that becomes better by it.
 
-    Its outline stays the homography's: what a mesh pushes beyond it is not shown.
+    Only a plane's. Their outlines stay the homographies': what a mesh pushes beyond is not shown.
     """
+    if surface.shape.name != "plane":
+        return surface._replace(why=f"{surface.why}; not bent: test.warp=mesh bends on a plane only")
     a, scale_a = working(images[reference])
     result = []
-    for part in parts:
+    for part in surface.parts:
         b, scale_b = working(images[part.place])
         H = rescale(torch.from_numpy(part.view.H)[None], scale_a, scale_b)[0].numpy()
         mesh = bend(a, b, H / H[2, 2]) if part.place != reference else None
         result.append(part._replace(view=Bent(part.view, mesh, scale_a, scale_b)) if mesh else part)
-    return result
+    count = sum(isinstance(part.view, Bent) for part in result)
+    return surface._replace(parts=result, why=f"{surface.why}; {count} of {len(result) - 1} bent by a mesh")
 
 
 class Photo(NamedTuple):

@@ -175,7 +175,8 @@ def choose_surface(homographies, sizes, reference, fitted, projection="auto", li
                                                    f"{found.error:.1f} thousandths of a side off)")
         return lay_flat(views, sizes, flat, limit, why, (width, height), found)
     name = projection if projection != "auto" else "sphere" if upright_stretch(found.cameras, sizes) else "cylinder"
-    told = "as told" if projection != "auto" else f"a plane would enlarge the ends {stretch:.1f} times"
+    ends = f"a plane would enlarge the ends {stretch:.1f} times" if np.isfinite(stretch) else "no plane holds them"
+    told = "as told" if projection != "auto" else ends
     return lay_round(name, found, sizes, reference, allowed, limit, f"{name}: {seen}, {told}", (width, height))
 
 
