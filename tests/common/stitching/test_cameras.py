@@ -12,8 +12,8 @@ from common.data.samples import photograph
 from common.stitching.cameras import Camera, fit_cameras, straighten
 from common.stitching.estimators import by_keypoints
 from common.stitching.register import PairFound
-from common.stitching.stitch import Settings, stitch
-from common.stitching.surfaces import Cylinder, Plane, Sphere, box, choose_surface, cut
+from common.stitching.stitch import Settings, bend_parts, stitch
+from common.stitching.surfaces import Cylinder, Plane, Sphere, Surface, box, choose_surface, cut
 
 SIZE = (400, 300)
 
@@ -133,6 +133,11 @@ def test_surfaces_are_seen_where_they_are_placed(shape):
     x, y = rng.uniform(-160, 160, 50), rng.uniform(-120, 120, 50)
     u, v, there = shape.to_surface(*shape.to_frame(x, y))
     assert there.all() and np.allclose(u, x) and np.allclose(v, y)
+
+
+def test_a_mesh_that_a_cylinder_cannot_use_is_named():
+    surface = bend_parts(Surface(Cylinder(300.0), [], "cylinder: wide"), [], 0)
+    assert surface.why == "cylinder: wide; not bent: test.warp=mesh bends on a plane only"
 
 
 def test_a_photograph_across_the_cut_stands_twice():
