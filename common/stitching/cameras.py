@@ -12,7 +12,8 @@ from scipy.sparse import lil_array
 from scipy.spatial.transform import Rotation
 
 FOCALS = (0.3, 12.0)               # of the longer side, between which the focal length is sought
-UNDETERMINED = 20.0                # residual of k1 = 1: holds k1 at 0 where the matches say nothing of it
+USUAL = 1.2                        # of the longer side: the focal length of most photographs,
+UNDETERMINED = (5.0, 20.0)         # residuals of e times that, and of k1 = 1: they decide where the matches say nothing
 OF_LINK = 60                       # matches of a pair that are used, at most
 GRID = 5                           # of a pair without matches: points a side
 TOLERANCE = 1.5                    # thousandths of a side that a turning camera may fit worse than homographies
@@ -86,7 +87,7 @@ def fit_cameras(homographies, links, sizes, reference):
                 for place in places}
 
     def errors(numbers):
-        cameras, found = unpack(numbers), [[UNDETERMINED * numbers[1]]]
+        cameras, found = unpack(numbers), [UNDETERMINED * (numbers[:2] - (np.log(USUAL), 0))]
         for pair, (in_a, in_b) in zip(links, matches):
             x, y, _ = cameras[pair.a].see(cameras[pair.b].cast(*in_b))
             found.append(((np.stack([x, y]) - in_a) / side[pair.a] * 1000).clip(-1e4, 1e4).ravel())
@@ -96,14 +97,14 @@ def fit_cameras(homographies, links, sizes, reference):
     solved = least_squares(errors, numbers, bounds=bounds, loss="soft_l1", f_scale=2.0, x_scale="jac", max_nfev=40,
                            jac_sparsity=depends(links, matches, free) if len(places) > 8 else None)
     residual = np.concatenate([np.hypot(*each.reshape(2, -1)) for each in
-                               np.split(errors(solved.x)[1:], np.cumsum([each.size for each, _ in matches])[:-1])])
+                               np.split(errors(solved.x)[2:], np.cumsum([each.size for each, _ in matches])[:-1])])
     return Fitted(unpack(solved.x), float(np.median(residual)), homography_error(homographies, links, matches, side))
 
 
 def depends(links, matches, free):
     """Which residuals depend on which numbers: a pair's on the shared ones and on its two cameras."""
-    rows = 1 + sum(in_a.size for in_a, _ in matches)
-    pattern, row = lil_array((rows, 2 + 3 * len(free)), dtype=int), 1
+    rows = 2 + sum(in_a.size for in_a, _ in matches)
+    pattern, row = lil_array((rows, 2 + 3 * len(free)), dtype=int), 2
     pattern[:, :2] = 1
     for pair, (in_a, _) in zip(links, matches):
         for place in (pair.a, pair.b):

@@ -61,6 +61,16 @@ def test_focal_length_and_distortion_are_found(k1):
     assert np.abs(found.cameras[4].rotation - turned).max() < 0.01
 
 
+def test_views_that_hardly_turn_have_the_usual_focal_length():
+    """Nothing says how long it is: a plane, not a cylinder of a wild guess."""
+    cameras = {0: look(0), 1: look(0)}
+    links = matches_of(cameras, noise=0)
+    found = fit_cameras({0: np.eye(3), 1: np.eye(3)}, links, [SIZE] * 2, 0)
+    assert found.cameras[0].focal == pytest.approx(1.2 * 400, rel=0.05) and abs(found.cameras[0].k1) < 0.01
+    surface = choose_surface({0: np.eye(3), 1: np.eye(3)}, [SIZE] * 2, 0, lambda: found)
+    assert surface.shape.name == "plane"
+
+
 def test_rays_there_and_back():
     camera, rng = look(20, -10, k1=-0.1), np.random.default_rng(1)
     x, y = rng.uniform(0, 399, 50), rng.uniform(0, 299, 50)
