@@ -71,7 +71,7 @@ def load(path):
     if not isinstance(content, dict) or not {"case", "model", "weights"} <= content.keys():
         raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries "
                         "case, model and weights: give a file from checkpoints/")
-    if wrong := _odd_arguments(content["model"]) or _odd_weights(content["weights"]):
+    if wrong := _odd_arguments(content["model"]) or odd_weights(content["weights"]):
         raise UserError(f"{path} is not a weights file of this project: {wrong}: expected the arguments of a network "
                         "and its tensors by name, as train.py writes them: give a file from checkpoints/, or train "
                         "again")
@@ -85,8 +85,8 @@ def _odd_arguments(arguments):
     return None
 
 
-def _odd_weights(weights):
-    """What is wrong with the entry `weights`, in words; None where it holds plain tensors of numbers by name.
+def odd_weights(weights):
+    """What is wrong with a file's entry `weights`, in words; None where it holds plain tensors of numbers by name.
 
     Nothing of the size that a tensor claims is made before its values are known to be there.
     """
@@ -95,8 +95,8 @@ def _odd_weights(weights):
     for name, tensor in weights.items():
         if not isinstance(name, str) or not torch.is_tensor(tensor):
             return f"its weights have {name!r:.40}: {tensor!r:.40}, which is no tensor with a name"
-        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            return f"the tensor {name:.60} is a {tensor.device.type} tensor of the kind {tensor.layout}, without values"
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+            return f"the tensor {name:.60} is a {tensor.device.type} tensor of {tensor.dtype}, {tensor.layout}: no plain values"
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             return (f"the tensor {name:.60} claims {tensor.numel()} values and has "
                     f"{tensor.untyped_storage().nbytes() // tensor.element_size()}")
