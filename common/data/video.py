@@ -117,18 +117,19 @@ def expect_frames(path, count, target):
     """Raise UserError unless a video that was just written has `count` frames: OpenCV says nothing of a full disk."""
     with hushed():
         found = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)
-    if found < count:
+    if max(found, 0) < count:
         raise UserError(f"this video could not be written whole: {target}: room for all of its {count} frames was "
                         "expected: make room there, or choose another --output")
 
 
-def convert(path, target, change, title):
-    """Write the frames of a video through change(frame), uint8 RGB in and out, to the video target.
+def convert(path, target, change, title, scale=1):
+    """Write the frames of a video through change(frame), uint8 RGB in and out, to the video target, `scale` times as
+    large.
 
     Returns the mean level of each frame, before and after: [(float, float)]. UserError for a video without frames.
     """
     film, levels = open_film(path), []
-    with writing(target, film.rate, film.size) as write:
+    with writing(target, film.rate, tuple(scale * side for side in film.size)) as write:
         for frame in watch(frames_of(film), title, film.count or 1):
             changed = change(frame)
             write(changed)
