@@ -1,45 +1,62 @@
-"""Other systems, as far as this one can play them: processes that are spawned, modules and names that are not there."""
+"""Other systems, as far as this one can play them: modules that Windows lacks, names that it refuses."""
 import os
 import re
 import subprocess
 import sys
-import unicodedata
-from pathlib import Path
+from collections import Counter
 
 import pytest
 
-from common.base.paths import ROOT
+from common.base.paths import EMBEDDED, ROOT
 
 REFUSED = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 
-# As Windows and macOS start processes. Python reads sitecustomize.py before a script, in every process.
-SPAWN = "import multiprocessing\nmultiprocessing.set_start_method('spawn')\n"
-
-# What Windows lacks is not there when the project's code asks; other people's packages have had theirs before.
+# Other people's packages are imported before these modules and names are gone: they know what Windows lacks.
 WITHOUT = """
-import os, pkgutil, runpy, signal, sys
-import cv2, filelock, matplotlib.figure, multiprocessing.util, numpy, PIL.Image, scipy.ndimage, scipy.optimize
-import skimage.metrics, torch, torch.utils.data, tqdm, yaml
-import multiprocessing.popen_spawn_posix, multiprocessing.resource_tracker, tempfile
+import os, runpy, signal, sys
+import cv2, filelock, matplotlib.figure, numpy, PIL.Image, scipy.ndimage, scipy.optimize, skimage.metrics
+import torch, torch.utils.data, tqdm, yaml
 for name in ("fcntl", "grp", "pwd", "resource", "termios", "tty"):
     sys.modules[name] = None
-for module, names in ((os, "sched_getaffinity getuid geteuid killpg statvfs getpgid"),
-                      (signal, "alarm pthread_sigmask setitimer SIGALRM SIGKILL SIGHUP SIGUSR1")):
-    for name in names.split():
+for module, names in ((os, "sched_getaffinity getuid geteuid killpg"), (signal, "alarm pthread_sigmask SIGALRM SIGKILL")):
+    for name in filter(lambda name: hasattr(module, name), names.split()):
         delattr(module, name)
+modules, *sys.argv = sys.argv[1:]
 sys.path[0] = os.getcwd()
-import cases, common
-for package in (cases, common):
-    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if not found.name.endswith("__main__"):
-            __import__(found.name)
-sys.argv = sys.argv[1:]
+for name in modules.split():
+    __import__(name)
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def run(command, place, **more):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | more
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return done.stdout
+def project_modules():
+    """Names of all modules of common/ and cases/ that are no script to be opened in a notebook."""
+    for path in sorted([*ROOT.glob("common/**/*.py"), *ROOT.glob("cases/**/*.py")]):
+        if "__main__" in (text := path.read_text(encoding="utf-8")) or "argv" not in text:
+            if path.stem not in ("__init__", "walkthrough"):
+                yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def test_everything_imports_and_works_without_what_windows_lacks(tmp_path):
+    script = ROOT / "cases/msrnet/test.py"
+    done = subprocess.run([sys.executable, "-c", WITHOUT, " ".join(project_modules()), script, "--weights", "release",
+                           "--name", "elsewhere", "--input", EMBEDDED / "photos/coffee.jpg", "--output",
+                           tmp_path / "out.png"], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(("name", "refused"), [("a:b.png", True), ("nul.txt", True), ("a.", True), ("com1", True),
+                                               ("a-b.png", False), ("夜.png", False), ("console.txt", False)])
+def test_what_windows_refuses(name, refused):
+    assert bool(REFUSED.search(name)) == refused
+
+
+def test_no_file_of_the_project_has_a_name_that_windows_refuses():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True)
+    if listed.returncode:
+        pytest.skip("no git checkout")
+    paths = listed.stdout.decode().strip("\0").split("\0")
+    assert not [path for path in paths if any(map(REFUSED.search, path.split("/")))]
+    assert not [path for path, count in Counter(path.casefold() for path in paths).items() if count > 1]

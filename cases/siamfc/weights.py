@@ -37,7 +37,8 @@ def from_port(state, name="the given weights"):
     Raises UserError where a tensor is missing, left over, of another shape or without values.
     """
     if odd := checkpoints.odd_weights(state):
-        raise UserError(f"{name} are no weights: {odd}: the 30 tensors of the usual port were expected: give another file")
+        raise UserError(f"{name} are no weights: {odd}: the 30 tensors of the usual port were expected: give another "
+                        "file")
     ours = {our_key(key): tensor for key, tensor in state.items()}
     convolutions = [f"backbone.conv{number}.0.weight" for number in range(1, 6)]
     missing = [key for key in convolutions if key not in ours or ours[key].dim() != 4]

@@ -99,7 +99,8 @@ def odd_weights(weights):
         if not isinstance(name, str) or not torch.is_tensor(tensor):
             return f"its weights have {name!r:.40}: {tensor!r:.40}, which is no tensor with a name"
         if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
-            return f"the tensor {name:.60} is a {tensor.device.type} tensor of {tensor.dtype}, {tensor.layout}: no plain values"
+            return (f"the tensor {name:.60} is a {tensor.device.type} tensor of {tensor.dtype}, {tensor.layout}: no "
+                    "plain values")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             return (f"the tensor {name:.60} claims {tensor.numel()} values and has "
                     f"{tensor.untyped_storage().nbytes() // tensor.element_size()}")

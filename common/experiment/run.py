@@ -34,6 +34,7 @@ class Run:
         self.name = check_name(self.options.name or ("demo" if self.options.demo else "default"))
         self.folder, self.checkpoints = paths.RESULTS / case / self.name, paths.CHECKPOINTS / case / self.name
         self.keeps = True                                  # what is written in its folder
+        self.complete = True                               # no data were missing (figures.if_there)
         if device.rank() == 0:                             # which alone writes
             self._hold_folder()
         self.device = device.choose_device(self.options.device)

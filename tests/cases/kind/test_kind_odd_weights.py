@@ -6,8 +6,9 @@ from cases.kind.extras import convert
 from common.base.errors import UserError
 
 
-@pytest.mark.parametrize("spoil", [lambda shape: np.full(shape, np.nan, np.float32), lambda shape: np.full(shape, "text"),
-                                   lambda shape: np.zeros(shape, complex), lambda shape: np.float32(1)])
+@pytest.mark.parametrize("spoil", [
+    lambda shape: np.full(shape, np.nan, np.float32), lambda shape: np.full(shape, "text"),
+    lambda shape: np.zeros(shape, complex), lambda shape: np.float32(1)])
 def test_odd_arrays(tmp_path, spoil):
     arrays = {name: np.zeros(shape, np.float32) for name, (_, shape) in convert.variables("DecomNet").items()}
     assert convert.from_tensorflow(arrays)

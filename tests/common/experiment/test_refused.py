@@ -122,8 +122,11 @@ def test_little_shared_memory_means_no_workers(tmp_path, monkeypatch, capsys, fr
     usual = batches(0)
     monkeypatch.setattr(sampling, "SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(sampling.shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(free))
-    used = []
-    loader = sampling.DataLoader
-    monkeypatch.setattr(sampling, "DataLoader", lambda *data, **how: used.append(how["num_workers"]) or loader(*data, **how))
+    used, loader = [], sampling.DataLoader
+
+    def count(*data, **how):
+        used.append(how["num_workers"])
+        return loader(*data, **how)
+    monkeypatch.setattr(sampling, "DataLoader", count)
     assert all(map(torch.equal, batches(2), usual)) and used == [0 if said else 2]
     assert ("too small for the batches of 2 worker processes" in capsys.readouterr().err) == said

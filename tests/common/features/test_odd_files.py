@@ -19,7 +19,8 @@ def refused(path, message):
 @pytest.mark.parametrize("form", ["bare", "ours"])
 def test_odd_tensors(tmp_path, kind, form):
     state = spoil(narrow_state(), kind)
-    torch.save(state if form == "bare" else {"case": "vgg19_style", "model": "text", "weights": state}, tmp_path / "a.pth")
+    ours = {"case": "vgg19_style", "model": "text", "weights": state}
+    torch.save(state if form == "bare" else ours, tmp_path / "a.pth")
     refused(tmp_path / "a.pth", "not the weights of a VGG|no weights of a network")
 
 
