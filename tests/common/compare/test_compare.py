@@ -19,8 +19,7 @@ from handed_in import copy, edit, enter, make_root, make_run, pack
 
 from common.base.errors import start
 from common.base.paths import ROOT
-from common.compare import page, pictures
-from common.compare import guarded
+from common.compare import guarded, page, pictures
 from common.compare.__main__ import Judge, main
 from common.compare.guarded import MAX_MEMORY, Lost, run_guarded
 from common.compare.judge import Options
