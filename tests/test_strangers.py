@@ -26,8 +26,8 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def test_a_box_larger_than_its_frame_is_refused(shared, run, tmp_path):
-    status, _, said = run("siamfc", "--input", shared("cases/box_larger_than_frame") / "frames", "--box", "1,1,5000,5000",
-                          "--output", tmp_path / "out.webm")
+    frames = shared("cases/box_larger_than_frame") / "frames"
+    status, _, said = run("siamfc", "--input", frames, "--box", "1,1,5000,5000", "--output", tmp_path / "out.webm")
     assert status == 2 and "no larger than the frame of 320 x 240" in said and said.count("\n") == 1
 
 
