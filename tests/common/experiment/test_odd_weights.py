@@ -21,7 +21,7 @@ def test_odd_tensors(tmp_path, kind):
             checkpoints.load(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("case", all_cases())
+@pytest.mark.parametrize("case", [case for case in all_cases() if any(CHECKPOINTS.glob(f"{case}/release*.pt"))])
 @pytest.mark.parametrize("kind", ["list", "sparse", "terabytes", "number", "model"])
 def test_a_release_with_one_odd_tensor_is_refused_by_its_case(tmp_path, monkeypatch, capsys, case, kind):
     monkeypatch.setattr("common.base.paths.RESULTS", tmp_path / "results")
