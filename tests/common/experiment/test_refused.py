@@ -60,7 +60,7 @@ def test_a_checkout_that_cannot_be_written_serves_output_elsewhere(checkout, tmp
     assert "cannot be written (Permission denied): only --output will be" in done.stderr
     assert output.exists() and not any((checkout / "results").iterdir())
     assert "/tmp" not in done.stdout.replace(str(tmp_path), ""), "no place is named that is gone now"
-    done = subprocess.run(command[:-4 if case in MORE else -2][:6], **usual, preexec_fn=bound_by_rights)
+    done = subprocess.run(command[:command.index("--output")], **usual, preexec_fn=bound_by_rights)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
