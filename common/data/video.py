@@ -114,10 +114,15 @@ def writing(target, rate, size):
 
 
 def expect_frames(path, count, target):
-    """Raise UserError unless a video that was just written has `count` frames: OpenCV says nothing of a full disk."""
+    """Raise UserError unless `count` frames can be read from a video that was just written: OpenCV says nothing of a
+    full disk, and what the file's head says may be more than it holds."""
+    found = 0
     with hushed():
-        found = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)
-    if max(found, 0) < count:
+        capture = cv2.VideoCapture(str(path))
+        while found < count and capture.grab():
+            found += 1
+        capture.release()
+    if found < count:
         raise UserError(f"this video could not be written whole: {target}: room for all of its {count} frames was "
                         "expected: make room there, or choose another --output")
 

@@ -80,7 +80,7 @@ def test_a_line_that_does_not_fit_is_one_message(tmp_path):
         append(tmp_path / "log.jsonl", "a line of more than ten bytes\n")
 
 
-def test_a_training_goes_on_when_there_is_room_again(folders):  # noqa: F811
+def test_a_training_goes_on_when_there_is_room_again(folders, capsys):  # noqa: F811   capsys: no file takes the output
     train("--name", "whole")
     with pytest.raises(RuntimeError):
         train("--name", "full", stop=5)
@@ -106,7 +106,7 @@ def test_figures_that_do_not_fit_leave_the_earlier_ones(tmp_path):
 def test_a_video_that_does_not_fit_is_none(tmp_path, suffix):
     """OpenCV goes on without a word and leaves what no player opens."""
     draw = np.random.default_rng(0)
-    with pytest.raises(UserError, match="could not be written whole.*film.*30 frames"), full_after(20_000), \
+    with pytest.raises(UserError, match="could not be written whole.*film.*30 frames"), full_after(5_000), \
             video.writing(tmp_path / f"film{suffix}", 25, (64, 48)) as write:
         for _ in range(30):
             write(draw.integers(0, 255, (48, 64, 3), dtype=np.uint8))
