@@ -143,6 +143,8 @@ def follow(report, folder, chosen, example, text, others):
     images = iter(frames)
     _, first = next(images, (0, None))
     expect_frame(source, first)
+    if not text.strip():
+        raise UserError("no target: a box was expected: click two opposite corners in the first frame")
     box = check_box(read_box(text.replace("，", ",")), first.shape)
     trackers = {name: OTHERS[name]() for name in others} | {"siamfc": SiamFCTracker(network())}
     for tracker in trackers.values():

@@ -86,8 +86,8 @@ def paint(report, folder, content, photo, own, painting, weight, colours, size, 
         open_picture(path, max_pixels=MOST_PIXELS)                             # refuses what is too large
     before = folder / "before.png"
     write_image(before, picture_of(content, int(size))[0])
-    if style.stem in fast_network().styles and not own:
-        report({"fast": in_one_pass(folder, content, style.stem, int(size))})
+    known = style.stem in fast_network().styles and not own
+    report({"fast": in_one_pass(folder, content, style.stem, int(size)) if known else None})
     words = [f"data.size={int(size)}", f"train.steps={int(steps)}", f"loss.style={weight}", f"train.colour={colours}"]
     chosen = settings.resolve("vgg19_style", words).config
     trunk, loss = feature_network(chosen)

@@ -9,6 +9,8 @@ import gradio as gr
 from common.play import work
 
 LARGEST = "200mb"                       # of an upload
+# of pictures and videos; Gradio's own share one would send them to another host
+BUTTONS = {gr.Image: ["download", "fullscreen"], gr.Gallery: ["download", "fullscreen"], gr.Video: ["download"]}
 LONGEST = 1200                          # pixels: the longest side of what is shown; results are whole in the download
 
 
@@ -26,9 +28,9 @@ class Offer(NamedTuple):
 
 
 DONE, STOPPED, WORKING = Words("done", "完成"), Words("stopped", "已停止"), Words("working", "正在计算")
-HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed when it is closed. One "
-             "piece of work is done at a time.",
-             "一切都在本机完成：页面不访问任何其他主机，关闭页面后上传的文件随即删除。同一时间只处理一项任务。")
+HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed when the last page is "
+             "closed. One piece of work is done at a time.",
+             "一切都在本机完成：页面不访问任何其他主机，所有页面关闭后，上传的文件随即删除。同一时间只处理一项任务。")
 
 
 class Page:
@@ -40,6 +42,8 @@ class Page:
     def put(self, component, *values, **options):
         """A component, or a container to be entered with `with`; Words among its options follow the switch."""
         words = {name: value for name, value in options.items() if has_words(value)}
+        if component in BUTTONS:
+            options["buttons"] = BUTTONS[component]
         made = component(*values, **options | in_language(words, self.first))
         if words:
             self.spoken.append((made, words))
@@ -72,6 +76,11 @@ class Page:
                 yield kind_said, *(show(kind, value) if kind in ("partial", "done") else stay)
         button.click(begin, inputs, outputs, concurrency_limit=1, concurrency_id="work", show_progress="hidden")
         stop.click(self.halt, None, None, queue=False)
+
+    def greet(self, request: gr.Request):
+        """Enter a visitor; the language that the page begins with."""
+        self.visitor(request)
+        return language_of(request)
 
     def halt(self, request: gr.Request):
         """Ask the visitor's work to stop."""
@@ -106,8 +115,8 @@ def in_language(words, language):
     return spoken
 
 
-def language_of(request: gr.Request):
-    """The language that the page begins with: Chinese where the browser asks for it first, else English."""
+def language_of(request):
+    """Chinese where the browser asks for it first, else English."""
     asked = request.headers.get("accept-language", "")
     return "zh" if asked.lower().startswith("zh") else "en"
 
@@ -131,7 +140,7 @@ def build(offers, root):
                     make(page, parts)
         components = [component for component, _ in page.spoken]
         language.change(page.speak, language, components, queue=False, show_progress="hidden")
-        blocks.load(language_of, None, language, queue=False)
+        blocks.load(page.greet, None, language, queue=False)
         blocks.unload(leave_of(visitors))
     return blocks
 

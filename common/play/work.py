@@ -33,7 +33,8 @@ class Visitor:
 
 
 class Visitors:
-    """All open pages by the name that the server gives each; a page that is closed leaves nothing behind."""
+    """All open pages by the name that the server gives each. A page that is closed leaves nothing of its own in root,
+    and the last one nothing at all: uploads, and the server's copies of results, are nobody's then."""
 
     def __init__(self, root):
         self.root, self.open, self.lock = Path(root), {}, threading.Lock()
@@ -49,9 +50,10 @@ class Visitors:
         """Stop the visitor's work and remove their folder."""
         with self.lock:
             visitor = self.open.pop(name, None)
-        if visitor:
-            visitor.stop.set()
-            shutil.rmtree(visitor.folder, ignore_errors=True)
+            if visitor:
+                visitor.stop.set()
+                for path in [visitor.folder] if self.open else self.root.iterdir():
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def run(visitor, task):

@@ -99,11 +99,14 @@ def test_two_visitors_do_not_mix(visitors):
 
 
 def test_who_leaves_leaves_nothing(visitors, tmp_path):
-    visitor = visitors.of("li")
+    visitor, other = visitors.of("li"), visitors.of("wang")
     (visitor.new_folder() / "picture.jpg").write_bytes(b"x")
+    (tmp_path / "hash of an upload").mkdir()
     visitors.leave("li")
     visitors.leave("never came")
-    assert list(tmp_path.iterdir()) == [] and visitor.stop.is_set()
+    assert not visitor.folder.exists() and visitor.stop.is_set() and other.folder.exists()
+    visitors.leave("wang")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_new_work_removes_the_files_of_the_last(visitors):
