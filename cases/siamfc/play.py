@@ -68,7 +68,7 @@ def build(page, parts):
             status = gr.Textbox(show_label=False, container=False, interactive=False, lines=2, elem_classes="status")
         with gr.Column(scale=3):
             picture = page.put(gr.Image, label=Words("Frame", "画面"), type="numpy", interactive=False, format="jpeg")
-            film = page.put(gr.Video, label=Words("The video", "视频"), interactive=False)
+            film = page.put(gr.Video, label=Words("The video", "视频"), interactive=False, height=360)
             maps = page.put(gr.Gallery, label=Words("Response map over time", "响应图随时间的变化"), columns=MAPS,
                             height=200, interactive=False)
             curve = page.put(gr.Image, label=Words("Confidence", "置信度"), type="filepath", interactive=False)
