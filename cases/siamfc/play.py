@@ -159,7 +159,7 @@ def follow(report, folder, chosen, example, text, others):
             confidences.append(siamfc.confidence)
             drawn = draw(image, boxes, siamfc.confidence)
             write(drawn)
-            if siamfc.found and number % max(1, count // MAPS) == 1:
+            if siamfc.found and (number - 2) % max(1, count // MAPS) == 0:
                 maps.append((keep(folder, f"map{number}", heat(siamfc.found.fine)), f"{number}: {confidences[-1]:.2f}"))
             if number % LIVE == 0:
                 report(drawn)
