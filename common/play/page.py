@@ -2,6 +2,7 @@
 
 Components are made by Page.put, whose keywords may be Words: the switch changes these and leaves the rest as it is.
 """
+import re
 from typing import NamedTuple
 
 import gradio as gr
@@ -72,10 +73,14 @@ class Page:
                     (line, value), seconds = value
                     kind_said = f"{both(DONE)}, {seconds}{': ' * bool(line)}{line}"
                 else:
-                    kind_said = said(kind, value)
+                    kind_said = self.without_folders(said(kind, value))
                 yield kind_said, *(show(kind, value) if kind in ("partial", "done") else stay)
         button.click(begin, inputs, outputs, concurrency_limit=1, concurrency_id="work", show_progress="hidden")
         stop.click(self.halt, None, None, queue=False)
+
+    def without_folders(self, line):
+        """A line in which uploads are called by their names alone."""
+        return re.sub(rf"{re.escape(str(self.visitors.root))}[/\\](?:[^/\\:]+[/\\])*", "", line)
 
     def greet(self, request: gr.Request):
         """Enter a visitor; the language that the page begins with."""

@@ -107,6 +107,7 @@ def test_a_bad_file_is_one_line(page, tmp_path, name, file, line):
     upload(panel, tmp_path / file)
     run(panel, name)
     assert re.match(line, outcome(panel)) and "\n" not in outcome(panel)
+    assert "/" not in outcome(panel).split("bad.")[0]
 
 
 @pytest.mark.parametrize("name", ["low light", "style"])
