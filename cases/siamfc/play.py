@@ -58,7 +58,7 @@ def build(page, parts):
             chosen = page.put(gr.File, label=Words("A video (drop it here)", "视频（可拖放）"), height=120,
                               elem_classes="upload")
             example = page.put(gr.Radio, choices=EXAMPLES, value=None, label=Words("or an example", "或选一个示例"))
-            box = page.put(gr.Textbox, label=Words("Box x, y, width, height", "边界框 x, y, 宽, 高"),
+            box = page.put(gr.Textbox, label=Words("Box x, y, width, height", "边界框：x、y、宽、高"),
                            info=Words("or click two opposite corners in the first frame", "或在第一帧上点击两个对角"))
             others = page.put(gr.CheckboxGroup, choices=[(name.upper(), name) for name in OTHERS], value=["klt"],
                               label=Words("Beside SiamFC", "与 SiamFC 对照"))
@@ -145,7 +145,7 @@ def follow(report, folder, chosen, example, text, others):
     expect_frame(source, first)
     if not text.strip():
         raise UserError("no target: a box was expected: click two opposite corners in the first frame")
-    box = check_box(read_box(text.replace("，", ",")), first.shape)
+    box = check_box(read_box(text.replace("，", ",").replace("、", ",")), first.shape)
     trackers = {name: OTHERS[name]() for name in others} | {"siamfc": SiamFCTracker(network())}
     for tracker in trackers.values():
         tracker.init(first, box)

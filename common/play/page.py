@@ -80,7 +80,7 @@ class Page:
 
     def without_folders(self, line):
         """A line in which uploads are called by their names alone."""
-        return re.sub(rf"{re.escape(str(self.visitors.root))}[/\\](?:[^/\\:]+[/\\])*", "", line)
+        return re.sub(rf"{re.escape(str(self.visitors.root))}[/\\](?:[^/\\:\s]+[/\\])*", "", line)
 
     def greet(self, request: gr.Request):
         """Enter a visitor; the language that the page begins with."""
