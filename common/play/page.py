@@ -29,9 +29,9 @@ class Offer(NamedTuple):
 
 
 DONE, STOPPED, WORKING = Words("done", "完成"), Words("stopped", "已停止"), Words("working", "正在计算")
-HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed when the last page is "
-             "closed. One piece of work is done at a time.",
-             "一切都在本机完成：页面不访问任何其他主机，所有页面关闭后，上传的文件随即删除。同一时间只处理一项任务。")
+HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed some minutes after "
+             "the last page is closed. One piece of work is done at a time.",
+             "一切都在本机完成：页面不访问任何其他主机，所有页面关闭几分钟后，上传的文件即被删除。同一时间只处理一项任务。")
 
 
 class Page:
@@ -86,6 +86,10 @@ class Page:
         """Enter a visitor; the language that the page begins with."""
         self.visitor(request)
         return language_of(request)
+
+    def hear(self, request: gr.Request):
+        """The visitor's page is still open."""
+        self.visitor(request)
 
     def halt(self, request: gr.Request):
         """Ask the visitor's work to stop."""
@@ -146,12 +150,6 @@ def build(offers, root):
         components = [component for component, _ in page.spoken]
         language.change(page.speak, language, components, queue=False, show_progress="hidden")
         blocks.load(page.greet, None, language, queue=False)
-        blocks.unload(leave_of(visitors))
+        gr.Timer(work.AFTER / 5).tick(page.hear, None, None, queue=False, show_progress="hidden")
+    visitors.watch_over()
     return blocks
-
-
-def leave_of(visitors):
-    """What is done when a page is closed."""
-    def leave(request: gr.Request):
-        visitors.leave(request.session_hash)
-    return leave

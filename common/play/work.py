@@ -11,6 +11,7 @@ from common.base.errors import Negative, UserError, printable, refusal
 from common.base.progress import LISTENER, duration
 
 EVERY = 0.3                             # seconds between two lines of progress
+AFTER = 300.0                           # seconds of silence after which a page counts as closed; it speaks every fifth
 FINAL = ("done", "stopped", "error")
 
 
@@ -24,6 +25,7 @@ class Visitor:
     def __init__(self, root):
         self.folder = Path(tempfile.mkdtemp(dir=root))
         self.stop = threading.Event()
+        self.heard = time.monotonic()
 
     def new_folder(self):
         """An empty folder for the files of one piece of work; those of the work before are removed."""
@@ -34,7 +36,10 @@ class Visitor:
 
 class Visitors:
     """All open pages by the name that the server gives each. A page that is closed leaves nothing of its own in root,
-    and the last one nothing at all: uploads, and the server's copies of results, are nobody's then."""
+    and the last one nothing at all: uploads, and the server's copies of results, are nobody's then.
+
+    A page is closed when it was not heard for AFTER seconds: servers do not learn surely that a browser has gone.
+    """
 
     def __init__(self, root):
         self.root, self.open, self.lock = Path(root), {}, threading.Lock()
@@ -44,6 +49,7 @@ class Visitors:
         with self.lock:
             if name not in self.open:
                 self.open[name] = Visitor(self.root)
+            self.open[name].heard = time.monotonic()
             return self.open[name]
 
     def leave(self, name):
@@ -54,6 +60,21 @@ class Visitors:
                 visitor.stop.set()
                 for path in [visitor.folder] if self.open else self.root.iterdir():
                     shutil.rmtree(path, ignore_errors=True)
+
+
+    def sweep(self):
+        """Let all leave who were not heard for too long."""
+        for name, visitor in list(self.open.items()):
+            if time.monotonic() - visitor.heard > AFTER:
+                self.leave(name)
+
+    def watch_over(self):
+        """Sweep now and then, as long as the program lives."""
+        def go_on():
+            while True:
+                time.sleep(AFTER / 10)
+                self.sweep()
+        threading.Thread(target=go_on, daemon=True).start()
 
 
 def run(visitor, task):

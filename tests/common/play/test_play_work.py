@@ -1,10 +1,12 @@
 """Work behind the page: progress, a stop in its midst, errors as one line, visitors apart."""
 import threading
+import time
 
 import pytest
 
 from common.base.errors import Negative, UserError
 from common.base.progress import watch
+from common.play import work
 from common.play.work import Visitors, run
 
 
@@ -86,12 +88,12 @@ def test_two_visitors_do_not_mix(visitors):
         for _ in watch(iter(int, 1), "without end", count=9):
             pass
 
-    def work(name, visitor, task):
+    def go(name, visitor, task):
         over[name] = last_of(visitor, task)
-    other = threading.Thread(target=work, args=("li", li, long))
+    other = threading.Thread(target=go, args=("li", li, long))
     other.start()
     begun.wait()
-    work("wang", wang, lambda report: ("", 2))
+    go("wang", wang, lambda report: ("", 2))
     assert over["wang"][1][0] == ("", 2) and "li" not in over
     li.stop.set()
     other.join(60)
@@ -106,6 +108,20 @@ def test_who_leaves_leaves_nothing(visitors, tmp_path):
     visitors.leave("never came")
     assert not visitor.folder.exists() and visitor.stop.is_set() and other.folder.exists()
     visitors.leave("wang")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_is_silent_for_long_has_left(visitors, tmp_path, monkeypatch):
+    silent, heard = visitors.of("li"), visitors.of("wang")
+    silent.heard -= work.AFTER + 1
+    heard.heard -= work.AFTER / 2
+    visitors.sweep()
+    assert silent.stop.is_set() and not silent.folder.exists() and heard.folder.exists()
+    monkeypatch.setattr(work, "AFTER", 0.05)
+    visitors.watch_over()
+    until = time.monotonic() + 60
+    while any(tmp_path.iterdir()) and time.monotonic() < until:
+        time.sleep(0.05)
     assert list(tmp_path.iterdir()) == []
 
 
