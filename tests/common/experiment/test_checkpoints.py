@@ -132,13 +132,25 @@ def test_release_in_8_bits_per_weight(folder):
         model.layer.weight[0] = 0                                            # a dead output channel
         model.layer.weight[1] *= 1000
     checkpoints.save(folder / "msrnet/run/best.pt", content(model))
-    path = checkpoints.release("msrnet", "run", "release", eight=True)
+    path = checkpoints.release("msrnet", "run", "release", eight="")
     assert path.stat().st_size < 200 * 200 + 6000                            # a byte each, scales, bias and names
     loaded = checkpoints.build(Small, checkpoints.find("msrnet", "run", "release")).layer
     half_a_level = model.layer.weight.abs().amax(dim=1, keepdim=True) / 127 / 2
     assert loaded.weight.dtype == torch.float32
     assert ((loaded.weight - model.layer.weight).abs() <= 1.001 * half_a_level).all()
     assert torch.allclose(loaded.bias, model.layer.bias, atol=1e-3)
+
+
+def test_a_part_of_a_network_in_8_bits(folder):
+    model = nn.ModuleDict({"first": nn.Linear(20, 20), "second": nn.Linear(20, 20)})
+    checkpoints.save(folder / "msrnet/run/best.pt", {"case": "msrnet", "model": {}, "weights": model.state_dict(),
+                                                     "settings": {}})
+    checkpoints.main(["release", "msrnet", "run", "--eight", "second"])
+    loaded = checkpoints.find("msrnet", "run", "release").state
+    assert torch.equal(loaded["first.weight"], model["first"].weight.half())
+    assert loaded["second.weight"].dtype == torch.float32
+    with pytest.raises(UserError, match="third: no kernel of msrnet.*first, second"):
+        checkpoints.release("msrnet", "run", "release", eight="third")
 
 
 @pytest.mark.parametrize(("scales", "said"), [(3, "scales is 3"), ({"nothing": torch.ones(2)}, "no levels of 8 bits"),
