@@ -265,6 +265,23 @@ def release(case, run, name, half=False, eight=None):
     return path
 
 
+def average(case, run, first, second, share):
+    """Make best.pt of a run from two files of one network, as --weights names them: w = (1 - share) first + share
+    second. For a network and one trained on from it: between what each is good at. Returns the path."""
+    files = [find(case, run, wanted).path for wanted in (first, second)]
+    contents = [load(path) for path in files]
+    shapes = [{name: tensor.shape for name, tensor in content["weights"].items()} for content in contents]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"{files[0]} and {files[1]} are not the same network: equal tensors were expected: give two "
+                        "files of one network")
+    state = {name: torch.lerp(tensor.float(), contents[1]["weights"][name].float(), share).to(tensor.dtype)
+             for name, tensor in contents[0]["weights"].items()}
+    path = paths.CHECKPOINTS / case / run / "best.pt"
+    save(path, {"case": case, "model": contents[1]["model"], "weights": state,
+                "settings": contents[1].get("settings", {})})
+    return path
+
+
 def is_kernel(tensor):
     """Whether a tensor is worth 8 bits: of convolutions and linear layers, which hold nearly all values."""
     return tensor.is_floating_point() and tensor.dim() > 1 and bool(tensor.isfinite().all())
@@ -304,7 +321,16 @@ def main(argv=None):
     make.add_argument("--half", action="store_true", help="store float16")
     make.add_argument("--eight", metavar="PART", nargs="?", const="", help="store 8 bits per weight and a scale per "
                       "output channel: all kernels, or those whose names begin with PART; the rest in float16")
+    blend = commands.add_parser("average", help="make best.pt of a run from two files of one network")
+    blend.add_argument("case")
+    blend.add_argument("run")
+    blend.add_argument("first")
+    blend.add_argument("second")
+    blend.add_argument("--share", type=float, required=True, help="of the second file's weights")
     arguments = parser.parse_args(argv)
+    if arguments.command == "average":
+        print(average(arguments.case, arguments.run, arguments.first, arguments.second, arguments.share))
+        return
     path = release(arguments.case, arguments.run, arguments.name, arguments.half, arguments.eight)
     weights = find(arguments.case, arguments.run, str(path))
     values = sum(tensor.numel() for tensor in weights.state.values())

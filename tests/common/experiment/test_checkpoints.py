@@ -164,6 +164,18 @@ def test_scales_that_do_not_fit_are_named(folder, scales, said):
         checkpoints.load(folder / "a.pt")
 
 
+def test_an_average_lies_between_two_files(folder):
+    first, second = Small(), Small()
+    for name, model in (("a", first), ("b", second)):
+        checkpoints.save(folder / f"{name}.pt", content(model))
+    checkpoints.main(["average", "msrnet", "between", str(folder / "a.pt"), str(folder / "b.pt"), "--share", "0.75"])
+    found = checkpoints.find("msrnet", "between", "best").state["layer.weight"]
+    assert torch.allclose(found, first.layer.weight / 4 + 3 * second.layer.weight / 4)
+    checkpoints.save(folder / "c.pt", content(Small(3)))
+    with pytest.raises(UserError, match="not the same network"):
+        checkpoints.average("msrnet", "between", str(folder / "a.pt"), str(folder / "c.pt"), 0.5)
+
+
 def test_another_case_or_architecture_is_refused(folder):
     checkpoints.save(folder / "msrnet/release.pt", content(Small()))
     with pytest.raises(UserError, match="of msrnet, not of kind"):
