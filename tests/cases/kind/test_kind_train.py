@@ -97,11 +97,12 @@ def test_the_guess_alone_is_fitted_to_pairs_and_photographs(clone, train, tmp_pa
                                              "weights": KinD(channels=2).state_dict()})
     photographs = clone / "datasets/sample/LOL/our485/high"
     found = []
-    for words in (["data.kind=lol"], ["data.kind=mixed", f"data.photographs=[{photographs}]", "restore.patch=40",
-                                      "joint.patch=40", "decompose.patch=40"]):
-        done = train("--name", words[0][-5:], "stage=guess", "--weights", str(tmp_path / "start.pt"), *words)
+    for name, words in (("lol", []), ("mixed", [f"data.photographs=[{photographs}]", "restore.patch=40",
+                                                "joint.patch=40", "decompose.patch=40"])):
+        done = train("--name", name, "stage=guess", "--weights", str(tmp_path / "start.pt"), f"data.kind={name}",
+                     *words)
         assert done.returncode == 0, done.stderr[-3000:]
-        found.append(checkpoints.load(clone / "checkpoints/kind" / words[0][-5:] / "best.pt")["weights"])
+        found.append(checkpoints.load(clone / "checkpoints/kind" / name / "best.pt")["weights"])
     start = checkpoints.load(tmp_path / "start.pt")["weights"]
     for weights in found:
         changed = {key.split(".")[0] for key in start if not torch.equal(weights[key], start[key])}
