@@ -237,15 +237,21 @@ def build(network, weights, typed=()):
     return model.eval()
 
 
-def release(case, run, name, half=False, eight=False):
+def release(case, run, name, half=False, eight=None):
     """Copy best.pt of a run to checkpoints/<case>/<name>.pt, weights and arguments alone, and enter it in SHA256SUMS.
 
     half: store float16 (half the size; they are computed with in float32), but for tensors that it cannot hold.
-    eight: store kernels in 8 bits, see in_levels, the rest as with half. Returns the path.
+    eight: store kernels in 8 bits (in_levels) where their names begin with this, the rest as with half: what a result
+    hangs on delicately, as KinD's light ratio does on the decomposition, need not be among them. Returns the path.
     """
     content = load(paths.CHECKPOINTS / case / run / "best.pt")
-    kernels = {key: in_levels(tensor) for key, tensor in content["weights"].items() if eight and is_kernel(tensor)}
-    state = {key: tensor.half() if (half or eight) and fits_half(tensor) else tensor.clone()
+    kernels = {key: in_levels(tensor) for key, tensor in content["weights"].items()
+               if eight is not None and key.startswith(eight) and is_kernel(tensor)}
+    if eight and not kernels:
+        raise UserError(f"--eight {eight}: no kernel of {case} has a name that begins so: expected one of "
+                        f"{', '.join(sorted({key.split('.')[0] for key in content['weights']}))}: mend the name")
+    half = half or eight is not None
+    state = {key: tensor.half() if half and fits_half(tensor) else tensor.clone()
              for key, tensor in content["weights"].items()}
     state |= {key: levels for key, (levels, _) in kernels.items()}
     scales = {"scales": {key: scale for key, (_, scale) in kernels.items()}} if kernels else {}
@@ -257,6 +263,23 @@ def release(case, run, name, half=False, eight=False):
              if not line.endswith("  " + entry)]
     write_whole(sums, "".join(f"{line}\n" for line in sorted([*lines, f"{sha256(path)}  {entry}"],
                                                              key=lambda line: line[66:])).encode())
+    return path
+
+
+def average(case, run, first, second, share):
+    """Make best.pt of a run from two files of one network, as --weights names them: w = (1 - share) first + share
+    second. For a network and one trained on from it: between what each is good at. Returns the path."""
+    files = [find(case, run, wanted).path for wanted in (first, second)]
+    contents = [load(path) for path in files]
+    shapes = [{name: tensor.shape for name, tensor in content["weights"].items()} for content in contents]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"{files[0]} and {files[1]} are not the same network: equal tensors were expected: give two "
+                        "files of one network")
+    state = {name: torch.lerp(tensor.float(), contents[1]["weights"][name].float(), share).to(tensor.dtype)
+             for name, tensor in contents[0]["weights"].items()}
+    path = paths.CHECKPOINTS / case / run / "best.pt"
+    save(path, {"case": case, "model": contents[1]["model"], "weights": state,
+                "settings": contents[1].get("settings", {})})
     return path
 
 
@@ -297,8 +320,18 @@ def main(argv=None):
     make.add_argument("run")
     make.add_argument("--as", dest="name", default="release", help="file name without .pt (default release)")
     make.add_argument("--half", action="store_true", help="store float16")
-    make.add_argument("--eight", action="store_true", help="store 8 bits per weight and a scale per output channel")
+    make.add_argument("--eight", metavar="PART", nargs="?", const="", help="store 8 bits per weight and a scale per "
+                      "output channel: all kernels, or those whose names begin with PART; the rest in float16")
+    blend = commands.add_parser("average", help="make best.pt of a run from two files of one network")
+    blend.add_argument("case")
+    blend.add_argument("run")
+    blend.add_argument("first")
+    blend.add_argument("second")
+    blend.add_argument("--share", type=float, required=True, help="of the second file's weights")
     arguments = parser.parse_args(argv)
+    if arguments.command == "average":
+        print(average(arguments.case, arguments.run, arguments.first, arguments.second, arguments.share))
+        return
     path = release(arguments.case, arguments.run, arguments.name, arguments.half, arguments.eight)
     weights = find(arguments.case, arguments.run, str(path))
     values = sum(tensor.numel() for tensor in weights.state.values())
