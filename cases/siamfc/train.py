@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from cases.siamfc.data import training_sets
 from cases.siamfc.losses import terms
 from cases.siamfc.model import SiamFC
+from cases.siamfc.teacher import Teacher
 from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import start
 from common.experiment.run import Run, bare
@@ -39,12 +40,17 @@ def main(argv=None):
     model = run.prepare(training.start_from(SiamFC(**cfg.model)))
     average = moving_average(bare(model), cfg.train.average)
     optimizer, schedule = optimisation(model, cfg.train)
+    teacher = (Teacher(cfg.train.teacher, pairs, cfg.model.widths[-1], run.device, cfg.precision)
+               if cfg.train.teacher else None)
 
     for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
                                model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
-            responses = model(pair.z.float(), pair.x.float())  # (N, N, 15, 15): every exemplar on every search region
-        training.descend(optimizer, cfg.train.clip, **terms(responses, pair.offset, cfg.train.loss))
+            responses, *features = model(pair.z.float(), pair.x.float(), features=True)
+        losses = terms(responses, pair.offset, cfg.train.loss)      # of (N, N, 15, 15): every z on every x
+        if teacher:
+            losses |= teacher.terms(pair, responses, *features, cfg.train.distil)
+        training.descend(optimizer, cfg.train.clip, **losses)
         schedule.step()
         average.update_parameters(bare(model))
         if training.due(cfg.train.validate_every):
