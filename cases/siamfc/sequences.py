@@ -27,6 +27,18 @@ def measure(sequence, boxes):
     return tracking(boxes, np.where(sequence.absent[:, None], np.nan, sequence.boxes))
 
 
+def score_clips(tracker, clips):
+    """{ao, auc} of a tracker, means over the Clips that it is shown."""
+    scores = []
+    for clip in clips:
+        tracker.init(clip.frames[0], clip.boxes[0])
+        boxes = [clip.boxes[0], *(tracker.update(frame) for frame in clip.frames[1:])]
+        result = tracking(boxes, clip.boxes)
+        scores.append([result["ao"], result["auc"]])
+    ao, auc = np.nanmean(scores, axis=0)
+    return {"ao": float(ao), "auc": float(auc)}
+
+
 def overlaps(sequence, boxes):
     """The IoU that GOT-10k's toolkit counts, (n,): clipped to the frame, of frames 2..N whose target is visible."""
     counted = (sequence.cover > 0) & np.isfinite(sequence.boxes).all(axis=1)

@@ -16,20 +16,19 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
     import common  # noqa: F401  says in a line what is missing
 
-import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from cases.siamfc.data import training_sets
 from cases.siamfc.losses import terms
 from cases.siamfc.model import SiamFC
+from cases.siamfc.sequences import score_clips
 from cases.siamfc.teacher import Teacher
 from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import start
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
-from common.metrics import tracking
 
 
 def main(argv=None):
@@ -85,15 +84,7 @@ def optimisation(model, settings):
 def validate(run, model, clips):
     """Mean AO and success AUC over the validation clips, tracked with the popular settings. AO stands first: it chooses
     the weights."""
-    tracker = SiamFCTracker(model, device=run.device, precision=run.config.precision)
-    scores = []
-    for clip in clips:
-        tracker.init(clip.frames[0], clip.boxes[0])
-        boxes = [clip.boxes[0], *(tracker.update(frame) for frame in clip.frames[1:])]
-        result = tracking(boxes, clip.boxes)
-        scores.append([result["ao"], result["auc"]])
-    ao, auc = np.nanmean(scores, axis=0)
-    return {"ao": float(ao), "auc": float(auc)}
+    return score_clips(SiamFCTracker(model, device=run.device, precision=run.config.precision), clips)
 
 
 if __name__ == "__main__":
