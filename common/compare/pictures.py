@@ -1,4 +1,7 @@
 """Output pictures of a submission, beside those of the reference run and measured again against the data's."""
+import contextlib
+import hashlib
+import json
 import math
 import unicodedata
 from collections import Counter
@@ -6,10 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
 from common import metrics
 from common.base.errors import UserError, join_some
-from common.base.files import leads_out
+from common.base.files import leads_out, write_whole
 from common.compare.contents import Unreadable
 from common.data.images import bytes_of, read_pixels
 
@@ -79,11 +83,11 @@ def difference(before, after):
 
 # ---- measuring again ----
 
-def measure_again(reference, submission, root):
+def measure_again(reference, submission, root, measured_before):
     """(what measuring refutes, remarks on what was not measured): psnr, ssim and ssim_gray of every line with pictures.
 
     The reference picture is the one that the reference run names. A tenth of the metric's tolerance is left to other
-    decoders and summation orders.
+    decoders and summation orders. measured_before: the folder of measure_pair.
     """
     refuted, measured, without, others = [], 0, Counter(), set()
     for name, line, other in pairs_of_lines(reference, submission):
@@ -94,7 +98,7 @@ def measure_again(reference, submission, root):
             continue
         place = f"test/{name}, {line['item']} ({line['row']})"
         try:
-            fresh = measure_pair(submission, f"test/{name}/{other['image']}", line["reference"], root)
+            fresh = measure_pair(submission, f"test/{name}/{other['image']}", line["reference"], root, measured_before)
         except Unreadable as problem:
             refuted.append(f"{place}: {problem}")
             continue
@@ -112,18 +116,30 @@ def measure_again(reference, submission, root):
     return refuted, remarks
 
 
-MEASURED = {}  # {(digest of the picture, reference, root): fidelity}: many hand in the same bytes
+def measure_pair(submission, path, name, root, measured_before):
+    """fidelity() of an output picture and the reference of this name below root.
+
+    measured_before: a folder with what this and other processes have measured already: many hand in the same bytes.
+    Who needs a picture that another process is measuring waits for its answer.
+    """
+    digest = submission.digests.get(path)
+    if None in (digest, measured_before):
+        return measure(submission, path, name, root)
+    known = Path(measured_before, hashlib.sha256(f"{digest} {name}".encode()).hexdigest())
+    with FileLock(known.with_suffix(".lock")):
+        if known.is_file():
+            return json.loads(known.read_bytes())
+        fresh = measure(submission, path, name, root)
+        with contextlib.suppress(UserError):               # a full disk: it is measured again
+            write_whole(known, json.dumps(fresh).encode())
+    return fresh
 
 
-def measure_pair(submission, path, name, root):
-    """fidelity() of an output picture and the reference of this name below root."""
-    key = submission.digests.get(path), name, root
-    if key[0] is None or key not in MEASURED:
-        target = read_pixels(reference_path(root, name))
-        output = output_picture(submission, path, target[..., 0].size)
-        check_size(output, target, "its reference")
-        MEASURED[key] = metrics.fidelity(output, target)
-    return MEASURED[key]
+def measure(submission, path, name, root):
+    target = read_pixels(reference_path(root, name))
+    output = output_picture(submission, path, target[..., 0].size)
+    check_size(output, target, "its reference")
+    return metrics.fidelity(output, target)
 
 
 def reference_path(root, name):
