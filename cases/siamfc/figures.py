@@ -23,7 +23,8 @@ from common.data.sequences import read_boxes
 from common.experiment import figures
 from common.experiment.run import Run
 
-PANELS = [("loss", ["loss", "competing", "logistic", "foreign"]), ("AO, AUC (validation)", ["val_ao", "val_auc"])]
+PANELS = [("loss", ["loss", "competing", "logistic", "foreign", "taught_z", "taught_x", "taught_maps"]),
+          ("AO, AUC (validation)", ["val_ao", "val_auc"])]
 
 
 def main(argv=None):

@@ -27,16 +27,19 @@ def measure(sequence, boxes):
     return tracking(boxes, np.where(sequence.absent[:, None], np.nan, sequence.boxes))
 
 
-def score_clips(tracker, clips):
-    """{ao, auc} of a tracker, means over the Clips that it is shown."""
-    scores = []
+def follow_clips(tracker, clips):
+    """The boxes (N, 4) of a tracker on every Clip."""
+    followed = []
     for clip in clips:
         tracker.init(clip.frames[0], clip.boxes[0])
-        boxes = [clip.boxes[0], *(tracker.update(frame) for frame in clip.frames[1:])]
-        result = tracking(boxes, clip.boxes)
-        scores.append([result["ao"], result["auc"]])
-    ao, auc = np.nanmean(scores, axis=0)
-    return {"ao": float(ao), "auc": float(auc)}
+        followed.append(np.array([clip.boxes[0], *(tracker.update(frame) for frame in clip.frames[1:])]))
+    return followed
+
+
+def score_clips(followed, clips):
+    """{ao, auc}: means over the Clips, of the boxes of follow_clips."""
+    scores = [tracking(boxes, clip.boxes) for boxes, clip in zip(followed, clips)]
+    return {metric: float(np.nanmean([score[metric] for score in scores])) for metric in ("ao", "auc")}
 
 
 def overlaps(sequence, boxes):

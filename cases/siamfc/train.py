@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from cases.siamfc.data import training_sets
 from cases.siamfc.losses import terms
 from cases.siamfc.model import SiamFC
-from cases.siamfc.sequences import score_clips
+from cases.siamfc.sequences import follow_clips, score_clips
 from cases.siamfc.teacher import Teacher
 from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import start
@@ -84,7 +84,8 @@ def optimisation(model, settings):
 def validate(run, model, clips):
     """Mean AO and success AUC over the validation clips, tracked with the popular settings. AO stands first: it chooses
     the weights."""
-    return score_clips(SiamFCTracker(model, device=run.device, precision=run.config.precision), clips)
+    tracker = SiamFCTracker(model, device=run.device, precision=run.config.precision)
+    return score_clips(follow_clips(tracker, clips), clips)
 
 
 if __name__ == "__main__":

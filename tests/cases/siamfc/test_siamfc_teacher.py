@@ -112,9 +112,11 @@ def test_a_name_with_a_minus_is_left_out():
 
 def test_the_table_of_switches(weights, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(switches, "SWITCHES", [{}, {"scales": 1}, {"flavour": "original"}])
-    switches.main(["--weights", str(weights), "data.kind=videos", f"data.root={build('GOT-10k') / 'train'}",
-                   "train.validate_clips=1", "train.validate_frames=4"])
-    first, *lines = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(switches, "SAVED", -1)
+    switches.main(["--weights", str(weights), "--figure", str(tmp_path / "saved.png"), "data.kind=videos",
+                   f"data.root={build('GOT-10k') / 'train'}", "train.validate_clips=1", "train.validate_frames=4"])
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("2 switches save a clip") and (tmp_path / "saved.png").stat().st_size > 10000
     assert first.startswith("2 clips, 6 updates")
     assert [line.split(maxsplit=3)[3] for line in lines] == ["as set", "tracker.scales=1", "tracker.flavour=original"]
     base, *others = (np.array(line.split()[:2], dtype=float) for line in lines)
