@@ -37,8 +37,8 @@ evaluate: setup   ## test.py of one case or all
 figures: setup    ## figures.py of one case or all
 	@$(PYTHON) -m common.menu figures $(SELECT) $(ARGS)
 
-bench: setup      ## speed and memory against a straightforward version
-	@$(PYTHON) -m common.menu bench $(SELECT) $(ARGS)
+bench: setup      ## speed and memory against a straightforward version (PEERS=1: other people's programs too)
+	@$(PYTHON) -m common.menu bench $(SELECT) $(if $(PEERS),--peers) $(ARGS)
 
 report: setup     ## results/report.html and report.md: our numbers beside the published ones, figures, times
 	@$(PYTHON) -m common.report $(SELECT) $(ARGS)

@@ -82,7 +82,7 @@ def parse(argv):
         help="allowed change of a mean, such as psnr=0.1")
     add("--exact", action="store_true", help="any difference of a judged file decides")
     add("--recompute", type=Path, metavar="ROOT",
-        help="measure psnr, ssim, ssim_gray again; ROOT: the test data (data.root)")
+        help="measure psnr, ssim, ssim_gray, psnr_y and ssim_y again; ROOT: the test data (data.root)")
     add("--html", type=Path, metavar="FILE", help="a page with reasons, numbers and pictures")
     add("--csv", type=Path, metavar="FILE", help="the mark sheet: a line per submission")
     add("--processes", type=int, default=os.cpu_count(), metavar="N", help="submissions read at the same time")
