@@ -94,7 +94,9 @@ def main(argv=None):
     model, state = dict(weights.model), dict(weights.state)
     if options.bias is not None:
         model["bias"], state["bias"] = True, torch.tensor(options.bias)
-    checkpoints.save(options.output, {"case": "siamfc", "model": model, "weights": state})
+    content = torch.load(options.file, map_location="cpu", weights_only=True)
+    settings = {"settings": content["settings"]} if "settings" in content else {}       # of a training of this project
+    checkpoints.save(options.output, {"case": "siamfc", "model": model, "weights": state} | settings)
     print(f"{options.output}: widths {model['widths']}, content {checkpoints.digest(state)[:16]}")
 
 
