@@ -39,7 +39,7 @@ def main(argv=None):
     clips.draw_clips(folder, tracker_of(run, network))
     draw_pairs(run, folder)
     figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
+    folder.finish(weights.digest, keep=not run.complete)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 

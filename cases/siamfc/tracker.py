@@ -20,6 +20,7 @@ from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE, SiamFC, correlate, fold
 from cases.siamfc.weights import read
 from common.base import paths
 from common.base.errors import UserError
+from common.data.images import read_pixels
 from common.data.sequences import box_problem
 from common.experiment import checkpoints
 
@@ -161,8 +162,7 @@ class SiamFCTracker:
         """Boxes (N, 4) and seconds (N,) of a sequence of files, as the toolkit's Tracker.track; shows nothing."""
         boxes, seconds = np.zeros((len(img_files), 4)), np.zeros(len(img_files))
         for place, path in enumerate(img_files):
-            with Image.open(path) as file:
-                image = np.asarray(file.convert("RGB"))
+            image = read_pixels(path)
             began = time.perf_counter()
             boxes[place] = box if place == 0 else self.update(image)
             if place == 0:

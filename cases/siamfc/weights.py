@@ -36,18 +36,25 @@ def our_key(key):
 def from_port(state, name="the given weights"):
     """(arguments of SiamFC, its state dict) of a port's state dict. The widths are read off the shapes.
 
-    Raises UserError where a tensor is missing, left over or of another shape.
+    Raises UserError where a tensor is missing, left over, of another shape or without values.
     """
+    if odd := checkpoints.odd_weights(state):
+        raise UserError(f"{name} are no weights: {odd}: the 30 tensors of the usual port were expected: give another "
+                        "file")
     ours = {our_key(key): tensor for key, tensor in state.items()}
     convolutions = [f"backbone.conv{number}.0.weight" for number in range(1, 6)]
-    missing = [key for key in convolutions if key not in ours]
+    missing = [key for key in convolutions if key not in ours or ours[key].dim() != 4]
     if missing:
         raise UserError(f"{name} has no AlexNet of SiamFC in it: {join_some(missing)} missing: the 30 tensors of the "
                         "usual port were expected (backbone.conv1.0.weight and so on): give another file")
-    if "bias" in ours:
+    if "bias" in ours and ours["bias"].numel() == 1:
         ours["bias"] = ours["bias"].reshape(())
     arguments = {"widths": [ours[key].shape[0] for key in convolutions], "bias": "bias" in ours}
-    expected = SiamFC(**arguments).state_dict()
+    try:
+        with torch.device("meta"):                         # without memory: foreign shapes may ask for any size
+            expected = SiamFC(**arguments).state_dict()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{name} does not fit AlexNetV1: {error}: give weights of that network") from None
     wrong = ([f"{key} is missing" for key in expected if key not in ours]
              + [f"{key} is unknown" for key in ours if key not in expected])
     wrong += [f"{key} is {tuple(ours[key].shape)}, expected {tuple(tensor.shape)}"

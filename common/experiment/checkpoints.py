@@ -72,7 +72,7 @@ def load(path):
         raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries "
                         "case, model and weights: give a file from checkpoints/")
     scales = content.get("scales", {})
-    wrong = _odd_arguments(content["model"]) or _odd_weights(content["weights"]) or _odd_scales(scales, content)
+    wrong = _odd_arguments(content["model"]) or odd_weights(content["weights"]) or _odd_scales(scales, content)
     if wrong:
         raise UserError(f"{path} is not a weights file of this project: {wrong}: expected the arguments of a network "
                         "and its tensors by name, as train.py writes them: give a file from checkpoints/, or train "
@@ -88,8 +88,8 @@ def _odd_arguments(arguments):
     return None
 
 
-def _odd_weights(weights):
-    """What is wrong with the entry `weights`, in words; None where it holds plain tensors of numbers by name.
+def odd_weights(weights):
+    """What is wrong with a file's entry `weights`, in words; None where it holds plain tensors of numbers by name.
 
     Nothing of the size that a tensor claims is made before its values are known to be there.
     """
@@ -98,8 +98,9 @@ def _odd_weights(weights):
     for name, tensor in weights.items():
         if not isinstance(name, str) or not torch.is_tensor(tensor):
             return f"its weights have {name!r:.40}: {tensor!r:.40}, which is no tensor with a name"
-        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            return f"the tensor {name:.60} is a {tensor.device.type} tensor of the kind {tensor.layout}, without values"
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+            return (f"the tensor {name:.60} is a {tensor.device.type} tensor of {tensor.dtype}, {tensor.layout}: no "
+                    "plain values")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             return (f"the tensor {name:.60} claims {tensor.numel()} values and has "
                     f"{tensor.untyped_storage().nbytes() // tensor.element_size()}")
@@ -112,7 +113,7 @@ def _odd_scales(scales, content):
     """What is wrong with the entry `scales`, in words; None where it has one float for each slice of an int8 tensor."""
     if not isinstance(scales, dict):
         return f"its entry scales is {scales!r:.40} instead of tensors by name"
-    if wrong := _odd_weights(scales):
+    if wrong := odd_weights(scales):
         return wrong
     for name, scale in scales.items():
         levels = content["weights"].get(name)
