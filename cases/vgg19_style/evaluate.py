@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from cases.vgg19_style.data import fit_size, read_on_white, resize
 from cases.vgg19_style.losses import gram, square_distance, square_size
 from cases.vgg19_style.model import STYLE_TAPS
+from cases.vgg19_style.painter import feature_sources
 from common.base.text_table import format_table
 from common.features import vgg, vgg_files
 
@@ -56,21 +57,21 @@ class Judge:
 # ---- who judges, and what comes out ----------------------------------------------------------------------------------
 
 def judges(run):
-    """[Judge]: the settings' network, which made optimised pictures, and a second one: test.judge, or, for auto,
-    another that is on this machine.
+    """[Judge]: the settings' network, which made optimised pictures (each of two that were joined), and another one:
+    test.judge, or, for auto, one that is on this machine.
 
     A picture optimised on one network must be judged by another too, or it marks its own homework."""
-    network, wanted = run.config.network, run.config.test.judge
-    maker = vgg_files.read(network.name, network.tag, network.padding)
+    wanted, sources = run.config.test.judge, feature_sources(run.config.network)
     if wanted == "auto":
         there = [name for name in ("vgg19", "vgg16", "squeezenet", "small") if vgg_files.at_hand(name)]
-        wanted = next((name for name in there if vgg_files.read(name).digest != maker.digest), "none")
-    sources = [maker]
+        known = [source.digest for source in sources]
+        wanted = next((name for name in there if vgg_files.read(name).digest not in known), "none")
     if wanted == "none":
         run.say("no second judge at hand: the network that made the pictures marks its own homework; test.judge=FILE "
                 "names another")
     else:
         sources.append(vgg_files.read(wanted))
+    sources = {source.digest: source for source in sources}.values()
     return [Judge(source, run.config.test.content_tap, run.device) for source in sources]
 
 

@@ -94,16 +94,23 @@ def feature_network(settings, device="cpu"):
     Without taps in the settings: those of relu1_1 .. relu5_1 that the network has, and relu4_1 for the content, or the
     deepest; the course's relu5_2 becomes relu5_1 in a network that ends there.
     """
-    source = vgg_files.read(settings.network.name, settings.network.tag, settings.network.padding)
-    loss = Settings(settings.loss | own_taps(source, settings.loss))
-    trunk = vgg.build(source, list(dict.fromkeys([*loss.style_taps, *loss.content_taps])), settings.network.pooling)
+    sources = feature_sources(settings.network)
+    held = list(dict.fromkeys(tap for source in sources for tap in vgg.tap_names(source)))
+    loss = Settings(settings.loss | own_taps(held, settings.loss))
+    taps = list(dict.fromkeys([*loss.style_taps, *loss.content_taps]))
+    trunk = vgg.build_joined(sources, taps, settings.network.pooling)
     trunk = trunk.to(device, memory_format=torch.channels_last)
     return trunk.bfloat16() if settings.precision == "bf16" else trunk, loss
 
 
-def own_taps(source, loss):
-    """{style_taps, content_taps}: the settings', or what is usual for a network (see feature_network)."""
-    held = vgg.tap_names(source)
+def feature_sources(network):
+    """[Source] of the settings `network`: the one of its name, and the one that goes on where that ends, if any."""
+    sources = [vgg_files.read(network.name, network.tag, network.padding)]
+    return [*sources, vgg_files.read(network.deeper)] if network.deeper else sources
+
+
+def own_taps(held, loss):
+    """{style_taps, content_taps}: the settings', or what is usual for a network that has `held` (see feature_network)."""
     style = [vgg.tap_name(tap) for tap in loss.style_taps] or [tap for tap in STYLE_TAPS if tap in held] or held
     content = ([vgg.tap_name(tap) for tap in loss.content_taps]
                or [next(tap for tap in (CONTENT_TAP, "features.7", style[-1]) if tap in held)])

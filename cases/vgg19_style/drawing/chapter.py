@@ -54,7 +54,7 @@ def illustration(cfg, source, work, device="cpu", *, loss, start):
 
 def usual_taps(source):
     """(style taps, content tap) of a network where the settings name none."""
-    taps = own_taps(source, Settings(style_taps=[], content_taps=[], style_weights=[]))
+    taps = own_taps(vgg.tap_names(source), Settings(style_taps=[], content_taps=[], style_weights=[]))
     return taps["style_taps"], taps["content_taps"][0]
 
 
