@@ -110,7 +110,7 @@ def feature_sources(network):
 
 
 def own_taps(held, loss):
-    """{style_taps, content_taps}: the settings', or what is usual for a network that has `held` (see feature_network)."""
+    """{style_taps, content_taps}: the settings', or what is usual for a network of taps `held` (see feature_network)."""
     style = [vgg.tap_name(tap) for tap in loss.style_taps] or [tap for tap in STYLE_TAPS if tap in held] or held
     content = ([vgg.tap_name(tap) for tap in loss.content_taps]
                or [next(tap for tap in (CONTENT_TAP, "features.7", style[-1]) if tap in held)])

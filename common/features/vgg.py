@@ -110,7 +110,7 @@ class SqueezeTrunk(nn.Module):
 
 
 class JoinedTrunk(nn.Module):
-    """Two trunks as one: each tap is the first's that has it. For a file that ends early and one that reaches deeper."""
+    """Trunks as one: each tap is the first's that has it. For a file that ends early, and one that reaches deeper."""
 
     def __init__(self, *parts):
         super().__init__()

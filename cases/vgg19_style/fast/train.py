@@ -85,8 +85,8 @@ def shifted(painted, photo, seed):
 
 
 def parameter_groups(model, lr):
-    """Gammas and betas (and how strong noise is) learn faster than filters: they are all that tells styles apart, and Adam moves each by about
-    its rate per step."""
+    """What each style has for itself (PER_STYLE) learns faster than filters: it is all that tells styles apart, and
+    Adam moves each number by about its rate per step."""
     style = [parameter for name, parameter in model.named_parameters() if name.endswith(PER_STYLE)]
     rest = [parameter for name, parameter in model.named_parameters() if not name.endswith(PER_STYLE)]
     return [{"params": rest, "lr": lr}, {"params": style, "lr": STYLE_RATE * lr}]
@@ -140,8 +140,9 @@ class Perception:
                 with torch.no_grad():
                     kept = self.features(photo)
                 content = losses.relative_content(features, kept, self.loss.content_taps)
-        terms = {"style": self.loss.style * torch.stack(style_terms).mean(dim=0), "content": self.loss.content * content}
-        return terms | self.of_pixels(painted, style)
+        style_term = torch.stack(style_terms).mean(dim=0)
+        return {"style": self.loss.style * style_term, "content": self.loss.content * content,
+                **self.of_pixels(painted, style)}
 
     def of_pixels(self, painted, style):
         """The terms that need no feature network: {tv, palette, chroma: (N,)}, those with a weight."""
