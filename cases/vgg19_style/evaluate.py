@@ -11,11 +11,15 @@ from cases.vgg19_style.data import fit_size, read_on_white, resize
 from cases.vgg19_style.losses import gram, square_distance, square_size
 from cases.vgg19_style.model import STYLE_TAPS
 from cases.vgg19_style.painter import feature_sources
+from common import metrics
 from common.base.text_table import format_table
+from common.data.images import to_bytes
 from common.features import vgg, vgg_files
 
 SCALES, SMALLEST = 3, 32
+PICTURE = "picture"                     # the row of what is measured without a network
 METRICS = ["style_distance", "style_distance_untouched", "content_distance", "scales"]
+PIXELS = ["palette_distance", "palette_distance_untouched", "fine_chroma", "fine_chroma_style", "comb"]
 
 
 class Judge:
@@ -89,6 +93,21 @@ def measure(all_judges, work, picture):
     return lines
 
 
+def measure_pixels(work, picture):
+    """PIXELS of the picture (1, 3, H, W) of a work, as written; of several styles the weighted mean."""
+    size = tuple(picture.shape[2:])
+    painted8, content8 = (to_bytes(each[0]) for each in (picture, resize(read_on_white(work.content), size)))
+    values = dict.fromkeys(PIXELS, 0.0) | {"fine_chroma": metrics.fine_chroma(painted8),
+                                           "comb": metrics.comb(painted8, content8)}
+    for weight, style in zip(work.weights, work.styles):
+        style8 = read_on_white(style)
+        style8 = to_bytes(resize(style8, fit_size(style8.shape, max(size)))[0])
+        values["palette_distance"] += weight * metrics.palette_distance(painted8, style8)
+        values["palette_distance_untouched"] += weight * metrics.palette_distance(content8, style8)
+        values["fine_chroma_style"] += weight * metrics.fine_chroma(style8)
+    return values
+
+
 def show(run, content, results):
     """The table in the terminal."""
     header = ["judge", "style distance", "untouched", "share", "content distance"]
@@ -97,5 +116,8 @@ def show(run, content, results):
         style, untouched, distance = (values.get(name) for name in METRICS[:3])
         if None not in (style, untouched, distance):
             lines.append([row, *(f"{value:.3f}" for value in (style, untouched, style / untouched, distance))])
+    if content.get(PICTURE):
+        run.say(", ".join(f"{name} {value:.2f}" for name, value in content[PICTURE].items()
+                          if name in PIXELS and value is not None))
     run.say("\n".join(format_table(header, lines, ["<20", ">14", ">9", ">6", ">16"], gap="  ")))
     run.say(f"results: {results.final}")

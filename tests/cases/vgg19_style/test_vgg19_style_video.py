@@ -5,6 +5,8 @@ import pytest
 import torch
 from test_vgg19_style_fast import network
 
+from cases.vgg19_style import steady
+from cases.vgg19_style.extras import own_pictures
 from cases.vgg19_style.fast import video
 from common.base import paths
 from common.base.errors import UserError
@@ -21,11 +23,11 @@ def pan(count=8, size=(64, 96), step=2, seed=0):
 
 
 def test_blending_takes_flicker_away_and_leaves_a_steady_picture_alone():
-    draw, steady = np.random.default_rng(0), video.Steady()
+    draw, one = np.random.default_rng(0), video.Steady()
     for frame in pan():
         noisy = np.clip(frame + draw.normal(0, 12, frame.shape[:2] + (1,)), 0, 255).astype(np.uint8)
-        shown = steady.smooth(frame, noisy)
-    assert steady.flicker["steady"] < 0.6 * steady.flicker["painted"]
+        shown = one.smooth(frame, noisy)
+    assert one.flicker["steady"] < 0.6 * one.flicker["painted"]
     assert gap_of(shown, frame) < 0.8 * gap_of(noisy, frame), "noise is averaged along the motion, not smeared"
     follows = video.Steady()
     for frame in pan():
@@ -34,15 +36,15 @@ def test_blending_takes_flicker_away_and_leaves_a_steady_picture_alone():
 
 
 def gap_of(a, b):
-    return float(video.gap(a, b)[8:-8, 8:-8].mean())
+    return float(steady.gap(a, b)[8:-8, 8:-8].mean())
 
 
 def test_a_cut_carries_nothing_over():
-    steady, (before, after) = video.Steady(), (pan(3), pan(3, seed=9))
+    one, (before, after) = video.Steady(), (pan(3), pan(3, seed=9))
     for frame in before:
-        steady.smooth(frame, frame)
-    shown = steady.smooth(after[0], 255 - after[0])
-    assert video.gap(shown, 255 - after[0]).mean() < 3
+        one.smooth(frame, frame)
+    shown = one.smooth(after[0], 255 - after[0])
+    assert steady.gap(shown, 255 - after[0]).mean() < 3
     unblended = video.Steady(kept=0)
     assert all(np.array_equal(unblended.smooth(frame, 255 - frame), 255 - frame) for frame in before)
 
@@ -50,7 +52,7 @@ def test_a_cut_carries_nothing_over():
 def test_a_picture_carried_back_along_its_flow_is_itself():
     first, second = pan(2, step=5)
     back = video.Steady().dis.calc(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (second, first)), None)
-    assert gap_of(video.warp(first, back), second) < 0.2 * gap_of(first, second)
+    assert gap_of(steady.warp(first, back), second) < 0.2 * gap_of(first, second)
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mp4"])
