@@ -62,6 +62,7 @@ def draw_optimised(folder, run, source):
     if work is not None:
         chapter.draw_networks(folder, cfg, chapter.choose_networks(cfg, source), work, device)
         chapter.draw_weights(folder, cfg, source, work, device)
+        chapter.draw_sliders(folder, cfg, source, work, device)
     draw_curves(folder, run)
     draw_extremes(folder, run, lines)
     return weights.digest if weights else source.digest

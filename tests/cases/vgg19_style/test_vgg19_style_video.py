@@ -6,7 +6,6 @@ import torch
 from test_vgg19_style_fast import network
 
 from cases.vgg19_style import steady
-from cases.vgg19_style.extras import own_pictures
 from cases.vgg19_style.fast import video
 from common.base import paths
 from common.base.errors import UserError
