@@ -7,6 +7,7 @@
         terms = painter.step(step)
     picture = painter.result()                                              # (1, 3, H, W) in [0, 1]
 """
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -104,6 +105,12 @@ def scales_of(size, count, steps, smallest=COARSEST):
     return [Scale(each, last) for each, last in zip(sizes, [*lasts[:-1], steps])]
 
 
+def usual_scales(size):
+    """How many scales a picture of size (height, width) is painted at: 5 to 512 pixels, two more for each doubling, so
+    that the first is always a small picture, in which a stroke of the style is as large as the network sees."""
+    return 5 + max(0, round(2 * math.log2(max(size) / 512)))
+
+
 class Painter:
     """Paints one work on the canvas, step by step; may go on from the canvas and optimiser of an interrupted run.
 
@@ -121,7 +128,7 @@ class Painter:
         self.gray = all(is_gray(picture) for picture in (self.content8, *self.styles8))
         self.size = fit_size(self.content8.shape, settings.data.size)
         self.check(self.size, "the content", work.content)
-        self.scales = scales_of(self.size, settings.train.scales, settings.train.steps)
+        self.scales = scales_of(self.size, settings.train.scales or usual_scales(self.size), settings.train.steps)
         self.parity = loss.form != "relative"  # the published formulas see the picture as it is, unpadded
         self.objective, self.at = None, None
 

@@ -42,10 +42,10 @@ CAPTIONS = {
         "Two rows of painted pictures, from painting to photograph", "两行迁移结果，从绘画逐渐变为照片"),
     "networks": Caption(
         None,
-        "The same content and style by the networks that are on this machine: {names}; {size} px. D: style distance, "
-        "by {judges}. A network judges its own picture kindly; one has random weights: what it lacks is what training a "
-        "feature network gives. VGG16 and VGG19 are drawn where torchvision's weights are on the machine, else they were "
-        "not run",
+        "The same content and style by the networks on this machine: {names}; {size} px. D: style distance, "
+        "by {judges}. A network judges its own picture kindly; one has random weights: what it lacks is what training "
+        "a feature network gives. VGG16 and VGG19 are drawn where torchvision's weights are on the machine, else they "
+        "were not run",
         "同一内容与风格由本机现有的网络完成：{names}；{size} 像素。D 为风格距离，评价网络：{judges}。"
         "网络评价自己的结果会偏宽；其中一个网络的权重是随机的，差别即特征网络训练的作用。"
         "VGG16 与 VGG19 只在本机有 torchvision 权重时绘制，否则标为未运行(not run)",

@@ -54,7 +54,7 @@ def train_fast(training, cfg):
         if training.step <= cfg.train.copying:  # from noise, the way to a picture of nothing but strokes is shorter
             terms = {"copy": (painted.float() - batch.photo).abs().mean()}
         else:
-            pair = shifted(painted.float(), batch.photo, [cfg.seed, training.step])
+            pair = shifted(painted.float(), batch.photo, perception.shift, [cfg.seed, training.step])
             terms = {name: term.mean() for name, term in perception(*pair, batch.style).items()}
         training.descend(optimizer, cfg.train.clip, **terms)
         schedule.step()
@@ -73,13 +73,13 @@ def begin(training):
     return model
 
 
-def shifted(painted, photo, seed):
-    """Both pictures, less SHIFT - 1 rows and columns, some at the left and above: how many is drawn from the seed.
+def shifted(painted, photo, shift, seed):
+    """Both pictures, less shift - 1 rows and columns, some at the left and above: how many is drawn from the seed.
 
     The feature network's poolings lie on a grid, of 16 pixels at relu5_1. A network that always sees it in one place
     learns to paint it: a comb."""
-    top, left = np.random.default_rng(seed).integers(SHIFT, size=2)
-    height, width = (side - SHIFT + 1 for side in photo.shape[2:])
+    top, left = np.random.default_rng(seed).integers(shift, size=2)
+    height, width = (side - shift + 1 for side in photo.shape[2:])
     part = ..., slice(top, top + height), slice(left, left + width)
     return painted[part], photo[part]
 
@@ -105,7 +105,8 @@ class Perception:
         self.shares = dict(zip(taps, [weight / sum(given) for weight in given] if sum(given) else [1 / len(taps)]
                                * len(taps)))
         pictures = [style_picture(file, cfg.data).to(device) for file in files]
-        self.check("crops", cfg.train.crop - SHIFT + 1)
+        self.check("crops", cfg.train.crop)
+        self.shift = min(SHIFT, cfg.train.crop - self.smallest() + 1)   # see shifted(); none where crops are small
         self.check("styles", min(min(picture.shape[2:]) for picture in pictures))
         self.targets = self.grams(pictures)                             # a level's: {tap: (S, C, C)}
         self.palettes = torch.cat([losses.palette(picture) for picture in pictures])              # (S, 3, colours)
@@ -113,11 +114,15 @@ class Perception:
 
     def check(self, what, smaller):
         """Raise UserError where a side is too small at the smallest level."""
-        least = self.trunk.smallest * 2 ** (self.loss.levels - 1)
+        least = self.smallest()
         if smaller < least:
             raise UserError(f"{what} of {smaller} pixels are too small for {self.loss.levels} levels on "
                             f"{self.trunk.name}: at least {least} were expected: raise train.crop or data.size, or "
                             "lower loss.levels")
+
+    def smallest(self):
+        """The smallest side, in pixels, that has all levels."""
+        return self.trunk.smallest * 2 ** (self.loss.levels - 1)
 
     @torch.no_grad()
     def grams(self, pictures):

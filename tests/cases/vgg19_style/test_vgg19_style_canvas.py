@@ -68,9 +68,9 @@ def test_the_chroma_term_takes_speckle_away(place):
     for one in (free, held):
         for number in range(1, 13):
             terms = one.step(number)
-        energies.append(losses.fine_chroma(one.result()).item())
+        energies.append(losses.fine_chroma(one.result()).item() / one.objective.fine_chroma.item())
     assert "chroma" in terms
-    assert energies[1] < 0.7 * energies[0]
+    print(energies); assert energies[1] < 1.1 and energies[1] < 0.8 * energies[0], "down to the style's own, no further"
 
 
 def test_gray_in_gray_stays_gray(place):

@@ -297,7 +297,8 @@ def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
     assert len(steps) == 12 and {"style", "content", "tv"} <= steps[0].keys()
     assert steps[0]["loss"] > 2 * steps[-1]["loss"]
     painter, weights = load("--name", "short")
-    assert painter.styles == ["blue", "red"] and weights.model == {"width": 4, "styles": ["blue", "red"]}
+    assert painter.styles == ["blue", "red"] and weights.model == {"width": 4, "styles": ["blue", "red"],
+                                                                      "noise": False}
     photo = read_image(place / "photos/0.png")
     painted = {label: training.stylise(painter, photo, chosen)
                for label, chosen in training.choose_styles(painter, None).items()}
