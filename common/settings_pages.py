@@ -1,7 +1,7 @@
 """The Chinese pages of settings: python -m common.settings_pages writes keys, ranges and defaults anew from the YAML.
 
 A page configs/<case>.zh-CN.md has a row per setting; its last column, what turning it does, is kept as it was written.
-A new setting gets its English comment there until somebody translates it.
+A new case gets a page, and a new setting its English comment there, until somebody translates it.
 """
 import json
 import re
@@ -14,6 +14,13 @@ from common.experiment.settings import Document, Schema
 
 NO_SETTINGS = ("about", "demo", "presets")
 ROW = re.compile(r"^\| `(?P<key>[\w.]+)` \| .* \| .* \| (?P<does>.+) \|$", re.MULTILINE)
+INTRODUCTION = """# {name}：全部设置
+
+[案例说明](../cases/{case}/README.zh-CN.md)。在命令行写 `key=value` 可改变一项，`preset=NAME` 改变一组；\
+各预设与英文说明见 [{case}.yaml]({case}.yaml)。
+范围中方括号包含端点，圆括号不包含；列表的每个元素都须在范围之内。`python -m common.settings_pages` 按 YAML 更新前三栏。
+
+"""
 HEAD = "| 设置 | 范围 | 默认值 | 作用 |\n|---|---|---|---|\n"
 
 
@@ -40,17 +47,27 @@ def table(case, known):
     return HEAD + "".join(rows)
 
 
-def written_anew(page):
-    """The page's text with its table as the YAML has it today."""
-    text = page.read_text(encoding="utf-8")
+def written_anew(case):
+    """The text of a case's page, with its table as the YAML has it today."""
+    page = page_of(case)
+    text = page.read_text(encoding="utf-8") if page.exists() else INTRODUCTION.format(name=case, case=case)
     known = {match["key"]: match["does"] for match in ROW.finditer(text)}
     before = text[:text.index(HEAD)] if HEAD in text else text
-    return before + table(page.name.split(".")[0], known)
+    return before + table(case, known)
+
+
+def page_of(case):
+    return ROOT / "configs" / f"{case}.zh-CN.md"
+
+
+def list_configured():
+    """The cases that have a YAML file of settings."""
+    return sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 
 
 def main(argv=None):
-    for page in sorted((ROOT / "configs").glob("*.zh-CN.md")):
-        write_whole(page, written_anew(page).encode())
+    for case in list_configured():
+        write_whole(page_of(case), written_anew(case).encode())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-LONGEST = 300                 # seconds; then SIGALRM ends the process
+LONGEST = 900                 # seconds, on a machine with other work; then SIGALRM ends the process
 
 # A line of standard input is a task; the answer is its exit code. The new process leaves the loop and becomes the
 # script.
@@ -57,9 +57,11 @@ class Processes:
             return subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True,
                                   text=True, timeout=LONGEST)
         if self.parent is None:
+            # OpenMP reads both when it is loaded. Threads that spin while they wait take the core from those they wait
+            # for.
+            threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
             self.parent = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                           text=True,
-                                           env=os.environ | {"OMP_NUM_THREADS": "1"})
+                                           text=True, env=os.environ | threads)
         with tempfile.TemporaryDirectory() as place:
             outputs = [Path(place) / name for name in ("stdout", "stderr")]
             task = {"command": [str(word) for word in command], "folder": str(folder), "environment": environment,

@@ -5,10 +5,11 @@ from urllib.parse import unquote
 
 import pytest
 
+from common import settings_pages
 from common.base.paths import ROOT
 from common.links import correct, list_pages
 from common.metrics import METRICS
-from common.settings_pages import ROW, written_anew
+from common.settings_pages import ROW, list_configured, page_of, written_anew
 
 PAGES = list_pages()
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
@@ -142,9 +143,20 @@ def test_chinese_has_its_own_punctuation(path):
     assert re.findall(rf"{HAN}[,;:?!]\s*{HAN}", text) == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.zh-CN.md")), ids=name)
-def test_the_chinese_page_has_every_setting_with_its_range_and_default(path):
+@pytest.mark.parametrize("case", list_configured())
+def test_the_chinese_page_has_every_setting_with_its_range_and_default(case):
+    path = page_of(case)
+    assert path.is_file(), "a case without a Chinese page of settings: python -m common.settings_pages"
     text = path.read_text(encoding="utf-8")
-    assert text == written_anew(path), "the settings have changed: python -m common.settings_pages"
+    assert text == written_anew(case), "the settings have changed: python -m common.settings_pages"
     for row in ROW.finditer(text):
         assert re.search(HAN, row["does"]), f"say it in Chinese: {row['key']}"
+
+
+def test_a_new_case_gets_a_page_to_be_translated(tmp_path, monkeypatch):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/alpha.yaml").write_text("train:\n  lr: 0.1     # (0, 1] larger: faster\n")
+    monkeypatch.setattr(settings_pages, "ROOT", tmp_path)
+    settings_pages.main([])
+    text = (tmp_path / "configs/alpha.zh-CN.md").read_text(encoding="utf-8")
+    assert text.startswith("# alpha：全部设置\n") and "| `train.lr` | `(0, 1]` | `0.1` |" in text

@@ -43,17 +43,25 @@ def main(argv=None):
     limit = options.limit or 120 + len(pictures) * (6 if options.recompute else 1)
     paths, passed_over = collect(options)
     name, *names = tell_apart([options.reference, *paths])
-    expect_targets(filter(None, (options.html, options.csv)), [options.reference, *paths], "--html or --csv")
-    judge_one = Judge(options.reference, rules, options.html is not None)
-    judgements = [None] * len(paths)
+    targets, many = list(filter(None, (options.html, options.csv))), len(paths) > page.FEW
+    if options.html and many:
+        targets.append(page.folder_beside(options.html) / f"{len(paths)}.html")
+    expect_targets(targets, [options.reference, *paths], "--html or --csv")
     with tempfile.TemporaryDirectory() as folder:
-        sections = [Path(folder, str(place)) for place in range(len(paths))]
-        for place, judgement, section in judge_all(list(zip(paths, names)), judge_one, options.processes, limit):
+        rules = rules._replace(measured=Path(folder))
+        judge_one = Judge(options.reference, rules, options.html is not None, many)
+        judgements, sections, own_pages = [None] * len(paths), [None] * len(paths), {}
+        for place, judgement, written in judge_all(list(zip(paths, names)), judge_one, options.processes, limit):
             judgements[place] = judgement
-            sections[place].write_text(section, encoding="utf-8")
+            if written:
+                sections[place] = Path(folder, f"{place}.section")
+                sections[place].write_text(written.shown, encoding="utf-8")
+            if written and written.apart:
+                own_pages[place] = Path(folder, f"{place}.html")
+                own_pages[place].write_text(written.apart, encoding="utf-8")
         show(judgements, passed_over)                     # before anything that could fail
         if options.html:
-            page.write(options.html, name, judgements, sections, passed_over)
+            page.write(options.html, name, judgements, sections, own_pages, passed_over)
     if options.csv:
         write_mark_sheet(options.csv, judgements, passed_over)
     for path in filter(None, (options.html, options.csv)):
@@ -74,7 +82,7 @@ def parse(argv):
         help="allowed change of a mean, such as psnr=0.1")
     add("--exact", action="store_true", help="any difference of a judged file decides")
     add("--recompute", type=Path, metavar="ROOT",
-        help="measure psnr, ssim, ssim_gray again; ROOT: the test data (data.root)")
+        help="measure psnr, ssim, ssim_gray, psnr_y and ssim_y again; ROOT: the test data (data.root)")
     add("--html", type=Path, metavar="FILE", help="a page with reasons, numbers and pictures")
     add("--csv", type=Path, metavar="FILE", help="the mark sheet: a line per submission")
     add("--processes", type=int, default=os.cpu_count(), metavar="N", help="submissions read at the same time")
@@ -113,6 +121,7 @@ def parse_tolerances(words, reference):
 def collect(options):
     """([path of every submission], [(name, why) of what --each passes over])."""
     own = [path.resolve() for path in (options.html, options.csv) if path]
+    own += [page.folder_beside(options.html.resolve())] if options.html else []
     paths, passed_over = list(options.submissions), []
     for folder in options.each:
         try:
@@ -132,8 +141,8 @@ def describe(passed_over):
 
 
 def judge_all(handed_in, judge_one, processes, limit):
-    """Yield (place, Judgement, section) of each (path, name) as they get done, each from a guarded process, which may
-    die without harm."""
+    """Yield (place, Judgement, Sections or None) of each (path, name) as they get done, each from a guarded process,
+    which may die without harm."""
     results = run_guarded(judge_one, handed_in, max(1, min(processes, len(handed_in))), limit)
     for place, result in watch(results, "submissions", count=len(handed_in)):
         if isinstance(result, Lost):

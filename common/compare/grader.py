@@ -6,6 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from common.base.errors import UserError, join_some
 from common.compare import page
 from common.compare.contents import Unreadable
@@ -19,9 +21,11 @@ class Judge(NamedTuple):
     reference: Path
     options: Options
     pages: bool                           # also the section of the HTML page
+    brief: bool = False                   # that of a page of many: two thumbnails, the rest on a page of its own
 
     def __call__(self, handed_in):
-        """(Judgement, the submission's section as HTML or "") of one (path, name)."""
+        """(Judgement, Sections of the HTML page or None) of one (path, name)."""
+        torch.set_num_threads(1)              # there is a process per core: more threads would only wait for each other
         path, name = handed_in
         reference = read_reference_once(self.reference)
         try:
@@ -29,13 +33,13 @@ class Judge(NamedTuple):
             judgement = judge(reference, submission, self.options)
         except Unreadable as problem:
             return judge_unreadable(name, problem, self.pages)
-        return judgement, page.section(judgement, reference, submission) if self.pages else ""
+        return judgement, page.sections(judgement, reference, submission, self.brief) if self.pages else None
 
 
 def judge_unreadable(name, problem, pages):
-    """(Judgement, section or "") of a submission that could not be judged."""
+    """(Judgement, Sections or None) of a submission that could not be judged."""
     judgement = Judgement(name, "unreadable", brief([problem]), [], [], [])
-    return judgement, page.section(judgement) if pages else ""
+    return judgement, page.sections(judgement) if pages else None
 
 
 def read_reference(path):

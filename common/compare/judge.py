@@ -23,6 +23,7 @@ class Options(NamedTuple):
     tolerances: dict = {}             # {metric: allowed change}, before those of metrics.METRICS
     exact: bool = False               # any difference of a judged file decides
     recompute: Path | None = None     # the test root with the reference pictures
+    measured: Path | None = None      # with recompute: a folder for what is measured, by all processes
 
 
 class Value(NamedTuple):
@@ -72,7 +73,7 @@ def judge(reference, submission, options=Options()):
     notes = (remarks + settings_notes(reference, submission) + weights_notes(reference, submission)
              + log_notes(reference, submission) + not_told)
     if options.recompute:
-        refuted, more = measure_again(reference, submission, options.recompute)
+        refuted, more = measure_again(reference, submission, options.recompute, options.measured)
         tampered += brief(refuted, 10)
         notes += more
     changed = find_changed_files(reference, submission)

@@ -1,4 +1,7 @@
 """Output pictures of a submission, beside those of the reference run and measured again against the data's."""
+import contextlib
+import hashlib
+import json
 import math
 import unicodedata
 from collections import Counter
@@ -6,14 +9,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
 from common import metrics
 from common.base.errors import UserError, join_some
-from common.base.files import leads_out
+from common.base.files import leads_out, write_whole
 from common.compare.contents import Unreadable
 from common.data.images import bytes_of, read_pixels
 
 MEASURED_AGAIN = ("psnr", "ssim", "ssim_gray")
+OF_LUMA = ("psnr_y", "ssim_y")                         # of super-resolution: they need the scale
 MAX_PIXELS = 50_000_000
 
 
@@ -79,22 +84,26 @@ def difference(before, after):
 
 # ---- measuring again ----
 
-def measure_again(reference, submission, root):
-    """(what measuring refutes, remarks on what was not measured): psnr, ssim and ssim_gray of every line with pictures.
+def measure_again(reference, submission, root, measured_before):
+    """(what measuring refutes, remarks on what was not measured), over every line with pictures.
 
-    The reference picture is the one that the reference run names. A tenth of the metric's tolerance is left to other
-    decoders and summation orders.
+    The reference picture is the one that the reference run names; the reference run's settings say the scale of
+    super-resolution. A tenth of the metric's tolerance is left to other decoders and summation orders. measured_before:
+    the folder of measure_pair.
     """
     refuted, measured, without, others = [], 0, Counter(), set()
     for name, line, other in pairs_of_lines(reference, submission):
-        written = {metric: other.get(metric) for metric in MEASURED_AGAIN if line.get(metric)}
-        others |= {metric for metric in reference.sets[name].measured if line[metric] and metric not in MEASURED_AGAIN}
+        scale = scale_of(reference, name)
+        again = MEASURED_AGAIN + OF_LUMA * bool(scale)
+        written = {metric: other.get(metric) for metric in again if line.get(metric)}
+        others |= {metric for metric in reference.sets[name].measured if line[metric] and metric not in again}
         if not (line["image"] and line["reference"] and written):
             without[name, line["row"]] += 1
             continue
         place = f"test/{name}, {line['item']} ({line['row']})"
         try:
-            fresh = measure_pair(submission, f"test/{name}/{other['image']}", line["reference"], root)
+            fresh = measure_pair(submission, f"test/{name}/{other['image']}", line["reference"], root, measured_before,
+                                 scale)
         except Unreadable as problem:
             refuted.append(f"{place}: {problem}")
             continue
@@ -112,18 +121,47 @@ def measure_again(reference, submission, root):
     return refuted, remarks
 
 
-MEASURED = {}  # {(digest of the picture, reference, root): fidelity}: many hand in the same bytes
+def measure_pair(submission, path, name, root, measured_before, scale=None):
+    """measure() of an output picture and the reference of this name below root.
+
+    measured_before: a folder with what this and other processes have measured already: many hand in the same bytes.
+    Who needs a picture that another process is measuring waits for its answer.
+    """
+    digest = submission.digests.get(path)
+    if None in (digest, measured_before):
+        return measure(submission, path, name, root, scale)
+    known = Path(measured_before, hashlib.sha256(f"{digest} {scale} {name}".encode()).hexdigest())
+    with FileLock(known.with_suffix(".lock")):
+        if known.is_file():
+            return json.loads(known.read_bytes())
+        fresh = measure(submission, path, name, root, scale)
+        with contextlib.suppress(UserError):               # a full disk: it is measured again
+            write_whole(known, json.dumps(fresh).encode())
+    return fresh
 
 
-def measure_pair(submission, path, name, root):
-    """fidelity() of an output picture and the reference of this name below root."""
-    key = submission.digests.get(path), name, root
-    if key[0] is None or key not in MEASURED:
-        target = read_pixels(reference_path(root, name))
-        output = output_picture(submission, path, target[..., 0].size)
-        check_size(output, target, "its reference")
-        MEASURED[key] = metrics.fidelity(output, target)
-    return MEASURED[key]
+def measure(submission, path, name, root, scale=None):
+    """{metric: value} of an output picture and the reference of this name below root.
+
+    scale: of super-resolution: the reference is cut to a multiple of it at the right and below, and the metrics of the
+    luma leave out a border of so many pixels.
+    """
+    target = read_pixels(reference_path(root, name))
+    if scale:
+        target = target[:target.shape[0] // scale * scale, :target.shape[1] // scale * scale]
+    output = output_picture(submission, path, target[..., 0].size)
+    check_size(output, target, "its reference")
+    values = metrics.fidelity(output, target)
+    if scale:
+        values |= {"psnr_y": metrics.psnr_y(output, target, scale), "ssim_y": metrics.ssim_y(output, target, scale)}
+    return values
+
+
+def scale_of(reference, set_name):
+    """How many times super-resolution has enlarged a set's pictures, by the reference run's settings; None for other
+    cases."""
+    scale = reference.settings.get(f"test/{set_name}", {}).get("test.scale")
+    return int(scale) if scale in (2, 3, 4) else None
 
 
 def reference_path(root, name):

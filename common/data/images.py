@@ -193,7 +193,7 @@ def picture_files(inputs):
             paths += found
         elif is_film(path):
             raise UserError(f"a video, not a picture: {path}: {EXPECTED}: save some of its frames as pictures; whole "
-                            "videos are taken by kind, msrnet, siamfc and vgg19_style with stage=fast")
+                            "videos are taken by kind, msrnet, siamfc, super_resolution, vgg19_style with stage=fast")
         elif path.exists():
             paths.append(path)
         else:

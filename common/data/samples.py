@@ -173,6 +173,16 @@ def style_pictures(folder):
             write(folder / part / f"{name}.png", fit_within(photograph(file), 320))
 
 
+def large_pictures(folder):
+    """What is made small and large again: twelve pictures of 240 x 240 to train on, three of 192 x 160 to test on."""
+    for number in range(12):
+        rng = np.random.default_rng([number, 240])
+        write(folder / "train" / f"{number:02d}.png", random_window(photograph(TRAINING[number % len(TRAINING)]), rng,
+                                                                    (240, 240)))
+    for name in HELD_OUT[:3]:
+        write(folder / "test" / f"{Path(name).stem}.png", crop_to_fit(photograph(name), (192, 160)))
+
+
 def fit_within(picture, longest):
     """A picture scaled down to a long side of `longest` pixels."""
     small = Image.fromarray(picture)
@@ -181,7 +191,7 @@ def fit_within(picture, longest):
 
 
 SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs,
-           "GOT-10k": tracking_sequences, "style": style_pictures}
+           "GOT-10k": tracking_sequences, "style": style_pictures, "SR": large_pictures}
 
 
 def build(name=None, folder=None):

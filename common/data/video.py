@@ -110,13 +110,14 @@ def writing(target, rate, size):
         part.unlink(missing_ok=True)
 
 
-def convert(path, target, change, title):
-    """Write the frames of a video through change(frame), uint8 RGB in and out, to the video target.
+def convert(path, target, change, title, scale=1):
+    """Write the frames of a video through change(frame), uint8 RGB in and out, to the video target, `scale` times as
+    large.
 
     Returns the mean level of each frame, before and after: [(float, float)]. UserError for a video without frames.
     """
     film, levels = open_film(path), []
-    with writing(target, film.rate, film.size) as write:
+    with writing(target, film.rate, tuple(scale * side for side in film.size)) as write:
         for frame in watch(frames_of(film), title, film.count or 1):
             changed = change(frame)
             write(changed)

@@ -9,11 +9,14 @@ from common.metrics.pictures import (
     gray_edge,
     gt_mean,
     loe,
+    luma,
     noise_sigma,
     psnr,
+    psnr_y,
     sharpness,
     ssim,
     ssim_gray,
+    ssim_y,
 )
 from common.metrics.ssim import ssim_loss, ssim_map
 from common.metrics.table import METRICS, UNKNOWN, Metric, expect_known, metric_of

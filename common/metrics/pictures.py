@@ -88,6 +88,38 @@ def _gray(red, green, blue):
     return (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15   # .299, .587, .114 times 2^15, rounded
 
 
+def luma(rgb8):
+    """Luma of BT.601 in its range of 16 to 235: (h, w, 3) uint8 to (h, w) float64, not rounded."""
+    _expect_rgb8(rgb8)
+    return 16 + rgb8.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
+
+
+def psnr_y(rgb8, reference8, border=0):
+    """PSNR of the luma in dB, a border of so many pixels left out: what papers on super-resolution print, with the
+    scale as border. Pictures (h, w, 3) uint8; inf for equal ones, nan where the border leaves nothing."""
+    a, b = _inner_luma(rgb8, reference8, border)
+    if not a.size:
+        return float("nan")
+    error = np.mean((a - b) ** 2)
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+def ssim_y(rgb8, reference8, border=0):
+    """SSIM of the luma (Gaussian window of 11 x 11, sigma 1.5, inside the picture), as psnr_y; nan where the window
+    does not fit."""
+    a, b = _inner_luma(rgb8, reference8, border)
+    if min(a.shape) < WINDOW:
+        return float("nan")
+    return ssim_map(*(torch.from_numpy(plane / 255)[None, None] for plane in (a, b))).mean().item()
+
+
+def _inner_luma(rgb8, reference8, border):
+    if rgb8.shape != reference8.shape:
+        raise ValueError(f"pictures of {rgb8.shape} and {reference8.shape}: equal sizes were expected")
+    inside = slice(border, -border or None)
+    return luma(rgb8)[inside, inside], luma(reference8)[inside, inside]
+
+
 def gt_mean(output8, target8):
     """The gt_mean protocol: the output scaled to the target's mean gray, clipped, floor(x + 0.5). uint8 (H, W, 3).
 

@@ -21,6 +21,9 @@ METRICS = {
     "psnr": Metric("higher", 0.1, 2, "dB"),               # flips .006; 1 % more brightness .05 to .2
     "ssim": Metric("higher", 0.005, 4),                   # flips .0017, every value one level up .009 at most
     "ssim_gray": Metric("higher", 0.005, 4),              # flips .001, every value one level up .003 at most
+    "psnr_y": Metric("higher", 0.05, 2, "dB"),            # of the luma, without a border of the scale's pixels
+    "ssim_y": Metric("higher", 0.002, 4),
+    "feature_distance": Metric("lower", 0.005, 4),        # by our narrow VGG19, without LPIPS' learnt weights
     # of one picture
     "entropy": Metric("two-sided", 0.02, 2, "bit"),       # flips .015; noise has entropy, too, so more is no better
     "niqe": Metric("lower", 0.1, 3),                      # flips in 1 % of the values .03; 1 % more brightness .07

@@ -18,6 +18,7 @@ from handed_in import copy, edit, enter, make_root, make_run, pack
 
 from common.base.errors import start
 from common.base.paths import ROOT
+from common.compare import page, pictures
 from common.compare.__main__ import Judge, main
 from common.compare.guarded import MAX_MEMORY, Lost, run_guarded
 from common.compare.judge import Options
@@ -169,7 +170,7 @@ def test_a_class_of_a_hundred(runs, handed_in, tmp_path, capsys):
     assert not any(line["submission"].startswith(("=", "+", "-", "@")) for line in lines)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if not path.is_symlink()} == before
     assert set(folder.parent.iterdir()) == outside
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["marks.csv", "marks.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["marks.csv", "marks.html", "marks_files"]
     check_page(page.read_text(encoding="utf-8"), expected)
     assert f"{list(expected.values()).count('unreadable')} unreadable" in capsys.readouterr().out
 
@@ -195,7 +196,7 @@ class Elements(html.parser.HTMLParser):
         self.sections += tag == "section"
         self.handlers += [name for name, _ in attributes if name.startswith("on")]
         self.outside += [value for name, value in attributes if name in ("src", "href")
-                         and not value.startswith(("data:image/", "#"))]
+                         and not value.startswith(("data:image/", "#", "marks_files/"))]
 
 
 def test_a_page_of_one(runs, tmp_path):
@@ -208,8 +209,44 @@ def test_a_page_of_one(runs, tmp_path):
 
 def test_memory_does_not_grow_with_their_number(runs):
     """What stays in memory of a submission is a page of text; its pictures are in the section, which waits on disk."""
-    judgement, section = Judge(runs[1], Options(), True)((runs[2], "seed"))
-    assert "data:image/" in section and len(repr(judgement)) < 5000
+    judgement, sections = Judge(runs[1], Options(), True)((runs[2], "seed"))
+    assert "data:image/" in sections.shown and len(repr(judgement)) < 5000
+
+
+def test_the_page_of_a_class_is_small_and_the_rest_lies_beside(runs, tmp_path):
+    """Two thumbnails a submission; all its pictures, means and its curve on a page of its own, which is replaced the
+    next time; a foreign file in that folder stays."""
+    other = make_run(tmp_path / "noisy", runs[0], noise=0.05)
+    for number in range(page.FEW + 1):
+        shutil.copytree(other, tmp_path / "in" / f"student {number:02}")
+    html, beside = tmp_path / "in" / "my marks.html", tmp_path / "in" / "my marks_files"
+    for _ in range(2):                                         # the second time both lie among the submissions
+        assert compare(runs[1], "--each", tmp_path / "in", "--html", html) == 1
+        text = html.read_text(encoding="utf-8")
+        assert text.count("data:image/") == 2 * (page.FEW + 1) and "<polyline" not in text
+        assert 'href="my%20marks_files/1.html"' in text and text.count("<section") == page.FEW + 1
+        own = (beside / "1.html").read_text(encoding="utf-8")
+        assert own.count("data:image/") == 9 and "<polyline" in own and "student 00" in own
+        assert len([path for path in beside.iterdir() if path.name != "my notes.html"]) == page.FEW + 1
+        (beside / "my notes.html").write_text("mine")
+        (beside / "99.html").write_text("of a larger class")
+    assert (beside / "my notes.html").read_text() == "mine"
+
+
+def test_a_picture_that_many_hand_in_is_measured_once(runs, tmp_path, monkeypatch):
+    """By all processes together: what one has measured lies in a folder for the others."""
+    measured, measure = [], pictures.measure
+
+    def count(submission, path, *words):
+        measured.append(path)
+        return measure(submission, path, *words)
+    monkeypatch.setattr(pictures, "measure", count)
+    judge_one = Judge(runs[1], Options(recompute=runs[0], measured=tmp_path), False)
+    for number in range(3):
+        judgement, _ = judge_one((copy(runs[2], f"again{number}"), f"again{number}"))
+        assert "3 lines measured again" in judgement.notes
+    assert len(measured) == 3
+    assert len([path for path in tmp_path.iterdir() if not path.suffix]) == 3
 
 
 def test_an_unwritable_page(runs, tmp_path, capsys):

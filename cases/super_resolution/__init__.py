@@ -1,0 +1,1 @@
+"""Super-resolution with self-attention and sub-pixel convolution."""

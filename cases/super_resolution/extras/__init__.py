@@ -1,0 +1,1 @@
+"""What a first reader may skip: one file of several scales' networks."""
