@@ -10,7 +10,7 @@ from torch import nn
 
 AXES = torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 1.0, -2.0]])      # luminance, red-green, yellow-blue
 AXES = AXES / AXES.norm(dim=1, keepdim=True)                                    # orthonormal
-CHROMA = 0.3                            # what a chroma axis counts beside luminance
+CHROMA = 0.6                            # what a chroma axis counts beside luminance
 POWER = 0.5                             # of the frequency by which waves are divided
 
 

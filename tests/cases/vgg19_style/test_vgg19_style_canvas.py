@@ -7,7 +7,7 @@ from test_vgg19_style_painting import painted, painter, settings
 from tolerances import near
 
 from cases.vgg19_style import losses
-from cases.vgg19_style.canvas import AXES, Decorrelated, Pixels
+from cases.vgg19_style.canvas import AXES, CHROMA, Decorrelated, Pixels
 from cases.vgg19_style.painter import LEAST_HISTORY, is_gray, prepare
 from common.base import paths
 from common.data.images import write_image
@@ -48,7 +48,7 @@ def test_long_waves_and_luminance_weigh_most():
         z[:, axis] = wave
         energies.append(space.decode(z).square().sum().item())
     assert energies[0] == pytest.approx(8 * energies[1], rel=1e-3), "amplitude f^-1/2, energy 1 / f"
-    assert energies[0] > 5 * energies[2]
+    assert energies[0] == pytest.approx(energies[2] / CHROMA**2, rel=1e-3), "a chroma axis weighs less"
 
 
 def test_fine_chroma_is_what_two_by_two_pixels_average_away():
