@@ -70,7 +70,7 @@ def test_the_chroma_term_takes_speckle_away(place):
             terms = one.step(number)
         energies.append(losses.fine_chroma(one.result()).item() / one.objective.fine_chroma.item())
     assert "chroma" in terms
-    print(energies); assert energies[1] < 1.1 and energies[1] < 0.8 * energies[0], "down to the style's own, no further"
+    assert energies[1] < 1.1 and energies[1] < 0.8 * energies[0], "down to the style's own, no further"
 
 
 def test_gray_in_gray_stays_gray(place):
