@@ -117,9 +117,9 @@ def test_crops_show_more_of_the_photograph(place):
 def test_a_network_learns_further_styles(place):
     """Noise, zoom, palette, fine chroma, two joined networks, a start from two styles: all in one short training."""
     styles = [place / "styles" / f"{name}.png" for name in ("red", "blue", "green")]
-    train(place, "two", f"data.styles=[{styles[0]},{styles[1]}]", "train.steps=3", "train.validate_every=3")
+    train(place, "two", f"data.styles=[{styles[0]},{styles[1]}]")
     more = [f"data.styles=[{styles[2]},{styles[0]},{styles[1]}]", "model.noise=true", "train.zoom=1.3",
-            "loss.palette=0.5", "loss.chroma=0.1", f"network.deeper={place / 'deep.pt'}", "train.validate_every=12"]
+            "loss.palette=0.5", "loss.chroma=0.1", f"network.deeper={place / 'deep.pt'}"]
     start = "--weights", str(place / "checkpoints/vgg19_style/two/last.pt")
     log = [line for line in train(place, "three", *more, *start) if "loss" in line]
     assert {"style", "content", "tv", "palette", "chroma"} <= log[0].keys()

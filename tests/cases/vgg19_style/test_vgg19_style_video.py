@@ -100,7 +100,7 @@ def test_a_video_is_painted_by_optimisation_and_holds_on_to_the_frame_before(tmp
     writer.release()
     style = tmp_path / "style" / "tissue.png"
     words = ["--input", str(source), f"network={tmp_path / 'net.pt'}", f"data.style={style}",
-             "train.steps=6", "test.frame_steps=3", "test.kept=0", "workers=0"]
+             "train.steps=6", "test.frame_steps=15", "test.kept=0", "workers=0"]
     said = []
     monkeypatch.setattr(Run, "say", lambda self, text: said.append(text))
     flicker = []
