@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
 
-.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton compare pack trackers clean
+.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton notebooks compare pack trackers clean
 
 help:             ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,14 +37,18 @@ evaluate: setup   ## test.py of one case or all
 figures: setup    ## figures.py of one case or all
 	@$(PYTHON) -m common.menu figures $(SELECT) $(ARGS)
 
-bench: setup      ## speed and memory against a straightforward version
-	@$(PYTHON) -m common.menu bench $(SELECT) $(ARGS)
+bench: setup      ## speed and memory against a straightforward version (PEERS=1: other people's programs too)
+	@$(PYTHON) -m common.menu bench $(SELECT) $(if $(PEERS),--peers) $(ARGS)
 
 report: setup     ## results/report.html and report.md: our numbers beside the published ones, figures, times
 	@$(PYTHON) -m common.report $(SELECT) $(ARGS)
 
 skeleton: setup   ## the outline of a student's report on a run of CASE, in Chinese (ARGS="--lang en")
 	@$(PYTHON) -m common.report --skeleton "$(CASE)" $(if $(NAME),--name "$(NAME)") $(ARGS)
+
+notebooks: setup  ## the walk-through of every case, executed, as a notebook (installs the extra `notebook`)
+	@python3 common/install.py --extra notebook
+	@$(PYTHON) -m common.notebooks $(if $(CASE),--case "$(CASE)")
 
 pack: setup       ## a run of CASE as results/<case>-<run>.zip, checked, to hand in
 	@$(PYTHON) -m common.pack "$(CASE)" $(if $(NAME),--name "$(NAME)") $(ARGS)

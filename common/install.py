@@ -2,7 +2,9 @@
 
 Standard library only.
 
-python3 common/install.py [--trackers]      --trackers puts opencv-contrib-python in the place of opencv-python
+python3 common/install.py [--trackers] [--extra NAME ...]
+    --trackers puts opencv-contrib-python in the place of opencv-python
+    --extra adds the packages of an extra of pyproject.toml to .venv, where they are missing
 """
 import re
 import subprocess
@@ -33,15 +35,33 @@ def import_problem(module):
     return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
 
 
-def opencv_version():
+def pinned(package):
     """The version that requirements.txt pins."""
-    return re.search(r"^opencv-python==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M)[1]
+    return re.search(rf"^{package}==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M)[1]
 
 
 def swap_opencv(package):
     """Leave exactly one of the OpenCV packages installed: they overwrite each other's files."""
     pip("uninstall", "--yes", *OPENCVS)
-    pip("install", "--no-deps", f"{package}=={opencv_version()}")
+    pip("install", "--no-deps", f"{package}=={pinned('opencv-python')}")
+
+
+def add_extra(name):
+    """Install an extra, unless all its packages are there: without a connection what is there must do.
+
+    What it brings may ask for an older Pillow than the pinned one, with which it was tested: that is put back.
+    """
+    import tomllib  # not at the top: older Pythons lack it
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    if name not in extras:
+        sys.exit(f"error: there is no extra {name!r}: expected one of {', '.join(extras)}: mend --extra")
+    packages = [re.match(r"[\w-]+", wanted)[0] for wanted in extras[name]]
+    asked = [PYTHON, "-c", f"import importlib.metadata as m; [m.version(p) for p in {packages}]"]
+    if subprocess.run(asked, cwd=VENV, stderr=subprocess.DEVNULL).returncode == 0:
+        return
+    print(f"installing the extra {name} ({', '.join(packages)}), once", flush=True)
+    pip("install", "--editable", f".[{name}]")
+    pip("install", "--no-deps", f"pillow=={pinned('pillow')}")
 
 
 def main():
@@ -53,6 +73,10 @@ def main():
         print(f"making {VENV.name}/", flush=True)
         if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode:
             sys.exit("error: python3 -m venv failed: on Debian and Ubuntu it is the package python3-venv")
+    if extras := [name for option, name in zip(sys.argv, sys.argv[1:]) if option == "--extra"]:
+        for name in extras:
+            add_extra(name)
+        return
     if "--trackers" in sys.argv:
         swap_opencv("opencv-contrib-python")
         (VENV / "ready").unlink(missing_ok=True)              # so that `make setup` swaps back

@@ -45,6 +45,15 @@ def test_texts_stay_in_their_boxes_and_boxes_apart(case):
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_labels_can_be_read_where_the_page_is_shown(case):
+    """GitHub shows a page 948 pixels wide, and no picture wider than that; a pixel of a browser is 1/96 inch."""
+    for name, page in pages_of(case).items():
+        scale = min(1.0, 948 / (96 * page.figure.get_figwidth()))
+        smallest = min(text.get_fontsize() for text in page.axis.texts if text.get_text())
+        assert smallest * 96 / 72 * scale >= 9, f"{name} is too wide for its letters"
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_the_committed_diagrams_say_what_the_code_draws(case, tmp_path):
     """Text stands in a comment before its outlines: those are compared, as outlines depend on the font's version."""
     for name, page in pages_of(case).items():

@@ -44,6 +44,22 @@ def test_formulas_survive_markdown(path):
         assert "*" not in formula, f"write \\ast in {formula}"
 
 
+def crowded(text):
+    """The formulas that GitHub leaves as they are: it opens one after a space or a bracket only, and not after a wide
+    comma, and closes none before a letter."""
+    return [found[0] for found in FORMULA.finditer(text)
+            if text[:found.start()][-1:] not in ("", "\n", " ", "(") or re.match(r"\w", text[found.end():])]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_formulas_stand_apart(path):
+    assert crowded(without_code(path)) == [], "a space is missing"
+
+
+def test_a_formula_after_a_wide_comma_is_seen():
+    assert crowded("图像，$x$ 是 $y$z") == ["$x$", "$y$"] and crowded("图像， $x$，是 ($y$)\n$z$。") == []
+
+
 @cache
 def anchors(path):
     """What GitHub makes of the headings: lower case, without punctuation, hyphens for spaces."""
@@ -135,10 +151,12 @@ def test_decimals_have_a_leading_zero(path):
     assert re.findall(r"(?<![\w.\\])\.\d+", FORMULA.sub("", without_code(path))) == []
 
 
-@pytest.mark.parametrize("path", CHINESE, ids=name)
+@pytest.mark.parametrize("path", SPOKEN, ids=name)
 def test_chinese_has_its_own_punctuation(path):
-    """Wide brackets round Chinese words, and wide commas between them."""
-    text = re.sub(r"\]\([^)]*\)", "]", FORMULA.sub("", without_code(path)))
+    """Wide brackets round Chinese words, and wide commas between them, in pages, captions and reports."""
+    text = path.read_text(encoding="utf-8")
+    if path in CHINESE:
+        text = re.sub(r"\]\([^)]*\)", "]", FORMULA.sub("", CODE.sub("", text)))
     assert re.findall(rf"{HAN} ?\([^()\n]*{HAN}[^()\n]*\)", text) == []
     assert re.findall(rf"{HAN}[,;:?!]\s*{HAN}", text) == []
 

@@ -61,10 +61,10 @@ def test_links_and_named_scripts_exist(readme):
         assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
 
 
-FLOORS = [["base"], ["data", "metrics"], ["experiment", "stitching"], ["lowlight", "features", "report"],
-          ["compare", "pack", "menu", "links", "settings_pages"]]
+FLOORS = [["base"], ["data", "metrics"], ["play"], ["experiment", "stitching"], ["lowlight", "features", "report"],
+          ["compare", "pack", "menu", "links", "settings_pages", "notebooks"]]
 FLOOR_OF = {"": 1} | {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}      # "": common itself
-NOT_FOR_CASES = {"report", "compare", "pack", "menu", "links", "settings_pages"}         # these read what others write
+NOT_FOR_CASES = {"report", *FLOORS[-1]}                                                  # these read what others write
 
 
 def module_name(path):

@@ -10,7 +10,6 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
     import common  # noqa: F401  says in a line what is missing
 
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,6 @@ from cases.kind.data import evaluation_set
 from cases.kind.drawing import diagram
 from cases.kind.drawing.captions import CAPTIONS
 from cases.kind.enhance import quantise
-from cases.kind.extras.unpaired import find_sets, name_items
 from cases.kind.model import KinD
 from common import metrics
 from common.base.errors import UserError, start
@@ -44,6 +42,7 @@ from common.lowlight.figures import (
     picture,
     spread,
 )
+from common.lowlight.unpaired import draw_elsewhere
 
 PANELS = [("loss", ["loss", "recon_low", "recon_high", "mse", "grad", "l1"]),
           ("validation PSNR (dB)", ["val_psnr", "val_psnr_gt_free"]),
@@ -76,7 +75,7 @@ def main(argv=None):
         draw_garden(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]), "KinD")
         draw_protection(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]))
         figures.draw_training(folder, run, PANELS)
-    draw_elsewhere(folder, run)
+    draw_elsewhere(folder, run, "KinD")
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
@@ -261,25 +260,6 @@ def draw_failures(folder, run, model, pairs, lines):
     folder.save(figures.grid(grid, columns, captions), "failures",
                 ["item", "psnr_gt_free", "psnr_gt_ratio", "psnr_gt_mean", "ratio_guessed", "ratio_reference",
                  "output_mean", "target_mean"], rows)
-
-
-def draw_elsewhere(folder, run, count=6):
-    """Pictures of other data sets before and after, where `test.py test.set=cross-dataset` has run under this name."""
-    test, root = run.folder / "test" / "cross-dataset", Path(run.config.test.unpaired)
-    lines = of_row(figures.read_items(run, "cross-dataset"), "gt_free") if (test / "items.csv").exists() else []
-    if not lines or not root.is_dir():
-        return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
-                       f"python cases/kind/test.py --name {run.name} test.set=cross-dataset test.unpaired=FOLDER")
-    files = name_items(find_sets(root))
-    chosen = [lines[place] for place in np.linspace(0, len(lines) - 1, min(count, len(lines))).astype(int)
-              if lines[place]["item"] in files]
-    pictures = [[read_pixels(files[line["item"]]) for line in chosen],
-                [read_pixels(test / line["image"]) for line in chosen]]
-    captions = [[""] * len(chosen), [f"ratio {float(line['light_ratio']):.1f}, LOE {float(line['loe']):.0f}"
-                                     for line in chosen]]
-    keys = ["item", "light_ratio", "entropy", "loe"]
-    folder.save(figures.grid(pictures, [line["item"] for line in chosen], captions, ["input", "KinD"]), "elsewhere",
-                keys, list(map(itemgetter(*keys), chosen)))
 
 
 if __name__ == "__main__":

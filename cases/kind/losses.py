@@ -75,7 +75,7 @@ def decomposition(low, high, dark, bright, norm="batch"):
 
 
 def guide(i_low, i_high, dark, bright):
-    """mean |I - max of R, G, B| of both pictures, LIME's first guess (not in the paper; README, difference 14)."""
+    """mean |I - max of R, G, B| of both pictures, LIME's first guess (not in the paper; README, difference 13)."""
     return absolute(i_low, dark.amax(dim=1, keepdim=True)) + absolute(i_high, bright.amax(dim=1, keepdim=True))
 
 

@@ -25,14 +25,14 @@ import torch
 from cases.kind import enhance
 from cases.kind.data import evaluation_set
 from cases.kind.enhance import quantise
-from cases.kind.extras import own_video, strip, unpaired
+from cases.kind.extras import own_video, strip
 from cases.kind.model import KinD
 from cases.kind.ratios import read_ratio
 from common import metrics
 from common.base.errors import UserError, start
 from common.data.images import read_image, to_tensor, write_image
 from common.experiment.run import Run
-from common.lowlight import baselines, evaluation
+from common.lowlight import baselines, evaluation, unpaired
 from common.lowlight.evaluation import (
     CLASSINGS,
     FIDELITY,
@@ -61,7 +61,7 @@ def main(argv=None):
         if run.options.input:
             return own(run, model, weights)
         if run.config.test.set == "cross-dataset":
-            return unpaired.cross_dataset(run, model, weights)
+            return unpaired.cross_dataset(run, weights, lambda rgb: answer_elsewhere(run, model, rgb), ["light_ratio"])
         return benchmark(run, model, weights)
 
 
@@ -162,6 +162,12 @@ def without_references(run, model, weights):
             "eval15/high")
     run.options.input = [str(folder)]
     return own(run, model, weights)
+
+
+def answer_elsewhere(run, model, rgb):
+    """(answer, {"light_ratio": ...}) to a picture of another data set."""
+    output, ratio = enhance.enhance(model, rgb, run.config.test)
+    return output, {"light_ratio": ratio}
 
 
 # ---- one's own pictures and videos -----------------------------------------------------------------------------------

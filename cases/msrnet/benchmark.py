@@ -1,7 +1,9 @@
 """Speed and memory of MSR-net beside a straightforward implementation of its formula: python cases/msrnet/benchmark.py
 
-The straightforward side is section 2 of the paper as one would write it down: NCHW, conv2d, torch.cat of the ten maps,
-1x1, subtraction, 1x1. Same threads, same weights, float32, inference mode.
+The straightforward side is section 2 of the paper as one would write it down: conv2d, torch.cat of the ten maps, 1x1,
+subtraction, 1x1, once in the usual order in memory (NCHW) and once as channels last. Same threads, same weights,
+float32, inference mode, CPU time. With --peers psnr and ssim of torchmetrics and kornia beside ours, with equal values;
+torchmetrics' ssim is another one (its value is printed).
 """
 import sys
 from functools import partial
@@ -20,7 +22,7 @@ from common.data.images import to_bytes
 from common.data.paired import PairedImages
 from common.data.samples import build
 from common.experiment import timing
-from common.lowlight.benchmark import measure, time_loader
+from common.lowlight.benchmark import as_channels_last, measure, time_loader
 
 SIZE = (400, 600)
 
@@ -52,12 +54,15 @@ def inference():
     with torch.inference_mode():
         difference = (straightforward(state, x) - model(last)).abs().max().item()
         assert difference <= 1e-5, f"the two sides differ by {difference}"
-        sides = {"straightforward": lambda: straightforward(state, x), "msrnet": lambda: model(last),
-                 "denoise": lambda: denoise(last)}
+        turned = as_channels_last(state)
+        sides = {"NCHW": lambda: straightforward(state, x), "channels last": lambda: straightforward(turned, last),
+                 "msrnet": lambda: model(last), "denoise": lambda: denoise(last)}
         seconds = timing.in_turns(sides)
-    return {"seconds": seconds, "largest_difference": difference,
-            "times_faster": seconds["straightforward"] / seconds["msrnet"],
-            "seconds_per_megapixel": {name: value / (SIZE[0] * SIZE[1] / 1e6) for name, value in seconds.items()}}
+    megapixels = SIZE[0] * SIZE[1] / 1e6
+    return {"cpu_seconds": seconds.cpu, "wall_seconds": seconds.wall, "largest_difference": difference,
+            "times_faster": {f"than {layout}": seconds.times_faster("msrnet", layout)
+                             for layout in ("NCHW", "channels last")},
+            "cpu_seconds_per_megapixel": {name: value / megapixels for name, value in seconds.cpu.items()}}
 
 
 def scoring():
@@ -69,7 +74,29 @@ def scoring():
     calls |= {metric.__name__: partial(metric, a8)
               for metric in (metrics.entropy, metrics.noise_sigma, metrics.sharpness)}
     calls["loe"] = partial(metrics.loe, a8, b8)
-    return {name: 1000 * value for name, value in timing.in_turns(calls).items()}
+    return {name: 1000 * value for name, value in timing.in_turns(calls).cpu.items()}
+
+
+def peers():
+    """Milliseconds of psnr and ssim of a 400 x 600 picture, ours beside torchmetrics and kornia; equal values."""
+    theirs, kornia = timing.peer("torchmetrics.functional.image"), timing.peer("kornia.metrics")
+    torch.manual_seed(0)
+    a, b = torch.rand(2, 1, 3, *SIZE, dtype=torch.float64)
+
+    def inside(ssim_map):
+        return ssim_map[:, :, 5:-5, 5:-5].mean()
+    sides = {"psnr": lambda: metrics.psnr(a, b),
+             "psnr, torchmetrics": lambda: theirs.peak_signal_noise_ratio(a, b, data_range=1.0),
+             "psnr, kornia": lambda: kornia.psnr(a, b, 1.0),
+             "ssim": lambda: metrics.ssim(a, b),
+             "ssim, torchmetrics": lambda: theirs.structural_similarity_index_measure(
+                 a, b, data_range=1.0, gaussian_kernel=True, sigma=1.5, kernel_size=11),
+             "ssim, kornia": lambda: inside(kornia.ssim(a, b, 11, 1.0))}
+    values = {name: float(call()) for name, call in sides.items()}
+    for theirs, ours in (("psnr, torchmetrics", "psnr"), ("psnr, kornia", "psnr"), ("ssim, kornia", "ssim")):
+        assert abs(values[theirs] - values[ours]) < 1e-6, f"{theirs}: {values[theirs]} instead of {values[ours]}"
+    milliseconds = {name: 1000 * value for name, value in timing.in_turns(sides).cpu.items()}
+    return {"milliseconds": milliseconds, "values": values}
 
 
 def memory():
@@ -91,6 +118,9 @@ PARTS = {
     "metric_milliseconds": scoring,
     "peak_memory_mb": memory,
 }
+
+if timing.peers_wanted():
+    PARTS["peers"] = peers
 
 if __name__ == "__main__":
     measure("msrnet", "MSR-net", PARTS) if "--help" not in sys.argv and "-h" not in sys.argv else print(__doc__)

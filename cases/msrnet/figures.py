@@ -39,6 +39,7 @@ from common.lowlight.figures import (
     spread,
 )
 from common.lowlight.splits import evaluation_set
+from common.lowlight.unpaired import draw_elsewhere
 
 PANELS = [("loss", ["loss", "l1", "ssim", "frobenius"]), ("validation PSNR (dB)", ["val_psnr"]),
           ("validation SSIM", ["val_ssim"])]
@@ -56,6 +57,7 @@ def main(argv=None):
     draw_garden(folder, lambda rgb: picture(enhance(run, model, rgb)), "MSR-net")
     draw_protection(folder, lambda rgb: picture(enhance(run, model, rgb)))
     figures.draw_training(folder, run, PANELS)
+    draw_elsewhere(folder, run, "MSR-net")
     folder.finish(weights.digest)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")

@@ -6,6 +6,8 @@ your own pictures
     python cases/msrnet/test.py --weights release-denoise --input photo.jpg folder/ --output brighter/
 a video
     python cases/msrnet/test.py --weights release-denoise --input night.mp4 --output bright.mp4
+pictures of other data sets
+    python cases/msrnet/test.py --weights release-denoise test.set=cross-dataset test.unpaired=FOLDER
 """
 import sys
 from pathlib import Path
@@ -22,7 +24,7 @@ from cases.msrnet.model import MSRNet
 from common.base.errors import start
 from common.data.images import read_image, to_bytes
 from common.experiment.run import Run
-from common.lowlight import evaluation
+from common.lowlight import evaluation, unpaired
 from common.lowlight.baselines import curve_of_training, gamma, identity, tone_curve
 from common.lowlight.evaluation import (
     CLASSINGS,
@@ -44,6 +46,8 @@ def main(argv=None):
     model = run.load(MSRNet, weights)
     if run.options.input:
         return own(run, model, weights)
+    if run.config.test.set == "cross-dataset":
+        return unpaired.cross_dataset(run, weights, lambda rgb: (enhance(run, model, rgb), {}))
     return benchmark(run, model, weights)
 
 

@@ -61,6 +61,7 @@ def pretrain(training, cfg):
         if cfg.train.offset_weight:
             terms["offsets"] = cfg.train.offset_weight * offset_distance(prediction.stages, pair.offsets)
         training.descend(optimizer, cfg.train.clip, **terms)
+        training.log(overlap=overlap_of(prediction.offsets, pair))
         after_step(model, average, schedule)
         if training.due(cfg.train.validate_every):
             training.validated(**validate_offsets(run, average.module, held_out))

@@ -133,8 +133,7 @@ def steps(side, source):
                              "gradient": ((other - slope).norm() / slope.norm()).item()}
         assert "bf16" in name or (differences[name]["loss"] < 1e-4
                                   and differences[name]["gradient"] < 1e-3), f"{name} differs: {differences[name]}"
-    seconds = timing.in_turns({name: lambda function=function: function(x) for name, function in functions.items()},
-                              clock=time.process_time)
+    seconds = timing.in_turns({name: lambda function=function: function(x) for name, function in functions.items()}).cpu
     a, b = seconds["straightforward"], seconds["cached"]
     return {"seconds": seconds, "of_straightforward": {name: value / a for name, value in seconds.items()},
             "of_cached": {name: value / b for name, value in seconds.items()}, "relative_difference": differences}
@@ -222,6 +221,7 @@ def main(argv=None):
     parser.add_argument("--content", help="a photograph for `quality`, else chelsea of the sample data")
     parser.add_argument("--style", help="its style, else tissue")
     parser.add_argument("--network", default="small", help="for `quality` and `memory`")
+    parser.add_argument("--peers", action="store_true", help="nothing: no program of other people is measured here")
     options = parser.parse_args(argv)
     wanted = options.parts.split(",")
     if not set(wanted) <= {"step", "quality", "memory"}:

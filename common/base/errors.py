@@ -100,15 +100,28 @@ def start(main, argv=None):
             raise
         mistake = isinstance(outcome, UserError)
         status = complain(f"{'error' if mistake else 'no'}: {printable(outcome)}", 2 if mistake else 1)
+    except RuntimeError as problem:
+        if not is_loss_of_a_process(problem) or "--debug" in words:
+            raise
+        status = complain("error: another process of this run has ended, so this one cannot go on: its own message, "
+                          "or torchrun's, says why; the same command goes on from the last checkpoint", 1, alone=False)
     if argv is None:
         signal.signal(signal.SIGINT, leave_at_once)      # while the interpreter ends
     return leave_streams(status)
 
 
-def complain(line, status):
+def is_loss_of_a_process(problem):
+    """Whether an exception is what gloo and NCCL raise in a torchrun's process when another one has gone."""
+    words = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "NCCL", "Broken pipe")
+    return "WORLD_SIZE" in os.environ and any(word in str(problem) for word in words)
+
+
+def complain(line, status, alone=True):
     """Print one line on stderr, from the first process of a torchrun alone: all meet the same mistake. Returns
-    status."""
-    if int(os.environ.get("RANK", 0)) == 0:
+    status. alone=False: from every process, with its number."""
+    rank = int(os.environ.get("RANK", 0))
+    if rank == 0 or not alone:
+        line = line if alone else f"[process {rank}] {line}"
         with contextlib.suppress(OSError):
             print(line, file=sys.stderr, flush=True)
     return status

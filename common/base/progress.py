@@ -2,11 +2,13 @@
 import sys
 import time
 from contextlib import closing
+from contextvars import ContextVar
 
 from tqdm import tqdm
 
 LINE_EVERY = 10.0         # seconds between plain lines
 BAR_EVERY = 0.1           # seconds between changes of the bar's text
+LISTENER = ContextVar("listener", default=None)     # listener(title, done, total) of this thread's work; may raise
 
 
 def duration(seconds):
@@ -62,5 +64,7 @@ def watch(items, title, count=None):
         count = len(items)
     with closing(Progress(title, 0, count)) as progress:
         for number, item in enumerate(items, 1):
+            if listener := LISTENER.get():
+                listener(title, number - 1, count)
             yield item
             progress.update(number)

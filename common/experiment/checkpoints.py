@@ -1,8 +1,8 @@
 """Weights and training states as files: written whole, read without pickle, checked by digest, every defect named.
 
 A file is a dictionary of plain data, never of Python objects: `case`, `model` (the keyword arguments that build the
-network), `weights` (its state_dict) and, in last.pt, what a run needs to go on. A release file is made by
-python -m common.experiment.checkpoints release CASE RUN --as release
+network), `weights` (its state_dict), `scales` (where weights are in 8 bits) and, in last.pt, what a run needs to go on.
+A release file is made by python -m common.experiment.checkpoints release CASE RUN --as release
 """
 import argparse
 import hashlib
@@ -71,10 +71,13 @@ def load(path):
     if not isinstance(content, dict) or not {"case", "model", "weights"} <= content.keys():
         raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries "
                         "case, model and weights: give a file from checkpoints/")
-    if wrong := _odd_arguments(content["model"]) or _odd_weights(content["weights"]):
+    scales = content.get("scales", {})
+    wrong = _odd_arguments(content["model"]) or _odd_weights(content["weights"]) or _odd_scales(scales, content)
+    if wrong:
         raise UserError(f"{path} is not a weights file of this project: {wrong}: expected the arguments of a network "
                         "and its tensors by name, as train.py writes them: give a file from checkpoints/, or train "
                         "again")
+    content["weights"] |= {name: in_floats(content["weights"][name], scale) for name, scale in scales.items()}
     return content
 
 
@@ -102,6 +105,21 @@ def _odd_weights(weights):
                     f"{tensor.untyped_storage().nbytes() // tensor.element_size()}")
         if torch.isnan(tensor).any():
             return f"the tensor {name:.60} holds NaN instead of numbers (of a training that went astray?)"
+    return None
+
+
+def _odd_scales(scales, content):
+    """What is wrong with the entry `scales`, in words; None where it has one float for each slice of an int8 tensor."""
+    if not isinstance(scales, dict):
+        return f"its entry scales is {scales!r:.40} instead of tensors by name"
+    if wrong := _odd_weights(scales):
+        return wrong
+    for name, scale in scales.items():
+        levels = content["weights"].get(name)
+        if levels is None or levels.dim() < 2 or levels.dtype != torch.int8 or scale.dtype != torch.float32:
+            return f"its scales name {name:.60}, of which there are no levels of 8 bits"
+        if scale.shape != slices(levels).shape[:1]:
+            return f"the tensor {name:.60} has {tuple(levels.shape)} levels and {tuple(scale.shape)} scales"
     return None
 
 
@@ -218,17 +236,20 @@ def build(network, weights, typed=()):
     return model.eval()
 
 
-def release(case, run, name, half=False):
+def release(case, run, name, half=False, eight=False):
     """Copy best.pt of a run to checkpoints/<case>/<name>.pt, weights and arguments alone, and enter it in SHA256SUMS.
 
     half: store float16 (half the size; they are computed with in float32), but for tensors that it cannot hold.
-    Returns the path.
+    eight: store kernels in 8 bits, see in_levels, the rest as with half. Returns the path.
     """
     content = load(paths.CHECKPOINTS / case / run / "best.pt")
-    state = {key: tensor.half() if half and fits_half(tensor) else tensor.clone()
+    kernels = {key: in_levels(tensor) for key, tensor in content["weights"].items() if eight and is_kernel(tensor)}
+    state = {key: tensor.half() if (half or eight) and fits_half(tensor) else tensor.clone()
              for key, tensor in content["weights"].items()}
+    state |= {key: levels for key, (levels, _) in kernels.items()}
+    scales = {"scales": {key: scale for key, (_, scale) in kernels.items()}} if kernels else {}
     path = paths.CHECKPOINTS / case / f"{name}.pt"
-    save(path, {"case": case, "model": content["model"], "weights": state, "settings": content["settings"]})
+    save(path, {"case": case, "model": content["model"], "weights": state, "settings": content["settings"]} | scales)
     sums = paths.CHECKPOINTS / "SHA256SUMS"
     entry = path.relative_to(paths.CHECKPOINTS).as_posix()
     lines = [line for line in (sums.read_text(encoding="utf-8").splitlines() if sums.exists() else [])
@@ -236,6 +257,29 @@ def release(case, run, name, half=False):
     write_whole(sums, "".join(f"{line}\n" for line in sorted([*lines, f"{sha256(path)}  {entry}"],
                                                              key=lambda line: line[66:])).encode())
     return path
+
+
+def is_kernel(tensor):
+    """Whether a tensor is worth 8 bits: of convolutions and linear layers, which hold nearly all values."""
+    return tensor.is_floating_point() and tensor.dim() > 1 and bool(tensor.isfinite().all())
+
+
+def in_levels(tensor):
+    """(levels, scales): int8 of the tensor's shape, and a float32 for each slice along its first dimension, an output
+    channel (of a transposed convolution an input channel): w = level * scale, level = round(w / scale), largest 127."""
+    values = slices(tensor).float()                                          # (C, the rest)
+    scale = values.abs().amax(dim=1).clamp_min(1e-12) / 127
+    return (values / scale[:, None]).round().to(torch.int8).reshape(tensor.shape), scale
+
+
+def in_floats(levels, scale):
+    """The float32 tensor of in_levels' two, within half a scale of what it was."""
+    return (slices(levels).float() * scale[:, None]).reshape(levels.shape)
+
+
+def slices(tensor):
+    """A tensor as (first dimension, the rest)."""
+    return tensor.reshape(tensor.shape[0], -1)
 
 
 def fits_half(tensor):
@@ -252,8 +296,9 @@ def main(argv=None):
     make.add_argument("run")
     make.add_argument("--as", dest="name", default="release", help="file name without .pt (default release)")
     make.add_argument("--half", action="store_true", help="store float16")
+    make.add_argument("--eight", action="store_true", help="store 8 bits per weight and a scale per output channel")
     arguments = parser.parse_args(argv)
-    path = release(arguments.case, arguments.run, arguments.name, arguments.half)
+    path = release(arguments.case, arguments.run, arguments.name, arguments.half, arguments.eight)
     weights = find(arguments.case, arguments.run, str(path))
     values = sum(tensor.numel() for tensor in weights.state.values())
     print(f"{path}: {path.stat().st_size:,} bytes, {values:,} values, content {weights.digest[:16]}")

@@ -40,11 +40,16 @@ def curve_of_training(run, pairs, split="our485"):
     """The tone curve of the training pictures that `pairs` does not test on; None, said in a line, where none are."""
     tested = set(pairs.names) if pairs.split == split else set()
     try:
-        names = [name for name in list_pairs(run.config.data.root, split) if name not in tested]
-        training = PairedImages(run.config.data.root, split, names=names, cache=False)
+        return curve_of(run.config.data.root, tested, split)
     except UserError as problem:
         run.say(f"the tone curve is left out, for want of training pictures: {problem}")
         return None
+
+
+def curve_of(root, tested=(), split="our485"):
+    """The tone curve of the pairs of a set in LOL's layout, but for the names in `tested`. UserError where none are."""
+    names = [name for name in list_pairs(root, split) if name not in tested]
+    training = PairedImages(root, split, names=names, cache=False)
     places = watch(range(len(training)), "fitting the tone curve")
     return fit_tone_curve(tuple(map(read_pixels, training.paths(place))) for place in places)
 

@@ -15,6 +15,7 @@ from common.data.images import open_picture, picture_files, read_pixels, to_byte
 from common.data.lol import shares_scene_with_evaluation
 from common.experiment import own
 from common.lowlight import protect
+from common.metrics.niqe import describe_parameters
 
 FIDELITY = ["psnr", "ssim", "ssim_gray"]
 NO_REFERENCE = ["entropy", "noise_sigma", "sharpness", "loe"]  # niqe follows where it can be had
@@ -29,7 +30,9 @@ NOISE = ["a: under 1.45", "b: 1.45 to 1.6", "c: over 1.6"]                      
 def niqe_parameters(run):
     """The pristine model that test.niqe names; None, said in a line, where it names none."""
     if run.config.test.niqe:
-        return metrics.load_parameters(run.config.test.niqe)
+        parameters = metrics.load_parameters(run.config.test.niqe)
+        run.say(describe_parameters(run.config.test.niqe))
+        return parameters
     run.say("NIQE is left out: test.niqe=FILE names its standard parameters (see the README)")
     return None
 

@@ -2,7 +2,8 @@
 
 CASE: msrnet or kind; ROOT: a folder of ordinary photographs. The case's own test.py brightens, with --input, these
 photographs darkened at gains 1/8, 1/16, 1/32 (darken_to_judge), as they are, white, gray and document pages, and the
-embedded garden at night; what comes out is measured here. Bad: it darkens or tints what was good already.
+embedded garden at night; what comes out is measured here, beside gamma 1/2.2 and, where data.root has LOL's training
+pairs, their tone curve. Bad: it darkens or tints what was good already.
 
     --weights W     as for test.py, `release` where it is left out
     --count N       the first N photographs only
@@ -25,7 +26,8 @@ from common.base.text_table import format_table
 from common.data.images import list_images, read_pixels, to_tensor, write_image
 from common.data.night import darken_to_judge
 from common.experiment.results import write_csv
-from common.lowlight.baselines import gamma
+from common.experiment.settings import resolve
+from common.lowlight.baselines import curve_of, gamma, tone_curve
 
 GAINS = (8, 16, 32)                             # one over the gain
 DARKER, LEVEL = 5, 252                          # levels: darker by more is a mistake; of the white page
@@ -53,16 +55,26 @@ def main(argv=None):
     photographs = list_images(options.root)[:options.count]
     if not photographs:
         raise UserError(f"no photographs: {options.root}: a folder of pictures was expected: name another")
+    curve = curve_of_training(resolve(options.case, settings).config.data.root)
     with tempfile.TemporaryDirectory() as folder:
-        lines = measure(options, settings, photographs, Path(folder))
+        lines = measure(options, settings, photographs, curve, Path(folder))
     print("\n".join(format_table(HEADER, [[*map(shown, line)] for line in lines],
-                                 ["<26", "<8", ">5", *[">12"] * 5, "<"])))
+                                 ["<26", "<10", ">5", *[">12"] * 5, "<"])))
     if options.csv:
         write_csv(options.csv, HEADER, [[*map(shown, line)] for line in lines])
 
 
-def measure(options, settings, photographs, folder):
-    """The lines of the table, after HEADER."""
+def curve_of_training(root):
+    """The tone curve of the training pairs of data.root; None, said on stderr, where there are none."""
+    try:
+        return curve_of(root)
+    except UserError as problem:
+        print(f"the tone curve is left out, for want of training pictures: {problem}", file=sys.stderr)
+        return None
+
+
+def measure(options, settings, photographs, curve, folder):
+    """The lines of the table, after HEADER; curve: of baselines.tone_curve, or None."""
     days = {path.stem: read_pixels(path) for path in photographs}
     dark = {f"1-{gain} {name}": darken_to_judge(day, 1 / gain, index) for index, (name, day) in enumerate(days.items())
             for gain in GAINS}
@@ -73,19 +85,22 @@ def measure(options, settings, photographs, folder):
     lines = []
     for gain in GAINS:
         lines += fidelity_lines(f"darkened, gain 1/{gain}", [(dark[f"1-{gain} {name}"], alone[f"1-{gain} {name}"], day)
-                                                            for name, day in days.items()])
+                                                            for name, day in days.items()], curve)
     if nights:
         bright = garden["garden_bright"]
-        lines += fidelity_lines("garden, 3 nights", [(night, alone[name], bright) for name, night in nights.items()])
+        lines += fidelity_lines("garden, 3 nights", [(night, alone[name], bright) for name, night in nights.items()],
+                                curve)
     for row, outputs in (("off", alone), ("auto", kept)):
         lines.append(day_line(row, days, outputs, said if row == "auto" else None))
         lines.append(page_line(row, outputs))
     return lines
 
 
-def fidelity_lines(what, triples):
-    """Lines for the network and a gamma curve; triples: (dark, answer, reference), 8-bit."""
+def fidelity_lines(what, triples, curve):
+    """Lines for the network, a gamma curve and a fitted one; triples: (dark, answer, reference), 8-bit."""
     rows = {"network": [answer for _, answer, _ in triples], "gamma": [gamma(low) for low, *_ in triples]}
+    if curve is not None:
+        rows["tone_curve"] = [tone_curve(low, curve) for low, *_ in triples]
     lines = []
     for row, answers in rows.items():
         scores = []

@@ -16,22 +16,28 @@ CAPTIONS = {
     "ranking": Caption(
         None, "Pictures from best to worst (gt_free). Black: mean input level under 10 of 255; dark blue: 10 to 18; "
               "light blue: over 18",
-        "由好到差排列的图像(gt_free 协议)。黑色：输入平均灰度低于 10；深蓝：10 到 18；浅蓝：高于 18(满值 255)",
+        "由好到差排列的图像（gt_free 协议）。黑色：输入平均灰度低于 10；深蓝：10 到 18；浅蓝：高于 18（满值 255）",
         "Falling bars, one per picture", "逐图递减的柱状图"),
     "classes": Caption(
         None, "By mean level and noise of the input (of 255), and by whether training shows the scene; in brackets the "
               "count",
-        "按输入图像的平均灰度、噪声水平(满值 255)以及训练集中是否出现同一场景分类；括号内为图像数量",
+        "按输入图像的平均灰度、噪声水平（满值 255）以及训练集中是否出现同一场景分类；括号内为图像数量",
         "Grouped bars by class", "按类别分组的柱状图"),
     "garden": Caption(
         None, "Real night pictures that come with the repository: a garden at three short exposures and, at the right, "
               "a long one, all at half size; PSNR against the long one (gt_free)",
-        "仓库自带的真实夜景：同一花园的三次短曝光，最右为长曝光(均缩小一半)；图下为相对长曝光图像的 PSNR(gt_free 协议)",
+        "仓库自带的真实夜景：同一花园的三次短曝光，最右为长曝光（均缩小一半）；"
+        "图下为相对长曝光图像的 PSNR（gt_free 协议）",
         "Three rows: a dark garden, two brightened ones, the bright picture", "三行：暗的花园、两种增强结果与亮图"),
+    "elsewhere": Caption(
+        None, "Pictures of other data sets, before and after; no references exist. Entropy in bit, gray edge in "
+              "degrees",
+        "其他数据集中的图像增强前后对比；没有参考图像。熵(bit)与灰边偏差（度）标在图下",
+        "Dark or backlit photographs above, brightened below", "上为昏暗或逆光的照片，下为增强结果"),
     "protect": Caption(
         None, "test.protect=auto: picture x, the network's answer y, the weight w (white: all of the answer) and "
               "x + w (y - x); above a night, below the same scene with enough light, which stays",
-        "test.protect=auto：输入 x、网络输出 y、权重 w(白色表示完全采用输出)以及 x + w (y - x)；"
+        "test.protect=auto：输入 x、网络输出 y、权重 w（白色表示完全采用输出）以及 x + w (y - x)；"
         "上为夜景，下为光线充足的同一场景，保持不变",
         "Two rows of four pictures: input, answer, weight, result", "两行四列：输入、网络输出、权重、结果"),
 }

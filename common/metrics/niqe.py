@@ -6,7 +6,9 @@ basicsr/metrics (Apache-2.0), converted there from the authors' MATLAB release (
 free for research with citation). It is no part of this repository: download it and name it with `test.niqe=FILE`.
 Programs with other parameters give values that cannot be compared.
 """
+import hashlib
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ TILE = 5 * BLOCK                                          # pixels that are meas
 AROUND = 16                                               # pixels around a tile: halving reaches 4, smoothing 3 of 2
 REMEDY = "give niqe_pris_params.npz of XPixelGroup/BasicSR (folder basicsr/metrics), or leave NIQE out"
 SHAPES = {"mu_pris_param": (1, 36), "cov_pris_param": (36, 36)}
+STANDARD = "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296"          # SHA-256 of BasicSR's file
 
 WINDOW = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)
 WINDOW /= WINDOW.sum()                                    # 7 taps, sigma 7/6; rows times columns make the 7x7 window
@@ -51,6 +54,13 @@ def load_parameters(path):
             raise UserError(f"not a NIQE parameter file: {path}: {key}, {arrays[key].shape}: expected {shape}, finite: "
                             f"{REMEDY}")
     return Parameters(arrays["mu_pris_param"][0], arrays["cov_pris_param"])
+
+
+def describe_parameters(path):
+    """Whose parameters a file has, by its SHA-256, in words."""
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    whose = "BasicSR's niqe_pris_params.npz" if digest == STANDARD else "NOT those of BasicSR: no comparable numbers"
+    return f"NIQE by {path} (SHA-256 {digest[:16]}: {whose})"
 
 
 def niqe(rgb8, parameters):

@@ -37,7 +37,7 @@ class Contents(NamedTuple):
 
 
 class Links(NamedTuple):
-    links: list                                            # [(label, address)]
+    links: list                                            # [(label: text or Both, address)]
 
 
 class Table(NamedTuple):
@@ -199,7 +199,7 @@ def heading_markdown(block, folder):
 
 
 def link_markdown(label, address):
-    return f"[{quiet(label)}](<{address}>)" if is_address(address) else quiet(f"{label}: {address}")
+    return f"[{in_line(label)}](<{address}>)" if is_address(address) else f"{in_line(label)}: {quiet(address)}"
 
 
 def note_markdown(block, folder):

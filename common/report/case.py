@@ -29,6 +29,7 @@ from common.report.blocks import (
 from common.report.tables import finite, measures, number_with_unit, numbers
 
 PICTURES = 3                                               # of a test set that are shown
+LINKS = {"paper": "论文", "code": "代码", "data": "数据"}   # what a configuration calls its addresses; others stay
 
 
 def case_blocks(case, name=None):
@@ -64,7 +65,8 @@ def head(case, about):
         blocks.append(Paragraph(both(about["idea"]), "lead"))
     links = about.get("links")
     if isinstance(links, dict) and links:
-        blocks.append(Links([(str(label), str(address)) for label, address in links.items()]))
+        blocks.append(Links([(Both(label, LINKS[label]) if label in LINKS else str(label), str(address))
+                             for label, address in links.items()]))
     return blocks
 
 

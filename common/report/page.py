@@ -20,6 +20,8 @@ from common.data.images import read_pixels
 
 SIDE = 1600                                # pixels that a picture's longer side may have
 LABELS = 0.8                               # of a figure's own width: its smallest labels (5.5 pt, 150 dpi) have 9 px
+COLUMN = 1080                              # pixels that a wide window has for a figure; only diagrams are wider, whose
+                                           # letters (7.5 pt) have 10 px there
 QUALITY = 88                               # of lossy WebP: no difference to be seen at full size
 NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|dB|px|s|MB))?|[-+]?inf|nan|–|")
 FOLDER = Path(__file__).with_name("templates")
@@ -112,7 +114,7 @@ def picture(source, alt, width=None, labelled=False):
     to read. Raises UserError for a file that is no picture.
     """
     image = fit(source, width or SIDE)
-    return Html(PARTS.picture(image, alt, round(LABELS * image.width) if labelled else None))
+    return Html(PARTS.picture(image, alt, min(round(LABELS * image.width), COLUMN) if labelled else None))
 
 
 def fit(source, width):

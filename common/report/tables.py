@@ -14,6 +14,9 @@ PROTOCOLS = {
     "gt_ratio": Both("light ratio taken from the reference", "光照比率取自参考图像"),
 }
 ARROWS = {"higher": "↑", "lower": "↓", "two-sided": ""}
+CLASSINGS = {                                              # others keep their English name
+    "light": "亮度", "noise": "噪声", "scene": "场景", "overlap": "重叠率", "parallax": "视差", "rank": "名次",
+    "seen": "是否参与训练", "style": "风格", "content": "内容"}
 
 
 WEIGHTS = {"trained": Both("trained here", "本机训练"), "release": Both("release weights", "预训练权重")}
@@ -222,9 +225,11 @@ def classes(rows, names):
             for label, means in inner.items():
                 line = [label, method_name(method), str(means["count"]), *digits(means, names)]
                 lines.setdefault(label, []).append(line)
-    tables = [Table("", [classing, Both("method", "方法"), "n", *map(heading_of, names)], list(chain(*lines.values())))
+    words = {classing: CLASSINGS.get(classing, classing) for classing in found}
+    tables = [Table("", [Both(classing, words[classing]), Both("method", "方法"), "n", *map(heading_of, names)],
+                    list(chain(*lines.values())))
               for classing, lines in found.items()]
-    summary = Both(f"By class: {', '.join(found)}", f"分类结果：{'、'.join(found)}")
+    summary = Both(f"By class: {', '.join(found)}", f"分类结果：{'、'.join(words.values())}")
     return [Folded(summary, tables)] if tables else []
 
 

@@ -20,13 +20,13 @@ CAPTIONS = {
     "decomposition": Caption(
         None, "What decomposition makes of both pictures of {item}: the reflectances should agree, the products equal "
               "the pictures (PSNR below them)",
-        "对 {item} 的两幅图像的分解：两个反射分量应当一致，乘积应当等于原图(下方为 PSNR)",
+        "对 {item} 的两幅图像的分解：两个反射分量应当一致，乘积应当等于原图（下方为 PSNR）",
         "Two rows: dark and bright picture with their maps", "两行：暗图与亮图及其分解结果"),
     "illumination": Caption(
         None,
         "Illumination before and after adjustment, by the guessed and by the reference's light ratio, beside that of "
         "the bright picture; all in one gray scale",
-        "调整前后的光照分量(分别采用自动估计的比率与由参考图像得到的比率)，以及亮图的光照分量；各图使用同一灰度范围",
+        "调整前后的光照分量（分别采用自动估计的比率与由参考图像得到的比率），以及亮图的光照分量；各图使用同一灰度范围",
         "Gray maps from dark to bright", "由暗到亮的灰度图"),
     "ratio_sweep": Caption(
         None, "{item} at growing light ratios, and PSNR over the ratio; dashed: the ratio that the reference gives, "
@@ -46,12 +46,12 @@ CAPTIONS = {
     "methods": Caption(
         None, "All rows of the test on {set} (means of {count} pictures); the three protocols of the network in the "
               "second colour",
-        "{set} 上全部测试项的对比({count} 幅图像的均值)；网络的三种协议用另一种颜色标出",
+        "{set} 上全部测试项的对比（{count} 幅图像的均值）；网络的三种协议用另一种颜色标出",
         "Bars of PSNR and SSIM per row", "各项的 PSNR 与 SSIM 柱状图"),
     "ratios": Caption(
         None, "Left: the guessed light ratio over the reference's (rms error of the logarithm {rms:.2f}); right: what "
               "the error costs in PSNR",
-        "左：自动估计的光照比率与由参考图像得到的比率(对数的均方根误差为 {rms:.2f})；右：比率误差造成的 PSNR 损失",
+        "左：自动估计的光照比率与由参考图像得到的比率（对数的均方根误差为 {rms:.2f}）；右：比率误差造成的 PSNR 损失",
         "Points near the diagonal; points above zero", "对角线附近的散点；零线附近的散点"),
     "failures": Caption(
         None,
@@ -59,8 +59,4 @@ CAPTIONS = {
         "brightness was guessed wrongly",
         "gt_free 协议下最差的两幅图像。若采用参考图像的比率或均值就能消除误差，说明只是亮度估计有误",
         "Two failures with a map of their difference", "两个失败案例及其差值图"),
-    "elsewhere": Caption(
-        None, "Pictures of other data sets, before and after, with the guessed light ratio; no references exist",
-        "其他数据集中的图像增强前后对比，标有自动估计的光照比率；没有参考图像",
-        "Dark or backlit photographs above, brightened below", "上为昏暗或逆光的照片，下为增强结果"),
 }

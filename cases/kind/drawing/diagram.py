@@ -33,7 +33,7 @@ def draw_networks(layers):
     """The Diagram of the layers; the restoration is left out where there is none."""
     counts = {layer["name"]: layer["parameters"] for layer in layers}
     maps = {layer["name"]: layer["outputs"][0] for layer in layers}
-    page = Diagram(11.5, 6.7)
+    page = Diagram(10.9, 6.7)
     reflectance, illumination = draw_decomposition(page, counts)
     adjusted = draw_adjustment(page, counts, illumination)
     restored = reflectance
@@ -44,7 +44,7 @@ def draw_networks(layers):
     page.arrow(adjusted.bottom, times.top)
     page.arrow(restored.right, times.left)
     page.arrow(times.bottom, output.top)
-    page.note(11.35, 6.5, f"{sum(counts.values()):,} parameters", align="right", weight="bold")
+    page.note(10.8, 6.5, f"{sum(counts.values()):,} parameters", align="right", weight="bold")
     return page
 
 
@@ -57,7 +57,7 @@ def draw_decomposition(page, counts):
     """DecomNet: a small U, and the branch for the illumination from its first layer. Returns the Boxes of R and I."""
     def layer(name):
         return f"decomposition.{name}"
-    top, step, x = 5.95, 1.12, 1.62
+    top, step, x = 5.95, 1.08, 1.6
     s = page.box(0.55, top, "S", "stretched", "3")
     g1 = page.box(x, top, "g_conv1_1", "3x3, 32", share(counts, layer("g_conv1_1")), colour=0)
     g2 = page.box(x + step, top - DROP, "g_conv2_1", "3x3, 64", share(counts, layer("g_conv2_1")), colour=0)
@@ -89,10 +89,10 @@ def draw_decomposition(page, counts):
 
 def draw_adjustment(page, counts, illumination):
     """AdjustNet: I and the ratio to A. Returns the Box of A."""
-    ratio = page.box(9.5, 5.55, "ratio", "chosen or guessed", "1")
-    network = page.box(9.5, illumination.y, "en_conv_1 to 4", "3x3: 2, 32, 32, 32, 1", share(counts, "adjustment"),
+    ratio = page.box(9.25, 5.55, "ratio", "chosen or guessed", "1")
+    network = page.box(9.25, illumination.y, "en_conv_1 to 4", "3x3: 2, 32, 32, 32, 1", share(counts, "adjustment"),
                        colour=3)
-    adjusted = page.box(11.0, 2.78, "A", "adjusted light", "1")
+    adjusted = page.box(10.44, 2.78, "A", "adjusted light", "1")
     page.arrow(ratio.bottom, network.top)
     page.arrow(illumination.right, network.left)
     page.arrow(network.right, (adjusted.x, network.y), adjusted.top)
@@ -102,7 +102,7 @@ def draw_adjustment(page, counts, illumination):
 
 def draw_restoration(page, counts, maps, reflectance, illumination):
     """RestorationNet: R and I to P, a U of five levels. Returns the Box of P."""
-    top, step, drop, x = 2.78, 0.9, 0.52, 1.55
+    top, step, drop, x = 2.78, 0.87, 0.52, 1.52
     both = page.box(0.55, top, "R, I", "joined", "4")
     levels = []
     for number in range(1, 10):
@@ -113,7 +113,7 @@ def draw_restoration(page, counts, maps, reflectance, illumination):
         kernel = f"2 x 3x3, {maps[f'restoration.de_conv{number}_2']}"
         levels.append(page.box(x + (number - 1) * step, top - depth * drop, title, kernel,
                                share(counts, *names), colour=2))
-    last = page.box(x + 8 * step + 0.92, top, "de_conv10", "3x3, 3", share(counts, "restoration.de_conv10"), colour=2,
+    last = page.box(x + 8 * step + 0.88, top, "de_conv10", "3x3, 3", share(counts, "restoration.de_conv10"), colour=2,
                     height=0.5)
     restored = page.box(last.x, top - 1.05, "P", "restored R", "3")
     page.arrow(both.right, levels[0].left)
@@ -127,7 +127,7 @@ def draw_restoration(page, counts, maps, reflectance, illumination):
     page.arrow(last.bottom, restored.top)
     gutter = 3.42
     page.arrow(illumination.bottom, (illumination.x, gutter), (both.x, gutter), both.top)
-    page.arrow(reflectance.right, (8.67, reflectance.y), (8.67, gutter), (illumination.x, gutter), head=False)
+    page.arrow(reflectance.right, (8.42, reflectance.y), (8.42, gutter), (illumination.x, gutter), head=False)
     page.frame([both, levels[4], last, levels[8]], f"restoration, {share(counts, 'restoration')} parameters",
                above=0.2, indent=0.75)
     return restored

@@ -13,13 +13,13 @@ CAPTIONS = {
         "B1.2",
         "A dark picture, its logarithms, their fusion X1 and the illumination H (X1 and H: {low:.2f} is black, "
         "{high:.2f} white)",
-        "微光图像、各尺度对数变换、融合结果 X1 与光照分量 H(X1 与 H 的显示范围为 {low:.2f} 到 {high:.2f})",
+        "微光图像、各尺度对数变换、融合结果 X1 与光照分量 H（X1 与 H 的显示范围为 {low:.2f} 到 {high:.2f}）",
         "Small versions of one picture, from dark to bright", "同一图像由暗到亮的若干版本"),
     "B1.3_colour": Caption(
         "B1.3",
         "Before and after colour restoration; X2 and Y share one display range ({low:.2f} to {high:.2f}, 1st to 99th "
         "percentile of X2)",
-        "色彩恢复前后；X2 与 Y 使用同一显示范围({low:.2f} 到 {high:.2f}，即 X2 的第 1 到第 99 百分位)",
+        "色彩恢复前后；X2 与 Y 使用同一显示范围（{low:.2f} 到 {high:.2f}，即 X2 的第 1 到第 99 百分位）",
         "Three versions of one picture", "同一图像的三个版本"),
     "B1.4_pairs": Caption(
         "B1.4", "Pairs of {set}: short exposure above, normal exposure below",
@@ -36,7 +36,7 @@ CAPTIONS = {
         "Falling loss, validation scores", "下降的损失与验证指标"),
     "floors": Caption(
         None, "The network beside simple methods on {set} (means of {count} pictures, gt_free)",
-        "网络与基线方法在 {set} 上的对比({count} 幅图像的均值，gt_free 协议)",
+        "网络与基线方法在 {set} 上的对比（{count} 幅图像的均值，gt_free 协议）",
         "Bars of PSNR and SSIM per method", "各方法的 PSNR 与 SSIM 柱状图"),
     "failures": Caption(
         None, "The two worst pictures. Where scaling to the target's mean repairs most of the error, only the "
@@ -50,6 +50,6 @@ CAPTIONS = {
     "noise": Caption(
         None, "{side} x {side} pixels of {file}; noise (levels of 255) and sharpness were measured on the whole "
               "picture",
-        "{file} 的 {side} x {side} 局部；噪声(满值 255)与锐度在整幅图像上测得",
+        "{file} 的 {side} x {side} 局部；噪声（满值 255）与锐度在整幅图像上测得",
         "One crop in five versions", "同一局部的五个版本"),
 }

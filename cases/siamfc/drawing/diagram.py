@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from cases.siamfc.model import EXEMPLAR, SEARCH, SiamFC
-from common.experiment.diagrams import Diagram, write_all
+from common.experiment.diagrams import MARGIN, Diagram, widest, write_all
 
 
 def shapes_of(model, side):
@@ -22,15 +22,18 @@ def shapes_of(model, side):
 def draw_network(model):
     """The Diagram of a network on the device meta: every layer's size in both branches."""
     page, stages = Diagram(9.3, 3.5), list(model.backbone.children())
-    rows = []
+    texts = []
     for y, name, side in ((2.75, "z", EXEMPLAR), (0.85, "x", SEARCH)):
         boxes = [(name, f"{side} x {side}", "3")]
         for number, (stage, (channels, size)) in enumerate(zip(stages, shapes_of(model, side)), start=1):
             kernel = stage[0].kernel_size[0]
             pooled = ", pool" * (len(stage) > 3)
-            boxes.append((f"conv{number}{pooled}", f"{kernel}x{kernel}", f"{channels} x {size} x {size}",
-                          {"colour": 0}))
-        rows.append(page.row(0.2, y, boxes, gap=0.24))
+            boxes.append((f"conv{number}{pooled}", f"{kernel}x{kernel}", f"{channels} x {size} x {size}"))
+        texts.append((y, boxes))
+    widths = [max(map(widest, column)) + 2 * MARGIN for column in zip(*(boxes for _, boxes in texts))]
+    rows = [page.row(0.2, y, [(*box, {"width": width, "colour": 0 if place else None})
+                              for place, (box, width) in enumerate(zip(boxes, widths))], gap=0.24)
+            for y, boxes in texts]
     for upper, lower, stage in zip(rows[0][1:], rows[1][1:], stages):
         page.arrow(upper.bottom, (upper.x, lower.top[1]), dashed=True, head=False)
         count = sum(parameter.numel() for parameter in stage.parameters())

@@ -34,7 +34,7 @@ def draw_flow(pictures=None):
     seam = show("seam", 5.45, 0.4, "seam bands", "B1, B2: loss only")
     low = page.box(7.05, 3.1, "low branch", "U-Net at 256 x 256", colour=2)
     high = page.box(7.05, 1.1, "high branch", "full size", colour=3)
-    s_low, s_high = show("low", 8.6, 3.1, "S_l", "256 x 256"), show("high", 8.6, 1.1, "S_h", "full size")
+    s_low, s_high = show("low", 8.6, 3.1, "$S_l$", "256 x 256"), show("high", 8.6, 1.1, "$S_h$", "full size")
     share = show("share", 8.75, 2.1, "share of 1", "mask form only")
     for picture in (a, b):
         page.arrow(picture.right, (network.x, picture.y), network.top if picture is a else network.bottom)
@@ -44,8 +44,9 @@ def draw_flow(pictures=None):
     for warp in (warp_a, warp_b):
         page.arrow(warp.right, (masks.x, warp.y), masks.top if warp is warp_a else masks.bottom)
         page.arrow(warp.right, low.left if warp is warp_a else high.left)
-    page.arrow(masks.right, (low.x - 0.25, masks.y), (low.x - 0.25, low.bottom[1]))
-    page.arrow((masks.right[0], masks.y), (high.x - 0.25, masks.y), (high.x - 0.25, high.top[1]))
+    page.arrow((6.3, low.y), (6.3, high.y), head=False)         # both branches see both warps
+    page.arrow(masks.right, (6.3, masks.y), dashed=True, colour=1, head=False)
+    page.note(6.36, masks.y, "mask form only", align="left")
     page.arrow(warp_b.bottom, (warp_b.x, seam.y), seam.left, dashed=True, colour=1)
     page.arrow((low.x + 0.25, low.bottom[1]), (high.x + 0.25, high.top[1]), label="hint")
     page.arrow(low.right, s_low.left)
@@ -71,7 +72,7 @@ def draw_paper(model):
         page.arrow(features.right, (2.85, features.y), (2.85, y), maps.left)
         row = page.row(4.25, y, [
             *([("warp 2's", "by the sum", {"colour": 4})] if place else []),
-            ("correlation", f"+-{radius}: {(2 * radius + 1)**2} maps", f"x {side} x {side}"),
+            ("correlation", f"±{radius}: {(2 * radius + 1)**2} maps", f"x {side} x {side}"),
             ("regression", "3 x 3x3, 2 dense", f"{parameters(level):,}", {"colour": 3})])
         page.arrow(maps.right, row[0].left)
         total = page.sign(8.2, y, "$+$")
@@ -96,7 +97,7 @@ def draw_reconstructions(paper, mask):
                        f"{parameters(stage.low):,}", colour=2)
         high = page.box(5.0, y, "8 residual blocks", "full size", f"{parameters(stage.high):,}", colour=3)
         page.arrow(warps.right, low.left)
-        page.arrow(low.right, high.left, label="S_l" if not decides else "r")
+        page.arrow(low.right, high.left, label="$S_l$" if not decides else "r")
         page.arrow(warps.top, (warps.x, y + 0.5), (high.x, y + 0.5), high.top, dashed=True, colour=1)
         if decides:
             share = page.box(6.85, y, "share of 1", "sigmoid of depths", "moved by r")
@@ -105,7 +106,7 @@ def draw_reconstructions(paper, mask):
             page.arrow(share.right, join.left)
             page.arrow((high.x, y + 0.5), (join.x, y + 0.5), join.top, dashed=True, colour=1)
         else:
-            paint = page.box(6.85, y, "S_h", "tanh, new pixels")
+            paint = page.box(6.85, y, "$S_h$", "tanh, new pixels")
             page.arrow(high.right, paint.left)
         page.note(0.2, y + 0.75, f"{title}, {parameters(stage):,} parameters", align="left", weight="bold")
     return page

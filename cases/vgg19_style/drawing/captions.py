@@ -8,8 +8,8 @@ CAPTIONS = {
         "height x width for a picture of 224 x 224, and how many pixels a value sees. S and blue: its correlations are "
         "the style; C: it keeps the content; S C: both. The classifier behind pool5 is never needed",
         "VGG19 结构，到 conv5_4 为止共 {total:,} 个参数；每个卷积核为 3 x 3，其后接 ReLU。图中给出输入 224 x 224 时的 "
-        "通道数 x 高 x 宽，以及每个值的感受野(像素)。S(蓝)：用其特征相关性(Gram 矩阵)表示风格；C：用其特征保持内容；"
-        "S C：两者兼用。pool5 之后的分类器从不使用",
+        "通道数 x 高 x 宽，以及每个值的感受野（像素）。S（蓝）：用其特征相关性（Gram 矩阵）表示风格；"
+        "C：用其特征保持内容；S C：两者兼用。pool5 之后的分类器从不使用",
         "Boxes for 16 convolutions and 4 poolings in a chain, some of them coloured",
         "由 16 个卷积层与 4 个池化层串成的方框图，部分着色"),
     "layers": Caption(
@@ -18,7 +18,7 @@ CAPTIONS = {
         "layer's features alone; pixels survive in the shallow layers, only the arrangement in the deep ones. Below: "
         "from the correlations of all layers up to this one; the pattern's scale grows, places are lost from the "
         "beginning. Percent: what is left of the squared distance",
-        "{network} 各层保留的信息，均由噪声(上排为微弱噪声)出发优化 {steps} 步。上：只用某一层的特征重建内容，"
+        "{network} 各层保留的信息，均由噪声（上排为微弱噪声）出发优化 {steps} 步。上：只用某一层的特征重建内容，"
         "浅层保留像素，深层只保留布局。下：用直到该层的所有特征相关性重建风格，纹理尺度逐层变大，"
         "位置信息从一开始就丢失。百分数为剩余的相对平方距离",
         "A row of reconstructed photographs that lose detail, a row of textures that gain structure",
@@ -30,14 +30,14 @@ CAPTIONS = {
         "bank of 3 x 3 pixels is {match:.2f} (median of the absolute cosine, of its gray part); that of patterns drawn "
         "by chance, {chance:.2f}",
         "学习得到的第一层与手工设计的滤波器：{network} 的 conv1_1 滤波器与 Gabor 滤波器组，"
-        "以及方向相同的一对滤波器对照片的响应。学习得到的滤波器(灰度部分)在 3 x 3 Gabor 滤波器组中的最佳匹配"
-        "(余弦绝对值的中位数)为 {match:.2f}，随机图案为 {chance:.2f}",
+        "以及方向相同的一对滤波器对照片的响应。学习得到的滤波器（灰度部分）在 3 x 3 Gabor 滤波器组中的最佳匹配"
+        "（余弦绝对值的中位数）为 {match:.2f}，随机图案为 {chance:.2f}",
         "Two mosaics of small filters, and edge pictures of a photograph", "两组小滤波器的拼图，以及照片的边缘响应图"),
     "weights": Caption(
         None,
         "Content weight (to the right: more photograph) and layers of the style (below: all), {network}, content from "
         "{tap}, {size} px. Under each its style distance D and its content distance, by the same network",
-        "内容权重(越往右越像照片)与所用的风格层(下：全部)，网络 {network}，内容层 {tap}，{size} 像素。"
+        "内容权重（越往右越像照片）与所用的风格层（下：全部），网络 {network}，内容层 {tap}，{size} 像素。"
         "图下为同一网络给出的风格距离 D 与内容距离",
         "Two rows of painted pictures, from painting to photograph", "两行迁移结果，从绘画逐渐变为照片"),
     "networks": Caption(
@@ -62,26 +62,26 @@ CAPTIONS = {
     "styles_contents": Caption(
         None,
         "Every content in every style ({network}){judged}",
-        "每幅内容图与每种风格的组合({network}){judged_zh}",
+        "每幅内容图与每种风格的组合（{network}）{judged_zh}",
         "A table of painted pictures: contents down, styles across", "迁移结果表：行为内容，列为风格"),
     "epochs": Caption(
         None,
         "The picture after some epochs of {epoch} steps each ({network}), enlarged to the size of the result: painting "
         "goes from coarse to fine. D: style distance by {network}",
-        "若干 epoch(每个 {epoch} 步)之后的图像({network})，均放大到结果的尺寸：优化由粗到细。"
+        "若干 epoch（每个 {epoch} 步）之后的图像（{network}），均放大到结果的尺寸：优化由粗到细。"
         "D 为 {network} 给出的风格距离",
         "A strip from the photograph to the painted picture", "从照片到迁移结果的过程"),
     "curves": Caption(
         None,
         "The terms of the loss, weighted, over the steps, one curve a picture; where a curve jumps the picture has "
         "just been enlarged to the next scale",
-        "损失各项(已加权)随步数的变化，每幅图像一条曲线；曲线跳变处为图像放大到下一尺度",
+        "损失各项（已加权）随步数的变化，每幅图像一条曲线；曲线跳变处为图像放大到下一尺度",
         "Falling curves, one per picture", "每幅图像一条下降的曲线"),
     "best_worst": Caption(
         None,
         "What is left of the style distance between photograph and style, by {judge}: the best picture of {set} above, "
         "the worst below",
-        "照片与风格之间的风格距离所剩的比例(由 {judge} 评价)：上为 {set} 中最好的一幅，下为最差的一幅",
+        "照片与风格之间的风格距离所剩的比例（由 {judge} 评价）：上为 {set} 中最好的一幅，下为最差的一幅",
         "Rows of content, style and painted picture", "每行为内容、风格与迁移结果"),
     "network_fast": Caption(
         None,

@@ -13,7 +13,7 @@ CAPTIONS = {
         "B3.2",
         "How a pair is made: the photograph squashed to 480 x 360 with A's square (blue), the translated square "
         "(dashed) and B's corners (orange); A, B and the label. Translation ({dx}, {dy}), overlap {overlap:.2f}",
-        "数据集制作过程：压缩为 480 x 360 的照片，A 的方框(蓝色)、平移后的方框(虚线)与 B 的四个角点(橙色)；"
+        "数据集制作过程：压缩为 480 x 360 的照片，A 的方框（蓝色）、平移后的方框（虚线）与 B 的四个角点（橙色）；"
         "A、B 与标签。平移量 ({dx}, {dy})，重叠率 {overlap:.2f}",
         "A photograph with two outlines, and the three pictures cut from it",
         "带有两个轮廓的照片，以及由其裁出的三幅图像"),
@@ -26,14 +26,14 @@ CAPTIONS = {
     "matches": Caption(
         None, "What the network sees: each line joins a place of A (left) with the place of B (right) that it takes "
         "for the same; {sure} sure matches, {agree} agree with the homography (green)",
-        "网络的匹配结果：连线表示网络认为 A(左)与 B(右)中相同的位置；"
-        "可靠匹配 {sure} 个，其中 {agree} 个与单应性一致(绿色)",
+        "网络的匹配结果：连线表示网络认为 A（左）与 B（右）中相同的位置；"
+        "可靠匹配 {sure} 个，其中 {agree} 个与单应性一致（绿色）",
         "Two pictures side by side with lines between them", "并排的两幅图像及其间的连线"),
     "overlap": Caption(
         None, "Error by overlap on {set}: mean of the offsets' error, pixels, by the share of A that B covers (low "
         "under .45, mid, high from .60)",
-        "{set} 上按重叠率分类的误差：偏移量误差的均值(像素)；"
-        "重叠率以 B 覆盖 A 的比例计(低于 0.45 为 low，0.60 及以上为 high)",
+        "{set} 上按重叠率分类的误差：偏移量误差的均值（像素）；"
+        "重叠率以 B 覆盖 A 的比例计（低于 0.45 为 low，0.60 及以上为 high）",
         "Grouped bars by method and class", "按方法与类别分组的柱状图"),
     "distribution": Caption(
         None, "Share of the {count} pairs of {set} whose error is at most so many pixels; the curves end where "
@@ -48,7 +48,7 @@ CAPTIONS = {
     "parallax": Caption(
         None, "A stereo pair (scikit-image's motorcycle): aligned as well as one homography can, what is near stays "
         "displaced. Right: difference to A (gray: none)",
-        "双目图像对(scikit-image 的摩托车)：即使用最佳单应性对齐，近处物体仍有错位。右：与 A 的差值(灰色为零)",
+        "双目图像对（scikit-image 的摩托车）：即使用最佳单应性对齐，近处物体仍有错位。右：与 A 的差值（灰色为零）",
         "Two photographs, their average, and a difference picture", "两幅照片、其平均图像与差值图"),
     "panoramas": Caption(
         None, "Photographs that come with the repository, stitched as `--input` does it: six, six and three of them",

@@ -34,8 +34,8 @@ def draw_flow(pictures=None):
         page.arrow(picture.right, (network.x, picture.y), network.top if picture is a else network.bottom)
     page.arrow(network.right, solve.left)
     page.arrow(solve.bottom, (solve.x, warp_b.y), warp_b.left)
-    page.arrow((a.right[0], a.y + 0.2), (warp_a.left[0], a.y + 0.2), dashed=True, colour=1, label="A")
-    page.arrow((b.right[0], b.y - 0.2), (warp_b.left[0], b.y - 0.2), dashed=True, colour=1, label="B")
+    page.arrow((a.right[0], a.y + 0.12), (warp_a.left[0], a.y + 0.12), dashed=True, colour=1, label="A")
+    page.arrow((b.right[0], b.y - 0.12), (warp_b.left[0], b.y - 0.12), dashed=True, colour=1, label="B")
     for warp in (warp_a, warp_b):
         page.arrow(warp.right, (average.x, warp.y), average.top if warp is warp_a else average.bottom)
     page.arrow(average.right, revise.left)
@@ -94,7 +94,7 @@ def draw_small(model):
     page.arrow(pictures.right, trunk[0].left)
     fine = page.box(trunk[1].x + 0.7, 1.0, "fine", f"lateral + above, 3x3: {width // 2} x 32 x 32",
                     f"{sum(map(parameters, (network.lateral, network.above, network.fine))):,}", colour=2)
-    around = page.box(6.15, 1.0, "match around", "B warped by H,", "+-4 places")
+    around = page.box(6.15, 1.0, "match around", "B warped by H,", "±4 places")
     fit = page.box(8.1, 1.0, "robust fit", "twice in use,", "offsets 2, 3")
     end = page.box(9.55, 1.0, "8 offsets", "pixels")
     page.arrow(trunk[1].bottom, (trunk[1].x, fine.top[1]))

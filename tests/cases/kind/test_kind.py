@@ -15,7 +15,7 @@ from PIL import Image
 from tolerances import near
 
 from cases.kind import data, enhance, test
-from cases.kind.extras import convert, unpaired
+from cases.kind.extras import convert
 from cases.kind.model import AutomaticRatio, KinD, light_ratio
 from cases.kind.ratios import Measured
 from common.base import paths
@@ -23,6 +23,7 @@ from common.base.errors import Negative, UserError
 from common.data.images import open_picture, read_image, read_pixels, to_bytes, write_image
 from common.experiment import checkpoints
 from common.experiment.settings import resolve
+from common.lowlight import unpaired
 from common.metrics import fidelity
 
 

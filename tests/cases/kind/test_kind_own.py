@@ -10,6 +10,7 @@ from cases.kind.ratios import for_brightness, read_ratio
 from common.base import paths
 from common.base.errors import UserError
 from common.data.images import read_pixels, to_tensor, write_image
+from common.data.video import frames_of, open_film
 from common.experiment import checkpoints
 from common.experiment.settings import resolve
 from common.lowlight.steady import Steady
@@ -88,3 +89,23 @@ def test_own_pictures_say_what_was_done(weights, tmp_path, capsys):
     write_image(tmp_path / "day.png", torch.rand(3, 20, 30))
     test.main(["--name", "own", "--weights", str(weights), "--input", str(tmp_path / "day.png")])
     assert "day.png: left as it was" in capsys.readouterr().out
+
+
+def test_pages_flat_pictures_and_a_lens_cap_are_left_as_they_are(weights, tmp_path, shared, capsys):
+    pictures = [path for name in ("darkens_bright_photos", "flat_picture_kind")
+                for path in sorted(shared(f"cases/{name}").glob("*.png"))]
+    test.main(["--name", "own", "--weights", str(weights), "--input", *map(str, pictures),
+               "--output", f"{tmp_path / 'out'}/"])
+    said = capsys.readouterr().out
+    for path in pictures:
+        assert (read_pixels(tmp_path / "out" / path.name) == read_pixels(path)).all(), path.name
+        assert f"{path.name}: left as it was" in said
+
+
+def test_blank_frames_pass_through(weights, tmp_path, shared):
+    film = shared("cases/flat_picture_kind") / "blank.avi"
+    test.main(["--name", "own", "--weights", str(weights), "--input", str(film), "--output", str(tmp_path / "out.avi")])
+    frames = list(zip(*(frames_of(open_film(path)) for path in (film, tmp_path / "out.avi")), strict=True))
+    flat = [(before, after) for before, after in frames if np.ptp(before) <= 2]
+    assert len(flat) == 6 and len(frames) == 12                             # black, a picture, white, the picture again
+    assert all(np.abs(after.astype(int) - before).max() <= 3 for before, after in flat)       # the codec's

@@ -13,7 +13,7 @@ import torch
 from pictures import brighten_large, lol_like
 from PIL import Image
 
-from cases.msrnet import data, losses, test
+from cases.msrnet import data, figures, losses, test
 from cases.msrnet.model import MSRNet
 from common.base import paths
 from common.base.errors import Negative, UserError
@@ -228,6 +228,27 @@ def test_own_pictures_of_every_kind(folders):
             assert after.rgb.mean() > before.rgb.mean() + 0.05, path.name
     assert torch.equal(open_picture(folders / "out/rgba.png").alpha, open_picture(source / "rgba.png").alpha)
     assert open_picture(folders / "out/夜.jpg").rgb.shape == (3, 33, 21), "upright, as it was looked at"
+
+
+def test_a_page_and_a_well_lit_photograph_are_left_as_they_are(folders, shared, capsys):
+    case = shared("cases/darkens_bright_photos")
+    test.main(["--name", "day", "--weights", "release-denoise", "--input", str(case), "--output", str(folders / "out")])
+    said = capsys.readouterr().out
+    for name in ("page.png", "photo.png"):
+        assert (read_pixels(folders / "out" / name) == read_pixels(case / name)).all()
+        assert f"{name}: left as it was" in said
+
+
+def test_pictures_of_other_sets_need_no_references(folders):
+    for name in ("VV/a.png", "DICM_1.png"):
+        write_image(folders / "unpaired" / name, torch.rand(3, 20, 30) / 8)
+    test.main(["--name", "x", "--weights", "release", "test.set=cross-dataset",
+               f"test.unpaired={folders / 'unpaired'}"])
+    found = json.loads((folders / "results/msrnet/x/test/cross-dataset/metrics.json").read_text())
+    assert found["gt_free"]["count"] == 2
+    figures.main(["--name", "x", "--weights", "release", f"test.unpaired={folders / 'unpaired'}"])
+    with open(folders / "results/msrnet/x/figures/elsewhere.csv", encoding="utf-8", newline="") as file:
+        assert [line["item"] for line in csv.DictReader(file)] == ["VV/a", "DICM/DICM_1"]
 
 
 def test_one_file_to_one_file_and_strength(folders):

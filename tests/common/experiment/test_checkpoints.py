@@ -126,6 +126,32 @@ def test_release_in_half_precision(folder):
     assert len((folder / "SHA256SUMS").read_text().splitlines()) == 2
 
 
+def test_release_in_8_bits_per_weight(folder):
+    model = Small(200)
+    with torch.no_grad():
+        model.layer.weight[0] = 0                                            # a dead output channel
+        model.layer.weight[1] *= 1000
+    checkpoints.save(folder / "msrnet/run/best.pt", content(model))
+    path = checkpoints.release("msrnet", "run", "release", eight=True)
+    assert path.stat().st_size < 200 * 200 + 6000                            # a byte each, scales, bias and names
+    loaded = checkpoints.build(Small, checkpoints.find("msrnet", "run", "release")).layer
+    half_a_level = model.layer.weight.abs().amax(dim=1, keepdim=True) / 127 / 2
+    assert loaded.weight.dtype == torch.float32
+    assert ((loaded.weight - model.layer.weight).abs() <= 1.001 * half_a_level).all()
+    assert torch.allclose(loaded.bias, model.layer.bias, atol=1e-3)
+
+
+@pytest.mark.parametrize(("scales", "said"), [(3, "scales is 3"), ({"nothing": torch.ones(2)}, "no levels of 8 bits"),
+                                              ({"levels": torch.ones(3)}, r"\(2, 2\) levels and \(3,\) scales"),
+                                              ({"levels": torch.ones(2) * torch.nan}, "holds NaN"),
+                                              ({"levels": torch.ones(2).double()}, "no levels of 8 bits")])
+def test_scales_that_do_not_fit_are_named(folder, scales, said):
+    weights = {"levels": torch.ones(2, 2, dtype=torch.int8)}
+    checkpoints.save(folder / "a.pt", {"case": "msrnet", "model": {}, "weights": weights, "scales": scales})
+    with pytest.raises(UserError, match=said):
+        checkpoints.load(folder / "a.pt")
+
+
 def test_another_case_or_architecture_is_refused(folder):
     checkpoints.save(folder / "msrnet/release.pt", content(Small()))
     with pytest.raises(UserError, match="of msrnet, not of kind"):

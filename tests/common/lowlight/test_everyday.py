@@ -19,13 +19,13 @@ def photographs(tmp_path):
     return tmp_path
 
 
-def table(photographs, monkeypatch, capsys, answer):
+def table(photographs, monkeypatch, capsys, answer, *settings):
     """{(what, row): cells} of the table, where test.py answers answer(name, picture)."""
     def brighten(options, settings, pictures, folder):
         return ({name: answer(name, picture) for name, picture in pictures.items()},
                 {name: "left as it was" for name in pictures})
     monkeypatch.setattr(everyday, "brighten", brighten)
-    everyday.main(["msrnet", str(photographs), "--csv", str(photographs / "table.csv")])
+    everyday.main(["msrnet", str(photographs), "--csv", str(photographs / "table.csv"), *settings])
     text = (photographs / "table.csv").read_text().splitlines()
     return {(line["what"], line["row"]): line for line in csv.DictReader(text)}
 
@@ -53,6 +53,22 @@ def test_darkening_is_the_frozen_one(photographs, monkeypatch, capsys):
     seen = {}
     table(photographs, monkeypatch, capsys, lambda name, picture: seen.setdefault(name, picture))
     assert (seen["1-8 b"] == darken_to_judge(seen["b"], 1 / 8, 1)).all()
+
+
+def test_the_tone_curve_of_training_is_a_row_where_there_are_pairs(photographs, monkeypatch, capsys):
+    pairs = photographs / "LOL"
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (16, 1))[..., None].repeat(3, axis=2)
+    for side, picture in (("low", ramp // 4), ("high", ramp)):
+        write_image(pairs / "our485" / side / "1.png", to_tensor(picture))
+        write_image(pairs / "our485" / side / "2.png", to_tensor(picture))
+
+    def answer(name, picture):
+        return picture
+    lines = table(photographs, monkeypatch, capsys, answer, f"data.root={pairs}")
+    what = "darkened, gain 1/8"
+    assert float(lines[what, "tone_curve"]["psnr"]) > float(lines[what, "network"]["psnr"]) + 3, "4 times brighter"
+    assert everyday.curve_of_training(photographs / "nowhere") is None
+    assert "the tone curve is left out" in capsys.readouterr().err
 
 
 def test_mistakes_are_said(photographs):

@@ -132,6 +132,13 @@ def test_a_picture_is_bounded_and_like_the_original():
     assert decoded(page.picture(original[..., 0], "gray")).size == (500, 300)
 
 
+def test_a_figure_is_never_narrower_than_its_labels_ask_nor_wider_than_a_wide_window():
+    widths = [re.search(r"min-width: ?(\d+)px", page.picture(pixels(30, side), "x", labelled=True))[1]
+              for side in (500, 1350, 1600)]
+    assert widths == ["400", "1080", "1080"]
+    assert "min-width" not in page.picture(pixels(), "x")
+
+
 def test_diagrams_stay_exact_and_photographs_become_small():
     diagram = np.full((200, 300, 3), 255, np.uint8)
     for line in range(0, 200, 7):

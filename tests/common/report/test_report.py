@@ -75,6 +75,7 @@ def test_classes_and_failures(repository):
     html, markdown = written(repository)
     assert "1 of 4 items failed and are in no mean: i0: no <such> file" in text_of(html) and "<such>" not in html
     assert html.count("<details>") >= 3 and "a: dark" in html and "a: dark" in markdown
+    assert "分类结果：亮度" in html, "the classing has a Chinese word"
 
 
 # ---- the whole report ----
@@ -105,7 +106,8 @@ def test_the_page_is_whole_and_well_formed(repository):
 def test_the_markdown_says_the_same(repository):
     html, markdown = written(repository)
     assert "| **network** | **4** | **16.50** | **0.6500** |" in markdown
-    for said in ("TheirNet (published: Author 2020, Table 1)", "## A Toy Toy", "把一切都提亮。"):
+    for said in ("TheirNet (published: Author 2020, Table 1)", "## A Toy Toy", "把一切都提亮。",
+                 "[paper · 论文](<https://example.org/paper>)"):
         assert said in markdown
     assert "Loss \\| of \\<training\\>" in markdown
     for target in re.findall(r"\]\(<([^>]*)>\)", markdown):

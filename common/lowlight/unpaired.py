@@ -1,15 +1,15 @@
-"""Pictures from elsewhere: the data sets without references that papers show, what can be said of them, and contact
-sheets."""
+"""Pictures from elsewhere: the data sets without references that papers show, what can be said of them, contact sheets
+and a figure."""
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from cases.kind import enhance
 from common.base.text_table import format_table
 from common.data.images import list_images, read_pixels, to_bytes, to_tensor, write_image
 from common.data.paired import item_names
+from common.experiment import figures
 from common.experiment.results import write_csv
 from common.lowlight.evaluation import INPUT, NO_REFERENCE, niqe_parameters, no_reference, of_input
 from common.metrics import gray_edge
@@ -19,9 +19,12 @@ ROWS = ["identity", "gt_free"]
 CELL, MARGIN, NAME = 300, 6, 18                                 # pixels of a contact sheet
 
 
-def cross_dataset(run, model, weights):
+def cross_dataset(run, weights, answer, more=()):
     """Every data set below test.unpaired: entropy, NIQE where its file is given, LOE and others, by set; sets that are
-    not there are named."""
+    not there are named.
+
+    answer: (3, h, w) in [0, 1] to (the same, {metric: value} of its own, named in `more`).
+    """
     root = Path(run.config.test.unpaired)
     groups = find_sets(root)
     parameters = niqe_parameters(run)
@@ -30,14 +33,13 @@ def cross_dataset(run, model, weights):
     items, files = list(pictures), list(pictures.values())
     data = [[item, path.stat().st_size] for item, path in pictures.items()]
     results = run.results("cross-dataset", weights, data, rows=ROWS, classings=["dataset"],
-                          metrics=numbers + INPUT + ["light_ratio"])
+                          metrics=[*numbers, *INPUT, *more])
     for _, item, low in results.remaining(items, lambda place: read_pixels(files[place]), "brightening"):
-        output, ratio = enhance.enhance(model, to_tensor(low), run.config.test)
-        bright = to_bytes(output)
+        output, own = answer(to_tensor(low))
         kept = results.image_path(item, "gt_free")
         write_image(kept, output)
         results.add(item, {"identity": (values_of(low, low, parameters) | of_input(low), None),
-                           "gt_free": (values_of(bright, low, parameters) | {"light_ratio": ratio}, kept)},
+                           "gt_free": (values_of(to_bytes(output), low, parameters) | own, kept)},
                     classes={"dataset": item.split("/")[0]})
     inputs = {item: str(path) for item, path in pictures.items()}
     content = run.finish_test(results, weights, items, inputs=inputs)
@@ -134,3 +136,27 @@ def cell(before, after, name):
     cv2.putText(canvas, shown[:60], (MARGIN, CELL + MARGIN + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1,
                 cv2.LINE_AA)
     return canvas
+
+
+# ---- a figure --------------------------------------------------------------------------------------------------------
+
+def draw_elsewhere(folder, run, method, count=6):
+    """Pictures of other data sets before and after, where `test.py test.set=cross-dataset` has run under this name; it
+    needs no LOL. method: the network's name in the figure."""
+    test, root = run.folder / "test" / "cross-dataset", Path(run.config.test.unpaired)
+    lines = figures.read_items(run, "cross-dataset") if (test / "items.csv").exists() else []
+    done = [line for line in lines if line["row"] == "gt_free"]
+    if not done or not root.is_dir():
+        return run.say("no cross-dataset results under this name: that figure is left out; for it, first: "
+                       f"python cases/{run.case}/test.py --name {run.name} test.set=cross-dataset test.unpaired=FOLDER")
+    files, before = name_items(find_sets(root)), {line["item"]: line for line in lines if line["row"] == "identity"}
+    chosen = [done[place] for place in np.linspace(0, len(done) - 1, min(count, len(done))).astype(int)
+              if done[place]["item"] in files]
+    pictures = [[read_pixels(files[line["item"]]) for line in chosen],
+                [read_pixels(test / line["image"]) for line in chosen]]
+    captions = [[f"entropy {float(line['entropy']):.1f}, gray edge {float(line['gray_edge']):.1f}" for line in row]
+                for row in ([before[line["item"]] for line in chosen], chosen)]
+    keys = [key for key in ("item", "light_ratio", "entropy", "loe", "gray_edge", "niqe") if key in done[0]]
+    folder.save(figures.grid(pictures, [line["item"] for line in chosen], captions, ["input", method]), "elsewhere",
+                keys, [[line[key] for key in keys] for line in chosen])
+    return None
