@@ -46,7 +46,7 @@ def enlarge_film(run, model, path, target):
 
 def enlarge_pictures(run, model, weights, parameters, pictures):
     """[(file, item, target)], each written in its own kind; what it is beside the bicubic picture into items.csv."""
-    scale, ensemble = run.config.test.scale, run.config.test.ensemble
+    scale, ensemble = run.config.test.scale, run.config.test.ensemble == "on"
     paths, items, targets = zip(*pictures)
     results = run.own_results(weights, paths, rows=["bicubic", "network"],
                               metrics=METRICS + ["niqe"] * bool(parameters))

@@ -56,7 +56,7 @@ def measure(run, model, weights, folder, judge, parameters):
                         "test.root")
     items = unique_names(path.stem for path in paths)
     more = baselines.ROWS if run.config.test.baselines else []
-    rows = ["network", *["network_ensemble"] * run.config.test.ensemble, *more]
+    rows = ["network", *["network_ensemble"] * (run.config.test.ensemble != "off"), *more]
     results = run.results(folder.resolve().name, weights, fingerprint(paths), rows=rows,
                           metrics=METRICS + ["feature_distance"] * bool(judge) + ["niqe"] * bool(parameters))
 
@@ -82,7 +82,7 @@ def outputs(run, model, low, more):
     """{row: picture}, 8-bit, of one small picture."""
     settings, x = run.config.test, to_tensor(low)
     found = {"network": to_bytes(enlarge(model, x, settings.scale, settings.tile, run.device))}
-    if settings.ensemble:
+    if settings.ensemble != "off":
         found["network_ensemble"] = to_bytes(enlarge(model, x, settings.scale, settings.tile, run.device, True))
     return found | (baselines.outputs(low, settings.scale) if more else {})
 

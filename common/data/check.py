@@ -146,6 +146,16 @@ def look_at_style(root, report):
         look_at_photos(root / name, report, name)
 
 
+def look_at_super_resolution(root, report):
+    """The pictures of a folder and of the folders in it, as train.py and test.py take them."""
+    expected = {"Set5": 5, "Set14": 14, "T91": 91, "BSDS_train": 200}
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and pictures_in(path))
+    if not folders or pictures_in(root):
+        look_at_photos(root, report, "pictures")
+    for folder in folders:
+        look_at_photos(folder, report, folder.name, expected.get(folder.name))
+
+
 SETS = {
     "LOL": DataSet(
         "500 pairs of a short and a normal exposure, 600x400 (Wei et al., BMVC 2018)",
@@ -206,6 +216,13 @@ SETS = {
     "photos": DataSet(
         "your own photographs, as many as you have", "any names, directly in the folder", "your camera",
         look_at_photos),
+    "SR": DataSet(
+        "pictures for super-resolution, to train and to test on",
+        "T91/*.png  BSDS_train/*.jpg  photos/*.jpg  Set5/*.png  "
+        "Set14/*.png  (any of them, and any others)",
+        "Set5, Set14, T91: many repositories of the field; BSDS: "
+        "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/resources.html ; photos: your camera",
+        look_at_super_resolution),
     "style": DataSet(
         "paintings and photographs for style transfer", "style/*.jpg  content/*.jpg",
         "paintings: https://commons.wikimedia.org ; photographs: your camera", look_at_style),

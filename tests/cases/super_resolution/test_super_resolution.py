@@ -270,7 +270,7 @@ def test_every_row_is_measured_on_every_set(folders):
         assert all(row["count"] == 2 and row["psnr_y"] > 20 for row in found.values())
     folder = folders / "results/super_resolution/x/test"
     assert not (folder / "T91").exists() and "scale: 2" in (folder / "Set5/config.yaml").read_text()
-    test.main([*words, "test.baselines=false", "test.ensemble=false", "test.judge=none"])
+    test.main([*words, "test.baselines=false", "test.ensemble=off", "test.judge=none"])
     assert list(metrics_of(folders, "x", "Set5")) == ["network"], "and the weights' largest scale"
     assert "scale: 3" in (folder / "Set5/config.yaml").read_text()
     with open(folder / "Set5/items.csv", encoding="utf-8", newline="") as file:
@@ -310,6 +310,21 @@ def test_own_pictures_of_every_kind(folders):
         assert (smaller - before.rgb).abs().mean() < 0.05, path.name
     alpha = open_picture(folders / "out/rgba.png").alpha
     assert (alpha[0, ::2, ::2] - torch.from_numpy(rgb[..., 1] / 255)).abs().mean() < 0.05
+
+
+def test_own_pictures_are_answered_once_unless_asked_for_eight(folders, monkeypatch):
+    write_weights(folders / "w.pt", [2])
+    pictures(folders / "in", 1, (9, 12))
+    asked = []
+    network = type(SuperResolution(scales=[2], channels=4, blocks=1).networks["2"])
+    forward = network.forward
+    monkeypatch.setattr(network, "forward", lambda self, x: asked.append(1) or forward(self, x))
+    for words, times in (([], 1), (["test.ensemble=on"], 8)):
+        asked.clear()
+        own(folders, "--input", folders / "in/0.png", "--output", folders / f"{times}.png", *words)
+        assert len(asked) == times
+    one, eight = (read_pixels(folders / f"{times}.png").astype(int) for times in (1, 8))
+    assert (one != eight).any()
 
 
 def test_a_video_is_enlarged_frame_by_frame(folders):

@@ -177,6 +177,15 @@ def test_folders_of_pictures(tmp_path, capsys):
     assert status == 1 and "content: 0 found, at least one expected" in text
 
 
+def test_folders_of_super_resolution(tmp_path, capsys):
+    put(tmp_path / "SR" / "T91", [f"{number}.png" for number in range(90)], encoded())
+    put(tmp_path / "SR" / "Set5", [f"{number}.png" for number in range(5)], encoded())
+    status, text = look("SR", tmp_path / "SR", capsys)
+    assert status == 1 and "90 of 91" in text and "5 of 5" in text and "pictures" not in text.split("expected:")[0]
+    put(tmp_path / "mine", ["a.png"], encoded())
+    assert look("SR", tmp_path / "mine", capsys)[0] == 0
+
+
 def test_all_that_exist_and_what_is_absent(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(check, "DATASETS", tmp_path)
     monkeypatch.setattr(samples, "FOLDER", tmp_path / "sample")
