@@ -223,22 +223,24 @@ def draw_sliders(folder, cfg, source, work, device):
     """Sizes of the strokes (data.style_scale) above, what becomes of the colours (train.colour) below."""
     taps, content_tap = usual_taps(source)
     loss = {"style": 1.0, "content_taps": [content_tap], "style_taps": taps, "tv": cfg.loss.tv}
-    coarse = {"scales": cfg.train.scales}
-    grid, under, rows = [[small(work.content, cfg)], [middle(work.styles[0], small(work.content, cfg).shape)]], [], []
-    for scale in STROKES:
-        picture, _ = illustration(cfg, source, work, device, start="content", loss=loss, train=coarse,
-                                  data={"style_scale": scale})
-        grid[0].append(picture)
-        rows.append(["data.style_scale", scale, *map(figures.format_number, picture.mean(axis=(0, 1)))])
-    for kept in COLOURS:
-        picture, _ = illustration(cfg, source, work, device, start="content", loss=loss,
-                                  train=coarse | {"colour": kept})
-        grid[1].append(picture)
-        rows.append(["train.colour", kept, *map(figures.format_number, picture.mean(axis=(0, 1)))])
-    under = [["content", *(f"style_scale = {scale:g}" for scale in STROKES)],
-             ["style", *(f"colour = {kept}" for kept in COLOURS)]]
-    folder.save(figures.grid(grid, None, under), "sliders", ["setting", "value", "red", "green", "blue"], rows,
-                network=source.name, size=cfg.figures.size)
+    content = small(work.content, cfg)
+    lines, under, rows = {}, [], []
+    for section, setting, values in (("data", "style_scale", STROKES), ("train", "colour", COLOURS)):
+        lines[setting] = []
+        for value in values:
+            changes = {"train": {"scales": cfg.train.scales}}
+            changes[section] = changes.get(section, {}) | {setting: value}
+            try:
+                picture, _ = illustration(cfg, source, work, device, start="content", loss=loss, **changes)
+            except UserError:                               # the style is too small for the network at this size
+                lines[setting].append(None)
+                continue
+            lines[setting].append(picture)
+            rows.append([f"{section}.{setting}", value, *map(figures.format_number, picture.mean(axis=(0, 1)))])
+        under.append([f"{setting} = {value}" for value in values])
+    grid = [[content, *lines["style_scale"]], [middle(work.styles[0], content.shape), *lines["colour"]]]
+    folder.save(figures.grid(grid, None, [["content", *under[0]], ["style", *under[1]]]), "sliders",
+                ["setting", "value", "red", "green", "blue"], rows, network=source.name, size=cfg.figures.size)
 
 
 def missing_networks(sources):
