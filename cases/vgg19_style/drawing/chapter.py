@@ -243,12 +243,6 @@ def draw_sliders(folder, cfg, source, work, device):
                 ["setting", "value", "red", "green", "blue"], rows, network=source.name, size=cfg.figures.size)
 
 
-def missing_networks(sources):
-    """The names of torchvision's networks that are not at hand, and so were not run."""
-    there = [source.layout for source in sources if source.tag == "torchvision"]
-    return [name for name in ("vgg16", "vgg19") if name not in there]
-
-
 def choose_networks(cfg, source):
     """[Source]: VGG16 and VGG19 where their weights are at hand, the run's network, others, figures.networks."""
     vggs, others = (list(filter(vgg_files.at_hand, names)) for names in (("vgg16", "vgg19"), ("squeezenet", "small")))
@@ -288,7 +282,9 @@ def draw_networks(folder, cfg, sources, work, device):
                   figures.format_number(values[each.name]["style_distance_untouched"]),
                   figures.format_number(values[each.name]["content_distance"])] for each in judges]
     names = "; ".join(dict.fromkeys(row[0] for row in rows))
-    for name in missing_networks(sources):
+    for name in ("vgg16", "vgg19"):
+        if vgg_files.at_hand(name):
+            continue
         grid.append(None)
         drawn.append(name)
         under.append("not run: no weights\non this machine")
