@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
 
-.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton notebooks compare pack trackers clean
+.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton notebooks compare pack export trackers clean
 
 help:             ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,10 @@ pack: setup       ## a run of CASE as results/<case>-<run>.zip, checked, to hand
 
 compare: setup    ## is B as good as A? A, B: result folders or zips (ARGS="--each FOLDER --html FILE --csv FILE")
 	@$(PYTHON) -m common.compare "$(A)" $(if $(B),"$(B)") $(ARGS)
+
+export: setup     ## the networks of CASE as ONNX files (ARGS="-o FOLDER"; installs the extra export)
+	@$(PYTHON) -m pip install --quiet --editable ".[export]"
+	@$(PYTHON) -m cases.$(CASE).extras.export $(ARGS)
 
 trackers:         ## opencv-contrib-python instead of opencv-python: MOSSE, KCF, CSRT (setup swaps back)
 	@python3 common/install.py --trackers

@@ -20,7 +20,7 @@ from cases.kind.model import KinD
 from common.data.samples import build
 from common.experiment import timing
 from common.experiment.device import autocast
-from common.lowlight.benchmark import as_channels_last, measure, time_loader
+from common.lowlight.benchmark import as_channels_last, engines, measure, time_loader
 
 SIZE = (400, 600)
 RATIO = 4.0
@@ -128,6 +128,7 @@ with torch.inference_mode():
 
 PARTS = {
     "inference": inference,
+    "engines": lambda: engines(enhance.graphs(draw_model()), SIZE),
     "tiling": tiling,
     "loader_batches_per_second": lambda: time_loader(StretchedPairs(build("LOL"), "our485", patch=128, turns=True), 4),
     "peak_memory_mb": memory,
