@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
 
-.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton notebooks compare pack export trackers clean
+.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton play notebooks compare pack export trackers clean
 
 help:             ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,10 @@ report: setup     ## results/report.html and report.md: our numbers beside the p
 
 skeleton: setup   ## the outline of a student's report on a run of CASE, in Chinese (ARGS="--lang en")
 	@$(PYTHON) -m common.report --skeleton "$(CASE)" $(if $(NAME),--name "$(NAME)") $(ARGS)
+
+play: setup       ## a web page on this machine for your own pictures (installs the extra `play`)
+	@python3 common/install.py --extra play
+	@$(PYTHON) -m common.play $(if $(CASE),--case "$(CASE)") $(ARGS)
 
 notebooks: setup  ## the walk-through of every case, executed, as a notebook (installs the extra `notebook`)
 	@python3 common/install.py --extra notebook
