@@ -119,7 +119,7 @@ import torch
 from cases.kind import enhance
 from cases.kind.model import KinD
 from common.experiment.settings import Settings
-settings = Settings(tile=640, hot_pixels=0.0, ratio=None, fusion=False)
+settings = Settings(tile=640, hot_pixels=0.0, ratio=None, restore=True, fusion=False)
 with torch.inference_mode():
     enhance.enhance(KinD().eval().to(memory_format=torch.channels_last), torch.rand(3, 3000, 4000) / 4, settings)"""
     return {"4000x3000 in tiles": timing.peak_memory_mb(code),

@@ -98,7 +98,7 @@ def adjust(model, maps, ratio, tile=640):
 def enhance(model, rgb, settings, ratio=None, bounds=None):
     """(answer, light ratio) of a picture; both pictures (3, h, w) in [0, 1]. settings: `test`. ratio None: guessed."""
     maps = decompose(model, rgb, settings.tile, settings.hot_pixels, bounds)
-    restored = restore(model, maps, settings.tile)
+    restored = restore(model, maps, settings.tile) if settings.restore else maps.reflectance
     ratio = ratio or choose_ratio(model, maps, restored, settings)
     output = restored * adjust(model, maps, ratio, settings.tile)
     return (fuse(output, maps) if settings.fusion else output)[0].clamp_(0, 1), ratio

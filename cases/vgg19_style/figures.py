@@ -42,7 +42,7 @@ def main(argv=None):
     source = vgg_files.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
     chapter.draw_network(folder, Settings(cfg.loss | own_taps(vgg.tap_names(source), cfg.loss)))
     draw = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.stage]
-    folder.finish(draw(folder, run, source))
+    folder.finish(draw(folder, run, source), keep=not run.complete)
     run.record("figures")
     run.say(f"figures: {folder.folder}")
 

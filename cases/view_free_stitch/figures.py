@@ -52,7 +52,7 @@ def main(argv=None):
     draw_parallax(folder)
     draw_panoramas(folder, run, model)
     figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
+    folder.finish(weights.digest, keep=not run.complete)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 

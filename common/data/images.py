@@ -184,9 +184,7 @@ def picture_files(inputs):
     for path in map(Path, inputs):
         if path.is_dir():
             found = list_images(path)
-            inside = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and holds_images(folder)]
-            if inside:
-                warn(f"not read: {join_some(inside)}: a folder in the folder {path}: name it itself")
+            name_folders_inside(path)
             if not found:
                 raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another "
                                 "folder")
@@ -199,6 +197,13 @@ def picture_files(inputs):
         else:
             raise UserError(f"no such file or folder: {path}: pictures were expected: check the path")
     return paths, unique_names(path.stem for path in paths)
+
+
+def name_folders_inside(folder):
+    """A warning for the folders in a folder that hold pictures: they are not read."""
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and holds_images(path)]
+    if inside:
+        warn(f"not read: {join_some(inside)}: a folder in the folder {folder}: name it itself")
 
 
 def holds_images(folder):

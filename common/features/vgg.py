@@ -163,7 +163,11 @@ def build(source, taps, pooling="max"):
         trunk = SqueezeTrunk(taps, source.tag)
     else:
         trunk = Trunk(source.layout, taps, _widths(source), pooling, source.padding, source.tag)
-    trunk.load_state_dict({name: source.state[name] for name in trunk.state_dict()})
+    try:
+        trunk.load_state_dict({name: source.state[name] for name in trunk.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{source.path} does not fit {source.layout}: {' '.join(str(error).split())[:200]}: all of its "
+                        "tensors up to the deepest tap were expected: give another file") from None
     trunk.name, trunk.digest = source.name, source.digest
     return trunk.requires_grad_(False).eval()
 

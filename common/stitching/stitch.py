@@ -92,7 +92,7 @@ def stitch(paths, estimate, settings=Settings(), out=None):
     write_picture(out / "panorama_full.png", np.dstack([result.image, result.mask]))
     write_report(out / "homographies.json", photos, images, layout, result, surface)
     if settings.debug:
-        write_debug(out / "debug", images, layout, read)
+        write_debug(out / "debug", images, layout, photos)
     return Stitched(layout, photos)
 
 

@@ -47,8 +47,13 @@ def write_report(path, photos, images, layout, result, surface):
     write_whole(path, (text + "\n").encode())
 
 
-def write_debug(folder, images, layout, names):
-    """Per accepted pair, at working size: matches that agree; A, B as A sees it, the mask, the difference (gray: 0)."""
+def write_debug(folder, images, layout, photos):
+    """Per accepted pair, at working size: matches that agree; A, B as A sees it, the mask, the difference (gray: 0).
+    Their names begin with the two numbers of the inputs, from 1.
+
+    photos: what became of every input, stitch.Photo.
+    """
+    inputs = {photo.place: (number, photo.name) for number, photo in enumerate(photos, 1)}
     for pair in layout.pairs:
         if pair.H_ba is None:
             continue
@@ -59,8 +64,9 @@ def write_debug(folder, images, layout, names):
         change = np.where(mask[..., None], np.clip(128 + difference / 2, 0, 255), 128).astype(np.uint8)
         white = np.repeat(255 * mask[..., None].astype(np.uint8), 3, axis=2)
         rows = np.vstack([np.hstack([a, seen]), np.hstack([white, change])])
-        stems = (Path(names[place]).stem[:40] for place in (pair.a, pair.b))            # two may be too long for a name
-        stem = "_".join([f"{pair.a + 1:02d}_{pair.b + 1:02d}", *stems])
+        (first, name_a), (second, name_b) = inputs[pair.a], inputs[pair.b]
+        stems = (Path(name).stem[:40] for name in (name_a, name_b))                     # two may be too long for a name
+        stem = "_".join([f"{first:02d}_{second:02d}", *stems])
         for name, pixels in (("warp", rows), ("matches", with_lines(a, b, pair.points))):
             write_image(folder / f"{stem}_{name}.jpg", to_tensor(pixels))
 

@@ -332,7 +332,9 @@ def test_every_input_ends_up_in_one_list_under_its_own_name(tmp_path, scene):
     for name in ("a", "e", "g"):
         paths.append(tmp_path / f"in/{name}.png")
         paths[-1].write_text("text")
-    layout, photos = stitch(sorted(paths), by_keypoints, Settings(debug=False), tmp_path / "out")
+    layout, photos = stitch(sorted(paths), by_keypoints, Settings(), tmp_path / "out")
+    stems = {path.stem for path in (tmp_path / "out/debug").iterdir()}
+    assert "02_03_b_c_warp" in stems and {stem[:5] for stem in stems} <= {"02_03", "02_06", "03_06"}, "as the inputs"
     status = {photo.name: photo.status for photo in photos}
     assert status == {"a.png": "unreadable", "b.png": "stitched", "c.png": "stitched", "d.png": "left out",
                       "e.png": "unreadable", "f.png": "no new content", "g.png": "unreadable"}
