@@ -104,7 +104,9 @@ class SiamFCTracker:
         self.settings, self.calibration = settings_of(flavour, **changes), confidence
         network = weights if isinstance(weights, torch.nn.Module) else load(weights)
         self.template = fold(network.backbone).to(self.device)  # of the exemplar: once, so always in float32
-        self.bias = float(network.bias) if getattr(network, "bias", None) is not None else 0.0
+        self.bias = 0.0
+        if getattr(network, "bias", None) is not None:        # its own takes the place of the flavour's
+            self.bias, self.settings["bias"] = network.bias.item(), changes.get("bias") or 0.0
         self.type = torch.bfloat16 if self.settings["precision"] == "bf16" else torch.float32
         self.features = copy.deepcopy(self.template).to(self.type)                     # of the search regions
         hann = np.outer(np.hanning(FINE), np.hanning(FINE))

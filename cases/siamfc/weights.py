@@ -1,7 +1,9 @@
 """Weights from elsewhere: state dicts of the PyTorch ports of SiamFC, by an explicit mapping of their keys.
 
 test.py, figures.py and the tracker read such files directly; for train.py --weights out.pt make a weights file of this
-project of one:  python -m cases.siamfc.weights FILE -o out.pt
+project of one:  python -m cases.siamfc.weights FILE -o out.pt [--bias B]
+--bias: the scalar b of the paper, which such files often lack; it moves no peak, but decides what the penalty on
+changed sizes does.
 """
 import argparse
 import re
@@ -92,11 +94,17 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m cases.siamfc.weights", description=__doc__.split("\n\n")[0])
     parser.add_argument("file")
     parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--bias", type=float, help="the scalar added to the responses, in place of the file's")
     options = parser.parse_args(argv)
     expect_targets([options.output], [options.file])
     weights = read(options.file)
-    checkpoints.save(options.output, {"case": "siamfc", "model": weights.model, "weights": weights.state})
-    print(f"{options.output}: widths {weights.model['widths']}, content {weights.digest[:16]}")
+    model, state = dict(weights.model), dict(weights.state)
+    if options.bias is not None:
+        model["bias"], state["bias"] = True, torch.tensor(options.bias)
+    content = torch.load(options.file, map_location="cpu", weights_only=True)
+    settings = {"settings": content["settings"]} if "settings" in content else {}       # of a training of this project
+    checkpoints.save(options.output, {"case": "siamfc", "model": model, "weights": state} | settings)
+    print(f"{options.output}: widths {model['widths']}, content {checkpoints.digest(state)[:16]}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Every metric by its name: `metrics.psnr(a, b)`. table.py says which way is better and how much difference counts."""
 from common.metrics.niqe import load_parameters, niqe
+from common.metrics.paintings import comb, fine_chroma, palette_distance
 from common.metrics.pictures import (
     ciede2000,
     entropy,

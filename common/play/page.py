@@ -29,9 +29,9 @@ class Offer(NamedTuple):
 
 
 DONE, STOPPED, WORKING = Words("done", "完成"), Words("stopped", "已停止"), Words("working", "正在计算")
-HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed some minutes after "
-             "the last page is closed. One piece of work is done at a time.",
-             "一切都在本机完成：页面不访问任何其他主机，所有页面关闭几分钟后，上传的文件即被删除。同一时间只处理一项任务。")
+HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed when the program "
+             "ends. One piece of work is done at a time.",
+             "一切都在本机完成：页面不访问任何其他主机，程序结束时，上传的文件即被删除。同一时间只处理一项任务。")
 
 
 class Page:

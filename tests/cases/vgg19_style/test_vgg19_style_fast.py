@@ -297,7 +297,8 @@ def test_a_dozen_steps_lower_the_loss_and_the_result_paints(place):
     assert len(steps) == 12 and {"style", "content", "tv"} <= steps[0].keys()
     assert steps[0]["loss"] > 2 * steps[-1]["loss"]
     painter, weights = load("--name", "short")
-    assert painter.styles == ["blue", "red"] and weights.model == {"width": 4, "styles": ["blue", "red"]}
+    assert painter.styles == ["blue", "red"]
+    assert weights.model == {"width": 4, "styles": ["blue", "red"], "noise": False}
     photo = read_image(place / "photos/0.png")
     painted = {label: training.stylise(painter, photo, chosen)
                for label, chosen in training.choose_styles(painter, None).items()}
@@ -378,8 +379,7 @@ def test_foreign_weights_are_taken_as_they_are(place):
     torch.save(as_foreign(), place / "candy.model", _use_new_zipfile_serialization=False)
     painter, weights = load("--weights", str(place / "candy.model"))
     assert painter.styles == ["candy"] and "foreign" in weights.said
-    candy = training.choose_styles(painter, "candy")["candy"]
-    assert training.stylise(painter, pictures(1)[0], candy).shape == (3, 32, 40)
+    assert training.stylise(painter, pictures(1)[0], torch.ones(1)).shape == (3, 32, 40)
     (place / "page.pth").write_text("<html>sign in</html>")
     with pytest.raises(UserError, match="a web page"):
         load("--weights", str(place / "page.pth"))
