@@ -68,15 +68,24 @@ def read_pixels(path):
 
 def bytes_of(data, path, max_pixels=MAX_PIXELS):
     """read_pixels of a file's contents that are in memory already; path is what messages call it."""
-    pixels, _ = _decode(data, path, max_pixels)
+    return to_eight_bits(_decode(data, path, max_pixels)[0][..., :3])
+
+
+def read_levels(path):
+    """The colours of a picture file as it stores them, uint8 or uint16 (H, W, 3) RGB. Errors as open_picture."""
+    return np.ascontiguousarray(_decode(_contents(path), path, MAX_PIXELS)[0][..., :3])
+
+
+def to_eight_bits(pixels):
+    """uint8 of uint8 (as they are) or uint16, whose levels are rounded as write_image does."""
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)     # floor(255 v / 65535 + 0.5), no floats
-    return np.ascontiguousarray(pixels[..., :3])
+    return np.ascontiguousarray(pixels)
 
 
 def to_tensor(pixels):
-    """float32 (3, H, W) in [0, 1] of uint8 (H, W, 3); the order in memory stays: channels last."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float().div_(255)
+    """float32 (3, H, W) in [0, 1] of uint8 or uint16 (H, W, 3); the order in memory stays: channels last."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float().div_(np.iinfo(pixels.dtype).max)
 
 
 def to_bytes(picture, top=255):

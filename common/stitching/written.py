@@ -13,7 +13,7 @@ from common.stitching.register import working
 
 
 def write_picture(path, pixels):
-    """Write uint8 (h, w, 3) or (h, w, 4) as PNG."""
+    """Write uint8 or uint16 (h, w, 3) or (h, w, 4) as PNG."""
     done, data = cv2.imencode(".png", pixels[..., [2, 1, 0, 3][:pixels.shape[2]]], [cv2.IMWRITE_PNG_COMPRESSION, 3])
     write_whole(path, data.tobytes())
 
@@ -26,7 +26,10 @@ def matrix_rows(H):
 def write_report(path, photos, images, layout, result, surface):
     """homographies.json: everything that was found, in pixel centres of the full-size photographs.
 
-    photos: what became of every input, stitch.Photo.
+    photos: what became of every input, stitch.Photo. canvas.degrees: width and height of what is shown; focal (pixels
+    of the reference), k1: of the camera, with which matches are camera_error thousandths of a side off (median), beside
+    those of the homographies; rotation: of a photograph's axes (right, down, forward) to the surface's, whose radius is
+    in pixels.
     """
     to_reference = {place: matrix_rows(H / H[2, 2]) for place, H in layout.homographies.items()}
     names = {photo.place: photo.name for photo in photos}
@@ -39,9 +42,18 @@ def write_report(path, photos, images, layout, result, surface):
               "overlap": None if pair.overlap is None else round(pair.overlap, 4),
               "ncc": None if pair.ncc is None else round(pair.ncc, 4),
               "reason": pair.reason} for pair in layout.pairs]
-    canvas = {"origin": list(result.origin), "size": list(result.mask.shape[::-1]), "projection": surface.name}
-    if surface.name == "cylinder":
-        canvas["focal"] = round(surface.focal, 3)
+    canvas = {"origin": list(result.origin), "size": list(result.mask.shape[::-1]), "projection": surface.shape.name,
+              "why": surface.why, "scale": round(surface.scale, 6)}
+    if surface.fitted:
+        camera = surface.fitted.cameras[layout.reference]
+        canvas |= {"degrees": [round(angle, 2) for angle in surface.angles], "focal": round(camera.focal, 3),
+                   "k1": round(camera.k1, 6), "camera_error": round(surface.fitted.error, 4),
+                   "homography_error": round(surface.fitted.free_error, 4)}
+    if surface.shape.name != "plane":
+        canvas["radius"] = round(surface.shape.radius, 3)
+        for entry, photo in zip(entries, photos):
+            if photo.place in surface.fitted.cameras:
+                entry["rotation"] = matrix_rows(surface.fitted.cameras[photo.place].rotation)
     text = json.dumps({"reference": names[layout.reference], "canvas": canvas, "photos": entries, "pairs": pairs},
                       indent=1, ensure_ascii=False)
     write_whole(path, (text + "\n").encode())
