@@ -56,7 +56,7 @@ CAPTIONS = {
         "style's colours; the content's colours, changed in brightness alone; the style's colours matched to the "
         "content's first ({network}, {size} px)",
         "上：笔触大小，风格图的尺寸分别为内容图的一半、一倍和两倍。下：采用风格图的颜色；保留内容图的颜色，只改变亮度；"
-        "先将风格图的颜色匹配到内容图(网络 {network}，{size} 像素)",
+        "先将风格图的颜色匹配到内容图（网络 {network}，{size} 像素）",
         "Two rows of painted pictures: strokes that grow, colours that change",
         "两行迁移结果：上行笔触由小到大，下行颜色不同"),
     "styles_contents": Caption(

@@ -223,8 +223,6 @@ def test_broken_files_are_named_for_what_they_are(tmp_path):
      "deconv1.* is .16, 8, 3, 3., not .8, 16"),
     (lambda state: state | {"in1.weight": state["in1.weight"] * torch.nan},
      "in1.weight holds NaN"),
-    (lambda state: state | {"in1.weight": state["in1.weight"] * torch.inf},
-     "in1.weight has values that are not numbers"),
     (lambda state: [1, 2], "no table of weights")])
 def test_other_networks_are_refused(tmp_path, change, said):
     torch.save(change(as_foreign()), tmp_path / "other.pth")
