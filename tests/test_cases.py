@@ -220,6 +220,8 @@ def test_finished_and_changed(trained, script):
 def test_loaders_work_where_processes_are_spawned(trained, script):
     """Of the training, and where test.py and figures.py have some; the numbers are those without."""
     clone, case = trained
+    if case not in ("kind", "msrnet"):
+        pytest.skip("tried with kind and msrnet so far")
     for name in ("train", "test", "figures"):
         succeed(script(case, name, "workers=1", "--name", "spawned", started="spawning"))
     assert manifest(clone, case, "spawned") == manifest(clone, case, "never-stopped")
