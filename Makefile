@@ -60,8 +60,8 @@ pack: setup       ## a run of CASE as results/<case>-<run>.zip, checked, to hand
 compare: setup    ## is B as good as A? A, B: result folders or zips (ARGS="--each FOLDER --html FILE --csv FILE")
 	@$(PYTHON) -m common.compare "$(A)" $(if $(B),"$(B)") $(ARGS)
 
-export: setup     ## the networks of CASE as ONNX files (ARGS="-o FOLDER"; installs the extra export)
-	@$(PYTHON) -m pip install --quiet --editable ".[export]"
+export: setup     ## the networks of CASE as ONNX files (ARGS="-o FOLDER"; installs the extra `export`)
+	@python3 common/install.py --extra export
 	@$(PYTHON) -m cases.$(CASE).extras.export $(ARGS)
 
 trackers:         ## opencv-contrib-python instead of opencv-python: MOSSE, KCF, CSRT (setup swaps back)

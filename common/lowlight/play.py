@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from common.base.paths import EMBEDDED
 from common.data.images import read_pixels, to_bytes
-from common.experiment import checkpoints, device, settings
+from common.experiment import settings
+from common.experiment.checkpoints import release_here
 from common.lowlight import protect
 from common.lowlight.baselines import fit_tone_curve, gamma, identity, tone_curve
 from common.metrics import gray8
@@ -52,14 +53,8 @@ def method(name, run, controls):
 def here(case, network, weights, *words):
     """(what enhance() asks of a run, the network): the case's settings with words key=value, its weights, the device
     that is there."""
-    run = SimpleNamespace(config=settings.resolve(case, words).config, device=device.choose_device("auto"))
-    return run, load(case, network, weights, run.device)
-
-
-@cache
-def load(case, network, weights, where):
-    """A network of checkpoints/<case>/, once."""
-    return checkpoints.build(network, checkpoints.find(case, "play", weights)).eval().to(where)
+    model, device = release_here(case, network, weights)
+    return SimpleNamespace(config=settings.resolve(case, words).config, device=device), model
 
 
 def kept(picture, output, keep):

@@ -11,6 +11,7 @@ import sys
 
 import cv2
 import numpy as np
+import torch
 
 from cases.udis.baselines import IDENTITY, by_keypoints, refine_starts
 from cases.udis.data import class_of
@@ -18,9 +19,11 @@ from common.base.errors import UserError, start
 from common.base.progress import watch
 from common.base.text_table import format_table
 from common.stitching.estimators import Answer
+from common.stitching.geometry import transform
 from common.stitching.keypoints import ORB, SIFT, match_pictures
-from common.stitching.mesh import bend, bent_warp, flat, moving_dlt, squares
+from common.stitching.mesh import bend, bent_warp, flat, moving_dlt
 from common.stitching.pairs import RealPairs
+from common.stitching.refine import mean_square
 
 ROWS = ["refined", "moving_dlt", "mesh"]
 NEIGHBOURS, NEAR, FAR = 6, 10.0, 0.15      # a real match: near its neighbours' residual, and not too far off at all
@@ -47,8 +50,7 @@ def real_matches(a, b, H_ba):
 
 def move(H, points):
     """Points (n, 2) through a homography."""
-    moved = np.hstack([points, np.ones((len(points), 1))]) @ H.T
-    return moved[:, :2] / moved[:, 2:]
+    return transform(torch.from_numpy(H)[None], torch.from_numpy(points)[None])[0][0].numpy()
 
 
 def distances(mesh, matches):
@@ -91,7 +93,7 @@ def measure(a, b, H_ba):
     for row, mesh in meshes.items():
         warped, mask = bent_warp(mesh, a.shape, b)
         off, bent = distances(mesh, matches[1::2]), bends(mesh, b)
-        result[row] = {"psnr": 10 * np.log10(255 ** 2 / max(squares(warped.astype(np.float64), a, mask), 1e-9)),
+        result[row] = {"psnr": 10 * np.log10(255 ** 2 / max(mean_square(warped - a, mask), 1e-9)),
                        "median": np.median(off) if len(off) else np.nan,
                        "p90": np.percentile(off, 90) if len(off) else np.nan,
                        "bend": bent.mean() if len(bent) else np.nan, "least": mesh.jacobian().min()}
