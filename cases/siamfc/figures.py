@@ -24,7 +24,7 @@ from common.data.sequences import read_boxes
 from common.experiment import figures
 from common.experiment.run import Run
 
-PANELS = [("loss", ["loss", "competing", "logistic", "foreign", "taught_z", "taught_x", "taught_maps"]),
+PANELS = [("loss", ["loss", "competing", "logistic", "foreign", "guided", "taught_z", "taught_x", "taught_maps"]),
           ("AO, AUC (validation)", ["val_ao", "val_auc"])]
 
 

@@ -20,6 +20,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from cases.siamfc.data import training_sets
+from cases.siamfc.guide import Guide
 from cases.siamfc.losses import terms
 from cases.siamfc.model import SiamFC
 from cases.siamfc.sequences import follow_clips, score_clips
@@ -41,6 +42,7 @@ def main(argv=None):
     optimizer, schedule = optimisation(model, cfg.train)
     teacher = (Teacher(cfg.train.teacher, pairs, cfg.model.widths[-1], run.device, cfg.precision)
                if cfg.train.teacher else None)
+    guide = Guide(cfg.train.guide, run.device, cfg.precision) if cfg.train.guide else None
 
     for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
                                model=model, optimizer=optimizer, schedule=schedule, average=average):
@@ -49,6 +51,8 @@ def main(argv=None):
         losses = terms(responses, pair.offset, cfg.train.loss)      # of (N, N, 15, 15): every z on every x
         if teacher:
             losses |= teacher.terms(pair, responses, *features, cfg.train.distil)
+        if guide:
+            losses["guided"] = cfg.train.guidance * guide.term(pair.x, features[1])
         training.descend(optimizer, cfg.train.clip, **losses)
         schedule.step()
         average.update_parameters(bare(model))
