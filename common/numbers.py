@@ -108,8 +108,8 @@ def main(argv=None):
             wrong += len(missing)
             print(f"  {count - len(missing)} of {count}: {place}" + "".join(f"\n      {each}" for each in missing))
     if wrong:
-        raise Negative(f"{wrong} numbers are in none of the results at hand: of another set or run, or wrong: measure, or mend "
-                       "the pages")
+        raise Negative(f"{wrong} numbers are in none of the results at hand: of another set or run, or wrong: measure, "
+                       "or mend the pages")
 
 
 if __name__ == "__main__":

@@ -39,8 +39,7 @@ def draw_seven(name):
                 shown[title] = to_bytes(stylise(network, content[0], choose_styles(network, style)[style]))
         else:
             shown[f"{title}, optimised"] = paint(name, style)[STRIP[-1]]
-    pictures, titles = list(shown.values()), list(shown)
-    return figures.grid([pictures[:4], pictures[4:]], None, [titles[:4], titles[4:]], width=8)
+    return figures.sheet(shown, 4)
 
 
 def draw_result():
@@ -70,10 +69,7 @@ def paint(name, style):
 
 def draw_epochs():
     """One painting as it comes about."""
-    pictures = paint("china", "starry_night")
-    shown = [pictures[step] for step in STRIP]
-    titles = [f"step {step}" for step in STRIP]
-    return figures.grid([shown[:3], shown[3:]], None, [titles[:3], titles[3:]], width=8)
+    return figures.sheet({f"step {step}": picture for step, picture in paint("china", "starry_night").items()}, 3)
 
 
 @torch.inference_mode()
