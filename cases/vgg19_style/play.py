@@ -75,7 +75,7 @@ def show(kind, value):
 
 @cache
 def fast_network():
-    return checkpoints.build(FastNetwork, checkpoints.find("vgg19_style", "play", RELEASE)).eval()
+    return checkpoints.load_release("vgg19_style", FastNetwork, RELEASE)
 
 
 def paint(report, folder, content, photo, own, painting, weight, colours, size, steps):

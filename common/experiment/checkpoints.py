@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import io
 import sys
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import torch
 from common.base import paths
 from common.base.errors import UserError, start
 from common.base.files import impostor, sha256, write_whole
+from common.experiment.device import choose_device
 
 STATE = {"settings", "data", "stage", "step", "done", "finished", "states", "best", "sums", "log_bytes", "random",
          "random_cuda"}                            # what last.pt has besides case, model and weights
@@ -235,6 +237,18 @@ def build(network, weights, typed=()):
         raise UserError(f"{weights.path} does not fit {network.__name__}: {reason}: give weights that this network "
                         "made") from None
     return model.eval()
+
+
+def load_release(case, network, name="release"):
+    """network with the weights of checkpoints/<case>/<name>.pt, in evaluation mode, on the CPU."""
+    return build(network, find(case, "", name))
+
+
+@cache
+def release_here(case, network, name="release"):
+    """(load_release() on the best device of this machine, that device), read once."""
+    device = choose_device("auto")
+    return load_release(case, network, name).to(device), device
 
 
 def release(case, run, name, half=False, eight=None):

@@ -117,8 +117,7 @@ def export(case, network, graphs_of, argv=None):
     parser.add_argument("--weights", default="release", help="a file, or the name of a release")
     parser.add_argument("-o", "--output", type=Path, default=Path("onnx"), metavar="FOLDER")
     options = parser.parse_args(argv)
-    model = checkpoints.build(network, checkpoints.find(case, "", options.weights)).eval()
-    graphs = graphs_of(model)
+    graphs = graphs_of(checkpoints.load_release(case, network, options.weights))
     paths = {name: options.output / f"{name}.onnx" for name in graphs}
     expect_targets(paths.values())
     for name, graph in graphs.items():

@@ -1,7 +1,6 @@
 """What the low-light cases offer the playground: MSR-net and KinD in one tab, with the same examples and simple
 methods."""
 from functools import cache
-from types import SimpleNamespace
 
 import cv2
 import torch
@@ -9,7 +8,6 @@ import torch.nn.functional as F
 
 from common.base.paths import EMBEDDED
 from common.data.images import read_pixels, to_bytes
-from common.experiment import checkpoints, device, settings
 from common.lowlight import protect
 from common.lowlight.baselines import fit_tone_curve, gamma, identity, tone_curve
 from common.metrics import gray8
@@ -47,19 +45,6 @@ def offer(methods):
 def method(name, run, controls):
     """A Method with the examples and simple methods of the tab."""
     return pictures.Method(name, run, [*controls, PROTECT], SIMPLE, EXAMPLES)
-
-
-def here(case, network, weights, *words):
-    """(what enhance() asks of a run, the network): the case's settings with words key=value, its weights, the device
-    that is there."""
-    run = SimpleNamespace(config=settings.resolve(case, words).config, device=device.choose_device("auto"))
-    return run, load(case, network, weights, run.device)
-
-
-@cache
-def load(case, network, weights, where):
-    """A network of checkpoints/<case>/, once."""
-    return checkpoints.build(network, checkpoints.find(case, "play", weights)).eval().to(where)
 
 
 def kept(picture, output, keep):

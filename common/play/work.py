@@ -35,10 +35,11 @@ class Visitor:
 
 
 class Visitors:
-    """All open pages by the name that the server gives each. A page that is closed leaves nothing of its own in root,
-    and the last one nothing at all: uploads, and the server's copies of results, are nobody's then.
+    """All open pages by the name that the server gives each. What a page that counts as closed has of its own in root
+    is removed, with the last one everything there: uploads, and the server's copies of results, are nobody's then.
 
-    A page is closed when it was not heard for AFTER seconds: servers do not learn surely that a browser has gone.
+    A page counts as closed when it was not heard for AFTER seconds: servers do not learn surely that a browser has
+    gone, and one may go on asking for a page that nobody sees. At the latest all is gone when the program ends.
     """
 
     def __init__(self, root):
@@ -60,7 +61,6 @@ class Visitors:
                 visitor.stop.set()
                 for path in [visitor.folder] if self.open else self.root.iterdir():
                     shutil.rmtree(path, ignore_errors=True)
-
 
     def sweep(self):
         """Let all leave who were not heard for too long."""

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from scipy.sparse import csr_array
 
+from common.stitching.refine import mean_square
+
 CELLS = 16                         # a side, at most
 SMALLEST = 16                      # pixels of a cell's side, at least
 STEP = 4                           # flow counts as means over squares of so many pixels
@@ -123,14 +125,9 @@ def bend(a, b, H_ba, cells=CELLS):
         mesh = unfold(mesh._replace(knots=fit_knots(mesh, x, y, shifts, trust)))
     (before, mask_before), (after, mask_after) = (bent_warp(each, a.shape, b) for each in (straight, mesh))
     common = mask_before & mask_after
-    better = (squares(after, a, mask_after) < squares(before, a, mask_before)
-              and squares(after, a, common) < squares(before, a, common))
+    better = (mean_square(after - a, mask_after) < mean_square(before - a, mask_before)
+              and mean_square(after - a, common) < mean_square(before - a, common))
     return mesh if better else None
-
-
-def squares(warped, a, mask):
-    """Mean of the squared differences over a mask."""
-    return np.square(warped[mask] - a[mask]).mean()
 
 
 def measure_shifts(a, b, mesh):

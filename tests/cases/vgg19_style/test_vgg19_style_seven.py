@@ -2,15 +2,15 @@
 import numpy as np
 import pytest
 import torch
-from test_vgg19_style_fast import blobs, pictures, train
+from made_up import fill
+from test_vgg19_style_fast import pictures, train
 from tolerances import near
 
 from cases.vgg19_style import losses
 from cases.vgg19_style.fast import train as training
 from cases.vgg19_style.fast.network import FastNetwork, Noise, take_over
-from common.base import paths
 from common.base.errors import UserError
-from common.data.images import split_photographs, write_image
+from common.data.images import split_photographs
 from common.experiment import checkpoints
 from common.features import vgg, vgg_files
 
@@ -88,21 +88,8 @@ def test_palettes_are_compared_whatever_the_places():
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder with twelve photographs, three styles, and two feature networks, the one shallow, the other deep."""
-    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
-    draw = np.random.default_rng(0)
-    for number in range(12):
-        write_image(tmp_path / "photos" / f"{number}.png", blobs(draw, 50 + number, 64))
-    for name, tint in (("red", (1.0, 0.3, 0.2)), ("blue", (0.1, 0.3, 1.0)), ("green", (0.1, 1.0, 0.4))):
-        write_image(tmp_path / "styles" / f"{name}.png", blobs(draw, 60, 48) * torch.tensor(tint)[:, None, None])
-    torch.manual_seed(0)
-    for name, tap in (("net", "relu2_1"), ("deep", "relu3_1")):
-        trunk = vgg.Trunk("vgg19", [tap], (4, 4, 8, 8, 8), "max", "reflect", "rgb01")
-        for parameter in trunk.parameters():
-            torch.nn.init.kaiming_normal_(parameter) if parameter.dim() == 4 else torch.nn.init.zeros_(parameter)
-        checkpoints.save(tmp_path / f"{name}.pt", {"case": "vgg19_style", "weights": trunk.state_dict(),
-                                                   "model": {"tag": "rgb01", "padding": "reflect"}})
-    return tmp_path
+    return fill(tmp_path, monkeypatch, {"red": (1.0, 0.3, 0.2), "blue": (0.1, 0.3, 1.0), "green": (0.1, 1.0, 0.4)},
+                {"net": "relu2_1", "deep": "relu3_1"})
 
 
 def test_crops_show_more_of_the_photograph(place):
