@@ -6,8 +6,10 @@ share of its area that any part keeps (under 0 it would be folded).
 """
 import cv2
 import numpy as np
+import torch
 
 from common.stitching.estimators import Answer
+from common.stitching.geometry import transform
 from common.stitching.keypoints import SIFT, match_pictures
 from common.stitching.mesh import bend, flat, moving_dlt
 
@@ -68,8 +70,7 @@ def real_matches(a, b, H_ba):
 
 def move(H, points):
     """Points (n, 2) through a homography."""
-    moved = np.hstack([points, np.ones((len(points), 1))]) @ H.T
-    return moved[:, :2] / moved[:, 2:]
+    return transform(torch.from_numpy(H)[None], torch.from_numpy(points)[None])[0][0].numpy()
 
 
 def distances(mesh, matches):
