@@ -1,0 +1,83 @@
+"""Train a network that finds nuclei: python cases/nuclei/train.py [options] [key=value ...]
+
+the small U-Net (settings: configs/nuclei.yaml)
+    python cases/nuclei/train.py
+recurrence and attention, at about the same time a step
+    python cases/nuclei/train.py preset=r2atunet --name r2atunet
+a first look (embedded sample data)
+    python cases/nuclei/train.py --demo
+"""
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
+    import common  # noqa: F401  says in a line what is missing
+
+import numpy as np
+import torch
+
+from cases.nuclei import losses
+from cases.nuclei.data import Patches, read_gray, read_labels, training_pictures
+from cases.nuclei.model import Nuclei
+from cases.nuclei.segment import best, predict, segment
+from common import metrics
+from common.base.errors import start
+from common.experiment.run import Run, bare
+from common.experiment.schedules import moving_average, warmup_cosine
+from common.experiment.training import Training
+
+
+def main(argv=None):
+    run = Run("nuclei", "train", argv)
+    cfg, training = run.config, Training(run)
+    pictures, held_out = training_pictures(cfg.data.root, cfg.data.stained)
+    patches = Patches(pictures, cfg.model.maps, cfg.data.patch, cfg.data.elastic, cfg.data.gain, cfg.train.boundary,
+                      cfg.seed)
+
+    model = run.prepare(training.start_from(Nuclei(**cfg.model)))
+    average = moving_average(bare(model), cfg.train.average)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=cfg.train.lr, weight_decay=cfg.train.weight_decay)
+    schedule = warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
+
+    for sample in training.steps(patches, steps=cfg.train.steps, batch=cfg.train.batch_size, model=model,
+                                 optimizer=optimizer, schedule=schedule, average=average):
+        with run.autocast():
+            logits = model(sample.picture).float()
+        training.descend(optimizer, cfg.train.clip, **terms(cfg, logits, sample))
+        schedule.step()
+        average.update_parameters(bare(model))
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate(run, average.module, held_out[:cfg.train.validate_pictures]))
+    training.finish()
+
+
+def terms(cfg, logits, sample):
+    """What the network minimises, weighted: {name: scalar}. A map of distances has a loss of its own."""
+    found = {}
+    for place, name in enumerate(cfg.model.maps):
+        answer, target = logits[:, place], sample.targets[:, place]
+        if name == "distance":
+            found[name] = losses.distance(answer, target)
+            continue
+        found[name] = (losses.focal(answer, target) if cfg.train.loss == "focal"
+                       else losses.bce(answer, target, sample.weight))
+        if cfg.train.dice:
+            found[f"{name}_dice"] = cfg.train.dice * losses.dice(answer, target)
+    return found
+
+
+def validate(run, model, pictures):
+    """Mean over whole held-out pictures: mean AP of single nuclei, which chooses the weights, and IoU."""
+    model.eval()
+    scores = []
+    for picture in pictures:
+        maps = predict(model, read_gray(picture.path), run.config.test.tile, run.device)
+        found = metrics.overlaps(read_labels(picture), best(segment(maps, run.config.test)))
+        scores.append((np.nanmean(metrics.average_precision(*metrics.matches(found))), metrics.foreground_iou(found)))
+    model.train()
+    return dict(zip(("ap", "iou"), np.mean(scores, axis=0).tolist()))
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))
