@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
 
-.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton notebooks compare pack trackers clean
+.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton play notebooks compare pack export trackers clean
 
 help:             ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,10 @@ report: setup     ## results/report.html and report.md: our numbers beside the p
 skeleton: setup   ## the outline of a student's report on a run of CASE, in Chinese (ARGS="--lang en")
 	@$(PYTHON) -m common.report --skeleton "$(CASE)" $(if $(NAME),--name "$(NAME)") $(ARGS)
 
+play: setup       ## a web page on this machine for your own pictures (installs the extra `play`)
+	@python3 common/install.py --extra play
+	@$(PYTHON) -m common.play $(if $(CASE),--case "$(CASE)") $(ARGS)
+
 notebooks: setup  ## the walk-through of every case, executed, as a notebook (installs the extra `notebook`)
 	@python3 common/install.py --extra notebook
 	@$(PYTHON) -m common.notebooks $(if $(CASE),--case "$(CASE)")
@@ -55,6 +59,10 @@ pack: setup       ## a run of CASE as results/<case>-<run>.zip, checked, to hand
 
 compare: setup    ## is B as good as A? A, B: result folders or zips (ARGS="--each FOLDER --html FILE --csv FILE")
 	@$(PYTHON) -m common.compare "$(A)" $(if $(B),"$(B)") $(ARGS)
+
+export: setup     ## the networks of CASE as ONNX files (ARGS="-o FOLDER"; installs the extra `export`)
+	@python3 common/install.py --extra export
+	@$(PYTHON) -m cases.$(CASE).extras.export $(ARGS)
 
 trackers:         ## opencv-contrib-python instead of opencv-python: MOSSE, KCF, CSRT (setup swaps back)
 	@python3 common/install.py --trackers

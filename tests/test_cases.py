@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_elsewhere import REFUSED
 
 from common.base.paths import ROOT, all_cases
 from common.data.samples import build
@@ -79,12 +80,19 @@ def script(clone, processes):
     """script(case, name, *others) runs a script of a case in the clone, see words(); returns the finished process (text
     output).
 
-    trap: see TRAPPED. started: "forked" (tests/processes.py), "afresh", or "in two", by torchrun.
+    trap: see TRAPPED. started: "forked" (tests/processes.py), "afresh", "in two", by torchrun, or "spawning": with
+    processes of its own as Windows and macOS start them.
     """
+    (clone / "spawning").mkdir()                             # Python reads it before a script, in every process
+    (clone / "spawning/sitecustomize.py").write_text("import multiprocessing\n"
+                                                     "multiprocessing.set_start_method('spawn')\n")
+
     def run(case, name, *others, trap=None, started="forked"):
         command = [*(["-c", TRAPPED] if trap else []), str(clone / "cases" / case / f"{name}.py"),
                    *words(case, name, *others)]
         environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
+        if started == "spawning":
+            environment["PYTHONPATH"] = os.pathsep.join([str(clone / "spawning"), str(clone)])
         if started == "forked":
             return processes.run(command, clone, environment)
         torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
@@ -209,6 +217,17 @@ def test_finished_and_changed(trained, script):
 
 
 @pytest.mark.slow
+def test_loaders_work_where_processes_are_spawned(trained, script):
+    """Of the training, and where test.py and figures.py have some; the numbers are those without."""
+    clone, case = trained
+    if case not in ("kind", "msrnet"):
+        pytest.skip("tried with kind and msrnet so far")
+    for name in ("train", "test", "figures"):
+        succeed(script(case, name, "workers=1", "--name", "spawned", started="spawning"))
+    assert manifest(clone, case, "spawned") == manifest(clone, case, "never-stopped")
+
+
+@pytest.mark.slow
 def test_two_processes(trained, script):
     clone, case = trained
     succeed(script(case, "train", "--name", "two", started="in two"))
@@ -224,6 +243,8 @@ def test_results_are_what_the_contract_says(trained):
     folder = clone / "results" / case / "never-stopped"
     for entry in manifest(clone, case, "never-stopped")["files"]:
         assert (folder / entry["path"]).stat().st_size == entry["size"]
+    for path in [*folder.rglob("*"), *(clone / "checkpoints" / case).rglob("*")]:
+        assert not REFUSED.search(path.name), f"Windows refuses this name: {path}"
     for metrics in folder.glob("test/*/metrics.json"):
         for row, values in json.loads(metrics.read_text()).items():
             assert "count" in values and {*values} - {"by", "left_out"} <= {*METRICS}, row

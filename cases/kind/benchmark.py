@@ -20,7 +20,7 @@ from cases.kind.model import KinD
 from common.data.samples import build
 from common.experiment import timing
 from common.experiment.device import autocast
-from common.lowlight.benchmark import as_channels_last, measure, time_loader
+from common.lowlight.benchmark import as_channels_last, engines, measure, time_loader
 
 SIZE = (400, 600)
 RATIO = 4.0
@@ -119,7 +119,7 @@ import torch
 from cases.kind import enhance
 from cases.kind.model import KinD
 from common.experiment.settings import Settings
-settings = Settings(tile=640, hot_pixels=0.0, ratio=None, fusion=False)
+settings = Settings(tile=640, hot_pixels=0.0, ratio=None, restore=True, fusion=False)
 with torch.inference_mode():
     enhance.enhance(KinD().eval().to(memory_format=torch.channels_last), torch.rand(3, 3000, 4000) / 4, settings)"""
     return {"4000x3000 in tiles": timing.peak_memory_mb(code),
@@ -128,6 +128,7 @@ with torch.inference_mode():
 
 PARTS = {
     "inference": inference,
+    "engines": lambda: engines(enhance.graphs(draw_model()), SIZE),
     "tiling": tiling,
     "loader_batches_per_second": lambda: time_loader(StretchedPairs(build("LOL"), "our485", patch=128, turns=True), 4),
     "peak_memory_mb": memory,

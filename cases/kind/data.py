@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cases.kind.enhance import BLACK
+from cases.kind.enhance import BLACK, own_bounds
 from cases.kind.model import stretch
 from common.base.errors import UserError, join_some
+from common.data.images import to_tensor
 from common.data.lol import is_lol
 from common.data.paired import PairedImages, list_pairs
 from common.lowlight import splits
@@ -70,19 +71,30 @@ class StretchedNights(DarkenedPhotographs):
     """Photographs by night, stretched by the extremes of the whole dark and the whole bright picture, within the limits
     that one's own pictures have (enhance.own_bounds)."""
 
-    def __init__(self, *arguments, gain=8.0, permute=0.0, **options):
+    def __init__(self, *arguments, settings, permute=0.0, **options):
+        """settings: `test`, of which the stretch's limits count."""
         super().__init__(*arguments, **options)
-        self.gain, self.permute = gain, permute
+        self.settings, self.permute = settings, permute
 
     def __getitem__(self, place):
         pair, extremes = self.draw(place)
         least = extremes[:, 0].clamp(max=BLACK)
-        bounds = torch.stack([least, torch.maximum(extremes[:, 1], least + 1 / self.gain)], dim=1)
+        bounds = torch.stack([least, torch.maximum(extremes[:, 1], least + 1 / self.settings.stretch_gain)], dim=1)
         low, high = (stretch(picture[None], each[None])[0].clamp(0, 1)
                      for picture, each in zip((pair.low, pair.high), bounds))
         draw = np.random.default_rng([self.seed, *place, 1])
         order = torch.from_numpy(draw.permutation(3)) if draw.random() < self.permute else slice(None)
         return pair._replace(low=low[order], high=high[order])
+
+    def whole_pairs(self, count):
+        """Yield (low, high, bounds of low) of `count` whole photographs by night, stretched as one's own pictures:
+        (1, 3, h, w) twice and (1, 2); flat ones are left out."""
+        for index in np.linspace(0, len(self) - 1, min(count, len(self))).astype(int):
+            pictures = [to_tensor(picture)[None] for picture in self.whole((0, int(index)))]
+            bounds = [own_bounds(picture, self.settings) for picture in pictures]
+            if bounds[0] is not None and bounds[1] is not None:
+                low, high = (stretch(*both).clamp(0, 1) for both in zip(pictures, bounds))
+                yield low, high, bounds[0]
 
 
 def mixture(cfg, pairs):
@@ -93,7 +105,7 @@ def mixture(cfg, pairs):
         return pairs
     largest = max(cfg.decompose.patch, cfg.restore.patch, cfg.joint.patch)
     paths, _ = photographs_of(data.photographs, largest)
-    nights = StretchedNights(paths, largest, cfg.seed, turns=True, gain=cfg.test.stretch_gain, permute=data.permute)
+    nights = StretchedNights(paths, largest, cfg.seed, turns=True, settings=cfg.test, permute=data.permute)
     return MixedPairs(pairs, nights, data.share, cfg.seed)
 
 

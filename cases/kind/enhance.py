@@ -9,6 +9,7 @@ from torch import Tensor
 from cases.kind.model import bounds_of, light_ratio
 from cases.kind.ratios import for_brightness, read_ratio
 from common.data.images import map_tiles, to_bytes
+from common.experiment import engine
 from common.lowlight import protect
 
 HOT, BLACK = 0.05, 16 / 255                 # of one's own pictures: percent cut off by the stretch; the highest black
@@ -22,6 +23,24 @@ class Maps(NamedTuple):
     reflectance: Tensor      # R, (1, 3, h, w)
     illumination: Tensor     # I, (1, 1, h, w)
     bounds: Tensor           # (1, 2): the values that the stretch made 0 and 1
+
+
+def graphs(model):
+    """{name: engine.Graph} of the networks that see every pixel, for export and other engines."""
+    rgb, gray = torch.rand(1, 3, 64, 80), torch.rand(1, 1, 64, 80)
+    found = {"decomposition": engine.Graph(model.decomposition, {"stretched": rgb}, ["reflectance", "illumination"],
+                                           ["stretched", "reflectance", "illumination"])}
+    if model.restoration is not None:
+        found["restoration"] = engine.Graph(model.restoration, {"reflectance": rgb, "illumination": gray}, ["restored"],
+                                            ["reflectance", "illumination", "restored"])
+    return found
+
+
+def equip(run, model):
+    """The model, its networks on the engine and in the precision that `test` says."""
+    for name, graph in graphs(model).items():
+        setattr(model, name, engine.equip(graph, run.config.test, run.device))
+    return model
 
 
 def decompose(model, rgb, tile=640, hot_pixels=0.0, bounds=None):
@@ -79,7 +98,7 @@ def adjust(model, maps, ratio, tile=640):
 def enhance(model, rgb, settings, ratio=None, bounds=None):
     """(answer, light ratio) of a picture; both pictures (3, h, w) in [0, 1]. settings: `test`. ratio None: guessed."""
     maps = decompose(model, rgb, settings.tile, settings.hot_pixels, bounds)
-    restored = restore(model, maps, settings.tile)
+    restored = restore(model, maps, settings.tile) if settings.restore else maps.reflectance
     ratio = ratio or choose_ratio(model, maps, restored, settings)
     output = restored * adjust(model, maps, ratio, settings.tile)
     return (fuse(output, maps) if settings.fusion else output)[0].clamp_(0, 1), ratio

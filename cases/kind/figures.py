@@ -76,7 +76,7 @@ def main(argv=None):
         draw_protection(folder, lambda rgb: picture(enhance.enhance(model, rgb, run.config.test)[0]))
         figures.draw_training(folder, run, PANELS)
     draw_elsewhere(folder, run, "KinD")
-    folder.finish(weights.digest)
+    folder.finish(weights.digest, keep=not run.complete)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 

@@ -53,11 +53,13 @@ def for_brightness(model, illumination, restored, brightness):
 class Measured(nn.Module):
     """What is measured once on whole training pictures, by the trained decomposition; a resumed run has the buffers.
 
-    up: mean of I_h / I_l of each picture, which brightens; down: mean of I_l / I_h.
+    up: mean of I_h / I_l of each picture, which brightens; down: mean of I_l / I_h. nights: data.StretchedNights, to
+    which the guess is fitted, too.
     """
 
-    def __init__(self, names):
+    def __init__(self, names, nights=None):
         super().__init__()
+        self.nights = nights
         self.places = {name: place for place, name in enumerate(names)}
         self.register_buffer("up", torch.zeros(len(names)))
         self.register_buffer("down", torch.zeros(len(names)))
@@ -67,17 +69,19 @@ class Measured(nn.Module):
         """Decompose every whole picture of `pairs`, unless that is done; fit model.automatic to the ratios."""
         if self.up.any():
             return
-        features = []
+        features, ratios = [], []
         for place in watch(range(len(pairs)), "measuring light ratios"):
             pair = pairs.in_patches(None)[0, place]
-            pictures = (picture[None].to(run.device, memory_format=torch.channels_last)
-                        for picture in (pair.low, pair.high))
-            with run.autocast():
-                low, high = (model.decomposition(picture)[1].float() for picture in pictures)
             bounds = torch.tensor(pairs.bounds_of(place)[:2], device=run.device)[None] / 255
-            features.append(model.automatic.features(pair.low[None].to(run.device), low, bounds)[0])
-            self.up[place], self.down[place] = light_ratio(low, high), light_ratio(high, low)
-        model.automatic.fit(torch.stack(features), self.up)
+            known, self.up[place], self.down[place] = measure(run, model, pair.low[None], pair.high[None], bounds)
+            features.append(known)
+            ratios.append(self.up[place])
+        count = min(len(pairs), len(self.nights)) if self.nights else 0
+        for low, high, bounds in watch(self.nights.whole_pairs(count), "the same by night", count) if count else ():
+            known, ratio, _ = measure(run, model, low, high, bounds.to(run.device))
+            features.append(known)
+            ratios.append(ratio)
+        model.automatic.fit(torch.stack(features), torch.stack(ratios))
 
     def ratios(self, names, low, high, over):
         """(brighten, darken), each (N,), of a batch: over="picture", or over="patch", whose I low and high are.
@@ -90,3 +94,11 @@ class Measured(nn.Module):
             return self.up[places], self.down[places]
         down = light_ratio(high, low)
         return 1 / down + STEADY, down
+
+
+def measure(run, model, low, high, bounds):
+    """(features of AutomaticRatio, ratio that brightens, ratio that darkens) of a stretched pair (1, 3, h, w)."""
+    low, high = (picture.to(run.device, memory_format=torch.channels_last) for picture in (low, high))
+    with run.autocast():
+        dark, bright = (model.decomposition(picture)[1].float() for picture in (low, high))
+    return (model.automatic.features(low, dark, bounds)[0], light_ratio(dark, bright)[0], light_ratio(bright, dark)[0])

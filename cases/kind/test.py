@@ -56,7 +56,7 @@ def main(argv=None):
     read_ratio(run.config.test.ratio, several=bool(run.options.input))
     weights = run.weights()
     expect_restoration(run, weights)
-    model = run.load(KinD, weights)
+    model = enhance.equip(run, run.load(KinD, weights))
     with torch.inference_mode():
         if run.options.input:
             return own(run, model, weights)

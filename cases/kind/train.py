@@ -44,7 +44,8 @@ def main(argv=None):
     pairs, held_out = training_sets(run.config, run.say)
     model = run.prepare(KinD(**run.config.model).requires_grad_(False))
     start_from_parts(run, model)
-    measured, seen = Measured(pairs.names).to(run.device), mixture(run.config, pairs)
+    seen = mixture(run.config, pairs)
+    measured = Measured(pairs.names, getattr(seen, "photographs", None)).to(run.device)
     if stage in ("all", "decompose"):
         decompose(training, model, seen, held_out)
     if stage in ("all", "restore"):
@@ -53,6 +54,8 @@ def main(argv=None):
         adjust(training, model, pairs, held_out, measured)
     if stage in ("all", "joint") and run.config.joint.steps:
         joint(training, model, pairs, seen, held_out, measured)
+    if stage == "guess":
+        guess(training, model, pairs, held_out, measured)
     training.finish()
 
 
@@ -142,6 +145,15 @@ def joint(training, model, pairs, seen, held_out, measured):
     part.keep(model)
 
 
+def guess(training, model, pairs, held_out, measured):
+    """The guessed light ratio alone, fitted anew to the pairs and, with data.kind=mixed, to photographs by night; one
+    step."""
+    for _ in training.steps(pairs.in_patches(training.run.config.adjust.patch), steps=1, batch=1, stage="guess",
+                            model=model, measured=measured):
+        measured.once(training.run, model, pairs)
+        training.validated(**validate(training.run, model, held_out))
+
+
 # ---- what the stages share -------------------------------------------------------------------------------------------
 
 class Part(NamedTuple):
@@ -225,7 +237,8 @@ def start_from_parts(run, model):
                             "this network made") from None
         run.say(f"starting from {', '.join(sorted(found))} of {chosen.said}")
     needed = {"restore": {"decomposition"}, "adjust": {"decomposition"},
-              "joint": {"decomposition", "restoration", "adjustment"}}.get(stage, set())
+              "joint": {"decomposition", "restoration", "adjustment"},
+              "guess": {"decomposition", "restoration", "adjustment"}}.get(stage, set())
     if needed - found:
         raise UserError(f"stage={stage} builds on {', '.join(sorted(needed - found))}: no weights were given for it: "
                         "expected --weights FILE: say --weights FILE, or stage=all")

@@ -38,7 +38,8 @@ from common import metrics
 from common.base.paths import EMBEDDED
 from common.data.images import read_image, to_bytes
 from common.experiment import figures
-from common.experiment.notebook import code, load, show, slide
+from common.experiment.checkpoints import load_release
+from common.experiment.notebook import code, show, slide
 
 torch.set_grad_enabled(False)
 
@@ -49,7 +50,7 @@ def corner(name):
 
 
 dark, bright = corner("garden_dark2"), corner("garden_bright")
-model = load("kind", KinD)
+model = load_release("kind", KinD)
 
 # %% [markdown]
 # ## 1. 想法 / The idea

@@ -16,13 +16,14 @@ if __name__ == "__main__":
 import torch
 import torch.nn.functional as F
 
+from cases.msrnet.enhance import graphs
 from cases.msrnet.model import MSRNet
 from common import metrics
 from common.data.images import to_bytes
 from common.data.paired import PairedImages
 from common.data.samples import build
 from common.experiment import timing
-from common.lowlight.benchmark import as_channels_last, measure, time_loader
+from common.lowlight.benchmark import as_channels_last, engines, measure, time_loader
 
 SIZE = (400, 600)
 
@@ -63,6 +64,18 @@ def inference():
             "times_faster": {f"than {layout}": seconds.times_faster("msrnet", layout)
                              for layout in ("NCHW", "channels last")},
             "cpu_seconds_per_megapixel": {name: value / megapixels for name, value in seconds.cpu.items()}}
+
+
+def drawn(**arguments):
+    """A network with drawn weights; speed does not depend on their values."""
+    torch.manual_seed(0)
+    return MSRNet(**arguments).eval()
+
+
+def other_engines():
+    """engines() of the paper's network and of the denoising one."""
+    return {name: engines(graphs(model), SIZE)["msrnet"] for name, model in (
+        ("msrnet", drawn()), ("denoise", drawn(dilations=[1, 1, 2, 2, 4, 4, 8, 8, 1, 1], exposure=True)))}
 
 
 def scoring():
@@ -114,6 +127,7 @@ with torch.inference_mode():
 
 PARTS = {
     "inference": inference,
+    "engines": other_engines,
     "loader_batches_per_second": lambda: time_loader(PairedImages(build("LOL"), "our485", patch=48), 8),
     "metric_milliseconds": scoring,
     "peak_memory_mb": memory,

@@ -3,6 +3,22 @@ import torch
 
 from cases.msrnet.model import thumbnail_of
 from common.data.images import map_tiles
+from common.experiment import engine
+
+
+def graphs(model):
+    """{name: engine.Graph} of the network, for export and other engines."""
+    inputs = {"picture": torch.rand(1, 3, 64, 80)}
+    if model.exposure is not None:
+        inputs["thumbnail"] = torch.rand(1, 3, 32, 32)
+    return {"msrnet": engine.Graph(model, inputs, ["enhanced"], ["picture", "enhanced"])}
+
+
+def equip(run, model):
+    """The network on the engine and in the precision that `test` says."""
+    equipped = engine.equip(graphs(model)["msrnet"], run.config.test, run.device)
+    equipped.halo = model.halo
+    return equipped
 
 
 @torch.inference_mode()

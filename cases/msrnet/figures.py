@@ -58,7 +58,7 @@ def main(argv=None):
     draw_protection(folder, lambda rgb: picture(enhance(run, model, rgb)))
     figures.draw_training(folder, run, PANELS)
     draw_elsewhere(folder, run, "MSR-net")
-    folder.finish(weights.digest)
+    folder.finish(weights.digest, keep=not run.complete)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 

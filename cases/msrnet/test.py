@@ -19,7 +19,7 @@ if __name__ == "__main__":
 import time
 
 from cases.msrnet import baselines
-from cases.msrnet.enhance import answer_frames, enhance
+from cases.msrnet.enhance import answer_frames, enhance, equip
 from cases.msrnet.model import MSRNet
 from common.base.errors import start
 from common.data.images import read_image, to_bytes
@@ -43,7 +43,7 @@ from common.lowlight.steady import brighten_video
 def main(argv=None):
     run = Run("msrnet", "test", argv)
     weights = run.weights()
-    model = run.load(MSRNet, weights)
+    model = equip(run, run.load(MSRNet, weights))
     if run.options.input:
         return own(run, model, weights)
     if run.config.test.set == "cross-dataset":

@@ -35,7 +35,8 @@ from common import metrics
 from common.base.paths import EMBEDDED
 from common.data.images import read_image, to_bytes
 from common.experiment import figures
-from common.experiment.notebook import code, load, show
+from common.experiment.checkpoints import load_release
+from common.experiment.notebook import code, show
 from common.lowlight.baselines import gamma
 
 torch.set_grad_enabled(False)
@@ -47,7 +48,7 @@ def half(name):
 
 
 dark, bright = half("garden_dark2"), half("garden_bright")
-model = load("msrnet", MSRNet)
+model = load_release("msrnet", MSRNet)
 
 # %% [markdown]
 # ## 1. 问题 / The problem
@@ -216,7 +217,7 @@ assert difference < 1e-4
 
 # %%
 outputs = {"dark": low8, "gamma 1/2.2": gamma(low8), "MSR": baselines.msr(low8), "release": to_bytes(model(dark)[0])}
-outputs["release-denoise"] = to_bytes(load("msrnet", MSRNet, "release-denoise")(dark)[0])
+outputs["release-denoise"] = to_bytes(load_release("msrnet", MSRNet, "release-denoise")(dark)[0])
 scores = {name: metrics.fidelity(picture, high8) for name, picture in outputs.items()}
 captions = [f"{score['psnr']:.1f} dB, SSIM {score['ssim']:.2f}" for score in scores.values()]
 show(figures.grid([[*outputs.values(), high8]], [*outputs, "long exposure"], [[*captions, ""]]))

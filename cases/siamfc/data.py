@@ -31,17 +31,19 @@ class Sample(NamedTuple):
     x: Tensor                    # (3, 239, 239) uint8
     offset: Tensor               # (2,) float32: (x, y) of the target from the middle of x, in pixels
     name: str
+    number: int                  # of the pair among all different ones
 
 
 class Pairs(Dataset):
     """Samples of a source, augmented plainly (as the port does it) or strongly.
 
     gap: frames between the two pictures of a pair at most; where growing is above 0 that begins with NEAREST and has
-    grown to gap after so many samples.
+    grown to gap after so many samples. pool: so many different samples, which come again and again; 0: always new ones.
     """
 
-    def __init__(self, source, augment, seed, gap=100, growing=0):
+    def __init__(self, source, augment, seed, gap=100, growing=0, pool=0):
         self.source, self.augment, self.seed, self.gap, self.growing = source, augment, seed, gap, growing
+        self.pool = pool
 
     def __len__(self):
         return self.source.count
@@ -51,6 +53,10 @@ class Pairs(Dataset):
 
     def __getitem__(self, place):
         epoch, index = place
+        number = epoch * len(self) + index
+        if self.pool:
+            number %= self.pool
+            epoch, index = divmod(number, len(self))
         rng = np.random.default_rng([self.seed, epoch, index])
         index = self.source.choose(index, rng)
         first, second, name = self.source.pair(index, rng, self.farthest(epoch))
@@ -59,7 +65,7 @@ class Pairs(Dataset):
         else:
             z, x, offset = strong_pair(first, second, rng, lambda alike: self.source.other(index, rng, alike))
         return Sample(*(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1) for picture in (z, x)),
-                      torch.from_numpy(offset), name)
+                      torch.from_numpy(offset), name, number)
 
     def farthest(self, epoch):
         """The gap of an epoch's pairs."""
@@ -208,7 +214,7 @@ def training_sets(cfg):
         if data.kind == "mixed":
             source = Mixed(Stills(data.root), source, data.share)
     growing = cfg.train.steps * cfg.train.batch_size // 2 if data.growing else 0
-    return Pairs(source, data.augment, cfg.seed, data.gap, growing), clips
+    return Pairs(source, data.augment, cfg.seed, data.gap, growing, data.pool), clips
 
 
 def read_clips(source, name, frames):

@@ -4,6 +4,7 @@ Uses the boxes and numbers of test.py where that has run under the same name, an
 results/siamfc/<run>/figures. drawing/chapter.py draws what needs the data and the network alone, drawing/results.py
 what was measured.
 """
+import json
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from common.data.sequences import read_boxes
 from common.experiment import figures
 from common.experiment.run import Run
 
-PANELS = [("loss", ["loss", "competing", "logistic", "foreign"]), ("AO, AUC (validation)", ["val_ao", "val_auc"])]
+PANELS = [("loss", ["loss", "competing", "logistic", "foreign", "taught_z", "taught_x", "taught_maps"]),
+          ("AO, AUC (validation)", ["val_ao", "val_auc"])]
 
 
 def main(argv=None):
@@ -37,7 +39,7 @@ def main(argv=None):
     clips.draw_clips(folder, tracker_of(run, network))
     draw_pairs(run, folder)
     figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
+    folder.finish(weights.digest, keep=not run.complete)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 
@@ -61,6 +63,8 @@ def draw_sequences(folder, run, network, sequences):
         results.draw_success(folder, sequences, boxes)
         results.draw_items(folder, sequences, lines)
         results.draw_attributes(folder, sequences, lines)
+        if rates := read_rates(run, sequences.set_name):
+            results.draw_speed(folder, sequences, lines, rates)
 
 
 def read_results(run, sequences):
@@ -71,6 +75,13 @@ def read_results(run, sequences):
         tracked = read_boxes(boxes_path(place, line["row"], line["item"]))
         boxes.setdefault(line["row"], {})[line["item"]] = tracked
     return lines, boxes
+
+
+def read_rates(run, set_name):
+    """{row: frames per second} that test.py has noted of its run; empty where it noted none."""
+    path = run.folder / "environment.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content.get(f"test/{set_name}", {}).get("frames_per_second", {})
 
 
 def rank(lines):

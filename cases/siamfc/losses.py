@@ -1,4 +1,5 @@
-"""Losses on response maps: the paper's `logistic` (section 2.2), and `competing` and `foreign`, which are ours.
+"""Losses on response maps: the paper's `logistic` (section 2.2), and `competing` and `foreign`, which are ours; and
+`relative_error` of features for learning from a teacher.
 
 v is a response (times 1e-3, bias added), y = +1 or -1 its label. Shapes: N pairs, h x w cells of the map (15 x 15 in
 training), stride 8: cell (i, j) looks at the place 8 (i - 7), 8 (j - 7) from the search region's middle.
@@ -74,10 +75,19 @@ def foreign(responses):
 def terms(responses, offset, kind):
     """The named terms whose sum is trained on, of responses (N, N, h, w).
 
-    kind: logistic (the paper's) or joint (ours: every exemplar against every search region).
+    kind: logistic (the paper's), joint (ours: every exemplar against every search region) or competing (of joint what
+    a constant added to all responses leaves as it is: for a teacher whose responses are not around 0).
     """
+    if kind == "competing":
+        return {"competing": competing(responses, offset)}
     positive = positives(offset, responses.shape[-1])
     if kind == "logistic":
         return {"logistic": logistic(own(responses), positive)}
     return {"competing": competing(responses, offset), "logistic": 2 * logistic(own(responses), positive, (0.5, 0.25)),
             "foreign": 0.5 * foreign(responses)}
+
+
+def relative_error(given, wanted):
+    """Squared error of features or maps as a share of their energy: |given - wanted|^2 / |wanted|^2, a scalar."""
+    wanted = wanted.float()
+    return (given.float() - wanted).square().sum() / wanted.square().sum().clamp(min=1e-9)

@@ -60,12 +60,15 @@ class SiamFC(nn.Module):
         self.bias = nn.Parameter(torch.zeros(())) if bias else None
         initialise(self.backbone, initial)
 
-    def forward(self, z, x):
+    def forward(self, z, x, features=False):
         """Responses of every exemplar to every search region: (N, M, h, w) float32 for N of z and M of x.
 
-        The diagonal of the first two axes holds the pairs that belong together: see `own`.
+        The diagonal of the first two axes holds the pairs that belong together: see `own`. With features: the
+        responses, phi(z) and phi(x).
         """
-        return correlate(self.backbone(z), self.backbone(x)) + (0 if self.bias is None else self.bias)
+        z, x = self.backbone(z), self.backbone(x)
+        responses = correlate(z, x) + (0 if self.bias is None else self.bias)
+        return (responses, z, x) if features else responses
 
 
 def correlate(kernels, features):

@@ -27,6 +27,21 @@ def measure(sequence, boxes):
     return tracking(boxes, np.where(sequence.absent[:, None], np.nan, sequence.boxes))
 
 
+def follow_clips(tracker, clips):
+    """The boxes (N, 4) of a tracker on every Clip."""
+    followed = []
+    for clip in clips:
+        tracker.init(clip.frames[0], clip.boxes[0])
+        followed.append(np.array([clip.boxes[0], *(tracker.update(frame) for frame in clip.frames[1:])]))
+    return followed
+
+
+def score_clips(followed, clips):
+    """{ao, auc}: means over the Clips, of the boxes of follow_clips."""
+    scores = [tracking(boxes, clip.boxes) for boxes, clip in zip(followed, clips)]
+    return {metric: float(np.nanmean([score[metric] for score in scores])) for metric in ("ao", "auc")}
+
+
 def overlaps(sequence, boxes):
     """The IoU that GOT-10k's toolkit counts, (n,): clipped to the frame, of frames 2..N whose target is visible."""
     counted = (sequence.cover > 0) & np.isfinite(sequence.boxes).all(axis=1)

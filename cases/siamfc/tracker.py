@@ -20,6 +20,7 @@ from cases.siamfc.model import EXEMPLAR, SEARCH, STRIDE, SiamFC, correlate, fold
 from cases.siamfc.weights import read
 from common.base import paths
 from common.base.errors import UserError
+from common.data.images import read_pixels
 from common.data.sequences import box_problem
 from common.experiment import checkpoints
 
@@ -103,7 +104,9 @@ class SiamFCTracker:
         self.settings, self.calibration = settings_of(flavour, **changes), confidence
         network = weights if isinstance(weights, torch.nn.Module) else load(weights)
         self.template = fold(network.backbone).to(self.device)  # of the exemplar: once, so always in float32
-        self.bias = float(network.bias) if getattr(network, "bias", None) is not None else 0.0
+        self.bias = 0.0
+        if getattr(network, "bias", None) is not None:        # its own takes the place of the flavour's
+            self.bias, self.settings["bias"] = network.bias.item(), changes.get("bias") or 0.0
         self.type = torch.bfloat16 if self.settings["precision"] == "bf16" else torch.float32
         self.features = copy.deepcopy(self.template).to(self.type)                     # of the search regions
         hann = np.outer(np.hanning(FINE), np.hanning(FINE))
@@ -159,8 +162,7 @@ class SiamFCTracker:
         """Boxes (N, 4) and seconds (N,) of a sequence of files, as the toolkit's Tracker.track; shows nothing."""
         boxes, seconds = np.zeros((len(img_files), 4)), np.zeros(len(img_files))
         for place, path in enumerate(img_files):
-            with Image.open(path) as file:
-                image = np.asarray(file.convert("RGB"))
+            image = read_pixels(path)
             began = time.perf_counter()
             boxes[place] = box if place == 0 else self.update(image)
             if place == 0:

@@ -16,19 +16,19 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
     import common  # noqa: F401  says in a line what is missing
 
-import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from cases.siamfc.data import training_sets
 from cases.siamfc.losses import terms
 from cases.siamfc.model import SiamFC
+from cases.siamfc.sequences import follow_clips, score_clips
+from cases.siamfc.teacher import Teacher
 from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import start
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
-from common.metrics import tracking
 
 
 def main(argv=None):
@@ -39,12 +39,17 @@ def main(argv=None):
     model = run.prepare(training.start_from(SiamFC(**cfg.model)))
     average = moving_average(bare(model), cfg.train.average)
     optimizer, schedule = optimisation(model, cfg.train)
+    teacher = (Teacher(cfg.train.teacher, pairs, cfg.model.widths[-1], run.device, cfg.precision)
+               if cfg.train.teacher else None)
 
     for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
                                model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
-            responses = model(pair.z.float(), pair.x.float())  # (N, N, 15, 15): every exemplar on every search region
-        training.descend(optimizer, cfg.train.clip, **terms(responses, pair.offset, cfg.train.loss))
+            responses, *features = model(pair.z.float(), pair.x.float(), features=True)
+        losses = terms(responses, pair.offset, cfg.train.loss)      # of (N, N, 15, 15): every z on every x
+        if teacher:
+            losses |= teacher.terms(pair, responses, *features, cfg.train.distil)
+        training.descend(optimizer, cfg.train.clip, **losses)
         schedule.step()
         average.update_parameters(bare(model))
         if training.due(cfg.train.validate_every):
@@ -80,14 +85,7 @@ def validate(run, model, clips):
     """Mean AO and success AUC over the validation clips, tracked with the popular settings. AO stands first: it chooses
     the weights."""
     tracker = SiamFCTracker(model, device=run.device, precision=run.config.precision)
-    scores = []
-    for clip in clips:
-        tracker.init(clip.frames[0], clip.boxes[0])
-        boxes = [clip.boxes[0], *(tracker.update(frame) for frame in clip.frames[1:])]
-        result = tracking(boxes, clip.boxes)
-        scores.append([result["ao"], result["auc"]])
-    ao, auc = np.nanmean(scores, axis=0)
-    return {"ao": float(ao), "auc": float(auc)}
+    return score_clips(follow_clips(tracker, clips), clips)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Weights from elsewhere: state dicts of the PyTorch ports of SiamFC, by an explicit mapping of their keys.
 
 test.py, figures.py and the tracker read such files directly; for train.py --weights out.pt make a weights file of this
-project of one:  python -m cases.siamfc.weights FILE -o out.pt
+project of one:  python -m cases.siamfc.weights FILE -o out.pt [--bias B]
+--bias: the scalar b of the paper, which such files often lack; it moves no peak, but decides what the penalty on
+changed sizes does.
 """
 import argparse
 import re
@@ -34,18 +36,25 @@ def our_key(key):
 def from_port(state, name="the given weights"):
     """(arguments of SiamFC, its state dict) of a port's state dict. The widths are read off the shapes.
 
-    Raises UserError where a tensor is missing, left over or of another shape.
+    Raises UserError where a tensor is missing, left over, of another shape or without values.
     """
+    if odd := checkpoints.odd_weights(state):
+        raise UserError(f"{name} are no weights: {odd}: the 30 tensors of the usual port were expected: give another "
+                        "file")
     ours = {our_key(key): tensor for key, tensor in state.items()}
     convolutions = [f"backbone.conv{number}.0.weight" for number in range(1, 6)]
-    missing = [key for key in convolutions if key not in ours]
+    missing = [key for key in convolutions if key not in ours or ours[key].dim() != 4]
     if missing:
         raise UserError(f"{name} has no AlexNet of SiamFC in it: {join_some(missing)} missing: the 30 tensors of the "
                         "usual port were expected (backbone.conv1.0.weight and so on): give another file")
-    if "bias" in ours:
+    if "bias" in ours and ours["bias"].numel() == 1:
         ours["bias"] = ours["bias"].reshape(())
     arguments = {"widths": [ours[key].shape[0] for key in convolutions], "bias": "bias" in ours}
-    expected = SiamFC(**arguments).state_dict()
+    try:
+        with torch.device("meta"):                         # without memory: foreign shapes may ask for any size
+            expected = SiamFC(**arguments).state_dict()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{name} does not fit AlexNetV1: {error}: give weights of that network") from None
     wrong = ([f"{key} is missing" for key in expected if key not in ours]
              + [f"{key} is unknown" for key in ours if key not in expected])
     wrong += [f"{key} is {tuple(ours[key].shape)}, expected {tuple(tensor.shape)}"
@@ -85,11 +94,17 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m cases.siamfc.weights", description=__doc__.split("\n\n")[0])
     parser.add_argument("file")
     parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--bias", type=float, help="the scalar added to the responses, in place of the file's")
     options = parser.parse_args(argv)
     expect_targets([options.output], [options.file])
     weights = read(options.file)
-    checkpoints.save(options.output, {"case": "siamfc", "model": weights.model, "weights": weights.state})
-    print(f"{options.output}: widths {weights.model['widths']}, content {weights.digest[:16]}")
+    model, state = dict(weights.model), dict(weights.state)
+    if options.bias is not None:
+        model["bias"], state["bias"] = True, torch.tensor(options.bias)
+    content = torch.load(options.file, map_location="cpu", weights_only=True)
+    settings = {"settings": content["settings"]} if "settings" in content else {}       # of a training of this project
+    checkpoints.save(options.output, {"case": "siamfc", "model": model, "weights": state} | settings)
+    print(f"{options.output}: widths {model['widths']}, content {checkpoints.digest(state)[:16]}")
 
 
 if __name__ == "__main__":

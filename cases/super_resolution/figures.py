@@ -53,7 +53,7 @@ def main(argv=None):
         draw_from(folder, run, model, folders)
     draw_failures(folder, run, model)
     figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
+    folder.finish(weights.digest, keep=not run.complete)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 

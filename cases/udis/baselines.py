@@ -179,4 +179,5 @@ def join_pieces(model, first, second, device):
     depths = [torch.from_numpy(inner_distance(mask[0, 0].numpy().astype(np.uint8)))[None, None] for mask in masks]
     warps = Warps(*pictures, *masks, *depths)
     picture, _ = reconstruct(model, warps, device)
-    return Piece(to_bytes(picture[0]), 255 * warps.union[0, 0].numpy().astype(np.uint8), corner)
+    top = int(np.iinfo(np.result_type(first.image, second.image)).max)
+    return Piece(to_bytes(picture[0], top), 255 * warps.union[0, 0].numpy().astype(np.uint8), corner)

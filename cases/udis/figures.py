@@ -45,7 +45,7 @@ def main(argv=None):
     if pairs is not None:
         draw_pairs(folder, run, model, pairs)
     draw_training(folder, run)
-    folder.finish(weights.digest)
+    folder.finish(weights.digest, keep=not run.complete)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 

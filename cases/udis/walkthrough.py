@@ -36,7 +36,8 @@ from cases.udis.quality import ghost
 from common.base.paths import EMBEDDED
 from common.data.images import read_pixels, to_bytes
 from common.experiment import figures
-from common.experiment.notebook import code, load, show
+from common.experiment.checkpoints import load_release
+from common.experiment.notebook import code, show
 from common.stitching.estimators import network_estimate, refine_estimate
 from common.stitching.geometry import homography_from_offsets, offsets_from_homography, rescale, warp
 from common.stitching.network import cost_volume
@@ -44,7 +45,7 @@ from common.stitching.pairs import at_most
 from common.stitching.register import doubt
 
 torch.set_grad_enabled(False)
-model = load("udis", UDIS)
+model = load_release("udis", UDIS)
 
 
 def photograph(name, longest=400):

@@ -10,11 +10,16 @@ import torch.nn.functional as F
 from cases.vgg19_style.data import fit_size, read_on_white, resize
 from cases.vgg19_style.losses import gram, square_distance, square_size
 from cases.vgg19_style.model import STYLE_TAPS
+from cases.vgg19_style.painter import feature_sources
+from common import metrics
 from common.base.text_table import format_table
+from common.data.images import to_bytes
 from common.features import vgg, vgg_files
 
 SCALES, SMALLEST = 3, 32
+PICTURE = "picture"                     # the row of what is measured without a network
 METRICS = ["style_distance", "style_distance_untouched", "content_distance", "scales"]
+PIXELS = ["palette_distance", "palette_distance_untouched", "fine_chroma", "fine_chroma_style", "comb"]
 
 
 class Judge:
@@ -56,21 +61,21 @@ class Judge:
 # ---- who judges, and what comes out ----------------------------------------------------------------------------------
 
 def judges(run):
-    """[Judge]: the settings' network, which made optimised pictures, and a second one: test.judge, or, for auto,
-    another that is on this machine.
+    """[Judge]: the settings' network, which made optimised pictures (each of two that were joined), and another one:
+    test.judge, or, for auto, one that is on this machine.
 
     A picture optimised on one network must be judged by another too, or it marks its own homework."""
-    network, wanted = run.config.network, run.config.test.judge
-    maker = vgg_files.read(network.name, network.tag, network.padding)
+    wanted, sources = run.config.test.judge, feature_sources(run.config.network)
     if wanted == "auto":
         there = [name for name in ("vgg19", "vgg16", "squeezenet", "small") if vgg_files.at_hand(name)]
-        wanted = next((name for name in there if vgg_files.read(name).digest != maker.digest), "none")
-    sources = [maker]
+        known = [source.digest for source in sources]
+        wanted = next((name for name in there if vgg_files.read(name).digest not in known), "none")
     if wanted == "none":
         run.say("no second judge at hand: the network that made the pictures marks its own homework; test.judge=FILE "
                 "names another")
     else:
         sources.append(vgg_files.read(wanted))
+    sources = {source.digest: source for source in sources}.values()
     return [Judge(source, run.config.test.content_tap, run.device) for source in sources]
 
 
@@ -88,6 +93,21 @@ def measure(all_judges, work, picture):
     return lines
 
 
+def measure_pixels(work, picture):
+    """PIXELS of the picture (1, 3, H, W) of a work, as written; of several styles the weighted mean."""
+    size = tuple(picture.shape[2:])
+    painted8, content8 = (to_bytes(each[0]) for each in (picture, resize(read_on_white(work.content), size)))
+    values = dict.fromkeys(PIXELS, 0.0) | {"fine_chroma": metrics.fine_chroma(painted8),
+                                           "comb": metrics.comb(painted8, content8)}
+    for weight, style in zip(work.weights, work.styles):
+        style8 = read_on_white(style)
+        style8 = to_bytes(resize(style8, fit_size(style8.shape, max(size)))[0])
+        values["palette_distance"] += weight * metrics.palette_distance(painted8, style8)
+        values["palette_distance_untouched"] += weight * metrics.palette_distance(content8, style8)
+        values["fine_chroma_style"] += weight * metrics.fine_chroma(style8)
+    return values
+
+
 def show(run, content, results):
     """The table in the terminal."""
     header = ["judge", "style distance", "untouched", "share", "content distance"]
@@ -96,5 +116,8 @@ def show(run, content, results):
         style, untouched, distance = (values.get(name) for name in METRICS[:3])
         if None not in (style, untouched, distance):
             lines.append([row, *(f"{value:.3f}" for value in (style, untouched, style / untouched, distance))])
+    if content.get(PICTURE):
+        run.say(", ".join(f"{name} {value:.2f}" for name, value in content[PICTURE].items()
+                          if name in PIXELS and value is not None))
     run.say("\n".join(format_table(header, lines, ["<20", ">14", ">9", ">6", ">16"], gap="  ")))
     run.say(f"results: {results.final}")

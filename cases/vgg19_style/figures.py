@@ -28,7 +28,7 @@ from common.data.video import writing
 from common.experiment import figures
 from common.experiment.run import Run
 from common.experiment.settings import Settings
-from common.features import vgg_files
+from common.features import vgg, vgg_files
 
 CONTENTS, STYLES, STRIPS = 5, 6, 3      # at most so many in a figure
 FILM, HELD = 2, 3                       # frames per second of the epochs' film; frames for which its last picture stays
@@ -40,9 +40,9 @@ def main(argv=None):
     run = Run("vgg19_style", "figures", argv)
     cfg, folder = run.config, figures.FigureFolder(run.folder, CAPTIONS)
     source = vgg_files.read(cfg.network.name, cfg.network.tag, cfg.network.padding)
-    chapter.draw_network(folder, Settings(cfg.loss | own_taps(source, cfg.loss)))
+    chapter.draw_network(folder, Settings(cfg.loss | own_taps(vgg.tap_names(source), cfg.loss)))
     draw = {"optimise": draw_optimised, "fast": draw_one_pass, "distill": draw_distilled}[cfg.stage]
-    folder.finish(draw(folder, run, source))
+    folder.finish(draw(folder, run, source), keep=not run.complete)
     run.record("figures")
     run.say(f"figures: {folder.folder}")
 
@@ -62,6 +62,7 @@ def draw_optimised(folder, run, source):
     if work is not None:
         chapter.draw_networks(folder, cfg, chapter.choose_networks(cfg, source), work, device)
         chapter.draw_weights(folder, cfg, source, work, device)
+        chapter.draw_sliders(folder, cfg, source, work, device)
     draw_curves(folder, run)
     draw_extremes(folder, run, lines)
     return weights.digest if weights else source.digest

@@ -10,6 +10,9 @@ Every form of the loss is one sum with other factors (see factors()):
 from typing import NamedTuple
 
 import torch
+from torch.nn.functional import adaptive_avg_pool1d, avg_pool2d, relu
+
+LEAST_CHROMA = 1e-5                     # energy of fine chroma that every picture may have: some 0.8 levels of 255
 
 
 class SymmetricProduct(torch.autograd.Function):
@@ -74,6 +77,46 @@ def tv(x):
     """Total variation of pictures (N, C, H, W): mean dx^2 + mean dy^2 over neighbours, (N,)."""
     dx, dy = x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
     return dx.square().flatten(1).mean(dim=1) + dy.square().flatten(1).mean(dim=1)
+
+
+def opponent(x):
+    """The two chroma channels of pictures (N, 3, H, W), (R - G) / sqrt 2 and (R + G - 2 B) / sqrt 6: (N, 2, H, W)."""
+    red, green, blue = x.unbind(dim=1)
+    return torch.stack([(red - green) / 2 ** 0.5, (red + green - 2 * blue) / 6 ** 0.5], dim=1)
+
+
+def fine_chroma(x):
+    """Energy of chroma in the finest octave of pictures (N, 3, H, W), (N,): what averaging over 2 x 2 pixels removes.
+
+    Mean square of the two channels of opponent(), less that of their averages. A narrow network hardly sees it, so it
+    is where an optimiser hides what it cannot paint."""
+    chroma = opponent(x[..., :x.shape[2] // 2 * 2, :x.shape[3] // 2 * 2])
+    return (chroma - enlarge(avg_pool2d(chroma, 2))).square().sum(dim=1).flatten(1).mean(dim=1)
+
+
+def enlarge(x):
+    """Every pixel as 2 x 2."""
+    return x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+
+def chroma_excess(x, energy):
+    """By how much fine_chroma(x) exceeds a painting's `energy`, over that, (N,): 0 up to the painting's own."""
+    return relu(fine_chroma(x) / energy.clamp(min=LEAST_CHROMA) - 1)
+
+
+def palette(x, colours=64, pool=4):
+    """The palette of pictures (N, 3, H, W), from dark to light: (N, 3, colours).
+
+    Pixels, averaged over pool x pool, sorted by luminance; the mean of each of `colours` equal shares. Differentiable
+    (the order is taken as it is)."""
+    pixels = avg_pool2d(x, pool).flatten(2)                                     # (N, 3, M)
+    order = (pixels * pixels.new_tensor([[0.299], [0.587], [0.114]])).sum(dim=1, keepdim=True).argsort(dim=2)
+    return adaptive_avg_pool1d(pixels.gather(2, order.expand_as(pixels)), colours)
+
+
+def relative_palette(x, target):
+    """||palette(x) - target||^2 over the target's spread round its mean colour, (N,). target: (N or 1, 3, colours)."""
+    return square_distance(palette(x, target.shape[2]), target) / square_size(target - target.mean(dim=2, keepdim=True))
 
 
 class Factors(NamedTuple):

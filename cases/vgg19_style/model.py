@@ -61,17 +61,23 @@ class StyleLoss(nn.Module):
 
 
 class Objective(nn.Module):
-    """L_total(x) = alpha L_content + beta L_style + tv V of pictures x (1, 3, H, W) in [0, 1].
+    """L_total(x) = alpha L_content + beta L_style + tv V + chroma C of pictures x (1, 3, H, W) in [0, 1].
 
-    V, the total variation, is not in the paper: it keeps noise away (Johnson et al. 2016).
+    V and C are not in the paper. V, the total variation, keeps noise away (Johnson et al. 2016); C, by how much the
+    finest detail of x is more coloured than the style's, coloured speckle (losses.chroma_excess).
+    temporal: weight of trust * (x - carried)^2, mean over pixels: the frame of a video stays near the one before it,
+    carried along (1, 3, H, W), where that can be trusted (1, 1, H, W), in [0, 1].
     trunk: common.features.vgg's, with all taps. content: (1, 3, H, W). styles: pictures (1, 3, h, w) of any size, with
     weights (sum 1) and masks (1, 1, H, W) or none. form, style_weights: see losses.factors. tile: auto, none or pixels.
     """
 
     def __init__(self, trunk, content, styles, *, content_taps=("relu4_2",), style_taps=STYLE_TAPS, form="gatys",
-                 style_weights=(), alpha=1.0, beta=1e3, tv=0.0, weights=(1.0,), masks=(), tile="none"):
+                 style_weights=(), alpha=1.0, beta=1e3, tv=0.0, chroma=0.0, weights=(1.0,), masks=(),
+                 tile="none", temporal=0.0, carried=None, trust=None):
         super().__init__()
-        self.trunk, self.alpha, self.beta, self.tv = trunk, alpha, beta, tv
+        self.trunk, self.alpha, self.beta, self.tv, self.chroma = trunk, alpha, beta, tv, chroma
+        self.temporal, self.carried, self.trust = temporal, carried, trust
+        self.fine_chroma = sum(weight * losses.fine_chroma(style) for weight, style in zip(weights, styles))
         self.size = tuple(content.shape[2:])
         self.tile = choose_tile(tile, trunk, self.size)
         P, sizes = self.content_targets(content, content_taps)
@@ -92,7 +98,7 @@ class Objective(nn.Module):
         return sum(self.terms(x).values())
 
     def terms(self, x):
-        """{content, style, tv}: the weighted terms of the whole picture, differentiable; no tv if it weighs nothing."""
+        """{content, style, tv, chroma}: the weighted terms of the whole picture, differentiable; none that weighs 0."""
         features = self.trunk(x)
         terms = {"content": self.content_term(features), "style": self.style_term(self.grams(features))}
         return terms | self.variation(x)
@@ -111,8 +117,13 @@ class Objective(nn.Module):
         return self.beta * sum(loss(G) for loss, G in zip(self.style, grams))
 
     def variation(self, x):
-        """{tv: the weighted total variation of x}, or nothing."""
-        return {"tv": self.tv * losses.tv(x).sum()} if self.tv else {}
+        """{tv, chroma, temporal: weighted}, the terms of x that need no features; those that weigh something."""
+        terms = {"tv": self.tv * losses.tv(x).sum()} if self.tv else {}
+        if self.chroma:
+            terms["chroma"] = self.chroma * losses.chroma_excess(x, self.fine_chroma).sum()
+        if self.temporal:
+            terms["temporal"] = self.temporal * (self.trust * (x - self.carried).square()).mean()
+        return terms
 
     def gradient(self, x):
         """({name: weighted term}, dL_total / dx, (1, 3, H, W)); nothing else is changed."""

@@ -7,14 +7,15 @@
         terms = painter.step(step)
     picture = painter.result()                                              # (1, 3, H, W) in [0, 1]
 """
+import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from cases.vgg19_style import colour, tiling
+from cases.vgg19_style.canvas import Canvas, Decorrelated, Pixels
 from cases.vgg19_style.data import fit_size, noise_like, pad, read_mask, read_on_white, resize
 from cases.vgg19_style.model import STYLE_TAPS, Objective
 from common.base.errors import UserError
@@ -24,68 +25,32 @@ from common.features import vgg, vgg_files
 
 CONTENT_TAP = "relu4_1"                 # where the settings name none
 HISTORY, HISTORY_BYTES = 20, 1.0e9      # steps that L-BFGS remembers by two pictures each; what these may take
+LEAST_HISTORY = 5                       # with fewer it is no better than Adam, which remembers two pictures in all
+GRAY = 2.0                              # mean of max(R, G, B) - min(R, G, B), in levels, up to which a picture is gray
 MULTIPLE = 16                           # pixels: stride of the deepest taps
 COARSEST = 64                           # pixels: the short side of the first scale is not below
 FEWER = 0.6                             # steps of a scale over those of the one before: fine ones are dear, few suffice
 MATCHES = {"luminance": colour.match_luminance, "cholesky": colour.match_cholesky}      # train.colour, before painting
 
 
-class Canvas(nn.Module):
-    """The picture that is optimised, z, with the moving average of its iterates; in 8 bit those that are done.
-
-    The pixels are x = z * std + mean: for the course's b6, z is in torchvision's units; else mean is 0 and std 1. One
-    canvas serves all works of a run: it is what a checkpoint holds, and its state_dict has whatever size the picture
-    has reached.
-    """
-
-    def __init__(self, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)):
-        super().__init__()
-        self.z = nn.Parameter(torch.zeros(1, 3, 1, 1))
-        self.register_buffer("sum", torch.zeros(1, 3, 1, 1))                    # decaying sum of the iterates
-        self.register_buffer("weight", torch.zeros((), dtype=torch.float64))    # of the iterates in it
-        self.register_buffer("scale", torch.tensor(-1))                         # of the picture; -1: no work begun
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.done = {}                                                          # {name: uint8 (3, H, W)}
-
-    def begin(self, scale, picture):
-        """Put a picture (1, 3, H, W) on the canvas; the average starts anew."""
-        self.z.data = ((picture - self.mean) / self.std).contiguous()           # L-BFGS wants it so
-        self.sum, self.weight = torch.zeros_like(self.z.data), torch.zeros_like(self.weight)
-        self.scale.fill_(scale)
-
-    def picture(self, of=None):
-        """The pixels of z, or of something in its units."""
-        return (self.z.data if of is None else of) * self.std + self.mean
-
-    def average(self, decay):
-        """Add the present iterate to the average."""
-        self.sum.mul_(decay).add_(self.z.data, alpha=1 - decay)
-        self.weight = self.weight * decay + 1 - decay
-
-    def mean_picture(self):
-        """The pixels of the iterates' average; of the last one where there is none."""
-        return self.picture(self.sum / self.weight.to(self.sum)) if self.weight > 0 else self.picture()
-
-    def state_dict(self, *args, **kwargs):
-        return super().state_dict(*args, **kwargs) | {f"done.{name}": picture for name, picture in self.done.items()}
-
-    def load_state_dict(self, state):
-        self.done = {name.removeprefix("done."): picture for name, picture in state.items() if name.startswith("done.")}
-        self.z.data = state["z"].to(self.z)
-        self.sum, self.weight, self.scale = (state[name].to(getattr(self, name)) for name in ("sum", "weight", "scale"))
-
-
 def prepare(settings, device="cpu", size=None):
     """(Canvas, optimiser of its z) for works of at most size (height, width), by default data.size squared."""
     height, width = size or (settings.data.size, settings.data.size)
-    canvas = Canvas(*vgg_files.TAGS["torchvision"] if settings.loss.form == "b6" else ()).to(device)
-    fits = (2 * HISTORY + 1) * 12 * height * width <= HISTORY_BYTES
-    if settings.train.optimizer == "lbfgs" or settings.train.optimizer == "auto" and fits:
-        return canvas, torch.optim.LBFGS([canvas.z], lr=1.0, max_iter=1, history_size=HISTORY, tolerance_grad=0,
-                                         tolerance_change=0)
+    history = min(HISTORY, int((HISTORY_BYTES / (12 * height * width) - 1) / 2))        # as many steps as fit
+    if settings.train.optimizer == "lbfgs" or settings.train.optimizer == "auto" and history >= LEAST_HISTORY:
+        canvas = Canvas(space_of(settings)).to(device)
+        return canvas, torch.optim.LBFGS([canvas.z], lr=1.0, max_iter=1, history_size=max(history, LEAST_HISTORY),
+                                         tolerance_grad=0, tolerance_change=0)
+    canvas = Canvas(Pixels(*vgg_files.TAGS["torchvision"] if settings.loss.form == "b6" else ())).to(device)
     betas = (0.9, 0.99) if settings.loss.form == "relative" else (0.9, 0.999)
     return canvas, torch.optim.Adam([canvas.z], lr=settings.train.lr, betas=betas)
+
+
+def space_of(settings):
+    """The coordinates of a canvas for L-BFGS. Adam has a rate in pixel values, so it always moves pixels."""
+    if settings.loss.form == "b6":
+        return Pixels(*vgg_files.TAGS["torchvision"])
+    return Decorrelated() if settings.train.space == "decorrelated" else Pixels()
 
 
 def feature_network(settings, device="cpu"):
@@ -94,16 +59,23 @@ def feature_network(settings, device="cpu"):
     Without taps in the settings: those of relu1_1 .. relu5_1 that the network has, and relu4_1 for the content, or the
     deepest; the course's relu5_2 becomes relu5_1 in a network that ends there.
     """
-    source = vgg_files.read(settings.network.name, settings.network.tag, settings.network.padding)
-    loss = Settings(settings.loss | own_taps(source, settings.loss))
-    trunk = vgg.build(source, list(dict.fromkeys([*loss.style_taps, *loss.content_taps])), settings.network.pooling)
+    sources = feature_sources(settings.network)
+    held = list(dict.fromkeys(tap for source in sources for tap in vgg.tap_names(source)))
+    loss = Settings(settings.loss | own_taps(held, settings.loss))
+    taps = list(dict.fromkeys([*loss.style_taps, *loss.content_taps]))
+    trunk = vgg.build_joined(sources, taps, settings.network.pooling)
     trunk = trunk.to(device, memory_format=torch.channels_last)
     return trunk.bfloat16() if settings.precision == "bf16" else trunk, loss
 
 
-def own_taps(source, loss):
-    """{style_taps, content_taps}: the settings', or what is usual for a network (see feature_network)."""
-    held = vgg.tap_names(source)
+def feature_sources(network):
+    """[Source] of the settings `network`: the one of its name, and the one that goes on where that ends, if any."""
+    sources = [vgg_files.read(network.name, network.tag, network.padding)]
+    return [*sources, vgg_files.read(network.deeper)] if network.deeper else sources
+
+
+def own_taps(held, loss):
+    """{style_taps, content_taps}: the settings', or what is usual for a network that has `held`."""
     style = [vgg.tap_name(tap) for tap in loss.style_taps] or [tap for tap in STYLE_TAPS if tap in held] or held
     content = ([vgg.tap_name(tap) for tap in loss.content_taps]
                or [next(tap for tap in (CONTENT_TAP, "features.7", style[-1]) if tap in held)])
@@ -133,17 +105,30 @@ def scales_of(size, count, steps, smallest=COARSEST):
     return [Scale(each, last) for each, last in zip(sizes, [*lasts[:-1], steps])]
 
 
-class Painter:
-    """Paints one work on the canvas, step by step; may go on from the canvas and optimiser of an interrupted run."""
+def usual_scales(size):
+    """How many scales a picture of size (height, width) is painted at: 5 to 512 pixels, two more for each doubling, so
+    that the first is always a small picture, in which a stroke of the style is as large as the network sees."""
+    return 5 + max(0, round(2 * math.log2(max(size) / 512)))
 
-    def __init__(self, settings, trunk, loss, work, canvas, optimizer, place=0):
+
+class Painter:
+    """Paints one work on the canvas, step by step; may go on from the canvas and optimiser of an interrupted run.
+
+    content8: the content, uint8 (H, W, 3), where it is no file: a frame of a video. before: (the last painted frame as
+    it would look now, (1, 3, h, w), trust in it, (1, 1, h, w)): where to begin, and what to stay near.
+    """
+
+    def __init__(self, settings, trunk, loss, work, canvas, optimizer, place=0, content8=None, before=None):
+        self.before = before
         self.settings, self.trunk, self.loss, self.work, self.place = settings, trunk, loss, work, place
         self.canvas, self.optimizer = canvas, optimizer
         self.device = canvas.z.device
-        self.content8, self.styles8 = read_on_white(work.content), [read_on_white(style) for style in work.styles]
+        self.content8 = read_on_white(work.content) if content8 is None else content8
+        self.styles8 = [read_on_white(style) for style in work.styles]
+        self.gray = all(is_gray(picture) for picture in (self.content8, *self.styles8))
         self.size = fit_size(self.content8.shape, settings.data.size)
         self.check(self.size, "the content", work.content)
-        self.scales = scales_of(self.size, settings.train.scales, settings.train.steps)
+        self.scales = scales_of(self.size, settings.train.scales or usual_scales(self.size), settings.train.steps)
         self.parity = loss.form != "relative"  # the published formulas see the picture as it is, unpadded
         self.objective, self.at = None, None
 
@@ -194,11 +179,21 @@ class Painter:
         masks = [self.fit(read_mask(mask, size).to(self.device), "replicate") for mask in self.work.masks]
         return Objective(self.trunk, content, self.styles_at(size), content_taps=loss.content_taps,
                          style_taps=loss.style_taps, form=loss.form, style_weights=loss.style_weights,
-                         alpha=loss.content, beta=loss.style, tv=loss.tv, weights=self.work.weights, masks=masks,
-                         tile=self.settings.train.tile)
+                         alpha=loss.content, beta=loss.style, tv=loss.tv, chroma=loss.chroma, weights=self.work.weights,
+                         masks=masks, tile=self.settings.train.tile, **self.temporal(size))
+
+    def temporal(self, size):
+        """What an Objective needs to stay near the frame before: nothing where there is none."""
+        if self.before is None:
+            return {}
+        carried, trust = (self.fit(F.interpolate(each, size, mode="area")) for each in self.before)
+        return {"temporal": self.settings.test.temporal, "carried": carried, "trust": trust}
 
     def start(self, content):
         """The picture that optimisation starts from."""
+        if self.before is not None:
+            carried, trust = (self.temporal(self.scales[0].size)[name] for name in ("carried", "trust"))
+            return trust * carried + (1 - trust) * content
         train, form = self.settings.train, self.loss.form
         if train.start == "content":
             return content
@@ -207,7 +202,8 @@ class Painter:
         if train.start == "noise":
             return 0.5 + noise
         if form == "b6":  # in z's units, and the contrast halved: as the course's code does
-            return ((content - self.canvas.mean) / self.canvas.std + noise) / 2 * self.canvas.std + self.canvas.mean
+            space = self.canvas.space
+            return space.decode((space.encode(content) + noise) / 2)
         return (content + noise).clamp(0, 1)
 
     def step(self, number):
@@ -219,7 +215,9 @@ class Painter:
 
         def closure():
             found, slope = self.objective.gradient(canvas.picture())
-            canvas.z.grad = slope * canvas.std
+            if self.gray:  # gray in gray: no colour may come in
+                slope = slope.mean(dim=1, keepdim=True).expand_as(slope)
+            canvas.z.grad = canvas.space.pull(slope).contiguous()
             terms.update(found)
             return sum(found.values())
         self.optimizer.step(closure)
@@ -260,6 +258,12 @@ class Painter:
         if self.settings.train.colour != "luminance":
             return painted
         return colour.with_luminance_of(self.content_at(tuple(painted.shape[2:])), painted)
+
+
+def is_gray(pixels):
+    """Whether a picture, uint8 (H, W, 3), is gray, as nearly as a JPEG can be."""
+    spread = pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)
+    return float(spread.mean()) <= GRAY
 
 
 def forget(optimizer):

@@ -22,12 +22,14 @@ import time
 import torch
 
 from cases.vgg19_style.data import Work, fit_size, pictures_at, read_on_white, resize, works
-from cases.vgg19_style.evaluate import METRICS, judges, measure, show
+from cases.vgg19_style.evaluate import METRICS, PICTURE, PIXELS, judges, measure, measure_pixels, show
 from cases.vgg19_style.extras import own_pictures
 from cases.vgg19_style.fast import train
+from common.base import paths
 from common.base.errors import UserError, join_some, start
 from common.data.images import to_bytes, write_image
 from common.data.paired import by_stem
+from common.experiment import checkpoints
 from common.experiment.run import Run
 
 SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pictures; with stage=fast also the name "
@@ -36,7 +38,7 @@ SHORTHANDS = {"--style": ("data.style", "the style: a picture or a folder of pic
 
 def main(argv=None):
     run = Run("vgg19_style", "test", argv, SHORTHANDS)
-    if run.config.stage == "fast":
+    if run.config.stage == "fast" or paints(run):
         network, weights = train.load(run)
         return (own_pictures.in_one_pass(run, network, weights) if run.options.input
                 else judge_network(run, network, weights))
@@ -46,6 +48,14 @@ def main(argv=None):
     if run.options.input:
         return own_pictures.optimise(run)
     return judge_pictures(run, run.weights())
+
+
+def paints(run):
+    """Whether --weights names a network that paints in one pass, so that stage=fast need not be said."""
+    wanted = run.options.weights
+    if not wanted or not (paths.CHECKPOINTS / run.case / f"{wanted}.pt").is_file():
+        return False
+    return "styles" in checkpoints.find(run.case, run.name, wanted).model
 
 
 # ---- content x style -------------------------------------------------------------------------------------------------
@@ -92,7 +102,8 @@ def finish(run, weights, all_judges, found, paint):
     set_name = Path(run.config.data.content).stem
     sizes = [[work.name, *map(os.path.getsize, [work.content, *work.styles])] for work in found]
     results = run.results(set_name, weights, [sizes, [judge.digest for judge in all_judges]],
-                          rows=[judge.name for judge in all_judges], metrics=METRICS, classings=["style", "content"])
+                          rows=[*(judge.name for judge in all_judges), PICTURE], metrics=[*METRICS, *PIXELS],
+                          classings=["style", "content"])
     names, seconds, first = [work.name for work in found], {}, all_judges[0].name
 
     def judge(place):
@@ -100,7 +111,7 @@ def finish(run, weights, all_judges, found, paint):
         began = time.perf_counter()
         picture = paint(found[place])[None].float() / 255
         seconds[names[place]] = round(time.perf_counter() - began, 3)
-        return picture, measure(all_judges, found[place], picture)
+        return picture, measure(all_judges, found[place], picture) | {PICTURE: measure_pixels(found[place], picture)}
     for place, _, (picture, lines) in results.remaining(names, judge, "judging"):
         work = found[place]
         path = results.image_path(work.name, first)                      # once: all rows judge the same picture

@@ -55,9 +55,21 @@ def halo_of(trunk):
     return max(trunk.reach(tap) for tap in trunk.taps)
 
 
+def parts_of(trunk):
+    """The networks that a trunk is made of: itself, or those that were joined."""
+    return list(getattr(trunk, "parts", [trunk]))
+
+
+def can_tile(trunk):
+    """Whether a trunk's positions are aligned with its input: SqueezeNet's are not, with its input's borders."""
+    return all(hasattr(part, "reach") for part in parts_of(trunk))
+
+
 def bytes_per_pixel(trunk):
     """What a step keeps per pixel, about: every convolution's output and what its ReLU and its gradient need."""
-    if not hasattr(trunk, "reach"):
+    if len(parts_of(trunk)) > 1:
+        return sum(map(bytes_per_pixel, parts_of(trunk)))
+    if not can_tile(trunk):
         return PER_VALUE * 40
     widths = {name: trunk.widths[int(name[4]) - 1] for name in trunk.names if name.startswith("conv")}
     return PER_VALUE * sum(width / trunk.stride(name) ** 2 for name, width in widths.items())
@@ -65,7 +77,7 @@ def bytes_per_pixel(trunk):
 
 def choose_tile(tile, trunk, size):
     """The tile's side for a picture of size (height, width), or None for the whole. tile: auto, none, or a number."""
-    aligned = hasattr(trunk, "reach")                       # SqueezeNet's grid is not, with its input's borders
+    aligned = can_tile(trunk)
     if not aligned and tile not in ("auto", "none"):
         raise UserError(f"{trunk.name} cannot be computed in exact tiles: train.tile={tile}: a VGG was expected: "
                         "set train.tile=none")

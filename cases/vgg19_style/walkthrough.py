@@ -37,7 +37,8 @@ from cases.vgg19_style.painter import Painter, feature_network, prepare
 from common.base.paths import EMBEDDED
 from common.data.images import to_bytes
 from common.experiment import figures, settings
-from common.experiment.notebook import code, load, show
+from common.experiment.checkpoints import load_release
+from common.experiment.notebook import code, show
 from common.features import vgg
 
 PHOTO, PAINTING, SIZE = EMBEDDED / "photos" / "china.jpg", EMBEDDED / "paintings" / "starry_night.jpg", 176
@@ -188,7 +189,7 @@ assert totals[-1] < 0.7 * totals[0]
 
 # %%
 code(FastNetwork.forward)
-fast = load("vgg19_style", FastNetwork, "release-styles")
+fast = load_release("vgg19_style", FastNetwork, "release-styles")
 names = fast.styles[:2]
 with torch.no_grad():
     made = [stylise(fast, content[0], choose_styles(fast, text)[label])

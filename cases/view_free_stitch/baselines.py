@@ -53,5 +53,6 @@ def network_blend(model, device):
         image = (map_tiles(revise, stacked, tile=512, halo=96, multiple=8) if max(stacked.shape[2:]) > 704
                  else revise(stacked))
         mask = (inside[0] | inside[1])[0, 0].numpy()
-        return Panorama(to_bytes(image[0]) * mask[..., None], 255 * mask.astype(np.uint8), corner)
+        top = int(np.iinfo(pieces[0].image.dtype).max)
+        return Panorama(to_bytes(image[0], top) * mask[..., None], 255 * mask.astype(np.uint8), corner)
     return blend

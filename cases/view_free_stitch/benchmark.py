@@ -2,10 +2,12 @@
 
 The cost volume as product and gather beside four ways to write it, forward and backward: by its definition (a slice per
 displacement), unfolded, as a grouped convolution and as an einsum over all pairs of places; the generator; a pair end
-to end; the memory of twelve photographs of 12 megapixels stitched in a fresh process. Prints ratios of CPU time and
+to end; the memory of twelve photographs of 12 megapixels stitched in a fresh process; CPU seconds of whole
+panoramas, with --peers beside OpenCV's Stitcher and the package stitching. Prints ratios of CPU time and
 milliseconds, saves bench.json.
 """
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -13,21 +15,27 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
     import common  # noqa: F401  says in a line what is missing
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from cases.view_free_stitch.baselines import answers
 from cases.view_free_stitch.model import ViewFreeStitch
-from common.data.images import list_images, to_tensor
-from common.data.samples import build
+from common.base.paths import EMBEDDED
+from common.data.images import list_images, read_pixels, to_tensor
+from common.data.samples import build, photograph
 from common.experiment import timing
 from common.experiment.device import set_threads
-from common.stitching.estimators import network_estimate
+from common.stitching.estimators import estimator, network_estimate
 from common.stitching.keypoints import SIFT_TUNED, estimate
 from common.stitching.network import cost_volume
 from common.stitching.pairs import HomographyPairs, draw, make_pair, read_squashed
 from common.stitching.refine import refine
+from common.stitching.stitch import Settings, stitch
+
+SETS = ("berlin", "skyline", "front")          # six, six and three photographs of at most 640 pixels
+COUNTS = (4, 8, 16)                            # of a sequence cut from one wide picture, which must grow linearly
 
 
 def slice_by_slice(a, b, radius):
@@ -139,10 +147,43 @@ with tempfile.TemporaryDirectory() as folder:
             "imports alone": timing.peak_memory_mb("import cases.view_free_stitch.baselines, common.stitching.stitch")}
 
 
+def panoramas():
+    """{set: {program: CPU seconds}} of the embedded sets and of sequences, by keypoints and network."""
+    model = ViewFreeStitch().eval().to(memory_format=torch.channels_last)
+    with tempfile.TemporaryDirectory() as folder:
+        sets = {name: sorted((EMBEDDED / "panoramas").glob(f"{name}_*.jpg")) for name in SETS}
+        sets |= {f"a sequence of {count}": write_sequence(Path(folder) / str(count), count) for count in COUNTS}
+        return {name: timing.in_turns(programs(paths, model, Path(folder) / "out"), turns=3).cpu
+                for name, paths in sets.items()}
+
+
+def programs(paths, model, out):
+    """{program: a function without arguments} that stitch the same files; the others' with their default settings."""
+    sides = {"ours": lambda: stitch(paths, estimator("auto", model, torch.device("cpu")), Settings(debug=False), out)}
+    if timing.peers_wanted():
+        package = timing.peer("stitching")
+        pictures = [read_pixels(path)[..., ::-1].copy() for path in paths]
+        sides["OpenCV's Stitcher"] = partial(cv2.Stitcher_create().stitch, pictures)
+        sides["stitching"] = lambda: package.Stitcher().stitch([str(path) for path in paths])
+    return sides
+
+
+def write_sequence(folder, count, step=110):
+    """Files of `count` views (480 x 360), each `step` pixels further along one wide picture, the last row by row."""
+    folder.mkdir(parents=True)
+    rows = [photograph(name) for name in ("coffee.png", "chelsea.png", "panoramas/skyline_2.jpg", "photos/china.jpg")]
+    wide = np.hstack([cv2.resize(row, None, fx=380 / len(row), fy=380 / len(row)) for row in rows])
+    paths = [folder / f"{place:02d}.png" for place in range(count)]
+    for place, path in enumerate(paths):
+        cv2.imwrite(str(path), wide[place % 3:360 + place % 3, step * place:step * place + 480, ::-1])
+    return paths
+
+
 def main():
     set_threads()
     numbers = timing.measure("view_free_stitch", {"cost_volume": volumes, "generator_milliseconds": generator,
-                                                  "pair_milliseconds": pair, "peak_memory_mb": memory})
+                                                  "pair_milliseconds": pair, "peak_memory_mb": memory,
+                                                  "panoramas_cpu_seconds": panoramas})
     ratios = ", ".join(f"{value:.1f} times ({name})" for name, value in numbers["cost_volume"]["times_faster"].items())
     print(f"the cost volume is faster {ratios}; largest difference "
           f"{numbers['cost_volume']['largest_difference']:.1e}")

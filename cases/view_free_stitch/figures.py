@@ -52,7 +52,7 @@ def main(argv=None):
     draw_parallax(folder)
     draw_panoramas(folder, run, model)
     figures.draw_training(folder, run, PANELS)
-    folder.finish(weights.digest)
+    folder.finish(weights.digest, keep=not run.complete)
     run.record("figures", weights=str(weights.path))
     run.say(f"figures: {folder.folder}")
 
@@ -266,7 +266,7 @@ def draw_panoramas(folder, run, model):
         layout = register(photographs, estimate, order="given")
         panorama, surface = join_photos(photographs, layout)
         made.append(crop_panorama(panorama))
-        rows.append([name, len(photographs), len(layout.homographies), *made[-1].shape[1::-1], surface.name])
+        rows.append([name, len(photographs), len(layout.homographies), *made[-1].shape[1::-1], surface.shape.name])
     heights = [picture.shape[0] / picture.shape[1] for picture in made]
     figure, axes = figures.new_figure(figures.WIDTH, sum(0.3 + figures.WIDTH * height for height in heights), len(made),
                                       1, height_ratios=heights)

@@ -33,7 +33,8 @@ from cases.view_free_stitch.model import SIDE, ViewFreeStitch, structure_stitch
 from common.base.paths import EMBEDDED
 from common.data.images import read_pixels, to_bytes
 from common.experiment import figures
-from common.experiment.notebook import code, load, show
+from common.experiment.checkpoints import load_release
+from common.experiment.notebook import code, show
 from common.stitching.estimators import network_estimate, refine_estimate
 from common.stitching.geometry import (
     homography_from_offsets,
@@ -48,7 +49,7 @@ from common.stitching.pairs import at_most, make_pair, read_squashed
 from common.stitching.register import doubt
 
 torch.set_grad_enabled(False)
-model = load("view_free_stitch", ViewFreeStitch)
+model = load_release("view_free_stitch", ViewFreeStitch)
 
 # %% [markdown]
 # ## 1. 由偏移量到单应性 / From offsets to a homography

@@ -89,7 +89,7 @@ def parse(argv):
     add("--limit", type=float, metavar="SECONDS",
         help="time for one submission (minutes, by the number of pictures)")
     add("--debug", action="store_true", help="show tracebacks")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)         # SUBMISSION also behind --each DIR
     if options.reference == Path():
         raise UserError("no reference given: make compare A=REFERENCE B=SUBMISSION: the folder or zip of a finished "
                         "run was expected")

@@ -68,15 +68,24 @@ def read_pixels(path):
 
 def bytes_of(data, path, max_pixels=MAX_PIXELS):
     """read_pixels of a file's contents that are in memory already; path is what messages call it."""
-    pixels, _ = _decode(data, path, max_pixels)
+    return to_eight_bits(_decode(data, path, max_pixels)[0][..., :3])
+
+
+def read_levels(path):
+    """The colours of a picture file as it stores them, uint8 or uint16 (H, W, 3) RGB. Errors as open_picture."""
+    return np.ascontiguousarray(_decode(_contents(path), path, MAX_PIXELS)[0][..., :3])
+
+
+def to_eight_bits(pixels):
+    """uint8 of uint8 (as they are) or uint16, whose levels are rounded as write_image does."""
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)     # floor(255 v / 65535 + 0.5), no floats
-    return np.ascontiguousarray(pixels[..., :3])
+    return np.ascontiguousarray(pixels)
 
 
 def to_tensor(pixels):
-    """float32 (3, H, W) in [0, 1] of uint8 (H, W, 3); the order in memory stays: channels last."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float().div_(255)
+    """float32 (3, H, W) in [0, 1] of uint8 or uint16 (H, W, 3); the order in memory stays: channels last."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float().div_(np.iinfo(pixels.dtype).max)
 
 
 def to_bytes(picture, top=255):
@@ -184,9 +193,7 @@ def picture_files(inputs):
     for path in map(Path, inputs):
         if path.is_dir():
             found = list_images(path)
-            inside = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and holds_images(folder)]
-            if inside:
-                warn(f"not read: {join_some(inside)}: a folder in the folder {path}: name it itself")
+            name_folders_inside(path)
             if not found:
                 raise UserError(f"no pictures: {path}: PNG, JPEG, BMP, WebP or TIFF files were expected: name another "
                                 "folder")
@@ -199,6 +206,13 @@ def picture_files(inputs):
         else:
             raise UserError(f"no such file or folder: {path}: pictures were expected: check the path")
     return paths, unique_names(path.stem for path in paths)
+
+
+def name_folders_inside(folder):
+    """A warning for the folders in a folder that hold pictures: they are not read."""
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and holds_images(path)]
+    if inside:
+        warn(f"not read: {join_some(inside)}: a folder in the folder {folder}: name it itself")
 
 
 def holds_images(folder):

@@ -42,8 +42,8 @@ class SequenceFolder:
     """The sequences below a folder: len(), [index or name] -> Sequence, names, layout, set_name, fingerprint().
 
     layout: a key of LAYOUTS, or auto: told by where the frames lie. split: of GOT-10k (train, val, test), where the
-    root has such folders. names: of the sequences wanted, else all. It also answers as the toolkit's data sets do
-    (seq_names; iteration over (files, boxes)), so that its experiments run on it.
+    root has such folders. names: of the sequences wanted, or, written -NAME, of those left out; else all. It also
+    answers as the toolkit's data sets do (seq_names; iteration over (files, boxes)), so that its experiments run on it.
     """
 
     def __init__(self, root, layout="auto", split=None, names=None):
@@ -61,13 +61,24 @@ class SequenceFolder:
         if not self.entries:
             raise UserError(f"no sequences: {self.root}: the layout {self.layout} was expected "
                             f"({EXPECTED[self.layout]}): set test.root and test.layout")
-        unknown = [name for name in names or [] if name not in self.entries]
+        self.names = self.choose(names or [])
+        self.set_name = self.split or self.root.resolve().name
+        self.known = {}                                                     # {name: Sequence}, each read once
+
+    def choose(self, names):
+        """The names of the sequences wanted, of a list of names and of -NAME; a name that begins with - itself stands
+        for itself."""
+        left_out = [name[1:] for name in names if name.startswith("-") and name not in self.entries]
+        wanted = [name for name in names if not name.startswith("-") or name in self.entries]
+        unknown = [name for name in wanted + left_out if name not in self.entries]
         if unknown:
             raise UserError(f"no such sequences: {self.root}: {join_some(unknown)}: names among "
                             f"{join_some(self.entries, 5)} were expected")
-        self.names = list(names or self.entries)
-        self.set_name = self.split or self.root.resolve().name
-        self.known = {}                                                     # {name: Sequence}, each read once
+        chosen = [name for name in wanted or self.entries if name not in left_out]
+        if not chosen:
+            raise UserError(f"no sequence is left: {self.root}: {join_some(names)}: at least one was expected: change "
+                            "test.names")
+        return chosen
 
     def __len__(self):
         return len(self.names)

@@ -85,9 +85,9 @@ def writing(target, rate, size):
     """A function that appends a frame, uint8 RGB (h, w, 3), to the video `target`, fitted to size (width, height).
 
     The file appears when it is whole: leaving the block by an exception leaves nothing. The suffix decides the kind;
-    folders are made.
+    folders are made. Raises UserError where not every frame has arrived on the disk.
     """
-    target = Path(target)
+    target, count = Path(target), 0
     if unwritable(target):
         raise UserError(cannot_write(target))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +97,8 @@ def writing(target, rate, size):
         writer = cv2.VideoWriter(str(part), codec, rate, size)
 
     def write(frame):
+        nonlocal count
+        count += 1
         frame = frame if frame.shape[1::-1] == tuple(size) else cv2.resize(frame, size)
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     try:
@@ -104,10 +106,25 @@ def writing(target, rate, size):
             raise UserError(cannot_write(target))
         yield write
         writer.release()
+        expect_frames(part, count, target)
         part.replace(target)
     finally:
         writer.release()
         part.unlink(missing_ok=True)
+
+
+def expect_frames(path, count, target):
+    """Raise UserError unless `count` frames can be read from a video that was just written: OpenCV says nothing of a
+    full disk, and what the file's head says may be more than it holds."""
+    found = 0
+    with hushed():
+        capture = cv2.VideoCapture(str(path))
+        while found < count and capture.grab():
+            found += 1
+        capture.release()
+    if found < count:
+        raise UserError(f"this video could not be written whole: {target}: room for all of its {count} frames was "
+                        "expected: make room there, or choose another --output")
 
 
 def convert(path, target, change, title, scale=1):

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import io
 import sys
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import torch
 from common.base import paths
 from common.base.errors import UserError, start
 from common.base.files import impostor, sha256, write_whole
+from common.experiment.device import choose_device
 
 STATE = {"settings", "data", "stage", "step", "done", "finished", "states", "best", "sums", "log_bytes", "random",
          "random_cuda"}                            # what last.pt has besides case, model and weights
@@ -72,7 +74,7 @@ def load(path):
         raise UserError(f"{path} is a file of torch, but not a weights file of this project: expected the entries "
                         "case, model and weights: give a file from checkpoints/")
     scales = content.get("scales", {})
-    wrong = _odd_arguments(content["model"]) or _odd_weights(content["weights"]) or _odd_scales(scales, content)
+    wrong = _odd_arguments(content["model"]) or odd_weights(content["weights"]) or _odd_scales(scales, content)
     if wrong:
         raise UserError(f"{path} is not a weights file of this project: {wrong}: expected the arguments of a network "
                         "and its tensors by name, as train.py writes them: give a file from checkpoints/, or train "
@@ -88,8 +90,8 @@ def _odd_arguments(arguments):
     return None
 
 
-def _odd_weights(weights):
-    """What is wrong with the entry `weights`, in words; None where it holds plain tensors of numbers by name.
+def odd_weights(weights):
+    """What is wrong with a file's entry `weights`, in words; None where it holds plain tensors of numbers by name.
 
     Nothing of the size that a tensor claims is made before its values are known to be there.
     """
@@ -98,8 +100,9 @@ def _odd_weights(weights):
     for name, tensor in weights.items():
         if not isinstance(name, str) or not torch.is_tensor(tensor):
             return f"its weights have {name!r:.40}: {tensor!r:.40}, which is no tensor with a name"
-        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            return f"the tensor {name:.60} is a {tensor.device.type} tensor of the kind {tensor.layout}, without values"
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+            return (f"the tensor {name:.60} is a {tensor.device.type} tensor of {tensor.dtype}, {tensor.layout}: no "
+                    "plain values")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             return (f"the tensor {name:.60} claims {tensor.numel()} values and has "
                     f"{tensor.untyped_storage().nbytes() // tensor.element_size()}")
@@ -112,7 +115,7 @@ def _odd_scales(scales, content):
     """What is wrong with the entry `scales`, in words; None where it has one float for each slice of an int8 tensor."""
     if not isinstance(scales, dict):
         return f"its entry scales is {scales!r:.40} instead of tensors by name"
-    if wrong := _odd_weights(scales):
+    if wrong := odd_weights(scales):
         return wrong
     for name, scale in scales.items():
         levels = content["weights"].get(name)
@@ -236,15 +239,33 @@ def build(network, weights, typed=()):
     return model.eval()
 
 
-def release(case, run, name, half=False, eight=False):
+def load_release(case, network, name="release"):
+    """network with the weights of checkpoints/<case>/<name>.pt, in evaluation mode, on the CPU."""
+    return build(network, find(case, "", name))
+
+
+@cache
+def release_here(case, network, name="release"):
+    """(load_release() on the best device of this machine, that device), read once."""
+    device = choose_device("auto")
+    return load_release(case, network, name).to(device), device
+
+
+def release(case, run, name, half=False, eight=None):
     """Copy best.pt of a run to checkpoints/<case>/<name>.pt, weights and arguments alone, and enter it in SHA256SUMS.
 
     half: store float16 (half the size; they are computed with in float32), but for tensors that it cannot hold.
-    eight: store kernels in 8 bits, see in_levels, the rest as with half. Returns the path.
+    eight: store kernels in 8 bits (in_levels) where their names begin with this, the rest as with half: what a result
+    hangs on delicately, as KinD's light ratio does on the decomposition, need not be among them. Returns the path.
     """
     content = load(paths.CHECKPOINTS / case / run / "best.pt")
-    kernels = {key: in_levels(tensor) for key, tensor in content["weights"].items() if eight and is_kernel(tensor)}
-    state = {key: tensor.half() if (half or eight) and fits_half(tensor) else tensor.clone()
+    kernels = {key: in_levels(tensor) for key, tensor in content["weights"].items()
+               if eight is not None and key.startswith(eight) and is_kernel(tensor)}
+    if eight and not kernels:
+        raise UserError(f"--eight {eight}: no kernel of {case} has a name that begins so: expected one of "
+                        f"{', '.join(sorted({key.split('.')[0] for key in content['weights']}))}: mend the name")
+    half = half or eight is not None
+    state = {key: tensor.half() if half and fits_half(tensor) else tensor.clone()
              for key, tensor in content["weights"].items()}
     state |= {key: levels for key, (levels, _) in kernels.items()}
     scales = {"scales": {key: scale for key, (_, scale) in kernels.items()}} if kernels else {}
@@ -256,6 +277,23 @@ def release(case, run, name, half=False, eight=False):
              if not line.endswith("  " + entry)]
     write_whole(sums, "".join(f"{line}\n" for line in sorted([*lines, f"{sha256(path)}  {entry}"],
                                                              key=lambda line: line[66:])).encode())
+    return path
+
+
+def average(case, run, first, second, share):
+    """Make best.pt of a run from two files of one network, as --weights names them: w = (1 - share) first + share
+    second. For a network and one trained on from it: between what each is good at. Returns the path."""
+    files = [find(case, run, wanted).path for wanted in (first, second)]
+    contents = [load(path) for path in files]
+    shapes = [{name: tensor.shape for name, tensor in content["weights"].items()} for content in contents]
+    if shapes[0] != shapes[1]:
+        raise UserError(f"{files[0]} and {files[1]} are not the same network: equal tensors were expected: give two "
+                        "files of one network")
+    state = {name: torch.lerp(tensor.float(), contents[1]["weights"][name].float(), share).to(tensor.dtype)
+             for name, tensor in contents[0]["weights"].items()}
+    path = paths.CHECKPOINTS / case / run / "best.pt"
+    save(path, {"case": case, "model": contents[1]["model"], "weights": state,
+                "settings": contents[1].get("settings", {})})
     return path
 
 
@@ -296,8 +334,18 @@ def main(argv=None):
     make.add_argument("run")
     make.add_argument("--as", dest="name", default="release", help="file name without .pt (default release)")
     make.add_argument("--half", action="store_true", help="store float16")
-    make.add_argument("--eight", action="store_true", help="store 8 bits per weight and a scale per output channel")
+    make.add_argument("--eight", metavar="PART", nargs="?", const="", help="store 8 bits per weight and a scale per "
+                      "output channel: all kernels, or those whose names begin with PART; the rest in float16")
+    blend = commands.add_parser("average", help="make best.pt of a run from two files of one network")
+    blend.add_argument("case")
+    blend.add_argument("run")
+    blend.add_argument("first")
+    blend.add_argument("second")
+    blend.add_argument("--share", type=float, required=True, help="of the second file's weights")
     arguments = parser.parse_args(argv)
+    if arguments.command == "average":
+        print(average(arguments.case, arguments.run, arguments.first, arguments.second, arguments.share))
+        return
     path = release(arguments.case, arguments.run, arguments.name, arguments.half, arguments.eight)
     weights = find(arguments.case, arguments.run, str(path))
     values = sum(tensor.numel() for tensor in weights.state.values())

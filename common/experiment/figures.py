@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from common.base.errors import UserError
+from common.base.errors import UserError, join_some
 from common.base.files import beside, mend_place, take_place, write_whole
 from common.experiment.results import withdraw, write_csv, write_json, write_manifest
 
@@ -66,9 +66,15 @@ class FigureFolder:
                              "alt": {"en": alt_en, "zh": alt_zh}, "csv": f"{name}.csv"})
         print(f"  {name}.png  {en}", flush=True)
 
-    def finish(self, weights=None):
+    def finish(self, weights=None, keep=False):
         """Write figures.json, take the place of the figures of earlier times (what a reader has put beside them stays),
-        enter the CSV files in the manifest."""
+        enter the CSV files in the manifest.
+
+        keep: earlier figures of the same weights that were not drawn this time stay, too. Raises UserError, and leaves
+        all as it was, where those are of other weights.
+        """
+        if keep:
+            self._take_over(weights)
         write_json(self.folder / "figures.json", self.entries)
         for other in self.final.glob("*"):
             if other.suffix not in WRITTEN:
@@ -77,6 +83,27 @@ class FigureFolder:
         take_place(self.folder, self.final)
         self.folder = self.final
         write_manifest(self.run_folder, "figures", weights)
+
+
+    def _take_over(self, weights):
+        """Copy the earlier figures that were not drawn this time beside the present ones."""
+        drawn = {entry["file"] for entry in self.entries}
+        kept = [entry for entry in read_json(self.final / "figures.json", []) if entry["file"] not in drawn]
+        if not kept:
+            return
+        if weights != read_json(self.run_folder / "manifest.json", {}).get("weights", {}).get("figures"):
+            raise UserError(f"the figures in {self.final} are of other weights, and {len(kept)} of them cannot be drawn"
+                            " anew without their data: the data were expected: set the path that is named above, or "
+                            "choose another --name; the earlier figures stay as they are")
+        for name in (entry[key] for entry in kept for key in ("file", "csv")):
+            shutil.copy(self.final / name, self.folder / name)
+        self.entries += kept
+        print(f"  kept as drawn before: {join_some(entry['file'] for entry in kept)}", flush=True)
+
+
+def read_json(path, default):
+    """What a JSON file of ours holds; the default where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
 
 
 def new_figure(width=WIDTH, height=3.0, rows=1, columns=1, **options):
@@ -228,6 +255,7 @@ def if_there(run, read, *keys):
         if not run.resolved.typed.keys().isdisjoint(keys):
             raise
         run.say(f"the figures of test pictures are left out: {problem}")
+        run.complete = False
         return None
 
 

@@ -10,7 +10,6 @@ import textwrap
 from pathlib import Path
 
 from common.base.paths import ROOT
-from common.experiment import checkpoints
 
 DPI, QUALITY = 72, 68                   # of the figures: a notebook with eight stays under 300 kB
 STILL = "WALKTHROUGH_STILL"             # set in the environment where a notebook is executed with nobody in front of it
@@ -65,8 +64,3 @@ def slide(draw, **ranges):
     sliders = {name: ipywidgets.FloatSlider(value, min=least, max=largest, step=step, continuous_update=False)
                for name, (least, largest, step, value) in ranges.items()}
     ipywidgets.interact(lambda **values: show(draw(**values)), **sliders)
-
-
-def load(case, network, name="release"):
-    """network with the weights of checkpoints/<case>/<name>.pt, in evaluation mode, on the CPU."""
-    return checkpoints.build(network, checkpoints.find(case, "walkthrough", name)).eval()

@@ -33,6 +33,8 @@ class Run:
         self.config, self.about = self.resolved.config, self.resolved.about
         self.name = check_name(self.options.name or ("demo" if self.options.demo else "default"))
         self.folder, self.checkpoints = paths.RESULTS / case / self.name, paths.CHECKPOINTS / case / self.name
+        self.keeps = True                                  # what is written in its folder
+        self.complete = True                               # no data were missing (figures.if_there)
         if device.rank() == 0:                             # which alone writes
             self._hold_folder()
         self.device = device.choose_device(self.options.device)
@@ -58,7 +60,7 @@ class Run:
             print(f"warning: {self.folder} cannot be written ({error.strerror}): only --output will be",
                   file=sys.stderr)
             self._elsewhere = tempfile.TemporaryDirectory()  # until this Run ends
-            self.folder = Path(self._elsewhere.name) / self.name
+            self.folder, self.keeps = Path(self._elsewhere.name) / self.name, False
 
     @property
     def trained(self):

@@ -10,6 +10,8 @@ Gradients flow to x, never to the weights.
 Preprocessing belongs to weights, so a network without its tag is a bug. No file from elsewhere carries its tag (ours
 do): known files are told by their digest, others need tag=. vgg_files.py has the tags and reads the files.
 """
+import hashlib
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -107,6 +109,38 @@ class SqueezeTrunk(nn.Module):
         return SQUEEZE_TAPS[tap]
 
 
+class JoinedTrunk(nn.Module):
+    """Trunks as one: each tap is the first's that has it. For a file that ends early, and one that reaches deeper."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.taps = [tap for part in parts for tap in part.taps]
+        self.name, self.tag = ("+".join(getattr(part, what) for part in parts) for what in ("name", "tag"))
+        self.digest = hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest()
+        self.smallest = max(part.smallest for part in parts)
+
+    def forward(self, x):
+        features = {}
+        for part in self.parts:
+            features |= part(x)
+        return features
+
+    def owner(self, tap):
+        """The part whose tap it is."""
+        return next(part for part in self.parts if tap in part.taps)
+
+    def stride(self, tap):
+        return self.owner(tap).stride(tap)
+
+    def reach(self, tap):
+        return self.owner(tap).reach(tap)
+
+    @property
+    def names(self):
+        return self.parts[-1].names
+
+
 # ---- loading ---------------------------------------------------------------------------------------------------------
 
 def load(network, taps, *, tag=None, padding=None, pooling="max"):
@@ -129,9 +163,28 @@ def build(source, taps, pooling="max"):
         trunk = SqueezeTrunk(taps, source.tag)
     else:
         trunk = Trunk(source.layout, taps, _widths(source), pooling, source.padding, source.tag)
-    trunk.load_state_dict({name: source.state[name] for name in trunk.state_dict()})
+    try:
+        trunk.load_state_dict({name: source.state[name] for name in trunk.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{source.path} does not fit {source.layout}: {' '.join(str(error).split())[:200]}: all of its "
+                        "tensors up to the deepest tap were expected: give another file") from None
     trunk.name, trunk.digest = source.name, source.digest
     return trunk.requires_grad_(False).eval()
+
+
+def build_joined(sources, taps, pooling="max"):
+    """The frozen JoinedTrunk of some Sources at these taps, each of the first Source that has it; of one its own trunk.
+
+    A Source that is left without a tap has no part in it. Raises UserError for a tap that none has."""
+    parts, left = [], [tap_name(tap) for tap in taps]
+    for source in sources[:-1]:
+        held = tap_names(source)
+        if own := [tap for tap in left if tap in held]:
+            parts.append(build(source, own, pooling))
+        left = [tap for tap in left if tap not in held]
+    if left or not parts:
+        parts.append(build(sources[-1], left, pooling))
+    return parts[0] if len(parts) == 1 else JoinedTrunk(*parts)
 
 
 def tap_names(source):

@@ -1,5 +1,6 @@
 """Weights files of feature networks: where they are found, what is in them, and how each wants its input."""
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,8 +111,8 @@ def read(network, tag=None, padding=None):
     """
     path = find(network)
     state, known = _contents(path)
-    known = known or _recognise(path, state)
     layout = _layout(path, state)
+    known = known or _recognise(path, state)
     tag, padding = (_reconcile(path, what, given, own)
                     for what, given, own in zip(("tag", "padding"), (tag, padding), known))
     if tag is None:
@@ -161,7 +162,8 @@ def _contents(path):
                       else "it is cut short or damaged")
             raise UserError(f"not a readable weights file ({detail}): {path}: expected {KINDS}: get it again") from None
         if isinstance(raw, dict) and {"case", "model", "weights"} <= raw.keys():
-            known = raw["model"].get("tag"), raw["model"].get("padding")
+            own = raw["model"] if isinstance(raw["model"], dict) else {}
+            known = tuple(own[name] if isinstance(own.get(name), str) else None for name in ("tag", "padding"))
             raw = raw["weights"]
     if not isinstance(raw, dict):
         raise UserError(f"no table of weights: {path}: expected {KINDS}: give another file")
@@ -169,9 +171,11 @@ def _contents(path):
     for name, tensor in raw.items():
         name = str(name).removeprefix("module.")
         name = f"features.{name}" if name.split(".")[0].isdigit() else name
-        if torch.is_tensor(tensor) and name.startswith(("features.", "aux.")):
-            state[name] = tensor.float()
-    return state, known
+        if torch.is_tensor(tensor) and re.match(r"features\.\d+\.|aux\.", name):
+            state[name] = tensor
+    if wrong := checkpoints.odd_weights(state):
+        raise UserError(f"no weights of a network: {path}: {wrong}: expected {KINDS}: get it again")
+    return {name: tensor.float() for name, tensor in state.items()}, known
 
 
 def read_npz(path):
@@ -199,10 +203,10 @@ def _layout(path, state):
         if weight is None or bias is None:
             wrong.append(f"features.{place} ({names[place]}) is missing")
             break
-        if weight.shape != (len(bias), channels, 3, 3):
+        if bias.dim() != 1 or weight.shape != (len(bias), channels, 3, 3):
             wrong.append(f"features.{place}.weight ({names[place]}) is {tuple(weight.shape)}, "
-                         f"expected ({len(bias)}, {channels}, 3, 3)")
-        channels = len(bias)
+                         f"expected ({bias.numel()}, {channels}, 3, 3)")
+        channels = bias.numel()
     if wrong or not convolutions:
         raise UserError(f"not the weights of a VGG: {path}: {join_some(wrong) or 'no features.* in it'}: expected "
                         f"{KINDS}: give another file")

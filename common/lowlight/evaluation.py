@@ -160,6 +160,7 @@ def enhance_own(run, weights, enhance, pictures):
         results.add(item, {"identity": (before, None), "network": (values, kept)})
     run.finish_test(results, weights, items, inputs=dict(zip(items, map(str, paths))))
     run.say("\n".join(f"{path}: {done}" for path, done in words.items()))
+    numbers = f"; numbers: {results.final / 'items.csv'}" if run.keeps else ""
     run.say(f"{len(items) - len(results.failures())} picture(s) done: "
-            f"{run.options.output or results.final / 'images' / 'network'}; numbers: {results.final / 'items.csv'}")
+            f"{run.options.output or results.final / 'images' / 'network'}{numbers}")
     return results

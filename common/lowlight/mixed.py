@@ -75,6 +75,14 @@ class DarkenedPhotographs(Dataset):
         low, high, thumbnail = (orientation.turn(each) for each in (to_tensor(dark), to_tensor(bright), thumbnail))
         return Pair(low, high, thumbnail.contiguous(), name), extremes
 
+    def whole(self, place, longest=320):
+        """(dark, bright), uint8 (h, w, 3), of a place: the whole picture, its longer side at most `longest`."""
+        rng = np.random.default_rng([self.seed, *place, 4])
+        picture = self._picture(place[1])
+        scale = min(1.0, longest / max(picture.shape[:2]))
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        return by_night(rng, draw_night(rng, cv2.resize(picture, SMALL, interpolation=cv2.INTER_AREA)), picture)
+
     def _picture(self, index):
         path = self.paths[index]
         return self.store.get(index, read_pixels, path) if self.store else read_pixels(path)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from common.base.text_table import format_table
-from common.data.images import list_images, read_pixels, to_bytes, to_tensor, write_image
+from common.data.images import list_images, name_folders_inside, read_pixels, to_bytes, to_tensor, write_image
 from common.data.paired import item_names
 from common.experiment import figures
 from common.experiment.results import write_csv
@@ -70,6 +70,7 @@ def find_sets(root):
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if pictures := list_images(folder):
             groups[folder.name] = pictures
+        name_folders_inside(folder)
     for path in list_images(root):
         match = re.match(r"([A-Za-z]+)[_-]", path.name)
         groups.setdefault(match[1] if match else root.name, []).append(path)

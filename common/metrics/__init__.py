@@ -10,6 +10,7 @@ from common.metrics.instances import (
     split,
 )
 from common.metrics.niqe import load_parameters, niqe
+from common.metrics.paintings import comb, fine_chroma, palette_distance
 from common.metrics.pictures import (
     ciede2000,
     entropy,

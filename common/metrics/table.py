@@ -85,6 +85,11 @@ METRICS = {
     "style_distance_untouched": Metric("two-sided", 0.001, 3),
     "content_distance": Metric("lower", 0.02, 3),
     "scales": Metric("two-sided", 0, 0),
+    "palette_distance": Metric("lower", 0.5, 2),          # CIEDE2000: 1 is just noticeable
+    "palette_distance_untouched": Metric("two-sided", 0.05, 2),
+    "fine_chroma": Metric("lower", 0.2, 2, "levels"),     # a JPEG's own is .5 to 2
+    "fine_chroma_style": Metric("two-sided", 0.02, 2, "levels"),
+    "comb": Metric("lower", 0.1, 2),
     "count": Metric("two-sided", 0, 0),
 }
 UNKNOWN = Metric("two-sided", 1e-6, 4)                    # any change in the six decimals written

@@ -82,10 +82,13 @@ def cite(about):
 
 def background(sheet, run):
     sheet.heading(2, "background")
-    idea = sheet.about.get("idea")
-    idea = idea.get(sheet.language) if isinstance(idea, dict) else idea
-    sheet.add(sheet.say("idea", idea=prose(idea or sheet.say("none"))))
+    sheet.add(sheet.say("idea", idea=prose(told(sheet, sheet.about.get("idea")) or sheet.say("none"))))
     sheet.ask(*sheet.say("ask_background"))
+
+
+def told(sheet, text):
+    """A text of the case's file in the sheet's language; it is {"en", "zh"} or one language."""
+    return text.get(sheet.language) if isinstance(text, dict) else text
 
 
 def network_figure(run):
@@ -281,7 +284,8 @@ def values_of(sheet, entry):
 
 def credit(sheet, entry):
     """Where a published number comes from."""
-    return sheet.say("comma").join(prose(entry[key]) for key in ("source", "note") if entry.get(key)) or "–"
+    return sheet.say("comma").join(prose(told(sheet, entry[key])) for key in ("source", "note")
+                                 if entry.get(key)) or "–"
 
 
 def result_table(sheet, test):

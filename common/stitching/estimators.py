@@ -13,15 +13,17 @@ import torch
 
 from common.base.errors import Negative, printable, warn
 from common.data.images import picture_files, to_tensor
-from common.stitching.compose import LIMIT, extent
+from common.stitching.compose import NETWORK_LIMIT, extent
 from common.stitching.geometry import homography_from_offsets, rescale
 from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remember_keypoints
 from common.stitching.network import SIDE, support
-from common.stitching.refine import refine, score
+from common.stitching.refine import refine, score, to_gray
 from common.stitching.register import INLIERS, doubt
 from common.stitching.stitch import Settings, stitch
 
 SMALL = 400                        # longest side under which pictures are enlarged for keypoints
+COARSE = (4, 2)                    # how often sides are halved where a pair is only tried
+SURE, SURE_CORRELATION = 40, 0.7   # inliers and correlation with which keypoints need no second opinion
 WRITTEN = ["panorama.png", "panorama_full.png", "homographies.json"]
 
 
@@ -49,27 +51,44 @@ def network_estimate(model, a, b, device):
 
 
 def by_keypoints(a, b, detect=detect):
-    """Tuned SIFT, refined by the pictures; its evidence stays the keypoints'."""
+    """Tuned SIFT, refined by the pictures at half size; its evidence stays the keypoints'."""
     features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else SIFT_TUNED
     return refine_estimate(a, b, estimate(a, b, features, detect=detect))
 
 
 def refine_estimate(a, b, found):
-    """An Estimate moved to where the pictures agree best, whatever their exposure; only one with enough inliers is."""
+    """An Estimate moved to where the pictures agree best, whatever their exposure; only one with enough inliers is.
+
+    At a quarter and half of the size: register() goes on at full size with the pairs that it keeps.
+    """
     if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
         return found
-    return found._replace(H_ba=refine(a, b, found.H_ba, gain_bias=True).H_ba)
+    return found._replace(H_ba=refine(to_gray(a), to_gray(b), found.H_ba, gain_bias=True, levels=COARSE).H_ba)
+
+
+def is_sure(found, seen):
+    """Whether keypoints leave no doubt, so that the network need not be asked. seen: the Doubt of the Estimate.
+
+    Repeated things (arches, windows) make matches that contradict each other: most of them must agree.
+    """
+    return seen.reason is None and found.inliers >= max(SURE, found.matches / 2) and seen.ncc >= SURE_CORRELATION
 
 
 def estimator(method, model, device):
-    """The estimate(a, b) that test.method names: network, sift, or auto: the better one that the pictures support."""
+    """The estimate(a, b) that test.method names: network, sift, or auto: the better one that the pictures support.
+
+    auto asks the network only where keypoints are in doubt (is_sure).
+    """
     by_sift = partial(by_keypoints, detect=remember_keypoints())
 
     def by_network(a, b):
         return refine_estimate(a, b, network_estimate(model, a, b, device))
 
     def by_both(a, b):
-        found = [by_sift(a, b), by_network(a, b)]
+        found = [by_sift(a, b)]
+        if is_sure(found[0], doubt(a, b, found[0])):
+            return found[0]
+        found.append(by_network(a, b))
         good = [each for each in found if doubt(a, b, each).reason is None]
         return min(good, key=lambda each: score(a, b, each.H_ba, gain_bias=True)) if good else found[0]
     return {"network": by_network, "sift": by_sift, "auto": by_both}[method]
@@ -79,12 +98,12 @@ def on_canvas(pieces):
     """Pieces of a panorama (common/stitching/compose.py) as tensors on the smallest rectangle that holds all of them.
 
     Returns ([pictures (1, 3, H, W) in [0, 1], zero outside], [masks (1, 1, H, W) bool], (left, top) of the rectangle).
-    Raises Negative above LIMIT pixels.
+    Raises Negative above NETWORK_LIMIT pixels.
     """
     left, top, width, height = extent(pieces)
-    if width * height > LIMIT:
-        raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most {LIMIT / 1e6:.0f} "
-                       "million were expected: use smaller ones")
+    if width * height > NETWORK_LIMIT:
+        raise Negative(f"{len(pieces)} photographs would need {width} x {height} pixels: at most "
+                       f"{NETWORK_LIMIT / 1e6:.0f} million were expected: use smaller ones")
     pictures, masks = [], []
     for piece in pieces:
         part = (..., *piece.inside(left, top))
@@ -108,13 +127,16 @@ def stitch_own(run, estimate, network_blend):
     debug = sorted({f"debug/{path.name}" for path in paths})
     out = run.settle_folder(run.folder / "panorama", WRITTEN + (debug if settings.debug else []), paths)
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
-                    network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug)
-    photos = stitch(paths, estimate, made, out).photos
+                    network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug,
+                    settings.limit * 1e6, settings.warp)
+    stitched = stitch(paths, estimate, made, out)
+    photos = stitched.photos
     for photo in photos:
         if photo.reason:
             warn(f"{photo.name} is {photo.status}: {photo.reason}")
         elif photo.status == "no new content":
             print(printable(f"note: {photo.name} shows no new content"), file=sys.stderr)
     counts = Counter(photo.status for photo in photos)
+    run.say(stitched.surface)
     run.say(f"{len(photos)} photographs: {', '.join(f'{count} {status}' for status, count in counts.items())}: "
             f"{out / 'panorama.png'}")

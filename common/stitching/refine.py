@@ -30,40 +30,49 @@ class Refined(NamedTuple):
 class Level(NamedTuple):
     """One level of the pyramid, A and B float32."""
     a: np.ndarray                  # (h, w, 3)
-    b: np.ndarray                  # (h, w, 4), the fourth channel ones
+    b: np.ndarray                  # (h, w, C + 1), the last channel ones
     factor: float                  # how often each side is divided
-    monomials: np.ndarray          # (15, h * w) x^i y^j for POWERS, x and y centred, over half the longer side
+    x: np.ndarray                  # (w, 5) powers 0 to 4 of x, centred, over half the longer side
+    y: np.ndarray                  # (5, h) the same of y
 
 
-POWERS = [(i, degree - i) for degree in range(5) for i in range(degree, -1, -1)]
 ONE = {(0, 0): 1}                  # a polynomial: the factor of each x^i y^j
 INCREMENT = [({(1, 0): 1}, {}), ({(0, 1): 1}, {}), (ONE, {}), ({}, {(1, 0): 1}), ({}, {(0, 1): 1}), ({}, ONE),
              ({(2, 0): -1}, {(1, 1): -1}), ({(1, 1): -1}, {(0, 2): -1})]        # how each number of D moves (x, y)
 
 
-def refine(a, b, H_ba, gain_bias=False):
+def refine(a, b, H_ba, gain_bias=False, levels=LEVELS):
     """Refined: H_ba (3, 3) moved to where B's warp differs least from A, while it stays a fair homography.
 
     gain_bias: compare after the best gain and bias per channel, for pictures of different exposure. A step counts only
     if the error falls, refusal() has nothing against it and the overlap keeps 90 % of the start's; and at the end the
     result must be no worse than the start on the pixels that both overlaps have. Otherwise the start comes back.
+    levels: how often each side is halved, coarse first; the last one judges the result. One that leaves fewer than 24
+    pixels a side is left out.
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     size_a, size_b = (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])
     start = np.asarray(H_ba, np.float64)
     if refusal(torch.from_numpy(start), size_a, size_b):
         return Refined(torch.from_numpy(start), np.inf, np.inf, 1.0, 0)
+    levels = [_level(a, b, factor) for factor in levels if min(*size_a, *size_b) / factor >= SMALLEST]
     H, steps = start, 0
-    for factor in LEVELS:
-        if min(*size_a, *size_b) / factor >= SMALLEST:
-            H, taken = _descend(_level(a, b, factor), H, start, gain_bias)
-            steps += taken
-    before, mask_before = residual(a, b, start, gain_bias)
-    after, mask_after = residual(a, b, H, gain_bias)
+    for level in levels:
+        H, taken = _descend(level, H, start, gain_bias)
+        steps += taken
+    return _judge(levels[-1] if levels else _level(a, b, 1), start, H, steps, gain_bias)
+
+
+def _judge(level, start, H, steps, gain_bias):
+    """The Refined of H, or of the start where the pictures of a level like it no worse."""
+    down, up = _scaling(1 / level.factor), _scaling(level.factor)
+    (before, mask_before), (after, mask_after) = (_residual(level.a, level.b, down @ each @ up, gain_bias)
+                                                  for each in (start, H))
     error, start_error = mean_square(after, mask_after), mean_square(before, mask_before)
     common, ratio = mask_before & mask_after, mask_after.sum() / max(mask_before.sum(), 1)
     better = error <= start_error and mean_square(after, common) <= mean_square(before, common) and ratio >= KEPT_AREA
-    if not better or refusal(torch.from_numpy(H), size_a, size_b):
+    sizes = (tuple(side * level.factor for side in each.shape[1::-1]) for each in (level.a, level.b))
+    if not better or refusal(torch.from_numpy(H), *sizes):
         return Refined(torch.from_numpy(start), start_error, start_error, 1.0, 0)
     return Refined(torch.from_numpy(H), error, start_error, float(ratio), steps)
 
@@ -77,24 +86,31 @@ def residual(a, b, H_ba, gain_bias=False):
 def _residual(a, b, H_ba, gain_bias):
     """The same; b has the ones already."""
     warped = cv2.warpPerspective(b, H_ba, (a.shape[1], a.shape[0]), flags=cv2.INTER_LINEAR)
-    warped, mask = warped[..., :-1], warped[..., -1] >= STRICT
+    mask, warped = warped[..., -1] >= STRICT, np.ascontiguousarray(warped[..., :-1])
     return (_adjust(warped, a, mask) if gain_bias else warped) - a, mask
 
 
 def _adjust(warped, a, mask):
     """warped with the gain and bias per channel that bring it closest to A on mask; gains between 1/3 and 3."""
-    if mask.sum() < 2:
+    if np.count_nonzero(mask) < 2:
         return warped
-    w, target = warped[mask], a[mask]
-    mean_w, mean_a = w.mean(axis=0), target.mean(axis=0)
-    gain = np.clip(((w - mean_w) * (target - mean_a)).sum(axis=0) / np.maximum(((w - mean_w) ** 2).sum(axis=0), 1e-6),
-                   1 / 3, 3)
-    return ((warped - mean_w) * gain + mean_a).astype(np.float32)
+    where, channels = mask.view(np.uint8), a.shape[2]
+    (mean_w, spread), mean_a = cv2.meanStdDev(warped, mask=where), cv2.mean(a, where)[:channels]
+    mean_w, variance = mean_w.ravel(), spread.ravel() ** 2
+    covariance = np.array(cv2.mean(warped * a, where)[:channels]) - mean_w * mean_a
+    gain = np.clip(covariance / np.maximum(variance, 1e-9), 1 / 3, 3)
+    return warped * gain.astype(np.float32) + (mean_a - gain * mean_w).astype(np.float32)
 
 
 def mean_square(difference, mask):
     """Mean of the squares over mask and channels; inf for an empty mask."""
-    return float(np.square(difference[mask], dtype=np.float64).mean()) if mask.any() else np.inf
+    count = np.count_nonzero(mask) * difference.shape[2]
+    return cv2.norm(difference, cv2.NORM_L2SQR, mask.view(np.uint8)) / count if count else np.inf
+
+
+def _channel_sum(first, second):
+    """The sum over the channels of first * second, (h, w)."""
+    return np.einsum("hwc,hwc->hw", first, second)
 
 
 def _level(a, b, factor):
@@ -103,10 +119,11 @@ def _level(a, b, factor):
         a, b = (cv2.resize(each, (round(each.shape[1] / factor), round(each.shape[0] / factor)),
                            interpolation=cv2.INTER_AREA) for each in (a, b))
     height, width = a.shape[:2]
+    a, b = a.reshape(height, width, -1), b.reshape(*b.shape[:2], -1)        # resize drops a single channel
     unit = max(height, width) / 2
-    x, y = np.meshgrid((np.arange(width) - (width - 1) / 2) / unit, (np.arange(height) - (height - 1) / 2) / unit)
-    monomials = np.stack([(x ** i * y ** j).ravel() for i, j in POWERS]).astype(np.float32)
-    return Level(a, np.dstack([b, np.ones(b.shape[:2], np.float32)]), factor, monomials)
+    x, y = (np.vander((np.arange(side) - (side - 1) / 2) / unit, 5, increasing=True).astype(np.float32)
+            for side in (width, height))
+    return Level(a, np.dstack([b, np.ones(b.shape[:2], np.float32)]), factor, x, y.T)
 
 
 def _scaling(s):
@@ -154,12 +171,12 @@ def _equations(level, difference, mask):
                       borderValue=0)[..., None]
     dx, dy = (cv2.Sobel(warped, cv2.CV_32F, *order, ksize=1, scale=0.5).reshape(warped.shape) * inner
               for order in ((1, 0), (0, 1)))
-    products = np.stack([(first * second).sum(axis=2).ravel() for first, second in
-                         ((dx, dx), (dx, dy), (dy, dy), (dx, difference), (dy, difference))])
-    moments = {power: sums for power, sums in zip(POWERS, level.monomials @ products.T)}              # (15 of 5 sums)
+    moments = [level.y @ _channel_sum(first, second) @ level.x for first, second in
+               ((dx, dx), (dx, dy), (dy, dy), (dx, difference), (dy, difference))]           # [which][j, i]
 
     def total(first, second, which):
-        return sum(f * s * moments[i + k, j + m][which] for (i, j), f in first.items() for (k, m), s in second.items())
+        return sum(f * s * float(moments[which][j + m, i + k])
+                   for (i, j), f in first.items() for (k, m), s in second.items())
     normal = [total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2)
               for (x, y), (u, v) in itertools.product(INCREMENT, repeat=2)]
     right = [total(x, ONE, 3) + total(y, ONE, 4) for x, y in INCREMENT]
@@ -176,17 +193,22 @@ def _move(change, level):
     return np.linalg.inv(np.linalg.inv(centred) @ D @ centred)
 
 
+def to_gray(picture):
+    """The gray levels of a picture (h, w, 3) uint8 as (h, w, 1) uint8: a third of the work of three channels."""
+    return cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY)[..., None]
+
+
 def score(a, b, H_ba, gain_bias=False):
     """How badly B's warp fits A, for choosing among estimates: mean |gray difference| / (deviation of A + 8).
 
     Both over the strict overlap. inf where refusal() objects or the overlap is under 800 of 128 x 128 pixels: a tiny
     overlap would always win. Small is good; a fair homography has under .3, wrong ones mostly above .6.
     """
-    a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
+    a, b = (to_gray(picture).astype(np.float32) for picture in (a, b))
     H_ba = np.asarray(H_ba, np.float64)
-    if refusal(torch.from_numpy(H_ba), a.shape[::-1], b.shape[::-1]):
+    if refusal(torch.from_numpy(H_ba), a.shape[1::-1], b.shape[1::-1]):
         return np.inf
-    difference, mask = residual(a[..., None], b[..., None], H_ba, gain_bias)
+    difference, mask = residual(a, b, H_ba, gain_bias)
     if mask.sum() < FLOOR / 128 ** 2 * min(a.size, b.size):
         return np.inf
     return float(np.abs(difference[mask]).mean() / (a[mask].std() + 8))
@@ -223,10 +245,10 @@ def best_fit(a, b, starts, gain_bias=False):
 
 def correlation(a, b, H_ba):
     """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 up to gain and bias."""
-    a, b = (cv2.cvtColor(np.asarray(picture, np.uint8), cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (a, b))
-    difference, mask = residual(a[..., None], b[..., None], np.asarray(H_ba, np.float64))
+    a, b = (to_gray(picture).astype(np.float32) for picture in (a, b))
+    difference, mask = residual(a, b, np.asarray(H_ba, np.float64))
     x = a[mask].astype(np.float64)
-    y = x + difference[mask][:, 0]
+    y = x + difference[mask]
     if len(x) < 2 or x.std() < 1e-6 or y.std() < 1e-6:
         return 0.0
     return float(np.mean((x - x.mean()) * (y - y.mean())) / (x.std() * y.std()))

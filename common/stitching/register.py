@@ -1,4 +1,5 @@
 """Who overlaps whom, homographies to a reference, and who is left out, with the reason."""
+from collections import Counter
 from itertools import combinations
 from typing import NamedTuple
 
@@ -10,14 +11,19 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 
 from common.base.errors import Negative
 from common.base.progress import watch
+from common.data.images import to_eight_bits
 from common.stitching.geometry import offsets_from_homography, overlap, refusal, rescale
+from common.stitching.keypoints import Features, detect, match
 from common.stitching.pairs import at_most
-from common.stitching.refine import correlation
+from common.stitching.refine import correlation, refine, to_gray
 
 WORKING = 800                      # longest side on which pairs are estimated
 INLIERS = 8                        # that a method with matches needs,
 CORRELATION = 0.3                  # and this normalised correlation in the overlap;
 CORRELATION_ALONE = 0.6            # a method without any needs this one
+PARTNERS, VOTES = 4, 6             # likely partners of a photograph, each by so many matches of strong features
+STRONG = Features("sift", {"nfeatures": 300}, 0.8, 0, 0.0)
+LINKS = 3                          # the best of a photograph, which place it
 SAME = 0.5                         # pixels at the corners under which two pictures are the same view
 
 
@@ -33,6 +39,7 @@ class PairFound(NamedTuple):
     ncc: float | None
     reason: str | None
     points: np.ndarray | None = None          # matches that agree, as in Estimate, at working size
+    near: np.ndarray | None = None            # and those that nearly do (n, 4), at full size
 
 
 class Layout(NamedTuple):
@@ -46,7 +53,7 @@ class Layout(NamedTuple):
 
 def working(image):
     """(a copy of at most 800 pixels, its scale as (x, y))."""
-    small = at_most(image, WORKING)
+    small = to_eight_bits(at_most(image, WORKING))
     return small, (small.shape[1] / image.shape[1], small.shape[0] / image.shape[0])
 
 
@@ -80,21 +87,81 @@ def evidence(found):
 
 
 def find_pairs(images, estimate, order="auto"):
-    """[PairFound] of all pairs, or of neighbours for order=given."""
-    copies = [working(image) for image in images]
-    places = [(a, b) for a, b in combinations(range(len(images)), 2) if order == "auto" or b == a + 1]
-    pairs = []
-    for a, b in watch(places, "comparing photographs"):
-        (small_a, scale_a), (small_b, scale_b) = copies[a], copies[b]
-        found = estimate(small_a, small_b)
-        share, ncc, reason = doubt(small_a, small_b, found)
-        H = None
-        if reason is None:
-            H = rescale(found.H_ba[None], *(1 / np.array([scale_a, scale_b])))[0]
-            height, width = images[b].shape[:2]
-            H = H / (H[2] @ torch.tensor([(width - 1) / 2, (height - 1) / 2, 1.0], dtype=H.dtype))
-        pairs.append(PairFound(a, b, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points))
-    return pairs
+    """[PairFound] of neighbours for order=given, else of the likely pairs, and of all others between groups that these
+    do not connect: in a long sequence most pairs share nothing, and need not be asked one by one."""
+    copies, everyone = [working(image) for image in images], list(combinations(range(len(images)), 2))
+    if order == "given":
+        places = [(a, b) for a, b in everyone if b == a + 1]
+    else:
+        places = likely_pairs([copy for copy, _ in copies])
+    pairs = [compare(copies, place, estimate) for place in watch(places, "comparing photographs")]
+    if order == "auto" and len(places) < len(everyone):
+        groups = find_groups(len(images), [pair for pair in pairs if pair.H_ba is not None])
+        group_of = {place: number for number, group in enumerate(groups) for place in group}
+        more = [(a, b) for a, b in everyone if group_of[a] != group_of[b] and (a, b) not in places]
+        pairs += [compare(copies, place, estimate) for place in watch(more, "comparing the rest")]
+    return complete(sorted(pairs, key=lambda pair: (pair.a, pair.b)), copies)
+
+
+def likely_pairs(pictures):
+    """Which pairs to compare first, [(a, b)]: neighbours in the order given, and those that share strong features.
+
+    Each picture with the four with which it has the most matches among its 300 strongest features at 400 pixels, six at
+    least. Five pictures and fewer: all pairs.
+    """
+    everyone = list(combinations(range(len(pictures)), 2))
+    if len(pictures) <= PARTNERS + 1:
+        return everyone
+    features = [detect(at_most(picture, 400), STRONG) for picture in pictures]
+    votes = np.zeros((len(pictures),) * 2, int)
+    for a, b in everyone:
+        votes[a, b] = votes[b, a] = len(match(features[b], features[a], STRONG))
+    best = np.argsort(-votes, axis=1, kind="stable")[:, :PARTNERS]
+    return [(a, b) for a, b in everyone
+            if b == a + 1 or votes[a, b] >= VOTES and (b in best[a] or a in best[b])]
+
+
+def compare(copies, places, estimate):
+    """The PairFound of photographs (a, b). copies: of working()."""
+    (small_a, scale_a), (small_b, scale_b) = (copies[place] for place in places)
+    found = estimate(small_a, small_b)
+    share, ncc, reason = doubt(small_a, small_b, found)
+    H = None if reason else at_full_size(found.H_ba, copies, places)
+    near = None if found.near is None else (found.near + 0.5) / (*scale_a, *scale_b) - 0.5
+    return PairFound(*places, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points, near)
+
+
+def at_full_size(H_ba, copies, places):
+    """A homography of two working copies as one of their photographs; w is 1 at the middle of B."""
+    (_, scale_a), (b, scale_b) = (copies[place] for place in places)
+    middle = torch.tensor([(b.shape[1] - 1) / 2, (b.shape[0] - 1) / 2, 1.0], dtype=H_ba.dtype)
+    return rescale((H_ba / (H_ba[2] @ middle))[None], *(1 / np.array([scale_a, scale_b])))[0]
+
+
+def complete(pairs, copies):
+    """The pairs, those that will be used (kept_links) refined at the full working size."""
+    kept = kept_links([pair for pair in pairs if pair.H_ba is not None])
+    refined = {}
+    for pair in watch(kept, "refining"):
+        places = pair.a, pair.b
+        (a, scale_a), (b, scale_b) = (copies[place] for place in places)
+        start = rescale(pair.H_ba[None], scale_a, scale_b)[0]
+        H = refine(to_gray(a), to_gray(b), start, gain_bias=True, levels=(1,)).H_ba
+        refined[places] = at_full_size(H, copies, places)
+    return [pair._replace(H_ba=refined.get((pair.a, pair.b), pair.H_ba)) for pair in pairs]
+
+
+def kept_links(links):
+    """The links that place the photographs: the spanning trees' and the three best of each photograph."""
+    if not links:
+        return []
+    ranked, count, kept = sorted(links, key=lambda pair: (-weight(pair), pair.a, pair.b)), Counter(), set()
+    for pair in ranked:
+        count.update((pair.a, pair.b))
+        if min(count[pair.a], count[pair.b]) <= LINKS:
+            kept.add((pair.a, pair.b))
+    kept |= {(pair.a, pair.b) for pair in spanning_tree(links)}
+    return [pair for pair in links if (pair.a, pair.b) in kept]
 
 
 def register(images, estimate, order="auto", names=None):
@@ -110,7 +177,7 @@ def register(images, estimate, order="auto", names=None):
     groups = find_groups(len(images), linked)
     if len(groups[0]) < 2 or len(groups) > 1 and (order == "given" or len(groups[1]) > 1):
         raise Negative(refusal_words(groups, pairs, names))
-    links = [pair for pair in linked if pair.a in groups[0]]
+    links = kept_links([pair for pair in linked if pair.a in groups[0]])
     tree = spanning_tree(links)
     reference = middle(tree, groups[0])
     homographies = refine_jointly(chain_homographies(tree, reference), links, reference,
@@ -119,6 +186,14 @@ def register(images, estimate, order="auto", names=None):
                 for (place,) in groups[1:]}
     same = {pair.b for pair in linked if is_identity(pair.H_ba, images[pair.a], images[pair.b])}
     return Layout(reference, homographies, pairs, left_out, tuple(sorted(same)))
+
+
+def links_of(layout):
+    """The PairFound that place the photographs of a Layout; each with the reference where it lists none."""
+    placed = set(layout.homographies)
+    links = kept_links([pair for pair in layout.pairs if pair.H_ba is not None and {pair.a, pair.b} <= placed])
+    return links or [PairFound(layout.reference, place, torch.from_numpy(H), "given", None, None, None, None, None)
+                     for place, H in layout.homographies.items() if place != layout.reference]
 
 
 def is_identity(H_ba, a, b):

@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from common.base.errors import Negative, UserError, join_some
 from common.base.paths import tell_apart
-from common.data.images import read_pixels
+from common.data.images import read_levels
+from common.stitching.cameras import fit_cameras
 from common.stitching.compose import (
+    LIMIT,
+    NETWORK_LIMIT,
     SEAM_PIXELS,
     blend,
-    choose_surface,
     compensate,
     largest_rectangle,
     seams,
     smaller,
     warp_photo,
 )
-from common.stitching.register import Layout, register
+from common.stitching.geometry import rescale
+from common.stitching.mesh import bend
+from common.stitching.register import Layout, links_of, register, working
+from common.stitching.surfaces import Bent, choose_surface
 from common.stitching.written import write_debug, write_picture, write_report
 
 
@@ -38,21 +44,45 @@ class Settings(NamedTuple):
     blend: object = "multiband"    # multiband | feather | a function that makes a Panorama of the Pieces
     crop: bool = True
     debug: bool = True
+    limit: float = LIMIT           # pixels of the canvas; a larger one is composed smaller
+    warp: str = "homography"       # homography | mesh: on a plane, photographs are bent to the reference in the overlap
 
 
 def join_photos(images, layout, settings=Settings()):
     """(Panorama, surface) of a Layout: warp onto a surface, compensate the exposure, seek seams, blend."""
-    places = list(layout.homographies)
-    sizes = [images[place].shape[1::-1] for place in places]
-    homographies = [layout.homographies[place] for place in places]
-    surface, boxes = choose_surface(homographies, sizes, places.index(layout.reference), settings.projection)
-    pieces = [warp_photo(images[place], H, surface, bounds) for place, H, bounds in zip(places, homographies, boxes)]
+    sizes = [image.shape[1::-1] for image in images]
+    most = NETWORK_LIMIT if callable(settings.blend) else settings.limit
+    surface = choose_surface(layout.homographies, sizes, layout.reference,
+                             lambda: fit_cameras(layout.homographies, links_of(layout), sizes, layout.reference),
+                             settings.projection, min(settings.limit, most))
+    if settings.warp == "mesh":
+        surface = bend_parts(surface, images, layout.reference)
+    pieces = [warp_photo(images[part.place], part.view, surface.shape, part.bounds, surface.scale)
+              for part in surface.parts]
     scale = min(1.0, float(np.sqrt(SEAM_PIXELS * len(pieces) / sum(piece.mask.size for piece in pieces))))
     small = smaller(pieces, scale)
     compensate(pieces, small, settings.exposure)
     if callable(settings.blend):
         return settings.blend(pieces), surface
     return blend(pieces, small, seams(small, settings.seam), settings.blend), surface
+
+
+def bend_parts(surface, images, reference):
+    """The Surface with a mesh (mesh.py) for every photograph that the reference overlaps and that becomes better by it.
+
+    Only a plane's. Their outlines stay the homographies': what a mesh pushes beyond is not shown.
+    """
+    if surface.shape.name != "plane":
+        return surface._replace(why=f"{surface.why}; not bent: test.warp=mesh bends on a plane only")
+    a, scale_a = working(images[reference])
+    result = []
+    for part in surface.parts:
+        b, scale_b = working(images[part.place])
+        H = rescale(torch.from_numpy(part.view.H)[None], scale_a, scale_b)[0].numpy()
+        mesh = bend(a, b, H / H[2, 2]) if part.place != reference else None
+        result.append(part._replace(view=Bent(part.view, mesh, scale_a, scale_b)) if mesh else part)
+    count = sum(isinstance(part.view, Bent) for part in result)
+    return surface._replace(parts=result, why=f"{surface.why}; {count} of {len(result) - 1} bent by a mesh")
 
 
 class Photo(NamedTuple):
@@ -64,9 +94,11 @@ class Photo(NamedTuple):
 
 
 class Stitched(NamedTuple):
-    """A panorama that was written: how its photographs lie, and a Photo for every input, in their order."""
+    """A panorama that was written: how its photographs lie, a Photo for every input in their order, and the choice of
+    the surface in a line."""
     layout: Layout
     photos: list
+    surface: str
 
 
 def stitch(paths, estimate, settings=Settings(), out=None):
@@ -89,22 +121,27 @@ def stitch(paths, estimate, settings=Settings(), out=None):
         raise Negative(f"{no}{more}") from None
     photos = account_for(names, unreadable, layout)
     write_picture(out / "panorama.png", crop_panorama(result) if settings.crop else result.image)
-    write_picture(out / "panorama_full.png", np.dstack([result.image, result.mask]))
+    write_picture(out / "panorama_full.png", with_alpha(result))
     write_report(out / "homographies.json", photos, images, layout, result, surface)
     if settings.debug:
-        write_debug(out / "debug", images, layout, read)
-    return Stitched(layout, photos)
+        write_debug(out / "debug", images, layout, photos)
+    return Stitched(layout, photos, surface.why)
 
 
 def read_photos(paths, names):
-    """([pixels], [name of each], {place among the paths: why it cannot be read})."""
+    """([pixels], [name of each], {place among the paths: why it cannot be read}).
+
+    Pixels are uint16 where any photograph has 16 bits, else uint8.
+    """
     images, read, unreadable = [], [], {}
     for place, (path, name) in enumerate(zip(paths, names)):
         try:
-            images.append(read_pixels(path))
+            images.append(read_levels(path))
             read.append(name)
         except UserError as problem:
             unreadable[place] = str(problem)
+    if any(image.dtype == np.uint16 for image in images):
+        images = [image if image.dtype == np.uint16 else image.astype(np.uint16) * 257 for image in images]
     return images, read, unreadable
 
 
@@ -120,6 +157,12 @@ def account_for(names, unreadable, layout):
         else:
             photos.append(Photo(name, "no new content" if place in layout.same else "stitched", None, place))
     return photos
+
+
+def with_alpha(result):
+    """The image of a Panorama with its mask as a fourth channel, in the image's depth."""
+    depth = result.image.dtype
+    return np.dstack([result.image, result.mask.astype(depth) * (np.iinfo(depth).max // 255)])
 
 
 def crop_panorama(result):

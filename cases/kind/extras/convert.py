@@ -48,6 +48,8 @@ def from_tensorflow(arrays):
     problems += [f"{name} belongs to none of KinD's networks" for name in arrays if name not in known]
     problems += [f"{name} has the shape {list(arrays[name].shape)}, expected {list(shape)}"
                  for name, (_, shape) in known.items() if name in arrays and tuple(arrays[name].shape) != shape]
+    problems += [f"{name} has values that are no finite numbers" for name in known
+                 if name in arrays and not (arrays[name].dtype.kind in "fiu" and np.isfinite(arrays[name]).all())]
     if problems or not known:
         raise UserError(f"these are no weights of KinD: {join_some(problems) or 'there is no variable at all'}: "
                         f"expected all variables of {', '.join(SCOPES)}, or of some of them: give the authors' files, "

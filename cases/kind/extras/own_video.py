@@ -12,7 +12,7 @@ def answer_frames(model, settings):
         if bounds is None:                                      # nothing to show
             return None
         maps = enhance.decompose(model, picture, settings.tile, bounds=average("bounds", bounds))
-        restored = enhance.restore(model, maps, settings.tile)
+        restored = enhance.restore(model, maps, settings.tile) if settings.restore else maps.reflectance
         log_ratio = average("log ratio", np.log(enhance.choose_ratio(model, maps, restored, settings)))
         output = restored * enhance.adjust(model, maps, float(np.exp(log_ratio)), settings.tile)
         return (enhance.fuse(output, maps) if settings.fusion else output)[0]

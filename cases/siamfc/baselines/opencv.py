@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from common.base.paths import ROOT
+from common.data.images import read_pixels
 
 NAMES = {"mil": "TrackerMIL", "kcf": "TrackerKCF", "csrt": "TrackerCSRT", "medianflow": "legacy.TrackerMedianFlow"}
 
@@ -32,9 +33,7 @@ def track(name, frames, box):
     the last box stays."""
     tracker, boxes, spent = operator.attrgetter(NAMES[name])(cv2).create(), [list(map(float, box))], 0.0
     for place, path in enumerate(frames):
-        frame = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)  # imread cannot open every name on Windows
-        if frame is None:
-            raise OSError(f"cannot be decoded: {path}")
+        frame = cv2.cvtColor(read_pixels(path), cv2.COLOR_RGB2BGR)
         began = time.perf_counter()
         if place == 0:
             x, y, w, h = np.round(np.subtract(box, (1, 1, 0, 0))).astype(int).tolist()

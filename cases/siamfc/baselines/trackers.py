@@ -12,7 +12,7 @@ import torch
 from cases.siamfc.baselines import opencv
 from cases.siamfc.baselines.classical import KLT, MOSSE, Static
 from cases.siamfc.model import EXEMPLAR, SEARCH, SiamFC
-from cases.siamfc.tracker import FLAVOURS, Confidence, SiamFCTracker
+from cases.siamfc.tracker import BY_SCALES, FLAVOURS, Confidence, SiamFCTracker
 from common.base.errors import UserError
 from common.data.images import read_pixels
 from common.data.samples import photograph
@@ -25,7 +25,8 @@ def tracker_of(run, network, **changes):
     """A SiamFCTracker with the run's settings, some of them changed; a changed flavour brings all that is its own."""
     settings = dict(run.config.tracker)
     if "flavour" in changes:
-        settings |= dict.fromkeys(FLAVOURS["popular"])          # None: as the flavour has it
+        of_flavour = [*FLAVOURS["popular"], *BY_SCALES[3]]
+        settings |= {name: None for name in of_flavour if name in settings}             # None: as the flavour has it
     confidence = Confidence(*settings.pop("confidence"))
     return SiamFCTracker(network, device=run.device, confidence=confidence, **(settings | changes))
 

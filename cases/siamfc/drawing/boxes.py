@@ -6,7 +6,8 @@ from PIL import Image, ImageColor
 from common.experiment.figures import COLOURS
 
 SHADES = {"truth": "#FFFFFF", "siamfc": COLOURS[1], "published": COLOURS[0], "mil": COLOURS[2], "klt": COLOURS[3],
-          "mosse": COLOURS[4], "static": COLOURS[7], "untrained": COLOURS[5], "lost": "#E00000"}
+          "mosse": COLOURS[4], "static": COLOURS[7], "untrained": COLOURS[5], "csrt": COLOURS[6], "kcf": "#7A4B9C",
+          "lost": "#E00000"}
 
 
 def colour(name):

@@ -48,6 +48,10 @@ CAPTIONS = {
         None, "AO by annotated attribute of {set}; in brackets the number of sequences",
         "按 {set} 的标注属性统计的 AO；括号内为序列数",
         "Grouped bars per attribute", "按属性分组的柱状图"),
+    "speed": Caption(
+        None, "AO over speed on {set}, every tracker on this machine; reading the files is not counted",
+        "{set} 上的 AO 与速度，各跟踪器均在本机测量；不计读取文件的时间",
+        "A point per tracker", "每个跟踪器一个点"),
     "responses": Caption(
         None,
         "{sequence}: search region above, response below, on one colour scale: one clear peak where the tracker is "

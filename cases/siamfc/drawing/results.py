@@ -99,6 +99,20 @@ def draw_items(folder, sequences, lines, most=24):
     folder.save(figure, "sequences", ["item", *rows], table, set=sequences.set_name)
 
 
+def draw_speed(folder, sequences, lines, rates):
+    """Mean AO over frames per second. rates: {row: frames per second}; they belong to the machine, so the table, which
+    runs are compared by, has the AO alone."""
+    values = {row: np.mean([read_ao(line) or 0 for line in lines if line["row"] == row]) for row in rates}
+    figure, axes = figures.new_figure(height=3.0)
+    axis = axes[0, 0]
+    for row, value in values.items():
+        axis.plot(rates[row], value, "o", color=shade(row))
+        axis.annotate(row, (rates[row], value), (5, 4), textcoords="offset points", fontsize=8)
+    axis.set(xscale="log", xlabel="frames per second (this machine, one thread for OpenCV's)", ylabel="AO")
+    folder.save(figure, "speed", ["row", "ao"], [[row, f"{value:.6f}"] for row, value in values.items()],
+                set=sequences.set_name)
+
+
 def draw_attributes(folder, sequences, lines):
     """Mean AO by annotated attribute; left out where nothing is annotated."""
     rows = list(dict.fromkeys(line["row"] for line in lines))

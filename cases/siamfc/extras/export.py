@@ -5,7 +5,6 @@ response (n, 1, 17, 17), times 1e-3. Pictures are RGB float32 from 0 to 255. Bat
 with torch where onnxruntime is installed (pip install onnxruntime).
 """
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from cases.siamfc.model import EXEMPLAR, GAIN, SEARCH, fold
 from cases.siamfc.tracker import load
 from common.base.errors import Negative, UserError, start
 from common.base.targets import expect_targets
+from common.experiment.engine import MISSING, OPSET, hide_folders_called_onnx
 
-OPSET = 17
 TOLERANCE = 1e-4                                              # of the response times 1e-3
 
 
@@ -54,16 +53,8 @@ def export(network, folder):
     except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
         if "onnx" not in str(error):
             raise
-        raise UserError(f"torch cannot export here: {error}: the extra `export` was expected: "
-                        "pip install -e '.[export]'") from None
+        raise UserError(f"torch cannot export here: {error}: {MISSING}") from None
     return paths
-
-
-def hide_folders_called_onnx():
-    """Torch asks for the package onnx; where that is missing, Python would take a folder of results for it."""
-    found = importlib.util.find_spec("onnx") if "onnx" not in sys.modules else None
-    if found and found.origin is None:                        # no file of code: nothing but a folder
-        sys.modules["onnx"] = None                            # an import now fails, as it should
 
 
 def largest_difference(network, paths, count=3, seed=0):

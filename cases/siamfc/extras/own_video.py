@@ -57,7 +57,7 @@ class Frames:
         self.rate, self.count, self.capture, self.files, self.passed_over = 25.0, None, None, [], []
         path = Path(source)
         if path.is_dir():
-            self.files = list_images(path)
+            self.files = list_images(path / "img" if (path / "img").is_dir() else path)      # img: a sequence of OTB
             self.count = len(self.files)
             if not self.files:
                 raise UserError(f"no pictures: {path}: the frames of a clip were expected: name another folder")

@@ -42,12 +42,23 @@ CAPTIONS = {
         "Two rows of painted pictures, from painting to photograph", "两行迁移结果，从绘画逐渐变为照片"),
     "networks": Caption(
         None,
-        "The same content and style by the networks that are on this machine: {names}; {size} px. D: style distance, "
-        "by {judges}. A network judges its own picture kindly; the last one has random weights: what it lacks is what "
-        "training a feature network gives",
+        "The same content and style by the networks on this machine: {names}; {size} px. D: style distance, "
+        "by {judges}. A network judges its own picture kindly; one has random weights: what it lacks is what training "
+        "a feature network gives. VGG16 and VGG19 are drawn where torchvision's weights are on the machine, else they "
+        "were not run",
         "同一内容与风格由本机现有的网络完成：{names}；{size} 像素。D 为风格距离，评价网络：{judges}。"
-        "网络评价自己的结果会偏宽；最后一个网络的权重是随机的，差别即特征网络训练的作用",
+        "网络评价自己的结果会偏宽；其中一个网络的权重是随机的，差别即特征网络训练的作用。"
+        "VGG16 与 VGG19 只在本机有 torchvision 权重时绘制，否则标为未运行(not run)",
         "One picture painted by several networks side by side", "同一图像由多个网络迁移的结果并排"),
+    "sliders": Caption(
+        None,
+        "Above: the size of the strokes, the style at half, at one and at two times the content's size. Below: the "
+        "style's colours; the content's colours, changed in brightness alone; the style's colours matched to the "
+        "content's first ({network}, {size} px)",
+        "上：笔触大小，风格图的尺寸分别为内容图的一半、一倍和两倍。下：采用风格图的颜色；保留内容图的颜色，只改变亮度；"
+        "先将风格图的颜色匹配到内容图（网络 {network}，{size} 像素）",
+        "Two rows of painted pictures: strokes that grow, colours that change",
+        "两行迁移结果：上行笔触由小到大，下行颜色不同"),
     "styles_contents": Caption(
         None,
         "Every content in every style ({network}){judged}",

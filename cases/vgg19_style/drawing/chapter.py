@@ -19,6 +19,8 @@ from common.features import vgg, vgg_files
 
 WEIGHTS = [0.01, 0.1, 1.0, 10.0]                        # of the content term, in the weight grid
 ANGLES, WAVES, PHASES = range(0, 180, 15), (2.5, 3.5, 5.0), (0, 90)     # a Gabor bank: degrees, pixels, degrees
+STROKES = [0.5, 1.0, 2.0]                               # data.style_scale
+COLOURS = ["style", "luminance", "cholesky"]            # train.colour
 FAINT = 0.1                                             # amplitude of the noise that reconstructed contents start from
 SHOWN = (0, 45, 90, 135)                                # degrees whose answers are shown
 
@@ -32,17 +34,18 @@ class FaintPainter(Painter):
         return 0.5 + noise_like(content, self.settings.seed, self.place, FAINT)
 
 
-def illustration(cfg, source, work, device="cpu", *, loss, start):
+def illustration(cfg, source, work, device="cpu", *, loss, start, data=None, train=None):
     """(picture uint8 (h, w, 3), {term: value before the last step, weighted}): a small picture by L-BFGS at one scale.
 
-    source: common.features.vgg's, the network; loss: changes to the section `loss`; start: content, noise or faint
-    (noise).
+    source: common.features.vgg's, the network; loss, data, train: changes to these sections; start: content, noise or
+    faint (noise).
     """
     plain = {"form": "relative", "style_weights": [], "tv": 0.0}
-    train = {"steps": cfg.figures.steps, "optimizer": "lbfgs", "lr": 1.0, "scales": 1, "average": 0.0,
-             "colour": "style", "tile": "none", "start": "content" if start == "content" else "noise"}
-    settings = Settings(cfg | {"loss": Settings(cfg.loss | plain | loss), "train": Settings(cfg.train | train),
-                               "data": Settings(cfg.data | {"size": cfg.figures.size})})
+    single = {"steps": cfg.figures.steps, "optimizer": "lbfgs", "lr": 1.0, "scales": 1, "average": 0.0,
+              "colour": "style", "tile": "none", "start": "content" if start == "content" else "noise"}
+    settings = Settings(cfg | {"loss": Settings(cfg.loss | plain | loss),
+                               "train": Settings(cfg.train | single | (train or {})),
+                               "data": Settings(cfg.data | {"size": cfg.figures.size} | (data or {}))})
     taps = list(dict.fromkeys([*settings.loss.style_taps, *settings.loss.content_taps]))
     trunk = vgg.build(source, taps, cfg.network.pooling).to(device, memory_format=torch.channels_last)
     kind = FaintPainter if start == "faint" else Painter
@@ -54,7 +57,7 @@ def illustration(cfg, source, work, device="cpu", *, loss, start):
 
 def usual_taps(source):
     """(style taps, content tap) of a network where the settings name none."""
-    taps = own_taps(source, Settings(style_taps=[], content_taps=[], style_weights=[]))
+    taps = own_taps(vgg.tap_names(source), Settings(style_taps=[], content_taps=[], style_weights=[]))
     return taps["style_taps"], taps["content_taps"][0]
 
 
@@ -216,6 +219,30 @@ def draw_weights(folder, cfg, source, work, device):
                 network=source.name, tap=content_tap, size=cfg.figures.size)
 
 
+def draw_sliders(folder, cfg, source, work, device):
+    """Sizes of the strokes (data.style_scale) above, what becomes of the colours (train.colour) below."""
+    taps, content_tap = usual_taps(source)
+    loss = {"style": 1.0, "content_taps": [content_tap], "style_taps": taps, "tv": cfg.loss.tv}
+    content = small(work.content, cfg)
+    lines, under, rows = {}, [], []
+    for section, setting, values in (("data", "style_scale", STROKES), ("train", "colour", COLOURS)):
+        lines[setting] = []
+        for value in values:
+            changes = {"train": {"scales": cfg.train.scales}}
+            changes[section] = changes.get(section, {}) | {setting: value}
+            try:
+                picture, _ = illustration(cfg, source, work, device, start="content", loss=loss, **changes)
+            except UserError:                               # the style is too small for the network at this size
+                lines[setting].append(None)
+                continue
+            lines[setting].append(picture)
+            rows.append([f"{section}.{setting}", value, *map(figures.format_number, picture.mean(axis=(0, 1)))])
+        under.append([f"{setting} = {value}" for value in values])
+    grid = [[content, *lines["style_scale"]], [middle(work.styles[0], content.shape), *lines["colour"]]]
+    folder.save(figures.grid(grid, None, [["content", *under[0]], ["style", *under[1]]]), "sliders",
+                ["setting", "value", "red", "green", "blue"], rows, network=source.name, size=cfg.figures.size)
+
+
 def choose_networks(cfg, source):
     """[Source]: VGG16 and VGG19 where their weights are at hand, the run's network, others, figures.networks."""
     vggs, others = (list(filter(vgg_files.at_hand, names)) for names in (("vgg16", "vgg19"), ("squeezenet", "small")))
@@ -234,8 +261,8 @@ def at_random(source, seed=0):
 def draw_networks(folder, cfg, sources, work, device):
     """The same content and style by several networks at their usual taps, and by one of random weights.
 
-    Under each D by the first two of them."""
-    judges = [evaluate.Judge(source, cfg.test.content_tap, device) for source in sources[:2]]
+    Under each D by all of them. A VGG that is not on this machine is named as not run."""
+    judges = [evaluate.Judge(source, cfg.test.content_tap, device) for source in sources]
     content = small(work.content, cfg)
     grid, under, rows, drawn = [content], [""], [], ["content"]
     names = [*(source.name for source in sources), f"{sources[0].name}, random weights"]
@@ -251,11 +278,18 @@ def draw_networks(folder, cfg, sources, work, device):
         grid.append(picture)
         drawn.append(name.replace(", ", "\n"))
         under.append("\n".join(f"D by {each.name}: {values[each.name]['style_distance']:.2f}" for each in judges))
-        rows += [[name, each.name, figures.format_number(values[each.name]["style_distance"]),
+        rows += [[name, each.name, "run", figures.format_number(values[each.name]["style_distance"]),
                   figures.format_number(values[each.name]["style_distance_untouched"]),
                   figures.format_number(values[each.name]["content_distance"])] for each in judges]
     names = "; ".join(dict.fromkeys(row[0] for row in rows))
+    for name in ("vgg16", "vgg19"):
+        if vgg_files.at_hand(name):
+            continue
+        grid.append(None)
+        drawn.append(name)
+        under.append("not run: no weights\non this machine")
+        rows.append([name, "", "not run", "", "", ""])
     figure = figures.grid([[*grid, middle(work.styles[0], content.shape)]], [*drawn, "style"], [[*under, ""]])
     folder.save(figure, "networks",
-                ["network", "judge", "style_distance", "style_distance_untouched", "content_distance"], rows,
+                ["network", "judge", "status", "style_distance", "style_distance_untouched", "content_distance"], rows,
                 names=names, judges=", ".join(each.name for each in judges), size=cfg.figures.size)

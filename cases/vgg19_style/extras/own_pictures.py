@@ -6,15 +6,16 @@ Transparent pictures are put on white, and come out opaque; a 16-bit picture com
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from cases.vgg19_style.data import Work, fit_size, join_stems, largest_size, read_on_white, resize, works
-from cases.vgg19_style.evaluate import METRICS, judges, measure
+from cases.vgg19_style.evaluate import METRICS, PICTURE, PIXELS, judges, measure, measure_pixels
 from cases.vgg19_style.fast import train
-from cases.vgg19_style.fast.video import stylise_video
+from cases.vgg19_style.fast.video import paint_video, stylise_video
 from cases.vgg19_style.painter import Painter, feature_network, prepare
-from common.base.errors import UserError
 from common.base.progress import watch
 from common.data.formats import is_film
-from common.data.images import open_picture, picture_files, picture_size, to_bytes, write_image
+from common.data.images import open_picture, picture_files, picture_size, to_bytes, to_tensor, write_image
 from common.experiment import checkpoints, own
 from common.experiment.settings import Settings
 
@@ -29,10 +30,7 @@ class Task(NamedTuple):
 
 
 def optimise(run):
-    """Every picture of --input in every style of data.style, by optimisation."""
-    if films := [path for path in run.options.input if is_film(path)]:
-        raise UserError(f"a video, not a picture: {films[0]}: pictures were expected with stage=optimise: `python "
-                        f"cases/vgg19_style/test.py stage=fast --input {films[0]}` paints videos")
+    """Every picture and video of --input in every style of data.style, by optimisation."""
     cfg = run.config
     trunk, loss = feature_network(cfg, run.device)
     run.say(f"network {trunk.name}: style {', '.join(loss.style_taps)}; content {', '.join(loss.content_taps)}")
@@ -43,16 +41,48 @@ def optimise(run):
         for step in watch(range(1, cfg.train.steps + 1), task.item):
             painter.step(step)
         return painter.result()[0].cpu()
-    paths, items = picture_files(run.options.input)
+    films = [Path(path) for path in run.options.input if is_film(path)]
+    groups = [(film, group) for film in films for group in film_styles(cfg, film, trunk)]
+    videos = [own.film(film, run.folder / "videos", film.stem + label) for film, (_, label) in groups]
+    paths, items = picture_files(path for path in run.options.input if not is_film(path))
     tasks = []
     for path, item in zip(paths, items):
         group = works(Settings(cfg.data | {"content": str(path)}), trunk.name)
         for work in group:
             label = f"__{join_stems(work.styles)}" if len(group) > 1 else ""
             tasks.append(Task(item + label, path, work, label))
-    targets = run.settle([picture_made(run, task) for task in tasks], materials(tasks))
+    targets = run.settle([*(picture_made(run, task) for task in tasks), *videos], materials(tasks))
+    for (film, (work, _)), target in zip(groups, targets[len(tasks):], strict=True):
+        optimise_video(run, trunk, loss, film, work, target)
+    if not tasks:
+        return None
     weights = checkpoints.Weights(Path(cfg.network.name), {}, {}, trunk.digest, f"the network {trunk.name}")
-    return make(run, weights, tasks, targets, paint)
+    return make(run, weights, tasks, targets[:len(tasks)], paint)
+
+
+def film_styles(cfg, film, trunk):
+    """[(Work, label of the style)] of a video; the content of the Work is never read."""
+    group = works(Settings(cfg.data | {"content": str(film)}), trunk.name)
+    return [(work, f"__{join_stems(work.styles)}" if len(group) > 1 else "") for work in group]
+
+
+def optimise_video(run, trunk, loss, film, work, target):
+    """Paint a video by optimisation: its first frame as a picture is; each other one from the frame before, carried
+    along, in test.frame_steps steps at full size, with a term that holds on to it (test.temporal)."""
+    cfg = run.config
+    short = Settings(cfg | {"train": Settings(cfg.train | {"scales": 1, "steps": cfg.test.frame_steps})})
+
+    def paint(frame, carried):
+        settings, before = cfg, None
+        if carried is not None:
+            settings, before = short, [to_tensor(carried[0])[None], torch.from_numpy(carried[1]).permute(2, 0, 1)[None]]
+        settings = Settings(settings | {"data": Settings(cfg.data | {"size": max(frame.shape[:2])})})
+        painter = Painter(settings, trunk, loss, work, *prepare(settings, run.device, frame.shape[:2]),
+                          content8=frame, before=before and [each.to(run.device) for each in before])
+        for step in range(1, settings.train.steps + 1):
+            painter.step(step)
+        return painter.result()[0].cpu()
+    return paint_video(run, film, target, paint, cfg.test.kept)
 
 
 def picture_made(run, task):
@@ -79,7 +109,7 @@ def in_one_pass(run, network, weights):
     videos = [own.film(path, run.folder / "videos", path.stem + labels[label]) for path, label in films]
     targets = run.settle([*(picture_made(run, task) for task in tasks), *videos])
     for (path, label), target in zip(films, targets[len(tasks):], strict=True):
-        said = stylise_video(run, network, path, target, styles[label])
+        said = stylise_video(run, network, path, target, styles[label], run.config.test.kept)
         run.say(f"{target}: {said['frames']} frames, flicker {said['flicker']:.2f} levels (input "
                 f"{said['flicker_input']:.2f})")
     if not tasks:
@@ -93,8 +123,10 @@ def in_one_pass(run, network, weights):
 
 
 def choose_style(run, network):
-    """test.style, or what --style says: a picture's name stands for the network's style of that name."""
+    """test.style, or what --style says: a picture's name stands for the network's style of that name; all: each."""
     typed = run.resolved.typed.get("data.style")
+    if typed and Path(typed).stem == "all":
+        return None
     return Path(typed).stem if typed and not run.config.test.style else run.config.test.style
 
 
@@ -105,8 +137,8 @@ def make(run, weights, tasks, targets, paint):
     targets: where each picture goes; None: into results/.
     """
     all_judges = judges(run) if tasks[0].work.styles else []
-    rows = [judge.name for judge in all_judges] or ["network"]
-    results = run.own_results(weights, materials(tasks), rows=rows, metrics=METRICS)
+    rows = [*(judge.name for judge in all_judges), PICTURE] if all_judges else ["network"]
+    results = run.own_results(weights, materials(tasks), rows=rows, metrics=[*METRICS, *PIXELS])
     items = [task.item for task in tasks]
 
     def paint_and_judge(place):
@@ -116,7 +148,9 @@ def make(run, weights, tasks, targets, paint):
         target = targets[place] or results.image_path(task.item, rows[0])
         write_image(target, picture, like=source._replace(alpha=None, gray=False))
         written = resize(to_bytes(picture), picture.shape[1:])
-        return measure(all_judges, task.work, written) if all_judges else {rows[0]: {}}
+        if not all_judges:
+            return {rows[0]: {}}
+        return measure(all_judges, task.work, written) | {PICTURE: measure_pixels(task.work, written)}
     for place, item, lines in results.remaining(items, paint_and_judge, "painting", again=bool(run.options.output)):
         kept = None if targets[place] else results.image_path(item, rows[0])
         results.add(item, {row: (values, kept if row == rows[0] else None) for row, values in lines.items()})

@@ -48,12 +48,16 @@ def translate(state, path):
     Raises UserError that names every missing, unknown or misshapen entry."""
     state = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
     state = {name: tensor for name, tensor in state.items() if name.split(".")[-1] not in UNUSED}
+    if odd := checkpoints.odd_weights(state):
+        raise UserError(f"no network that paints: {path}: {odd}: {EXPECTED}: give another file")
     first = state.get("conv1.conv2d.weight")
     if not torch.is_tensor(first) or first.dim() != 4 or not len(first):
         raise UserError(f"no network that paints: {path}: it has {join_some(state, 3) or 'no entries'}: {EXPECTED}: "
                         "give another file")
     arguments = {"width": len(first), "styles": [Path(path).stem]}
-    ours, found, problems, known = FastNetwork(**arguments).state_dict(), {}, [], names()
+    with torch.device("meta"):                              # without memory: a foreign width may be any number
+        ours = FastNetwork(**arguments).state_dict()
+    found, problems, known = {}, [], names()
     for name, (key, norm) in known.items():
         tensor, shape = state.get(name), ours[key].shape[1:] if norm else ours[key].shape
         if not torch.is_tensor(tensor):

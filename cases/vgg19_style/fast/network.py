@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+PER_STYLE = "gamma", "beta", "strength"         # the parameters that each style has for itself
 BLOCKS = 5                              # residual blocks
 BAND = 2**26                            # values in and out from which a convolution without gradients goes by bands
 
@@ -15,39 +16,44 @@ class FastNetwork(nn.Module):
     """Paints a picture in a style: x (N, 3, H, W) RGB in [0, 1] -> (N, 3, H, W) RGB, not clamped.
 
     width: feature maps of the first layer; the paper has 32. styles: their names in order; with more than one each has
-    its own gamma and beta in every normalisation, and forward wants to be told which. H, W at least 5; any size: sides
+    its own gamma and beta in every normalisation, and forward wants to be told which. noise: a field of noise enters
+    before each residual block (in neither paper), each style's own. H, W at least 5; any size: sides
     are extended by reflection to the next multiple of 4, and the result is cropped. Parameters for one style: 108,771
     (width 8), 424,899 (16), 1,679,235 (32); each further style 1,600 at width 16.
     """
     smallest = 5
 
-    def __init__(self, width=16, styles=()):
+    def __init__(self, width=16, styles=(), noise=False):
         super().__init__()
         self.styles = list(styles)
         count = max(1, len(self.styles))
         self.down = nn.ModuleList([Layer(3, width, 9, count), Layer(width, 2 * width, 3, count, stride=2),
                                    Layer(2 * width, 4 * width, 3, count, stride=2)])
         self.residual = nn.ModuleList(Residual(4 * width, count) for _ in range(BLOCKS))
+        self.noise = nn.ModuleList(Noise(4 * width, count) for _ in range(BLOCKS)) if noise else [None] * BLOCKS
         self.up = nn.ModuleList([Layer(4 * width, 2 * width, 3, count, enlarge=2),
                                  Layer(2 * width, width, 3, count, enlarge=2)])
         self.last = Convolution(width, 3, 9)
         nn.init.constant_(self.last.bias, 0.5)                          # the first pictures are gray, not black
 
-    def forward(self, x, weights=None):
-        """weights: (N, S) or (S,), how much of each style, summing to 1: gammas and betas are mixed. None: the one."""
+    def forward(self, x, weights=None, seed=0):
+        """weights: (N, S) or (S,), how much of each style, summing to 1: gammas and betas are mixed. None: the one.
+
+        seed: of the noise, where the network has any: other strokes in other places.
+        """
         height, width = x.shape[-2:]
         if min(height, width) < self.smallest:
             raise ValueError(f"pictures of at least {self.smallest} pixels a side were expected, got {width}x{height}")
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
-        return self.paint(x, weights)[..., :height, :width]
+        return self.paint(x, weights, seed)[..., :height, :width]
 
-    def paint(self, x, weights=None):
+    def paint(self, x, weights=None, seed=0):
         """forward() without the extension: a side comes out as the next multiple of 4, as in the published networks."""
         mix = self.mix(weights, x)                                      # (N, S)
         for layer in self.down:
             x = F.relu(layer(x, mix), inplace=True)                     # (N, 4 width, H/4, W/4) in the end
-        for block in self.residual:
-            x = block(x, mix)
+        for place, (block, noise) in enumerate(zip(self.residual, self.noise)):
+            x = block(noise(x, mix, BLOCKS * seed + place) if noise else x, mix)
         for layer in self.up:
             x = F.relu(layer(x, mix), inplace=True)                     # (N, width, H, W) in the end
         return self.last(x)
@@ -177,3 +183,41 @@ class Residual(nn.Module):
 
     def forward(self, x, mix):
         return x + self.second(F.relu(self.first(x, mix), inplace=True), mix)
+
+
+class Noise(nn.Module):
+    """x + strength_s n_s: white noise n, one field for all channels, another one for each style s.
+
+    Of a flat sky a network without noise makes a flat one, or one and the same pattern in every style: nothing else
+    tells one place of it from another. `strength`, per style and channel, is learnt.
+    """
+
+    def __init__(self, channels, styles):
+        super().__init__()
+        self.strength = nn.Parameter(torch.full((styles, channels), 0.1))
+
+    def forward(self, x, mix, seed):
+        fields = self.fields(x, mix, seed)                                             # (1, S, h, w)
+        return x + torch.einsum("ns,sc,shw->nchw", mix, self.strength, fields[0]).to(x)
+
+    def fields(self, x, mix, seed):
+        """The noise (1, S, h, w) of every style that the mixtures ask for; 0 for others."""
+        fields = x.new_zeros(1, mix.shape[1], *x.shape[2:], dtype=self.strength.dtype)
+        for style in mix.sum(dim=0).nonzero().flatten().tolist():
+            generator = torch.Generator().manual_seed(1000 * seed + style)
+            fields[0, style] = torch.randn(x.shape[2:], generator=generator).to(fields)
+        return fields
+
+
+def take_over(model, other):
+    """Give a FastNetwork what another of its width has learnt: filters, and the numbers of the styles that both know.
+
+    A style that the other lacks begins at the mean of its styles; noise that it lacks stays as it is.
+    """
+    theirs, state = other.state_dict(), model.state_dict()
+    for name, values in theirs.items():
+        if name.endswith(PER_STYLE):
+            rows = [other.styles.index(style) if style in other.styles else None for style in model.styles]
+            values = torch.stack([values.mean(dim=0) if row is None else values[row] for row in rows])
+        state[name] = values
+    model.load_state_dict(state)

@@ -16,17 +16,18 @@ from torch.utils.data import Dataset
 from cases.vgg19_style import losses
 from cases.vgg19_style.data import fit_size, pictures_at, read_on_white, resize
 from cases.vgg19_style.fast import convert
-from cases.vgg19_style.fast.network import FastNetwork
+from cases.vgg19_style.fast.network import PER_STYLE, FastNetwork, take_over
 from cases.vgg19_style.painter import feature_network
 from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint, random_window, share_pixels
-from common.data.images import picture_size, split_photographs, to_tensor
+from common.data.images import picture_size, split_photographs
 from common.experiment import checkpoints
 from common.experiment.run import bare
 from common.experiment.schedules import moving_average, warmup_cosine
 
 STYLE_RATE = 5                     # rate of gammas and betas over that of the filters
 RELEASE = "release-styles"
+SHIFT = 16                         # pixels: the stride of relu5_1
 WINDOWS, SMALLEST = 2, 14          # of the local style term: at most 2 x 2, of 14 positions a side at least
 
 
@@ -34,14 +35,14 @@ def train_fast(training, cfg):
     """A FastNetwork for the styles of data.styles, else data.style, trained on the photographs of data.photos."""
     run, files = training.run, style_files(cfg.data)
     names = style_names(files, cfg.model.styles)
-    training.arguments = {"width": cfg.model.width, "styles": names}
+    training.arguments = {"width": cfg.model.width, "styles": names, "noise": cfg.model.noise}
     photos, held = split_photographs(cfg.data.photos)
-    crops = Crops(photos, cfg.data.size, cfg.train.crop, files, cfg.seed)
+    crops = Crops(photos, cfg.data.size, cfg.train.crop, files, cfg.seed, cfg.train.zoom)
     perception = Perception(cfg, files, run.device)
     run.say(f"feature network {perception.trunk.name} (content {perception.trunk.digest[:12]}); styles: "
             f"{', '.join(names)}")
 
-    model = run.prepare(training.start_from(FastNetwork(**training.arguments)))
+    model = run.prepare(begin(training))
     average = moving_average(bare(model), cfg.train.average)
     optimizer = torch.optim.Adam(parameter_groups(model, cfg.train.lr))
     schedule = warmup_cosine(optimizer, cfg.train.steps, cfg.train.warmup)
@@ -49,11 +50,12 @@ def train_fast(training, cfg):
     for batch in training.steps(crops, steps=cfg.train.steps, batch=cfg.train.batch_size,
                                 model=model, optimizer=optimizer, schedule=schedule, average=average):
         with run.autocast():
-            painted = model(batch.photo, F.one_hot(batch.style, len(files)).float())
+            painted = model(batch.photo, F.one_hot(batch.style, len(files)).float(), training.step)
         if training.step <= cfg.train.copying:  # from noise, the way to a picture of nothing but strokes is shorter
             terms = {"copy": (painted.float() - batch.photo).abs().mean()}
         else:
-            terms = {name: term.mean() for name, term in perception(painted.float(), batch.photo, batch.style).items()}
+            pair = shifted(painted.float(), batch.photo, perception.shift, [cfg.seed, training.step])
+            terms = {name: term.mean() for name, term in perception(*pair, batch.style).items()}
         training.descend(optimizer, cfg.train.clip, **terms)
         schedule.step()
         average.update_parameters(bare(model))
@@ -61,16 +63,38 @@ def train_fast(training, cfg):
             training.validated(**validate(average.module, perception, held[:cfg.train.validate_pictures], cfg))
 
 
+def begin(training):
+    """The network: new, or with what that of --weights has learnt (take_over)."""
+    run, model = training.run, FastNetwork(**training.arguments)
+    if run.options.weights and not training.resumed:
+        chosen = checkpoints.find(run.case, run.name, run.options.weights)
+        take_over(model, checkpoints.build(FastNetwork, chosen, {"model.width": run.config.model.width}))
+        run.say(f"starting from {chosen.said}")
+    return model
+
+
+def shifted(painted, photo, shift, seed):
+    """Both pictures, less shift - 1 rows and columns, some at the left and above: how many is drawn from the seed.
+
+    The feature network's poolings lie on a grid, of 16 pixels at relu5_1. A network that always sees it in one place
+    learns to paint it: a comb."""
+    top, left = np.random.default_rng(seed).integers(shift, size=2)
+    height, width = (side - shift + 1 for side in photo.shape[2:])
+    part = ..., slice(top, top + height), slice(left, left + width)
+    return painted[part], photo[part]
+
+
 def parameter_groups(model, lr):
-    """Gammas and betas learn faster than filters: they are all that tells styles apart, and Adam moves each by about
-    its rate per step."""
-    style = [parameter for name, parameter in model.named_parameters() if name.endswith(("gamma", "beta"))]
-    rest = [parameter for name, parameter in model.named_parameters() if not name.endswith(("gamma", "beta"))]
+    """What each style has for itself (PER_STYLE) learns faster than filters: it is all that tells styles apart, and
+    Adam moves each number by about its rate per step."""
+    style = [parameter for name, parameter in model.named_parameters() if name.endswith(PER_STYLE)]
+    rest = [parameter for name, parameter in model.named_parameters() if not name.endswith(PER_STYLE)]
     return [{"params": rest, "lr": lr}, {"params": style, "lr": STYLE_RATE * lr}]
 
 
 class Perception:
-    """The loss of painted pictures: style at several levels, content, total variation, already weighted."""
+    """The loss of painted pictures, already weighted: style at several levels, content, total variation, and where they
+    have a weight the palette and what fine chroma exceeds the painting's."""
 
     def __init__(self, cfg, files, device):
         self.trunk, self.loss = feature_network(cfg, device)
@@ -82,16 +106,23 @@ class Perception:
                                * len(taps)))
         pictures = [style_picture(file, cfg.data).to(device) for file in files]
         self.check("crops", cfg.train.crop)
+        self.shift = min(SHIFT, cfg.train.crop - self.smallest() + 1)   # see shifted(); none where crops are small
         self.check("styles", min(min(picture.shape[2:]) for picture in pictures))
         self.targets = self.grams(pictures)                             # a level's: {tap: (S, C, C)}
+        self.palettes = torch.cat([losses.palette(picture) for picture in pictures])              # (S, 3, colours)
+        self.chroma = torch.cat([losses.fine_chroma(picture) for picture in pictures])            # (S,)
 
     def check(self, what, smaller):
         """Raise UserError where a side is too small at the smallest level."""
-        least = self.trunk.smallest * 2 ** (self.loss.levels - 1)
+        least = self.smallest()
         if smaller < least:
             raise UserError(f"{what} of {smaller} pixels are too small for {self.loss.levels} levels on "
                             f"{self.trunk.name}: at least {least} were expected: raise train.crop or data.size, or "
                             "lower loss.levels")
+
+    def smallest(self):
+        """The smallest side, in pixels, that has all levels."""
+        return self.trunk.smallest * 2 ** (self.loss.levels - 1)
 
     @torch.no_grad()
     def grams(self, pictures):
@@ -103,7 +134,7 @@ class Perception:
         return targets
 
     def __call__(self, painted, photo, style):
-        """{style, content, tv: (N,)} of painted pictures (N, 3, H, W), the photographs behind them, and the numbers of
+        """{style, content, ...: (N,)} of painted pictures (N, 3, H, W), the photographs behind them, and the numbers of
         their styles (N,)."""
         style_terms = []
         for level, grams in enumerate(self.targets):
@@ -114,8 +145,18 @@ class Perception:
                 with torch.no_grad():
                     kept = self.features(photo)
                 content = losses.relative_content(features, kept, self.loss.content_taps)
-        return {"style": self.loss.style * torch.stack(style_terms).mean(dim=0), "content": self.loss.content * content,
-                "tv": self.loss.tv * losses.tv(painted)}
+        style_term = torch.stack(style_terms).mean(dim=0)
+        return {"style": self.loss.style * style_term, "content": self.loss.content * content,
+                **self.of_pixels(painted, style)}
+
+    def of_pixels(self, painted, style):
+        """The terms that need no feature network: {tv, palette, chroma: (N,)}, those with a weight."""
+        loss, terms = self.loss, {"tv": self.loss.tv * losses.tv(painted)}
+        if loss.palette:
+            terms["palette"] = loss.palette * losses.relative_palette(painted, self.palettes[style])
+        if loss.chroma:
+            terms["chroma"] = loss.chroma * losses.chroma_excess(painted, self.chroma[style])
+        return terms
 
     def features(self, pictures):
         return {tap: losses.exact(values) for tap, values in self.trunk(pictures).items()}
@@ -256,12 +297,12 @@ class Sample(NamedTuple):
 class Crops(Dataset):
     """Crops of photographs that were brought to one long side, with a style each: crops[epoch, index] -> Sample.
 
-    Nothing but (seed, epoch, index) decides place, mirroring and style. Photographs with a side below the crop are
-    enlarged to it.
+    Nothing but (seed, epoch, index) decides place, mirroring, style and scale: a crop shows 1 to `zoom` times its side
+    (as far as the photograph has it). Photographs with a side below the crop are enlarged to it.
     """
 
-    def __init__(self, photos, size, crop, styles, seed):
-        self.photos, self.crop, self.styles, self.seed = photos, crop, styles, seed
+    def __init__(self, photos, size, crop, styles, seed, zoom=1.0):
+        self.photos, self.crop, self.styles, self.seed, self.zoom = photos, crop, styles, seed, zoom
         self.sizes = [self.fit(picture_size(photo) or (1, 1), size) for photo in photos]
         self.store = share_pixels(self.sizes)
 
@@ -285,7 +326,8 @@ class Crops(Dataset):
         epoch, index = place
         pixels = self.read(index) if self.store is None else self.store.get(index, lambda _: self.read(index), None)
         rng = np.random.default_rng([self.seed, epoch, index])
-        top, left = random_window(rng, pixels.shape[:2], self.crop, self.photos[index])
-        part = to_tensor(pixels[top:top + self.crop, left:left + self.crop])
+        side = min(round(self.crop * (rng.uniform(1, self.zoom) if self.zoom > 1 else 1)), *pixels.shape[:2])
+        top, left = random_window(rng, pixels.shape[:2], side, self.photos[index])
+        part = resize(np.ascontiguousarray(pixels[top:top + side, left:left + side]), (self.crop, self.crop))[0]
         photo = Orientation.draw(rng, flips=True, turns=False).turn(part)
         return Sample(photo.contiguous(), int(rng.integers(len(self.styles))), self.photos[index].name)

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from tolerances import near
 
 from cases.kind import enhance, test
 from cases.kind.extras.own_video import answer_frames
@@ -55,6 +56,15 @@ def test_a_stated_brightness_is_reached():
     light, restored = torch.full((1, 1, 200, 300), 0.1), torch.full((1, 3, 200, 300), 0.8)
     assert for_brightness(model, light, restored, 0.4) == pytest.approx(5, rel=0.01)
     assert for_brightness(model, light, restored / 100, 0.4) == pytest.approx(30, rel=0.01)      # none reaches it
+
+
+def test_without_restoration_the_reflectance_stays_as_it_is():
+    model, picture = small_model(), torch.rand(3, 24, 32) / 4
+    maps = enhance.decompose(model, picture)
+    expected = (maps.reflectance * enhance.adjust(model, maps, 3.0))[0]
+    with_it, without = (enhance.enhance(model, picture, settings("test.hot_pixels=0", "test.ratio=3", *words))[0]
+                        for words in ([], ["test.restore=false"]))
+    assert near(without, expected, "formula") and not near(with_it, expected, "formula")
 
 
 def test_ratios_as_they_are_typed():

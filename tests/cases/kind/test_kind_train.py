@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from cases.kind.extras import convert
+from cases.kind.model import KinD
 from common.base import paths
 from common.data.samples import build
 from common.experiment import checkpoints
@@ -88,6 +89,25 @@ def test_each_stage_leaves_the_other_networks_alone(clone, train):
             changed = {key.split(".")[0] for key in now if not torch.equal(now[key], before[key])}
             assert changed == moved, stage
         before = now
+
+
+def test_the_guess_alone_is_fitted_to_pairs_and_photographs(clone, train, tmp_path):
+    torch.manual_seed(0)
+    checkpoints.save(tmp_path / "start.pt", {"case": "kind", "model": {"channels": 2}, "settings": {},
+                                             "weights": KinD(channels=2).state_dict()})
+    photographs = clone / "datasets/sample/LOL/our485/high"
+    found = []
+    for name, words in (("lol", []), ("mixed", [f"data.photographs=[{photographs}]", "restore.patch=40",
+                                                "joint.patch=40", "decompose.patch=40"])):
+        done = train("--name", name, "stage=guess", "--weights", str(tmp_path / "start.pt"), f"data.kind={name}",
+                     *words)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found.append(checkpoints.load(clone / "checkpoints/kind" / name / "best.pt")["weights"])
+    start = checkpoints.load(tmp_path / "start.pt")["weights"]
+    for weights in found:
+        changed = {key.split(".")[0] for key in start if not torch.equal(weights[key], start[key])}
+        assert changed == {"automatic"}
+    assert not torch.equal(found[0]["automatic.weight"], found[1]["automatic.weight"])
 
 
 def test_a_restoration_on_the_official_decomposition(clone, train, shared, tmp_path):

@@ -119,6 +119,14 @@ def test_scalar_bias_of_a_port():
     assert arguments["bias"] and ours["bias"].shape == () and ours["bias"] == -1.5
 
 
+def test_a_bias_put_beside_a_file_takes_the_place_of_the_flavours(tmp_path):
+    torch.save(SiamFC([8, 16, 16, 16, 8]).state_dict(), tmp_path / "port.pth")
+    weights.main([str(tmp_path / "port.pth"), "-o", str(tmp_path / "ours.pt"), "--bias", "-2.5"])
+    trackers = [SiamFCTracker(str(tmp_path / name), flavour="original") for name in ("port.pth", "ours.pt")]
+    assert [(tracker.bias, tracker.settings["bias"]) for tracker in trackers] == [(0.0, -2.1484), (-2.5, 0.0)]
+    assert SiamFCTracker(str(tmp_path / "ours.pt"), bias=1.0).settings["bias"] == 1.0
+
+
 # ---- golden values ---------------------------------------------------------------------------------------------------
 
 @pytest.fixture

@@ -1,9 +1,53 @@
 """Frames of siamfc's training videos: the fast way to read them gives what the one reader gives."""
+from functools import partial
+
+import cv2
 import numpy as np
+import pytest
 from PIL import Image, ImageCms
 
+from cases.siamfc.baselines import opencv
+from cases.siamfc.model import SiamFC
+from cases.siamfc.tracker import SiamFCTracker
 from cases.siamfc.videos import read_frame
+from common.base.errors import UserError
 from common.data.images import read_pixels
+
+
+def test_tracker_and_opencvs_trackers_read_as_everywhere(tmp_path, monkeypatch):
+    """Frames that an ordinary decoder would take otherwise: 16-bit gray, turned by EXIF, cut off."""
+    draw, seen = np.random.default_rng(0), []
+    Image.fromarray(draw.integers(0, 65536, (40, 60), dtype=np.uint16)).save(tmp_path / "1.png")
+    turned = Image.fromarray(draw.integers(0, 256, (60, 40, 3), dtype=np.uint8))
+    turned.getexif()[0x0112] = 6
+    turned.save(tmp_path / "2.jpg", exif=turned.getexif())
+    paths = [tmp_path / "1.png", tmp_path / "2.jpg"]
+    wanted = [read_pixels(path) for path in paths]
+
+    class Watching(SiamFCTracker):
+        def init(self, image, box):
+            seen.append(image)
+            super().init(image, box)
+
+        def update(self, image):
+            seen.append(image)
+            return super().update(image)
+
+    class Idle:
+        def init(self, frame, box):
+            seen.append(frame[..., ::-1])
+
+        def update(self, frame):
+            seen.append(frame[..., ::-1])
+            return True, (1, 1, 5, 5)
+    Watching(SiamFC([8, 16, 16, 16, 8])).track(paths, (10, 10, 15, 15))
+    monkeypatch.setattr(cv2.TrackerMIL, "create", Idle)
+    opencv.track("mil", paths, (10, 10, 15, 15))
+    assert all(map(np.array_equal, seen, wanted * 2)) and len(seen) == 4
+    (tmp_path / "2.jpg").write_bytes((tmp_path / "2.jpg").read_bytes()[:700])
+    for track in (Watching(SiamFC([8, 16, 16, 16, 8])).track, partial(opencv.track, "mil")):
+        with pytest.raises(UserError, match="2.jpg"):
+            track(paths, (10, 10, 15, 15))
 
 
 def test_a_frame_with_a_colour_profile_is_converted_as_everywhere(tmp_path):

@@ -17,10 +17,10 @@ from common.base import paths
 from common.data.video import frames_of, open_film
 from common.experiment import checkpoints
 from common.experiment.figures import FigureFolder
-from common.experiment.settings import Settings
+from common.experiment.settings import Settings, resolve
 from common.features import vgg_files
 
-CHAPTER = {"B6.1_network", "layers", "filters", "networks", "weights"}
+CHAPTER = {"B6.1_network", "layers", "filters", "networks", "weights", "sliders"}
 PAINTED = {"styles_contents", "epochs", "curves", "best_worst"}
 
 
@@ -68,9 +68,11 @@ def test_all_figures_of_a_run(given, capsys):
     assert {path for path in judged if path.startswith("figures/")} == {f"figures/{name}.csv" for name in found}
     with open(run / "test" / "cat" / "items.csv", newline="") as file:
         items = {line["item"]: float(line["style_distance"]) / float(line["style_distance_untouched"])
-                 for line in csv.DictReader(file)}
+                 for line in csv.DictReader(file) if line["style_distance"]}
     left = {row["picture"]: float(row["style_left"]) for row in found["styles_contents"]}
     assert left == pytest.approx(items, abs=2e-6)
+    status = {row["network"]: row["status"] for row in found["networks"]}
+    assert status["vgg16"] == status["vgg19"] == "not run" and "run" in status.values(), "neither is on the machine"
     ends = [row["style_distance"] for row in found["epochs"] if row["epoch"] == "result"]
     assert len(ends) == 2 and {row["term"] for row in found["curves"]} >= {"content", "style"}
 
@@ -86,6 +88,20 @@ def test_what_is_missing_is_said_and_the_rest_drawn(given, capsys):
     assert drawn(place).keys() == CHAPTER and not (place / "epochs.png").exists()
     assert "cases/vgg19_style/train.py --name empty" in said and "cases/vgg19_style/test.py --name empty" in said
     assert "the curves are left out" in said
+
+
+def test_every_network_judges_every_picture(given):
+    folder, words = given
+    net = vgg_files.read(str(folder / "net.pt"))
+    other = net._replace(name="other", digest="another")
+    work = Work("illustration", folder / "cat.png", [folder / "style" / "tissue.png"], [1.0], [])
+    place = FigureFolder(folder / "run", CAPTIONS)
+    chapter.draw_networks(place, resolve("vgg19_style", words).config, [net, other], work, "cpu")
+    place.finish()
+    rows = [row for row in drawn(folder / "run" / "figures")["networks"] if row["status"] == "run"]
+    assert {(row["network"], row["judge"]) for row in rows} >= {(a, b) for a in (net.name, "other")
+                                                               for b in (net.name, "other")}
+    assert all(float(row["style_distance"]) > 0 for row in rows)
 
 
 def test_no_snapshots_no_strip(tmp_path):

@@ -1,12 +1,9 @@
-"""vgg19_style's masks: where a style belongs; a video where a picture is expected."""
-from types import SimpleNamespace
-
+"""vgg19_style's masks: where a style belongs."""
 import numpy as np
 import pytest
 from PIL import Image
 
 from cases.vgg19_style.data import read_mask
-from cases.vgg19_style.extras import own_pictures
 from common.base.errors import UserError
 
 
@@ -31,12 +28,6 @@ def test_black_paint_on_a_transparent_layer_is_explained(tmp_path):
     Image.fromarray(paint).save(tmp_path / "black.png")
     with pytest.raises(UserError, match="must be white, not black"):
         read_mask(tmp_path / "black.png", (32, 32))
-
-
-def test_a_video_for_optimisation_names_the_command_that_takes_it(tmp_path):
-    run = SimpleNamespace(options=SimpleNamespace(input=["a.png", "film.wmv"]))
-    with pytest.raises(UserError, match=r"a video, not a picture: film.wmv: .*test.py stage=fast --input film.wmv"):
-        own_pictures.optimise(run)
 
 
 def test_the_strangers_mask(shared):

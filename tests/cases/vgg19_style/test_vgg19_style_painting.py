@@ -9,7 +9,7 @@ from test_vgg19_style import GOLDEN, golden, needs_golden, read, write_small_set
 from tolerances import near
 
 from cases.vgg19_style import colour, data, test, train
-from cases.vgg19_style.painter import Canvas, Painter, feature_network, prepare, scales_of
+from cases.vgg19_style.painter import Canvas, Painter, feature_network, prepare, scales_of, usual_scales
 from common.base import paths
 from common.base.errors import UserError
 from common.data.images import open_picture, read_pixels, write_image
@@ -79,6 +79,11 @@ def test_matched_styles_have_the_contents_colours():
     flat = torch.full_like(style, 0.5)
     for match in (colour.match_cholesky, colour.match_luminance):
         assert torch.isfinite(match(flat, content)).all()
+
+
+def test_a_large_picture_begins_as_small_as_others():
+    assert [usual_scales(size) for size in ((80, 100), (384, 512), (1024, 768), (1536, 2048))] == [5, 5, 7, 9]
+    assert scales_of((1536, 2048), 9, 305)[0].size == scales_of((384, 512), 5, 305)[0].size
 
 
 def test_scales():

@@ -11,7 +11,9 @@ import pytest
 
 from common.base import errors
 from common.base.errors import refusal, start
+from common.base.files import append, write_whole
 from common.base.paths import ROOT
+from common.base.targets import expect_targets
 
 STARTED = "import sys, time; from common.base.errors import start\n"
 
@@ -45,6 +47,16 @@ def test_a_path_too_long_for_windows_is_named(monkeypatch):
     assert refusal(missing) is None
     monkeypatch.setattr(errors, "WINDOWS", True)
     assert "longer than Windows allows (400 letters)" in str(refusal(missing))
+
+
+@pytest.mark.parametrize("write", [lambda path: write_whole(path, b"x"), lambda path: append(path, "x"),
+                                   lambda path: expect_targets([path])], ids=["whole", "line", "target"])
+def test_a_file_too_deep_for_windows_is_one_message(tmp_path, monkeypatch, write):
+    monkeypatch.setattr(errors, "WINDOWS", True)
+    deep = tmp_path / "/".join(["folder"] * 600) / ("x" * 300)        # too long for this system, too
+    with pytest.raises(errors.UserError, match="cannot write|longer than Windows allows") as problem:
+        write(deep)
+    assert len(str(problem.value)) < 800 and "\n" not in str(problem.value)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -3,6 +3,7 @@ import csv
 import html.parser
 import io
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from handed_in import copy, edit, enter, make_root, make_run, pack
 
 from common.base.errors import start
 from common.base.paths import ROOT
-from common.compare import page, pictures
+from common.compare import guarded, page, pictures
 from common.compare.__main__ import Judge, main
 from common.compare.guarded import MAX_MEMORY, Lost, run_guarded
 from common.compare.judge import Options
@@ -51,6 +52,14 @@ def test_exit_statuses(runs, tmp_path, capsys):
     # one of several unreadable is no mistake of the grader
     assert compare(reference, tmp_path, seed, "--tolerance", "psnr=9") == 1
     assert compare(reference, pack(reference, tmp_path / "run.zip"), "--recompute", root) == 0
+
+
+def test_a_pool_of_spawned_processes(runs, monkeypatch, capsys):
+    """As on Windows, where no process is forked."""
+    _, reference, seed = runs
+    monkeypatch.setattr(guarded, "PROCESSES", multiprocessing.get_context("spawn"))
+    assert compare(reference, copy(reference, "twin"), seed, "--exact", "--processes", 2) == 1
+    assert "1 identical, 1 different" in capsys.readouterr().out
 
 
 def test_forged_numbers_are_found_by_recompute(runs, capsys):

@@ -2,11 +2,14 @@
 import csv
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from handed_in import copy, edit, make_root, make_run, pack
+from rights import bound_by_rights, needs_rights
 
 from common.base.errors import start
 from common.base.paths import ROOT, all_cases, tell_apart
@@ -109,14 +112,18 @@ def test_a_half_last_line_of_the_log_costs_that_line(run):
     assert Submission(cut).log == whole.log and not Submission(cut).log_is_cut_off
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_folders_that_nobody_may_read(run, tmp_path, capsys):
+@needs_rights
+def test_folders_that_nobody_may_read(run, tmp_path):
+    def compared(*words):
+        return subprocess.run([sys.executable, "-m", "common.compare", run, *words], cwd=ROOT, capture_output=True,
+                              text=True, preexec_fn=bound_by_rights)
     closed = tmp_path / "each" / "closed"
     closed.mkdir(parents=True)
     closed.chmod(0)
-    assert compare(run, "--each", tmp_path / "each", run) == 1 and "cannot be listed" in capsys.readouterr().out
-    assert compare(run, "--each", closed) == 2 and "cannot read the folder" in capsys.readouterr().err
+    among, alone = compared("--each", tmp_path / "each", run), compared("--each", closed)
     closed.chmod(0o700)
+    assert among.returncode == 1 and "cannot be listed" in among.stdout, among.stderr
+    assert alone.returncode == 2 and "cannot read the folder" in alone.stderr and alone.stderr.count("\n") == 1
 
 
 def test_a_folder_that_cannot_be_listed(run, tmp_path, capsys, monkeypatch):

@@ -226,7 +226,7 @@ def server(monkeypatch):
     """A server on this machine: server.files[path] = bytes.
 
     ranges: whether it can resume; cut: bytes after which the next answer breaks off; endless: no length said, and no
-    end; asked: the Range header of each request.
+    end; length: what it says of the length; asked: the Range header of each request.
     """
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -240,7 +240,7 @@ def server(monkeypatch):
                     return self.send_error(416)
             self.send_response(206 if first else 200)
             if not here.endless:
-                self.send_header("Content-Length", str(len(data) - first))
+                self.send_header("Content-Length", here.length or str(len(data) - first))
             self.end_headers()
             stop, here.cut = here.cut or len(data), None
             try:
@@ -252,7 +252,7 @@ def server(monkeypatch):
             pass
 
     here = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    here.files, here.ranges, here.cut, here.endless, here.asked = {}, True, None, False, []
+    here.files, here.ranges, here.cut, here.endless, here.length, here.asked = {}, True, None, False, None, []
     here.url = f"http://127.0.0.1:{here.server_port}"
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -283,6 +283,21 @@ def test_download_and_resume(server, tmp_path):
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["data"]
     download.download(f"{server.url}/data", tmp_path / "deep" / "data", len(DATA))
     assert len(server.asked) == 2                                                   # there already: nobody was asked
+
+
+@pytest.mark.parametrize("length", ["many", "-1", "9" * 30, "1e3"])
+def test_a_length_that_is_no_number(server, tmp_path, length):
+    """What arrives counts, or it is one message; a length never ends in a traceback."""
+    server.files["/data"], server.length = DATA, length
+    try:
+        download.download(f"{server.url}/data", tmp_path / "data")
+    except UserError as problem:
+        assert "cannot download" in str(problem)
+    else:
+        assert (tmp_path / "data").read_bytes() == DATA
+    server.length = None
+    download.download(f"{server.url}/data", tmp_path / "data", len(DATA))
+    assert (tmp_path / "data").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("ranges", [True, False])

@@ -132,13 +132,25 @@ def test_release_in_8_bits_per_weight(folder):
         model.layer.weight[0] = 0                                            # a dead output channel
         model.layer.weight[1] *= 1000
     checkpoints.save(folder / "msrnet/run/best.pt", content(model))
-    path = checkpoints.release("msrnet", "run", "release", eight=True)
+    path = checkpoints.release("msrnet", "run", "release", eight="")
     assert path.stat().st_size < 200 * 200 + 6000                            # a byte each, scales, bias and names
     loaded = checkpoints.build(Small, checkpoints.find("msrnet", "run", "release")).layer
     half_a_level = model.layer.weight.abs().amax(dim=1, keepdim=True) / 127 / 2
     assert loaded.weight.dtype == torch.float32
     assert ((loaded.weight - model.layer.weight).abs() <= 1.001 * half_a_level).all()
     assert torch.allclose(loaded.bias, model.layer.bias, atol=1e-3)
+
+
+def test_a_part_of_a_network_in_8_bits(folder):
+    model = nn.ModuleDict({"first": nn.Linear(20, 20), "second": nn.Linear(20, 20)})
+    checkpoints.save(folder / "msrnet/run/best.pt", {"case": "msrnet", "model": {}, "weights": model.state_dict(),
+                                                     "settings": {}})
+    checkpoints.main(["release", "msrnet", "run", "--eight", "second"])
+    loaded = checkpoints.find("msrnet", "run", "release").state
+    assert torch.equal(loaded["first.weight"], model["first"].weight.half())
+    assert loaded["second.weight"].dtype == torch.float32
+    with pytest.raises(UserError, match="third: no kernel of msrnet.*first, second"):
+        checkpoints.release("msrnet", "run", "release", eight="third")
 
 
 @pytest.mark.parametrize(("scales", "said"), [(3, "scales is 3"), ({"nothing": torch.ones(2)}, "no levels of 8 bits"),
@@ -150,6 +162,18 @@ def test_scales_that_do_not_fit_are_named(folder, scales, said):
     checkpoints.save(folder / "a.pt", {"case": "msrnet", "model": {}, "weights": weights, "scales": scales})
     with pytest.raises(UserError, match=said):
         checkpoints.load(folder / "a.pt")
+
+
+def test_an_average_lies_between_two_files(folder):
+    first, second = Small(), Small()
+    for name, model in (("a", first), ("b", second)):
+        checkpoints.save(folder / f"{name}.pt", content(model))
+    checkpoints.main(["average", "msrnet", "between", str(folder / "a.pt"), str(folder / "b.pt"), "--share", "0.75"])
+    found = checkpoints.find("msrnet", "between", "best").state["layer.weight"]
+    assert torch.allclose(found, first.layer.weight / 4 + 3 * second.layer.weight / 4)
+    checkpoints.save(folder / "c.pt", content(Small(3)))
+    with pytest.raises(UserError, match="not the same network"):
+        checkpoints.average("msrnet", "between", str(folder / "a.pt"), str(folder / "c.pt"), 0.5)
 
 
 def test_another_case_or_architecture_is_refused(folder):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from common.base import paths
-from common.base.errors import Negative, UserError
+from common.base.errors import Negative, UserError, start
 from common.base.paths import ROOT, all_cases
 from common.data import video
 from common.data.samples import build
@@ -55,6 +55,21 @@ def test_no_case_writes_over_an_input(processes, place, case):
         assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert {path: path.read_bytes() for path in before} == before
     assert not (place / "x.gif").exists()
+
+
+@pytest.mark.parametrize("words", [["--input"], ["--weights"], ["--config"], ["--name"], ["test.root="], ["data.root="],
+                                   ["--input", "A", "--output"]], ids=" ".join)
+def test_five_thousand_letters_are_one_line(place, words, capsys):
+    """A name too long for a file, and a path too long for the system."""
+    for long in ("x" * 5000, "/".join(["y" * 200] * 25)):
+        value = words[:-1] + [words[-1] + long] if words[-1].endswith("=") else [*words, long]
+        main = importlib.import_module("cases.msrnet.test").main
+        try:
+            status = start(main, ["--demo", "--device", "cpu", *value])
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr().err
+        assert status == 2 and "Traceback" not in said and said.count("error: ") == 1, said[:2000]
 
 
 SETTLE = ("expect_targets", "settle(", "settle_folder(", "settle_own(", "stitch_own(", "enlarge_own(", "follow_own(",

@@ -98,6 +98,33 @@ def test_figures_that_stop_leave_the_earlier_ones(tmp_path):
     assert (tmp_path / "figures" / "notes.txt").read_text() == "mine", "what a reader has put there stays"
 
 
+@pytest.mark.parametrize(("weights", "fits"), [("w", True), ("others", False)])
+def test_figures_that_lack_their_data_leave_the_earlier_ones(tmp_path, capsys, weights, fits):
+    """Of the same weights they stand beside the new ones; of others all stays as it was, and that is an error."""
+    caption = figures.Caption(None, "a", "b", "c", "d")
+
+    def draw(names, value, weights, keep=False):
+        folder = figures.FigureFolder(tmp_path, {"one": caption, "two": caption})
+        for name in names:
+            folder.save(figures.new_figure(3, 2)[0], name, ["x"], [[value]])
+        folder.finish(weights, keep)
+    draw(["one", "two"], 1, "w")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    if fits:
+        draw(["one"], 2, weights, keep=True)
+        assert "kept as drawn before: two.png" in capsys.readouterr().out
+        assert (tmp_path / "figures/one.csv").read_text() == "x\n2\n"
+        assert (tmp_path / "figures/two.png").read_bytes() == before["two.png"]
+        listed = json.loads((tmp_path / "figures/figures.json").read_text(encoding="utf-8"))
+        assert [entry["file"] for entry in listed] == ["one.png", "two.png"]
+        assert vouched(tmp_path, "figures/") == ["figures/one.csv", "figures/two.csv"]
+    else:
+        with pytest.raises(UserError, match="of other weights, and 1 of them cannot"):
+            draw(["one"], 2, weights, keep=True)
+        assert {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
+    assert matches(tmp_path)
+
+
 def test_a_test_that_goes_on_after_failures_and_stops_is_unfinished(tmp_path):
     def begin():
         return TestResults(tmp_path, "val", weights="w", settings={}, data="", rows=["network"], metrics=["psnr"])

@@ -110,3 +110,5 @@ def test_every_case_of_the_course_has_its_chapter_and_both_names():
     for case in known:
         name = chapters[case]["name"]
         assert name["en"] and any("一" <= letter <= "鿿" for letter in name["zh"])
+        notes = [entry["note"] for entry in chapters[case].get("published", []) if entry.get("note")]
+        assert all(note.keys() == {"en", "zh"} for note in notes), "a note on published numbers is in one language"

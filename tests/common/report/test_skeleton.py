@@ -25,7 +25,8 @@ about:
   links: {paper: "https://example.org/a_b", code: not an address}
   idea: {en: an idea of *stars*, zh: 一个想法}
   published:
-  - {method: Alpha, set: val, row: gt_free, metrics: {psnr: 25.5}, source: "table 2 of the paper", note: their own crop}
+  - {method: Alpha, set: val, row: gt_free, metrics: {psnr: 25.5}, source: "table 2 of the paper",
+     note: {en: their own crop, zh: 自行裁剪}}
   - {method: Alpha, set: secret, row: gt_free, metrics: {psnr: 30.25}, source: table 3}
 seed: 0
 data: {root: datasets/x}   # path:
@@ -215,7 +216,8 @@ def test_a_baseline_is_behind_or_ahead(run, tmp_path, gamma, words):
 
 
 def test_result_tables_name_protocol_count_and_source(run, tmp_path):
-    _, text = both("alpha", "mine", tmp_path)
+    chinese, text = both("alpha", "mine", tmp_path)
+    assert "自行裁剪" in chinese
     rows = of(text, "mean over the items of `val`")
     assert rows[0] == ["method", "protocol", "items", "`psnr` ↑ (dB)", "source"]
     assert rows[2:] == [["`network`", "`gt_free`", "3", "20.00", "this run"],

@@ -148,3 +148,31 @@ def test_the_score_knows_right_from_wrong_and_ignores_tiny_overlaps(photo):
     assert score(pair.a, pair.b, far) == np.inf
     results = score_starts(pair.a, pair.b, [None, off, true])
     assert results[0] == (np.inf, None) and min(results, key=lambda each: each[0])[1] is results[2][1]
+
+
+def test_matching_by_a_matrix_product_is_brute_force_matching():
+    """SIFT's descriptors are whole numbers, so the product is exact: the same pairs, not nearly the same."""
+    rng = np.random.default_rng(3)
+    of_b, of_a = (keypoints.Keypoints(np.zeros((count, 2), np.float32),
+                                      rng.integers(0, 120, (count, 128)).astype(np.float32)) for count in (700, 300))
+    of_b.descriptors[:200] = of_a.descriptors[:200] + rng.integers(-15, 16, (200, 128))
+    nearest = cv2.BFMatcher(cv2.NORM_L2).knnMatch(of_b.descriptors, of_a.descriptors, k=2)
+    expected = [(first.queryIdx, first.trainIdx) for first, second in nearest if first.distance < 0.8 * second.distance]
+    assert len(expected) >= 200 and match(of_b, of_a, SIFT_TUNED).tolist() == [list(pair) for pair in expected]
+
+
+def test_refinement_of_gray_pictures_and_by_single_levels(photo):
+    """Coarse levels bring it near, the finest finishes; one channel is enough."""
+    true = torch.tensor([[1.02, 0.01, 40.0], [-0.01, 0.98, 12], [1e-5, 0, 1]], dtype=torch.float64)
+    a, gray = photo[:240, :320], cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None]
+    b = cv2.warpPerspective(photo, np.linalg.inv(true.numpy()), (320, 240))
+    gray_a, gray_b = gray[:240, :320], cv2.cvtColor(b, cv2.COLOR_RGB2GRAY)[..., None]
+    start = true.clone()
+    start[:2, 2] += torch.tensor([3.0, -2.0])
+
+    def off(H):
+        return (transform(H[None], corners((320, 240))[None])[0]
+                - transform(true[None], corners((320, 240))[None])[0]).abs().max().item()
+    coarse = refine(gray_a, gray_b, start, levels=(4, 2)).H_ba
+    fine = refine(gray_a, gray_b, coarse, levels=(1,)).H_ba
+    assert off(coarse) < 1 and off(fine) < min(0.1, off(coarse)) and off(refine(a, b, start).H_ba) < 0.1

@@ -14,7 +14,7 @@ from common.base.paths import ROOT
 from common.data.images import list_images, read_pixels
 from common.data.samples import build, photograph
 from common.experiment import checkpoints
-from common.stitching.compose import Cylinder, Piece, Plane, box, choose_surface, largest_rectangle, warp_photo
+from common.stitching.compose import Piece, drifts, largest_rectangle, warp_photo
 from common.stitching.estimators import by_keypoints, estimator
 from common.stitching.geometry import corners, transform
 from common.stitching.keypoints import Estimate
@@ -30,6 +30,7 @@ from common.stitching.register import (
     spanning_tree,
 )
 from common.stitching.stitch import Settings, join_photos, stitch
+from common.stitching.surfaces import Flat, Plane, box
 
 
 def shifted(dx, dy):
@@ -97,34 +98,11 @@ def test_joint_refinement_shares_out_the_error_of_a_loop():
 
 # ---- surfaces and composing ------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("surface", [Plane(), Cylinder(400.0, (159.5, 119.5))])
-def test_surfaces_are_seen_where_they_are_placed(surface):
-    rng = np.random.default_rng(0)
-    x, y = rng.uniform(0, 320, 50), rng.uniform(0, 240, 50)
-    u, v, there = surface.to_surface(x, y, np.ones(50))
-    back = surface.to_frame(u, v)
-    assert there.all() and np.allclose(back[0] / back[2], x) and np.allclose(back[1] / back[2], y)
-
-
-def test_a_cylinder_holds_what_no_plane_can():
-    """A camera that turns by 55 degrees twice: its outer pictures are 110 degrees apart."""
-    K = np.array([[300.0, 0, 199.5], [0, 300, 149.5], [0, 0, 1]])
-    angle = np.radians(55)
-    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    homographies = [K @ turn.T @ np.linalg.inv(K), np.eye(3), K @ turn @ np.linalg.inv(K)]
-    surface, boxes = choose_surface(homographies, [(400, 300)] * 3, 1)
-    assert surface.name == "cylinder" and surface.focal == pytest.approx(300, rel=0.05)
-    width = max(box[2] for box in boxes) - min(box[0] for box in boxes)
-    assert width == pytest.approx(300 * (2 * angle + 2 * np.arctan(200 / 300)), rel=0.05)
-    with pytest.raises(Negative, match="cylinder"):
-        choose_surface(homographies, [(400, 300)] * 3, 1, "plane")
-
-
 def test_composing_shifted_views_gives_the_photograph_back(scene):
     layout = register(scene, true_estimate(scene))
     assert layout.reference == 1 and list(layout.homographies) == [0, 1, 2] and not layout.left_out
     result, surface = join_photos(scene, layout, Settings(exposure="none"))
-    assert surface.name == "plane" and result.origin == (-130, -10)
+    assert surface.shape.name == "plane" and result.origin == (-130, -10)
     expected = photograph("coffee.png")[60:60 + 260, :560]
     inside = result.mask > 0
     assert inside.sum() > 0.85 * expected[..., 0].size
@@ -133,6 +111,36 @@ def test_composing_shifted_views_gives_the_photograph_back(scene):
     left, top, width, height = largest_rectangle(result.mask)
     # 560 x 220, sought on a smaller copy
     assert (result.mask[top:top + height, left:left + width] == 255).all() and width > 550 and height > 210
+
+
+def test_sixteen_bits_come_out_with_sixteen(scene, tmp_path):
+    """Steps between 8-bit levels survive; a set with one 16-bit photograph is all 16 bits."""
+    deep = [view.astype(np.uint16) * 257 + 77 for view in scene[:2]]
+    for place, view in enumerate([*deep, scene[2]]):
+        cv2.imwrite(str(tmp_path / f"{place}.png"), view[..., ::-1])
+    for compose in ("multiband", "feather"):
+        stitch(list_images(tmp_path), by_keypoints, Settings(debug=False, blend=compose), tmp_path / "out")
+        full = cv2.imread(str(tmp_path / "out/panorama_full.png"), cv2.IMREAD_UNCHANGED)
+        inside = full[..., 3] == 65535
+        assert full.dtype == np.uint16 and inside.sum() > 100000 and set(np.unique(full[..., 3])) == {0, 65535}
+        assert (full[inside][:, :3] % 257 != 0).mean() > 0.5
+        assert np.median(full[inside][:, :3]) == pytest.approx(257 * np.median(scene), rel=0.15)
+
+
+def test_a_mesh_takes_what_a_homography_leaves(scene):
+    """B is bent by up to 4 pixels: with warp=mesh the seam's surroundings show the photograph, not a misfit."""
+    x, y = np.meshgrid(np.arange(300, dtype=np.float32), np.arange(240, dtype=np.float32))
+    wave = 4 * np.sin(y / 38) * np.exp(-((x - 80) / 70) ** 2)
+    bent = cv2.remap(scene[1], x + wave, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    layout = Layout(0, {0: np.eye(3), 1: shifted(130, 10).numpy()}, [], {})
+    expected = photograph("coffee.png")[60:310, :430].astype(int)
+
+    def off(warp):
+        plain = Settings(exposure="none", seam="none", blend="feather", projection="plane", warp=warp)
+        result, _ = join_photos([scene[0], bent], layout, plain)
+        part = np.s_[20:230, 150:280]
+        return np.abs(result.image[part].astype(int) - expected[part])[result.mask[part] > 0].mean()
+    assert off("mesh") < 0.6 * off("homography")
 
 
 def test_exposure_is_compensated(scene):
@@ -161,6 +169,17 @@ def test_moving_things_are_cut_round_not_averaged(scene):
     assert min(np.abs(ghost - 255).mean(), np.abs(ghost - without).mean()) > 12
 
 
+def test_colours_are_smoothed_on_a_coarse_canvas_to_a_level(scene):
+    """drifts() against the same at full resolution: cells of one pixel."""
+    dark = [scene[0], np.clip(scene[1] * 0.8 + 9, 0, 255).astype(np.uint8), scene[2]]
+    pieces = [Piece(view, np.full(view.shape[:2], 255, np.uint8), (130 * place, 10 * place))
+              for place, view in enumerate(dark)]
+    cut = [np.where(np.arange(300) < 215, 255, 0).astype(np.uint8) * np.ones((240, 1), np.uint8)] * 3
+    whole, coarse = drifts(pieces, cut, cell=1), drifts(pieces, cut)
+    assert max(np.abs(change).max() for change in whole) > 10
+    assert max(np.abs(one - other).max() for one, other in zip(whole, coarse)) < 1.0
+
+
 @pytest.mark.parametrize("size", [(7, 9), (40, 30)])
 def test_largest_rectangle_is_the_largest(size):
     rng = np.random.default_rng(2)
@@ -185,7 +204,8 @@ def test_largest_rectangle_is_the_largest(size):
 
 def test_pieces_know_where_they_are():
     photo = np.full((50, 80, 3), 9, np.uint8)
-    piece = warp_photo(photo, shifted(-20, 7).numpy(), Plane(), box(Plane(), shifted(-20, 7).numpy(), (80, 50)))
+    view = Flat(shifted(-20, 7).numpy())
+    piece = warp_photo(photo, view, Plane(), box(Plane(), view, (80, 50)))
     assert isinstance(piece, Piece) and piece.corner == (-20, 7) and piece.image.shape == (50, 80, 3)
     assert (piece.mask == 255).all()
 
@@ -246,7 +266,7 @@ def test_real_sets(shared, tmp_path, name, count):
     """Corners of the pictures within a few pixels of the homographies listed with the set."""
     import csv
     root = shared("data/panoramas")
-    layout, _ = stitch(list_images(root / name), by_keypoints, Settings(debug=False), tmp_path)
+    layout, *_ = stitch(list_images(root / name), by_keypoints, Settings(debug=False), tmp_path)
     assert len(layout.homographies) == count
     report = json.loads((tmp_path / "homographies.json").read_text())
     with open(root / "pairs.csv", newline="") as file:
@@ -267,7 +287,7 @@ def test_real_sets(shared, tmp_path, name, count):
 
 
 def test_a_stranger_is_left_out_with_a_reason(shared, tmp_path):
-    layout, _ = stitch(list_images(shared("data/panoramas") / "weir"), by_keypoints, Settings(debug=True), tmp_path)
+    layout, *_ = stitch(list_images(shared("data/panoramas") / "weir"), by_keypoints, Settings(debug=True), tmp_path)
     report = json.loads((tmp_path / "homographies.json").read_text())
     status = {photo["file"]: photo["status"] for photo in report["photos"]}
     assert status == {"weir_1.jpg": "stitched", "weir_2.jpg": "stitched", "weir_3.jpg": "stitched",
@@ -302,8 +322,8 @@ def test_one_photograph_unreadable_ones_and_none(tmp_path, scene):
 
 
 def test_identical_gray_and_unequal_pictures(tmp_path, scene):
-    layout, _ = stitch(written(tmp_path / "same", a=scene[0], b=scene[0]), by_keypoints, Settings(debug=False),
-                    tmp_path / "out")
+    layout, *_ = stitch(written(tmp_path / "same", a=scene[0], b=scene[0]), by_keypoints, Settings(debug=False),
+                        tmp_path / "out")
     assert np.asarray(Image.open(tmp_path / "out/panorama_full.png")).shape[:2] == scene[0].shape[:2] and layout.same
     gray = cv2.cvtColor(scene[1], cv2.COLOR_RGB2GRAY)
     large = cv2.resize(scene[1], None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC)
@@ -322,7 +342,7 @@ def test_a_long_strip_and_a_huge_change_of_scale_are_refused_with_words(tmp_path
 
 
 def test_the_sample_stereo_pair_is_stitched(tmp_path):
-    layout, _ = stitch(list_images(build("stereo")), by_keypoints, Settings(debug=False), tmp_path)
+    layout, *_ = stitch(list_images(build("stereo")), by_keypoints, Settings(debug=False), tmp_path)
     assert len(layout.homographies) == 2
 
 
@@ -332,7 +352,9 @@ def test_every_input_ends_up_in_one_list_under_its_own_name(tmp_path, scene):
     for name in ("a", "e", "g"):
         paths.append(tmp_path / f"in/{name}.png")
         paths[-1].write_text("text")
-    layout, photos = stitch(sorted(paths), by_keypoints, Settings(debug=False), tmp_path / "out")
+    layout, photos, _ = stitch(sorted(paths), by_keypoints, Settings(), tmp_path / "out")
+    stems = {path.stem for path in (tmp_path / "out/debug").iterdir()}
+    assert "02_03_b_c_warp" in stems and {stem[:5] for stem in stems} <= {"02_03", "02_06", "03_06"}, "as the inputs"
     status = {photo.name: photo.status for photo in photos}
     assert status == {"a.png": "unreadable", "b.png": "stitched", "c.png": "stitched", "d.png": "left out",
                       "e.png": "unreadable", "f.png": "no new content", "g.png": "unreadable"}

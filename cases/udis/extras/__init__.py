@@ -1,0 +1,1 @@
+"""What a first reader skips: meshes beyond one homography, measured."""

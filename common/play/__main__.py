@@ -1,0 +1,65 @@
+"""The playground: python -m common.play [--port N] [--case CASE]
+
+A page on this machine alone, http://127.0.0.1:7860, with a tab for what the cases offer (cases/<case>/play.py, found,
+not listed). Packages: the extra `play`. Ctrl-C ends it; nothing that was uploaded stays.
+"""
+import argparse
+import importlib
+import os
+import signal
+import sys
+import tempfile
+
+from common.base import paths
+from common.base.errors import UserError, start
+
+HOST = "127.0.0.1"
+OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+           "DO_NOT_TRACK": "1"}
+
+
+def offers(case=None):
+    """[Offer] of one case or all that have a play.py."""
+    modules = [importlib.import_module(f"cases.{name}.play") for name in paths.choose_cases(case)
+               if (paths.ROOT / "cases" / name / "play.py").is_file()]
+    return [module.offer() for module in modules]
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m common.play", description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=7860, help="0: any that is free")
+    parser.add_argument("--case", help="the tab of one case alone")
+    options = parser.parse_args(argv)
+    os.environ.update(OFFLINE)
+    with tempfile.TemporaryDirectory(prefix="play-") as root:
+        os.environ["GRADIO_TEMP_DIR"] = root                # uploads too are gone with it
+        serve(options, root)
+
+
+def serve(options, root):
+    """Build the page and serve it until Ctrl-C or SIGTERM."""
+    try:
+        import gradio
+    except ImportError as problem:
+        raise UserError(f"{problem.name} is not installed: a package of the extra `play` was expected: "
+                        "python common/install.py --extra play") from None
+    from common.play import page
+    blocks = page.build(offers(options.case), root)
+    try:
+        _, address, _ = blocks.queue(default_concurrency_limit=1).launch(
+            server_name=HOST, server_port=options.port or None, share=False, quiet=True, prevent_thread_lock=True,
+            max_file_size=page.LARGEST, footer_links=[], theme=gradio.themes.Base(
+                font=["system-ui", "sans-serif"], font_mono=["monospace"]), show_error=True, ssr_mode=False)
+    except OSError:
+        raise UserError(f"port {options.port} is taken: another one was expected: --port 0 takes any that is "
+                        "free") from None
+    print(f"open {address} in a browser; Ctrl-C ends it\n用浏览器打开 {address}；按 Ctrl-C 结束", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        blocks.block_thread()
+    finally:
+        blocks.close(verbose=False)
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))
