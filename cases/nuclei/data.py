@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from cases.nuclei.losses import boundary_weight
 from common.base.errors import UserError, join_some, warn
 from common.data.cache import fingerprint, random_window
-from common.data.images import list_images, read_pixels
+from common.data.images import list_images, read_levels, read_pixels
 
 HELD = 10                                                     # every tenth training picture validates
 DARK, BRIGHT = 1, 99.8                                        # percentiles that become 0 and 1
@@ -111,7 +111,17 @@ def training_pictures(root, stained=False):
 
 
 def test_pictures(root, stained=False):
-    return [picture for picture in list_pictures(root, stained) if picture.split == "test"]
+    """The pictures of the split test. Raises UserError where there is none."""
+    pictures = [picture for picture in list_pictures(root, stained) if picture.split == "test"]
+    if not pictures:
+        raise UserError(f"no picture to test on: {root}: lines with the split test were expected in pictures.csv: set "
+                        "test.root")
+    return pictures
+
+
+def fingerprint_of(pictures):
+    """Of the files of pictures and labels."""
+    return fingerprint([path for picture in pictures for path in (picture.path, *picture.labels)])
 
 
 # ---- one picture -----------------------------------------------------------------------------------------------------
@@ -122,15 +132,25 @@ def is_fluorescence(pixels):
     return spread.max() <= 12 and pixels.mean() < 255 * ON_DARK
 
 
-def normalise(gray):
-    """float32 (h, w) in [0, 1] of any levels: percentile DARK becomes 0, BRIGHT becomes 1. A flat picture is all 0."""
-    low, high = np.percentile(gray, (DARK, BRIGHT))
-    return np.clip((gray - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
-
-
 def read_gray(path):
-    """The levels of a picture, normalised: float32 (h, w) in [0, 1]."""
-    return normalise(read_pixels(path).astype(np.float32).mean(axis=2))
+    """The levels of a picture as the networks take them: float32 (h, w) in [0, 1], nuclei bright."""
+    return normalise(*open_levels(path))
+
+
+def open_levels(path):
+    """(float32 (h, w), whether the ground is bright): the levels of a picture as its file has them, 8 or 16 bit, mean
+    over its channels."""
+    levels = read_levels(path)
+    gray = levels.mean(axis=2, dtype=np.float32)
+    return gray, bool(gray.mean() > ON_DARK * np.iinfo(levels.dtype).max)
+
+
+def normalise(levels, bright=False):
+    """float32 (h, w) in [0, 1] of any levels: percentile DARK becomes 0, BRIGHT becomes 1. A flat picture is all 0.
+    bright: dark nuclei on a bright ground become bright ones."""
+    levels = -levels if bright else levels
+    low, high = np.percentile(levels, (DARK, BRIGHT))
+    return np.clip((levels - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
 
 
 def read_labels(picture):
@@ -167,7 +187,7 @@ def read_numbers(path):
 
 def targets_of(labels, maps):
     """(len(maps), h, w) float32. nucleus: 1 on any; inside: where all neighbours are of the same nucleus, so that
-    touching ones come apart; distance: to the nucleus' edge, 1 at its middle."""
+    touching ones come apart; boundary: the rest of a nucleus; distance: to the nucleus' edge, 1 at its middle."""
     return np.stack([TARGETS[name](labels) for name in maps]).astype(np.float32)
 
 
@@ -182,7 +202,8 @@ def distance(labels):
     return away / np.maximum(1e-6, largest)[labels] * (labels > 0)
 
 
-TARGETS = {"nucleus": lambda labels: labels > 0, "inside": inside, "distance": distance}
+TARGETS = {"nucleus": lambda labels: labels > 0, "inside": inside, "distance": distance,
+           "boundary": lambda labels: (labels > 0) & ~inside(labels)}
 
 
 class Patches(Dataset):
@@ -201,7 +222,7 @@ class Patches(Dataset):
         return len(self.pictures)
 
     def fingerprint(self):
-        return fingerprint([picture.path for picture in self.pictures])
+        return fingerprint_of(self.pictures)
 
     def whole(self, index):
         """(gray, labels) of a picture, kept once read: 400 of them take 200 MB."""

@@ -1,4 +1,4 @@
-"""From probabilities to single nuclei: components, the distance watershed, the watershed from the network's own inside.
+"""From probabilities to single nuclei: components, the distance watershed, the watershed from the network's markers.
 
 All take probabilities (h, w) in [0, 1] and give int32 labels (h, w), 1 .. n without gaps, 0 the ground.
 """
@@ -30,10 +30,11 @@ def distance_watershed(nucleus, threshold=THRESHOLD, smallest=0):
     return drop_small(watershed(-away, markers, mask=mask), smallest)
 
 
-def marker_watershed(nucleus, inside, threshold=THRESHOLD, smallest=0):
-    """The same from markers that the network gives: components of its `inside`. A nucleus without any keeps its own."""
+def marker_watershed(nucleus, middles, threshold=THRESHOLD, smallest=0):
+    """The same from markers that the network gives: components of its `middles`, bool (h, w). What hangs together and
+    has none stays whole."""
     mask = nucleus > threshold
-    markers, count = ndimage.label((inside > threshold) & mask)
+    markers, count = ndimage.label(middles & mask)
     pieces, _ = ndimage.label(mask, np.ones((3, 3), bool))
     marked = np.unique(pieces[markers > 0])
     bare = mask & ~np.isin(pieces, marked)

@@ -22,7 +22,7 @@ from cases.nuclei.data import Patches, read_gray, read_labels, training_pictures
 from cases.nuclei.model import Nuclei
 from cases.nuclei.segment import best, predict, segment
 from common import metrics
-from common.base.errors import start
+from common.base.errors import UserError, start
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
@@ -31,6 +31,9 @@ from common.experiment.training import Training
 def main(argv=None):
     run = Run("nuclei", "train", argv)
     cfg, training = run.config, Training(run)
+    if "nucleus" not in cfg.model.maps:
+        raise UserError(f"model.maps={cfg.model.maps} lacks nucleus, which tells nuclei from the ground: it was "
+                        "expected among them: add it")
     pictures, held_out = training_pictures(cfg.data.root, cfg.data.stained)
     patches = Patches(pictures, cfg.model.maps, cfg.data.patch, cfg.data.elastic, cfg.data.gain, cfg.train.boundary,
                       cfg.seed)
@@ -72,7 +75,7 @@ def validate(run, model, pictures):
     model.eval()
     scores = []
     for picture in pictures:
-        maps = predict(model, read_gray(picture.path), run.config.test.tile, run.device)
+        maps = predict(model, read_gray(picture.path), run.config.test, run.device)
         found = metrics.overlaps(read_labels(picture), best(segment(maps, run.config.test)))
         scores.append((np.nanmean(metrics.average_precision(*metrics.matches(found))), metrics.foreground_iou(found)))
     model.train()
