@@ -34,8 +34,8 @@ train: setup      ## train.py of one case or all
 evaluate: setup   ## test.py of one case or all
 	@$(PYTHON) -m common.menu test $(SELECT) $(ARGS)
 
-figures: setup    ## figures.py of one case or all
-	@$(PYTHON) -m common.menu figures $(SELECT) $(ARGS)
+figures: setup    ## figures.py of one case or all (FOR=readme: the pictures that the pages show)
+	@$(PYTHON) -m common.menu figures $(SELECT) $(if $(FOR),--for "$(FOR)") $(ARGS)
 
 bench: setup      ## speed and memory against a straightforward version (PEERS=1: other people's programs too)
 	@$(PYTHON) -m common.menu bench $(SELECT) $(if $(PEERS),--peers) $(ARGS)
