@@ -51,6 +51,7 @@ def main(argv=None):
         schedule.step()
         average.update_parameters(bare(model))
         if training.due(cfg.train.validate_every):
+            settle_statistics(run, average.module, pictures, cfg.train.statistics)
             training.validated(**validate(run, average.module, held_out[:cfg.train.validate_pictures]))
     training.finish()
 
@@ -68,6 +69,22 @@ def terms(cfg, logits, sample):
         if cfg.train.dice:
             found[f"{name}_dice"] = cfg.train.dice * losses.dice(answer, target)
     return found
+
+
+@torch.no_grad()
+def settle_statistics(run, model, pictures, count):
+    """Batch norm's means and variances of the averaged weights, from whole training pictures, unvaried: those that came
+    with the weights are of a few batches, of varied patches, and of other weights."""
+    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    usual = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None                                # the mean over all that follow
+    model.train()
+    for picture in pictures[::max(1, len(pictures) // count)][:count]:
+        model(torch.from_numpy(read_gray(picture.path))[None, None].to(run.device))
+    for layer, momentum in zip(layers, usual):
+        layer.momentum = momentum
 
 
 def validate(run, model, pictures):
