@@ -162,6 +162,14 @@ def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
     return figure
 
 
+def sheet(shown, columns, width=8.0):
+    """{label: picture} as a grid of so many columns, each label under its picture."""
+    pictures, labels = list(shown.values()), list(shown)
+    starts = range(0, len(pictures), columns)
+    return grid([pictures[first:first + columns] for first in starts], None,
+                [labels[first:first + columns] for first in starts], width=width)
+
+
 def tallest(line):
     """The largest ratio of height to width in a line of pictures, None among them."""
     return max(picture.shape[0] / picture.shape[1] for picture in line if picture is not None)

@@ -1,54 +1,43 @@
 """The pictures of the page, with the release weights: make figures FOR=readme CASE=msrnet"""
 import torch
-import torch.nn.functional as F
 
 from cases.msrnet import baselines
 from cases.msrnet.enhance import enhance
 from cases.msrnet.figures import display
 from cases.msrnet.model import MSRNet
-from common import metrics
-from common.base.paths import EMBEDDED
-from common.data.images import read_image
+from common.data.images import to_tensor
 from common.experiment import figures
 from common.experiment.run import released
 from common.lowlight.baselines import gamma
-from common.lowlight.figures import draw_garden, draw_protection, picture
-
-
-def night(name):
-    """A picture of datasets/embedded/dark at half its size, (3, h, w) in [0, 1]."""
-    return F.avg_pool2d(read_image(EMBEDDED / "dark" / f"{name}.jpg")[None], 2)[0]
+from common.lowlight.figures import draw_garden, draw_protection, half, picture, with_psnr
 
 
 def answer(rgb, weights="release-denoise"):
-    """The 8-bit answer to a picture (3, h, w)."""
+    """The 8-bit answer to a picture (3, h, w) in [0, 1]."""
     return picture(enhance(*released("msrnet", MSRNet, weights), rgb))
 
 
 def draw_result():
     """The garden at night beside gamma, MSR, both networks and the long exposure."""
-    dark, bright = night("garden_dark2"), picture(night("garden_bright"))
-    low = picture(dark)
+    low, bright = half("dark/garden_dark2"), half("dark/garden_bright")
     shown = {"short exposure": low, "gamma 1/2.2": gamma(low), "MSR": baselines.msr(low),
-             "MSR-net": answer(dark, "release"), "denoising variant": answer(dark)}
-    texts = [f"{label}: {metrics.fidelity(image, bright)['psnr']:.1f} dB" for label, image in shown.items()]
-    pictures, texts = [*shown.values(), bright], [*texts, "long exposure"]
-    return figures.grid([pictures[:3], pictures[3:]], None, [texts[:3], texts[3:]], width=8)
+             "MSR-net": answer(to_tensor(low), "release"), "denoising variant": answer(to_tensor(low)),
+             "long exposure": bright}
+    return figures.sheet(with_psnr(shown, bright), 3)
 
 
 @torch.inference_mode()
 def draw_stages():
     """B1.2 and B1.3: the picture, its logarithms, X1, the illumination, X2 and Y."""
     run, model = released("msrnet", MSRNet)
-    x = night("garden_dark2")[None].to(run.device)
+    x = to_tensor(half("dark/garden_dark2"))[None].to(run.device)
     stages = model.stages(x)
     (x1, light), _ = display([stages.x1, stages.illumination])
     (x2,), _ = display([stages.x2])
     logs = stages.logs.split(3, dim=1)
     pictures = [picture(x), *map(picture, logs), x1, light, x2, picture(stages.y.clamp(0, 1))]
     texts = ["X", *(f"log, v = {v:g}" for v in model.logarithm.scales), "X1, fused", "H11, illumination", "X2", "Y"]
-    return figures.grid([pictures[row:row + 3] for row in (0, 3, 6)], None, [texts[row:row + 3] for row in (0, 3, 6)],
-                        width=8)
+    return figures.sheet(dict(zip(texts, pictures)), 3)
 
 
 def draw_exposures():
@@ -65,8 +54,8 @@ def draw_failure():
     """Photographs of ordinary light, which the plain network makes brighter all the same."""
     rows = []
     for name in ("china", "rocket"):
-        rgb = F.avg_pool2d(read_image(EMBEDDED / "photos" / f"{name}.jpg")[None], 2)[0]
-        rows.append([picture(rgb), answer(rgb, "release"), answer(rgb)])
+        photograph = half(f"photos/{name}")
+        rows.append([photograph, answer(to_tensor(photograph), "release"), answer(to_tensor(photograph))])
     texts = [[f"mean level {image.mean():.0f}" for image in row] for row in rows]
     return figures.grid(rows, ["photograph", "MSR-net", "denoising variant"], texts, width=8)
 

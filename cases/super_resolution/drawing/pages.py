@@ -27,10 +27,10 @@ def draw_zoom(name, scale, corner, side):
     pictures = outputs(low, scale) | {"network": drawings.answer(*network(scale), low)}
     top, left = corner
     window = slice(top, top + side), slice(left, left + side)
-    labels = [f"{row}: {psnr_y(picture, high, scale):.2f} dB" for row, picture in pictures.items()]
-    shown = [marked(high, corner, side), *(picture[window] for picture in [*pictures.values(), high])]
-    labels = ["the window", *(label.replace("_", " ") for label in labels), "true"]
-    return figures.grid([shown[:4], shown[4:]], None, [labels[:4], labels[4:]], width=8)
+    shown = {"the window": marked(high, corner, side)}
+    for row, enlarged in pictures.items():
+        shown[f"{row.replace('_', ' ')}: {psnr_y(enlarged, high, scale):.2f} dB"] = enlarged[window]
+    return figures.sheet(shown | {"true": high[window]}, 4)
 
 
 def marked(picture, corner, side):

@@ -1,5 +1,5 @@
 """The pictures of the page, with the release weights: make figures FOR=readme CASE=vgg19_style"""
-from functools import partial
+from functools import cache, partial
 
 import torch
 
@@ -19,6 +19,7 @@ from common.features import vgg, vgg_files
 PAINTINGS = {"starry_night": "The Starry Night", "great_wave": "The Great Wave", "the_scream": "The Scream",
              "composition_vii": "Composition VII", "water_lilies": "Water Lilies", "thousand_li": "A Thousand Li",
              "fuchun": "Fuchun Mountains"}
+SIZE = 256                              # long side of what is painted, pixels
 STRIP = [1, 3, 6, 12, 25, 60]           # steps whose picture is shown
 
 
@@ -28,47 +29,47 @@ def photo(name, size):
     return resize(pixels, fit_size(pixels.shape, size))
 
 
-@torch.inference_mode()
 def draw_seven(name):
-    """A photograph in seven paintings by the fast network, one pass each."""
-    network, content = load_release("vgg19_style", FastNetwork, RELEASE), photo(name, 400)
+    """A photograph in seven paintings: in one pass by the fast network, else by the optimisation."""
+    network, content = load_release("vgg19_style", FastNetwork, RELEASE), photo(name, SIZE)
     shown = {"photograph": to_bytes(content[0])}
     for style, title in PAINTINGS.items():
-        shown[title] = to_bytes(stylise(network, content[0], choose_styles(network, style)[style]))
-    pictures, titles = list(shown.values()), list(shown)
-    return figures.grid([pictures[:4], pictures[4:]], None, [titles[:4], titles[4:]], width=8)
+        if style in network.styles:
+            with torch.inference_mode():
+                shown[title] = to_bytes(stylise(network, content[0], choose_styles(network, style)[style]))
+        else:
+            shown[f"{title}, optimised"] = paint(name, style)[STRIP[-1]]
+    return figures.sheet(shown, 4)
 
 
 def draw_result():
     """Three paintings above, and what the optimisation makes of one photograph with each, below."""
     names = ["starry_night", "great_wave", "thousand_li"]
-    content = to_bytes(photo("china", 256)[0])
+    content = to_bytes(photo("china", SIZE)[0])
     styles = [chapter.middle(EMBEDDED / "paintings" / f"{name}.jpg", content.shape) for name in names]
-    painted = [paint("china", name, [60])[60] for name in names]
-    texts = [["", *(PAINTINGS[name] for name in names)], ["photograph", *["painted, 60 steps"] * 3]]
+    painted = [paint("china", name)[STRIP[-1]] for name in names]
+    texts = [["", *(PAINTINGS[name] for name in names)], ["photograph", *[f"painted, {STRIP[-1]} steps"] * 3]]
     return figures.grid([[None, *styles], [content, *painted]], None, texts, width=8)
 
 
-def paint(name, style, wanted, size=256):
-    """{step: picture} of the optimisation with the default settings."""
-    words = [f"data.size={size}", f"train.steps={max(wanted)}"]
+@cache
+def paint(name, style):
+    """{step: picture} of the optimisation by the feature network `small`, otherwise with the default settings."""
+    words = ["network=small", f"data.size={SIZE}", f"train.steps={STRIP[-1]}"]
     chosen = settings.resolve("vgg19_style", words).config
     trunk, loss = feature_network(chosen)
     work = Work("pages", EMBEDDED / "photos" / f"{name}.jpg", [EMBEDDED / "paintings" / f"{style}.jpg"], [1.0], [])
     painter, pictures = Painter(chosen, trunk, loss, work, *prepare(chosen)), {}
-    for step in range(1, max(wanted) + 1):
+    for step in range(1, STRIP[-1] + 1):
         painter.step(step)
-        if step in wanted:
+        if step in STRIP:
             pictures[step] = to_bytes(painter.result()[0])
     return pictures
 
 
 def draw_epochs():
     """One painting as it comes about."""
-    pictures = paint("china", "starry_night", STRIP)
-    shown = [pictures[step] for step in STRIP]
-    titles = [f"step {step}" for step in STRIP]
-    return figures.grid([shown[:3], shown[3:]], None, [titles[:3], titles[3:]], width=8)
+    return figures.sheet({f"step {step}": picture for step, picture in paint("china", "starry_night").items()}, 3)
 
 
 @torch.inference_mode()
