@@ -12,6 +12,7 @@ from common.metrics.pictures import (
     luma,
     noise_sigma,
     psnr,
+    psnr_mask,
     psnr_y,
     sharpness,
     ssim,
