@@ -1,8 +1,9 @@
 """From files to tasks: the true picture, what is given of it, and the mask of what is to be made anew.
 
-inpaint: the masked pixels are gone. watermark: a half-transparent mark lies over them. denoise: Gaussian noise lies over
-all. Marks and noise are drawn from the seed and the picture's place in the list alone.
+inpaint: the masked pixels are gone. watermark: a half-transparent mark lies over them. denoise: Gaussian noise lies
+over all. Marks and noise are drawn from the seed and the picture's place in the list alone.
 """
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,8 +25,8 @@ HOLE = "_mask"                                                # NAME_mask.png be
 
 class Task(NamedTuple):
     """One picture to restore. true, given: uint8 (H, W, 3); mask: bool (H, W), True where `given` is not to be
-    believed, nowhere when denoising; alpha: float (H, W), how much of the mark covers each pixel; colour: the mark's, in
-    levels."""
+    believed, nowhere when denoising; alpha: float (H, W), how much of the mark covers each pixel; colour: the mark's,
+    in levels."""
     name: str
     true: np.ndarray
     given: np.ndarray
@@ -100,9 +101,8 @@ def find_pictures(data):
 
 def wheel_path(file):
     """The path of a photograph in scikit-image's wheel."""
-    import skimage                                            # only for its place
     photograph(file)                                          # says what is missing
-    return Path(skimage.__file__).with_name("data") / file
+    return Path(find_spec("skimage").origin).with_name("data") / file
 
 
 def fit_square(pixels, side):
@@ -171,7 +171,8 @@ def expect_mask(mask, path):
     """The mask, where some of the picture goes and some stays; else UserError."""
     wanted = "white (or transparent) where something is to be removed, black elsewhere"
     if not mask.any():
-        raise UserError(f"a mask that covers nothing: {path}: {wanted} was expected: is it inverted, or the wrong file?")
+        raise UserError(f"a mask that covers nothing: {path}: {wanted} was expected: is it inverted, or the "
+                        "wrong file?")
     if mask.mean() > 0.9:
         raise UserError(f"a mask that covers {100 * mask.mean():.0f} % of the picture: {path}: {wanted} was expected: "
                         "is it inverted, or the wrong file?")

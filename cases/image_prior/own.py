@@ -7,7 +7,7 @@ from PIL import Image
 
 from cases.image_prior.data import HOLE, Task, expect_mask, read_mask
 from cases.image_prior.prior import Prior
-from cases.image_prior.unblend import Nothing, estimate_mark, unblend_estimated
+from cases.image_prior.unblend import Nothing, unblend_estimated
 from common.base.errors import UserError, join_some
 from common.base.progress import watch
 from common.data.images import list_images, open_picture, picture_files, to_bytes, to_tensor, write_image
@@ -39,7 +39,8 @@ def restore_own(run):
         mask = None if cfg.task == "denoise" else own_mask(masks[path], path, source)
         if path in common:
             return source, common[path], mask, "un-blended with the others"
-        answer, said = answer_of(run, pixels, mask, items[place])
+        wanted = cfg.test.answer if cfg.task == "watermark" and masks[path] else "prior"
+        answer, said = answer_of(run, pixels, mask, items[place], wanted)
         return source, answer, mask, said
     for place, item, (source, answer, mask, said) in results.remaining(items, restore, "restoring",
                                                                        again=bool(run.options.output)):
@@ -77,8 +78,8 @@ def own_mask(file, path, source):
     if file is not None:
         return read_mask(file, tuple(source.rgb.shape[1:]))
     if source.alpha is None:
-        raise UserError(f"no mask for {path}: a picture of the same size, white or transparent where something is to be "
-                        "removed, was expected: give --mask mask.png, or make those places transparent")
+        raise UserError(f"no mask for {path}: a picture of the same size, white or transparent where something is to "
+                        "be removed, was expected: give --mask mask.png, or make those places transparent")
     return expect_mask((source.alpha[0] < 0.5).numpy(), path)
 
 
@@ -101,26 +102,24 @@ def share_mark(run, paths, masks):
     mask = read_mask(next(iter(masks.values())), next(iter(sizes)))
     given = [to_bytes(picture.rgb) for picture in pictures.values()]
     try:
-        strength = estimate_mark(given, mask).strength
-        restored = unblend_estimated(given, mask)
+        restored, mark = unblend_estimated(given, mask)
     except Nothing as problem:
         run.say(f"the mark of all pictures cannot be undone: {problem}")
         return {}
-    run.say(f"one mark on {len(given)} pictures, alpha {strength:.2f}")
+    run.say(f"one mark on {len(given)} pictures, alpha {mark.strength:.2f}")
     return dict(zip(pictures, restored))
 
 
-def answer_of(run, pixels, mask, item):
-    """(restored picture uint8 (H, W, 3), how) of one picture."""
-    wanted = run.config.test.answer if run.config.task == "watermark" else "prior"
+def answer_of(run, pixels, mask, item, wanted):
+    """(restored picture uint8 (H, W, 3), how) of one picture; wanted: auto, prior or unblend."""
     if wanted != "prior":
         try:
-            strength = estimate_mark([pixels], mask).strength
-            return unblend_estimated([pixels], mask)[0], f"un-blended, alpha {strength:.2f} estimated"
+            [picture], mark = unblend_estimated([pixels], mask)
+            return picture, f"un-blended, alpha {mark.strength:.2f} estimated"
         except Nothing as problem:
             if wanted == "unblend":
-                raise UserError(f"{item}: {problem}: a half-transparent mark was expected: say test.answer=prior") from (
-                    problem)
+                raise UserError(f"{item}: {problem}: a half-transparent mark was expected: say "
+                                "test.answer=prior") from problem
     return fit_own(run, pixels, mask, item), "filled by the prior" if mask is not None else "denoised by the prior"
 
 
@@ -130,6 +129,8 @@ def fit_own(run, pixels, mask, item):
     full, longest = pixels.shape[:2], cfg.test.size or max(pixels.shape[:2])
     shrink = min(1.0, longest / max(full))
     size = tuple(max(1, round(shrink * side)) for side in full)
+    if shrink < 1 and mask is None:
+        run.say(f"{item} is denoised at {size[1]}x{size[0]} pixels and enlarged again: test.size=0 keeps its size")
     small, hole = resize(pixels, size), np.zeros(size, bool)
     if mask is not None:
         covered = Image.fromarray((255 * mask).astype(np.uint8)).resize(size[::-1], Image.Resampling.BOX)
@@ -137,8 +138,8 @@ def fit_own(run, pixels, mask, item):
     prior = Prior(cfg).to(run.device, memory_format=torch.channels_last)
     smallest = 2 * prior.network.multiple
     if min(size) < smallest:
-        raise UserError(f"{item} has {size[1]}x{size[0]} pixels: at least {smallest} a side were expected for a network "
-                        f"of {len(cfg.model.widths)} levels: give fewer model.widths and model.skips")
+        raise UserError(f"{item} has {size[1]}x{size[0]} pixels: at least {smallest} a side were expected for a "
+                        f"network of {len(cfg.model.widths)} levels: give fewer model.widths and model.skips")
     prior.look_at(Task(item, small, small, hole, np.zeros(size), np.zeros(3)), 0, run.device)
     prior.begin()
     optimizer = torch.optim.Adam(prior.network.parameters(), lr=cfg.train.lr)

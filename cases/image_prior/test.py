@@ -50,12 +50,10 @@ def measure_fitted(run):
     seconds = {}
     together = read_together(tasks) if cfg.data.common and cfg.task == "watermark" else None
     for place, name, task in results.remaining(tasks.names, tasks.task):
-        pictures = {"as_is": task.given}
-        for row, method in baselines.methods(cfg.task).items():
-            pictures[row] = timed(seconds, row, lambda: composite(method(task.given, task.mask), task))
+        expect_same(task, fitted[f"{name}.given"].numpy(), weights)
+        pictures = simple_answers(cfg.task, task, seconds)
         for row, kind in PRIOR.items():
             pictures[row] = composite(fitted[f"{name}.{kind}"].numpy(), task)
-        expect_same(task, fitted[f"{name}.given"].numpy(), weights)
         pictures |= undo(task, seconds, together and (together, place)) if cfg.task == "watermark" else {}
         lines = {}
         for row in rows:
@@ -92,10 +90,18 @@ def read_together(tasks):
     return [tasks.task(place).given for place in range(len(tasks.names))]
 
 
-def timed(seconds, row, work):
-    """work(), its time added to seconds[row] as (total, count)."""
+def simple_answers(kind, task, seconds):
+    """{row: picture} of what is given, and of every method that needs no network."""
+    pictures = {"as_is": task.given}
+    for row, method in baselines.methods(kind).items():
+        pictures[row] = composite(timed(seconds, row, method, task.given, task.mask), task)
+    return pictures
+
+
+def timed(seconds, row, work, *arguments):
+    """work(*arguments), its time added to seconds[row] as (total, count)."""
     began = time.perf_counter()
-    answer = work()
+    answer = work(*arguments)
     total, count = seconds.get(row, (0.0, 0))
     seconds[row] = total + time.perf_counter() - began, count + 1
     return answer
@@ -107,10 +113,10 @@ def undo(task, seconds, together=None):
     together: (what is given of all pictures, this one's place) where they carry one mark."""
     if task.alpha.max() >= 1:
         return dict.fromkeys(UNBLENDED, "the mark is opaque: nothing of the picture is left under it")
-    known = timed(seconds, "unblend_known", lambda: unblend(task.given, task.alpha, task.colour))
+    known = timed(seconds, "unblend_known", unblend, task.given, task.alpha, task.colour)
     pictures, place = together or ([task.given], 0)
     try:
-        estimated = timed(seconds, "unblend_estimated", lambda: unblend_estimated(pictures, task.mask)[place])
+        estimated = timed(seconds, "unblend_estimated", unblend_estimated, pictures, task.mask)[0][place]
     except Nothing as problem:
         estimated = str(problem)
     return {"unblend_known": known, "unblend_estimated": estimated}

@@ -37,7 +37,7 @@ def main(argv=None):
     tasks, seconds = Tasks(cfg), {}
     prior = Prior(cfg).to(run.device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(prior.network.parameters(), lr=cfg.train.lr)
-    for place, name in enumerate(tasks.names):
+    for place in range(len(tasks.names)):
         seconds |= fit(training, tasks, place, prior, optimizer)
     run.record("pictures", seconds_per_picture=seconds)
     training.finish()

@@ -43,22 +43,15 @@ def unblend(picture, alpha, colour):
 
 
 def unblend_estimated(pictures, mask):
-    """[picture] without the mark that all of them carry at one place; of it only the mask, bool (H, W), is known.
-
-    Raises Nothing.
-    """
+    """([picture without its mark], the Mark) of pictures that carry one mark at one place; of it only the mask, bool
+    (H, W), is known. Raises Nothing."""
     pictures = [picture / 255 for picture in pictures]
     mark, surroundings = estimate(pictures, mask)
     clean = []
     for picture, around in zip(pictures, surroundings):
         alpha = settle(picture, around, mask, mark)
         clean.append(unblend(255 * picture, alpha, 255 * mark.colour))
-    return clean
-
-
-def estimate_mark(pictures, mask):
-    """The Mark that pictures, uint8, carry at one place under a mask. Raises Nothing."""
-    return estimate([picture / 255 for picture in pictures], mask)[0]
+    return clean, mark
 
 
 def estimate(pictures, mask):
@@ -181,7 +174,7 @@ def lattice(mask):
                 best, smallest = axes, area
     if best is None:
         return []
-    for _ in range(2):                                        # the axes that fit all peaks best, to fractions of a pixel
+    for _ in range(2):                                        # the axes that fit all peaks best
         counts, points = combinations(best, size, 0.15)
         better = np.linalg.lstsq(counts, np.array([climb(again, point) for point in points]), rcond=None)[0]
         if abs(abs(np.linalg.det(better)) / smallest - 1) < 0.1:              # else a peak was mistaken for another
