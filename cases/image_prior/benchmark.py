@@ -15,7 +15,6 @@ import torch
 
 from cases.image_prior import baselines, losses
 from cases.image_prior.data import blend, draw_mark
-from cases.image_prior.drawing.diagram import DEFAULT
 from cases.image_prior.model import PriorNetwork, make_input
 from cases.image_prior.unblend import unblend, unblend_estimated
 from common.base.paths import EMBEDDED
@@ -46,8 +45,8 @@ def step_of(network, layout):
 
 def steps():
     """{variant: seconds of a step}."""
-    sides = {"default, channels last": step_of(PriorNetwork(**DEFAULT), torch.channels_last),
-             "default, NCHW": step_of(PriorNetwork(**DEFAULT), torch.contiguous_format),
+    sides = {"default, channels last": step_of(PriorNetwork(), torch.channels_last),
+             "default, NCHW": step_of(PriorNetwork(), torch.contiguous_format),
              "paper's text mask, channels last": step_of(PriorNetwork(**PAPER), torch.channels_last)}
     first = [abs(float(sides[name]().detach())) for name in list(sides)[:2]]
     assert abs(first[0] - first[1]) < 1e-4, f"the two layouts differ: {first}"
@@ -74,7 +73,7 @@ def memory():
 from cases.image_prior import benchmark
 import torch
 benchmark.SIDE = {side}
-benchmark.step_of(benchmark.PriorNetwork(**benchmark.DEFAULT), torch.channels_last)()"""
+benchmark.step_of(benchmark.PriorNetwork(), torch.channels_last)()"""
     return {f"{side}x{side}": timing.peak_memory_mb(code.format(side=side)) for side in (256, 512)} | {
         "imports alone": timing.peak_memory_mb("import cases.image_prior.benchmark")}
 

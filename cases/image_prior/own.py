@@ -47,7 +47,7 @@ def restore_own(run):
         target = targets[place] or results.image_path(item, ROW)
         picture = to_tensor(answer)
         if mask is not None:                                  # what is not masked keeps all its bits
-            picture = torch.where(torch.from_numpy(mask), picture, source.rgb)
+            picture = torch.where(torch.from_numpy(mask.copy()), picture, source.rgb)
         opaque = mask is not None and masks[paths[place]] is None
         write_image(target, picture, like=source._replace(alpha=None if opaque else source.alpha))
         results.add(item, {ROW: ({}, None if targets[place] else target)})
@@ -64,6 +64,8 @@ def mask_of(given, path):
     beside = path.with_name(f"{path.stem}{HOLE}.png")
     if given is None:
         return beside if beside.exists() else None
+    if not Path(given).exists():
+        raise UserError(f"no such file or folder: {given}: a mask, or a folder of masks, was expected: check --mask")
     if not Path(given).is_dir():
         return Path(given)
     named = [mask for mask in list_images(Path(given)) if mask.stem in (path.stem, path.stem + HOLE)]

@@ -14,6 +14,7 @@ from torch import nn
 
 from cases.image_prior import losses
 from cases.image_prior.model import PriorNetwork, crop, make_input
+from common.base.errors import UserError
 from common.data.images import to_bytes
 from common.features import vgg
 
@@ -31,6 +32,7 @@ class Prior(nn.Module):
     def __init__(self, settings):
         super().__init__()
         self.settings = settings
+        check(settings.model)
         self.network = PriorNetwork(**{name: value for name, value in settings.model.items() if name != "input"})
         for name in ("z", "total", "weight", "best", "best_last", "score", "best_step"):
             self.register_buffer(name, torch.zeros(1))
@@ -123,6 +125,19 @@ class Prior(nn.Module):
             setattr(self, name, state[name].to(buffer.device, copy=True))
         self.network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()
                                       if name.startswith("network.")})
+
+
+def check(model):
+    """Raise UserError for settings of the network that do not fit each other."""
+    if len(model.widths) != len(model.skips) or not model.widths:
+        raise UserError(f"model.widths has {len(model.widths)} numbers, model.skips {len(model.skips)}: one of each "
+                        "for every level was expected: give as many")
+    if model.input == "meshgrid" and model.maps != 2:
+        raise UserError(f"model.input=meshgrid has two maps, not model.maps={model.maps}: 2 was expected: set "
+                        "model.maps=2")
+    for name in ("kernel_down", "kernel_up"):
+        if model[name] % 2 == 0:
+            raise UserError(f"model.{name}={model[name]} is even: an odd number of pixels was expected: change it by 1")
 
 
 def forget(optimizer):

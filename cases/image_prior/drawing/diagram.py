@@ -10,8 +10,6 @@ from cases.image_prior.model import PriorNetwork
 from common.experiment import figures
 from common.experiment.diagrams import Diagram, write_all
 
-DEFAULT = {"widths": (16, 32, 64, 64, 64), "skips": (4, 4, 4, 4, 4)}
-
 
 def trace(network):
     """The layers that a forward pass runs through, as figures.trace gives them."""
@@ -84,7 +82,7 @@ def draw_answers():
 
 def pages():
     """{name: Diagram} of what the page shows."""
-    return {"network": draw_network(PriorNetwork(**DEFAULT)), "answers": draw_answers()}
+    return {"network": draw_network(PriorNetwork()), "answers": draw_answers()}
 
 
 if __name__ == "__main__":
