@@ -189,6 +189,11 @@ def pictures_to_restore(folder):
         write(folder / f"{Path(name).stem}.png", crop_to_fit(photograph(name), (192, 192)))
 
 
+def nuclei_pictures(folder):
+    """Fourteen microscope pictures of 256 x 256 with their labels, ten to train on and four to test on."""
+    shutil.copytree(paths.EMBEDDED / "nuclei", folder, dirs_exist_ok=True)
+
+
 def fit_within(picture, longest):
     """A picture scaled down to a long side of `longest` pixels."""
     small = Image.fromarray(picture)
@@ -197,7 +202,7 @@ def fit_within(picture, longest):
 
 
 SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs,
-           "GOT-10k": tracking_sequences, "style": style_pictures, "SR": large_pictures,
+           "GOT-10k": tracking_sequences, "style": style_pictures, "SR": large_pictures, "nuclei": nuclei_pictures,
            "prior": pictures_to_restore}
 
 
