@@ -24,7 +24,6 @@ from common.features import vgg_files
 from common.metrics import luma, psnr_y, ssim_y
 
 
-
 def write_weights(path, scales=(2,), **options):
     """A weights file of a small untrained network, whose answer is close to the bicubic picture."""
     torch.manual_seed(0)
