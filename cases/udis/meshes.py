@@ -92,12 +92,13 @@ def into_frame(mesh, points, steps=15):
 def bends(mesh, b):
     """The greatest distance of each long straight line of B, as the mesh shows it, from its chord, pixels: (n,)."""
     lines = cv2.createLineSegmentDetector().detect(cv2.cvtColor(b, cv2.COLOR_RGB2GRAY))[0]
-    found, (left, top, right, bottom) = [], mesh.box
-    for x, y, u, v in np.zeros((0, 4)) if lines is None else lines.reshape(-1, 4):
-        shown = into_frame(mesh, np.linspace((x, y), (u, v), 21))
-        chord = shown[-1] - shown[0]
-        inside = (shown >= (left, top)).all() and (shown <= (right, bottom)).all()
-        if inside and np.hypot(u - x, v - y) >= LINE:
-            away = shown - shown[0]
-            found.append(np.abs(away[:, 0] * chord[1] - away[:, 1] * chord[0]).max() / np.hypot(*chord))
-    return np.array(found)
+    ends = np.zeros((0, 2, 2)) if lines is None else lines.reshape(-1, 2, 2).astype(float)
+    ends = ends[np.hypot(*(ends[:, 1] - ends[:, 0]).T) >= LINE]
+    along = np.linspace(0, 1, 21)[:, None]
+    points = (1 - along) * ends[:, :1] + along * ends[:, 1:]            # (n, 21, 2)
+    shown = into_frame(mesh, points.reshape(-1, 2)).reshape(points.shape)
+    left, top, right, bottom = mesh.box
+    shown = shown[((shown >= (left, top)) & (shown <= (right, bottom))).all(axis=(1, 2))]
+    away = shown - shown[:, :1]
+    chord = away[:, -1:]
+    return (np.abs(away[..., 0] * chord[..., 1] - away[..., 1] * chord[..., 0]) / np.hypot(*chord.T).T).max(axis=1)
