@@ -154,7 +154,7 @@ def fit_own(run, pixels, mask, item):
         optimizer.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
         optimizer.step()
-        prior.after(step, step % cfg.train.check_every == 0 or step == cfg.train.steps)
+        prior.after(step, step % cfg.train.validate_every == 0 or step == cfg.train.steps)
     return resize(prior.finish(item)[0], full)
 
 

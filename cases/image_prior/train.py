@@ -71,7 +71,7 @@ def take_step(training, prior, optimizer):
     with training.run.autocast():
         terms = prior.terms()
     training.descend(optimizer, **terms)
-    score = prior.after(training.step, training.due(train.check_every))
+    score = prior.after(training.step, training.due(train.validate_every))
     if score is not None:
         training.log(held_out=score)
 
