@@ -51,11 +51,11 @@ class Confidence(NamedTuple):
     The first peak is that of the first frame's response to its own target, than which none should be higher. lost is
     set below `below` and cleared above `above`. The numbers were fitted by extras/calibrate.py.
     """
-    constant: float = 4.123
-    ratio: float = 4.649
-    sidelobe: float = 0.0
-    below: float = 0.606
-    above: float = 0.756
+    constant: float = 2.019
+    ratio: float = 4.481
+    sidelobe: float = 0.325
+    below: float = 0.475
+    above: float = 0.625
 
     def probability(self, ratio, sidelobe):
         """ratio: the peak over the first one; sidelobe: peak-to-sidelobe ratio of the same map."""
