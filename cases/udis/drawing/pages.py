@@ -4,6 +4,7 @@ from functools import partial
 from cases.udis import figures as drawings
 from cases.udis.drawing.classical import draw_classical
 from cases.udis.model import UDIS
+from common.data.images import to_bytes
 from common.data.samples import photograph
 from common.experiment import figures
 from common.experiment.run import released
@@ -45,6 +46,13 @@ def draw_masks(name):
     return figures.figure_of(drawings.draw_masks, *network(), Pairs(name), name)
 
 
+def draw_cover():
+    """Three roofs joined by stage 2."""
+    run, model = network()
+    _, made, _ = drawings.stitch(run, model, *Pairs("roofs").pair(0))
+    return figures.cover(to_bytes(made["reconstructed"].picture[0]))
+
+
 def draw_pipeline():
     """B4.1: everything between two inputs and the stitched picture."""
     return figures.figure_of(drawings.draw_pipeline, *network(), Pairs("river bank"), "river bank")
@@ -72,7 +80,8 @@ def draw_forms():
     return figures.figure_of(drawings.draw_forms, *network(), Pairs("roofs", "motorcycle"))
 
 
-PICTURES = {"result.jpg": partial(draw_masks, "river bank"), "pipeline.jpg": draw_pipeline, "scenes.jpg": draw_scenes,
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": partial(draw_masks, "river bank"), "pipeline.jpg": draw_pipeline,
+            "scenes.jpg": draw_scenes,
             "overlaps.jpg": draw_overlaps, "parallax.jpg": draw_parallax, "forms.jpg": draw_forms,
             "classical.jpg": partial(figures.figure_of, draw_classical, Pairs("skyline"), "skyline"),
             "degenerate.png": partial(figures.figure_of, drawings.draw_degenerate, Pairs("river bank")),

@@ -52,6 +52,11 @@ def draw_result():
     return figures.grid([[None, *styles], [content, *painted]], None, texts, width=8)
 
 
+def draw_cover():
+    """The Summer Palace in The Great Wave."""
+    return figures.cover(paint("china", "great_wave")[STRIP[-1]])
+
+
 @cache
 def paint(name, style):
     """{step: picture} of the optimisation by the feature network `small`, otherwise with the default settings."""
@@ -98,6 +103,6 @@ def draw_layers():
     return figures.figure_of(chapter.draw_layers, chosen, vgg_files.read("small"), work)
 
 
-PICTURES = {"result.jpg": draw_result, "china.jpg": partial(draw_seven, "china"),
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "china.jpg": partial(draw_seven, "china"),
             "coffee.jpg": partial(draw_seven, "coffee"), "chelsea.jpg": partial(draw_seven, "chelsea_cat"),
             "epochs.jpg": draw_epochs, "grams.jpg": draw_grams, "layers.jpg": draw_layers}
