@@ -66,5 +66,5 @@ def draw_failure():
     return figures.grid(rows, ["photograph", "MSR-net", "denoising variant"], texts, width=8)
 
 
-PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "stages.jpg": draw_stages, "exposures.jpg": draw_exposures,
-            "protect.jpg": draw_protect, "failure.jpg": draw_failure}
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "stages.jpg": draw_stages,
+            "exposures.jpg": draw_exposures, "protect.jpg": draw_protect, "failure.jpg": draw_failure}
