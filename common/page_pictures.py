@@ -95,9 +95,9 @@ def draw(case, names=()):
     """Draw the pictures of a case, or those of these names, and enter them in drawn.json."""
     drawings, folder, known = listed(case), folder_of(case), read_record(case)
     read = set(known["read"]) if names else set()
-    OPENED.clear()
     for name in names or drawings:
         began = time.monotonic()
+        OPENED.clear()
         content = encoded(drawings[name](), name)
         read |= set(map(source_name, OPENED))
         write_whole(folder / name, content)

@@ -64,7 +64,9 @@ def case(tmp_path, monkeypatch):
 
 
 def test_a_picture_is_drawn_as_wide_as_the_page_and_its_source_is_noted(case, tmp_path):
-    page_pictures.draw("alpha", ["good.jpg"])
+    case["cover.jpg"] = lambda: figures.cover(np.zeros((30, 50, 3), np.uint8))
+    page_pictures.draw("alpha", ["good.jpg", "cover.jpg", "good.jpg"])
+    assert Image.open(tmp_path / "alpha/pictures/cover.jpg").size == figures.COVER
     assert Image.open(tmp_path / "alpha/pictures/good.jpg").width == page_pictures.WIDE
     assert page_pictures.read_record("alpha")["read"] == ["datasets/embedded/photos/coffee.jpg"]
     case.pop("good.jpg")
