@@ -74,8 +74,8 @@ def draw_clips():
 
 
 def draw_cover():
-    """The car in the middle of its clip."""
-    return figures.cover(boxed("car", len(clip("car").frames) // 2))
+    """The person, a third of the way."""
+    return figures.cover(boxed("person", len(clip("person").frames) // 3))
 
 
 def draw_responses(name):
