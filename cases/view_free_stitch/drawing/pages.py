@@ -1,4 +1,5 @@
 """The pictures of the page, with the release weights: make figures FOR=readme CASE=view_free_stitch"""
+import textwrap
 from functools import cache, partial
 
 import torch
@@ -85,7 +86,7 @@ def draw_failure():
     axes[0, 0].plot(shifts, errors, marker="o")
     axes[0, 0].axvline(SIDE / 2, ls="--", color=figures.COLOURS[7])
     axes[0, 0].set(xlabel=f"shift (px of {SIDE}); dashed: training ends", ylabel="mean corner error (px)")
-    for axis, picture, title in zip(axes[0, 1:], strangers, ("refused:", reason[:40])):
+    for axis, picture, title in zip(axes[0, 1:], strangers, ("refused:", textwrap.fill(reason, 34))):
         axis.imshow(picture)
         axis.axis("off")
         axis.set_title(title, fontsize=9, loc="left")
