@@ -53,8 +53,8 @@ def draw_result():
 
 
 def draw_cover():
-    """The Summer Palace in The Great Wave."""
-    return figures.cover(paint("china", "great_wave")[STRIP[-1]])
+    """The Summer Palace in The Starry Night."""
+    return figures.cover(paint("china", "starry_night")[STRIP[-1]])
 
 
 @cache
