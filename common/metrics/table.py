@@ -36,6 +36,18 @@ METRICS = {
     "input_light": Metric("two-sided", 0.1, 2, "levels"),
     "input_noise": Metric("two-sided", 0.1, 2, "levels"),  # a median, in steps of .08
     "light_ratio": Metric("two-sided", 0.02, 2),          # what KinD was told; another machine moves it by 1e-5
+    # maps of objects: rounding moves single pixels of an outline, seldom an object over a threshold
+    "iou": Metric("higher", 0.002, 4),
+    "dice": Metric("higher", 0.002, 4),
+    "ap": Metric("higher", 0.005, 4),                     # mean over the thresholds .50, .55 .. .95, per picture
+    **{f"ap{percent}": Metric("higher", 0.01, 4) for percent in range(50, 100, 5)},
+    "ap50_pooled": Metric("higher", 0.005, 4),            # of all objects of all pictures in one pool
+    "aji": Metric("higher", 0.005, 4),
+    "nuclei": Metric("two-sided", 0, 0),                  # true ones; this and the next four are sums
+    "found": Metric("two-sided", 10, 0),
+    "matched": Metric("higher", 10, 0),                   # of some 1,700
+    "merged": Metric("lower", 3, 0),
+    "split": Metric("lower", 3, 0),
     # tracking: one sequence of five that rounding throws off its target moves a mean by .003 (seen) and may by .02
     "ao": Metric("higher", 0.01, 4),
     "auc": Metric("higher", 0.01, 4),
