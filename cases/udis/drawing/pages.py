@@ -56,7 +56,11 @@ def draw_cover():
 
 def draw_pipeline():
     """B4.1: everything between two inputs and the stitched picture."""
-    return figures.figure_of(drawings.draw_pipeline, *network(), Pairs("skyline"), "skyline")
+    figure = figures.figure_of(drawings.draw_pipeline, *network(), Pairs("skyline"), "skyline")
+    axis, height, room = figure.axes[0], figure.get_figheight(), 0.35                  # inches, for the lowest label
+    axis.set_ylim(-room, height)
+    figure.set_figheight(height + room)
+    return figure
 
 
 def draw_scenes():

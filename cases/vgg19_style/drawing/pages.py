@@ -108,7 +108,7 @@ def draw_grams():
     side = grams[0].shape[0]
     texts = [["photograph", "", "painting"], ["one channel of relu2_1", "its positions shuffled", "the same channel"],
              [f"Gram matrix, {side} x {side}", "the same Gram matrix", "another one"]]
-    return figures.grid([top, answers, grams], None, texts, width=6)
+    return figures.grid([top, answers, grams], None, texts, width=8)
 
 
 def draw_layers():
