@@ -60,7 +60,7 @@ def draw_stages():
 
 def draw_exposures():
     """The three short exposures of the garden."""
-    return figures.figure_of(draw_garden, lambda rgb: answer(rgb)[0], "KinD")
+    return figures.figure_of(draw_garden, lambda rgb: answer(to_bytes(rgb))[0], "KinD")
 
 
 def draw_failure():
