@@ -1,4 +1,5 @@
 """The pictures of the pages: small, drawn by the machinery from what may be handed on, and shown in both languages."""
+import re
 import sys
 
 import numpy as np
@@ -12,6 +13,8 @@ from common.base.files import sha256
 from common.experiment import figures
 
 CASES = [case for case in paths.all_cases() if page_pictures.folder_of(case).is_dir()]
+SHOWN = re.compile(r"(?:!\[[^\]]*\]\(|<img src=\")([^)\s\"]+\.(?:png|jpg))")
+PAGES = sorted(path for path in [*paths.ROOT.glob("*.md"), *paths.ROOT.glob("cases/*/*.md")])
 each_case = pytest.mark.parametrize("case", CASES)
 
 
@@ -44,6 +47,30 @@ def test_pictures_are_small():
     for path in sizes:
         expected = figures.COVER[0] if path.name == "cover.jpg" else page_pictures.WIDE
         assert abs(Image.open(path).width - expected) <= 1, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(paths.ROOT).as_posix())
+def test_a_page_shows_only_pictures_that_the_machinery_draws(page):
+    for target in SHOWN.findall(page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve()
+        case = path.parents[1].name
+        assert path.parent == page_pictures.folder_of(case) and path.name in page_pictures.listed(case), target
+        assert path.is_file(), target
+
+
+@each_case
+def test_both_pages_show_the_same_pictures_and_all_of_them(case):
+    folder = paths.ROOT / "cases" / case
+    english, chinese = (SHOWN.findall((folder / name).read_text(encoding="utf-8"))
+                        for name in ("README.md", "README.zh-CN.md"))
+    shown = committed(case).keys() - {"cover.jpg"}
+    assert english == chinese and sorted(english) == sorted(f"pictures/{name}" for name in shown)
+
+
+def test_the_first_page_shows_every_case():
+    for page in ("README.md", "README.zh-CN.md"):
+        shown = SHOWN.findall((paths.ROOT / page).read_text(encoding="utf-8"))
+        assert sorted(shown) == [f"cases/{case}/pictures/cover.jpg" for case in sorted(CASES)], page
 
 
 # ---- the machinery ----
