@@ -33,7 +33,7 @@ def walker(gray):
     seeds = np.where(smooth < low, 1, np.where(smooth > high, 2, 0))
     if len(np.unique(seeds)) < 3:                          # nothing to decide, or nothing to start from
         return otsu(gray)
-    return random_walker(smooth, seeds, beta=130, mode="cg_j", tol=1e-4) == 2
+    return random_walker(smooth, seeds, beta=130, mode="bf") == 2
 
 
 MASKS = {"otsu": otsu, "local_threshold": local_threshold, "random_walker": walker}
