@@ -104,9 +104,9 @@ assert metrics.matches(pair, [0.7, 0.75])[0].tolist() == [1, 0]
 # %%
 code(RecurrentUnit, RecurrentResidualBlock)
 unit = RecurrentUnit(1)
-torch.nn.init.ones_(unit.convolve[0].weight)
-torch.nn.init.zeros_(unit.convolve[0].bias)
-unit.convolve[1] = torch.nn.Identity()                       # no batch norm here
+torch.nn.init.ones_(unit.convolve.weight)
+torch.nn.init.zeros_(unit.convolve.bias)
+unit.norms = torch.nn.ModuleList([torch.nn.Identity()] * 3)  # no batch norm here
 corner = torch.zeros(1, 1, 3, 3)
 corner[0, 0, 0, 0] = 1
 with torch.no_grad():
