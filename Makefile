@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
 
-.PHONY: help setup demo test test-all data check train evaluate figures bench report numbers skeleton play notebooks compare pack export trackers clean
+.PHONY: help setup demo test test-all test-gpu data check train evaluate figures bench report numbers skeleton play notebooks compare pack export trackers clean
 
 help:             ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +20,10 @@ test: setup       ## the project's own tests
 	@$(PYTEST) $(ARGS)
 
 test-all: setup   ## ... and those that take long: large pictures, whole test sets, interruptions at many moments
-	@$(PYTEST) -m "" $(ARGS)
+	@$(PYTEST) -m "not cuda" $(ARGS)
+
+test-gpu: setup   ## what needs a GPU: every case trained, stopped, tested and drawn on it
+	@$(PYTHON) -m pytest -m cuda $(ARGS)
 
 data: setup       ## the embedded sample data, in datasets/sample
 	@$(PYTHON) -m common.data samples

@@ -22,6 +22,7 @@ from common.metrics.pictures import (
     luma,
     noise_sigma,
     psnr,
+    psnr_mask,
     psnr_y,
     sharpness,
     ssim,

@@ -21,6 +21,7 @@ METRICS = {
     "psnr": Metric("higher", 0.1, 2, "dB"),               # flips .006; 1 % more brightness .05 to .2
     "ssim": Metric("higher", 0.005, 4),                   # flips .0017, every value one level up .009 at most
     "ssim_gray": Metric("higher", 0.005, 4),              # flips .001, every value one level up .003 at most
+    "psnr_mask": Metric("higher", 0.3, 2, "dB"),          # of what was masked alone; a fit elsewhere is another one
     "psnr_y": Metric("higher", 0.05, 2, "dB"),            # of the luma, without a border of the scale's pixels
     "ssim_y": Metric("higher", 0.002, 4),
     "feature_distance": Metric("lower", 0.005, 4),        # by our narrow VGG19, without LPIPS' learnt weights
