@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope --no-loadscope-reorder
 SELECT = $(if $(CASE),--case "$(CASE)") $(if $(NAME),--name "$(NAME)")
 
-.PHONY: help setup demo test test-all data check train evaluate figures bench report skeleton play notebooks compare pack export trackers clean
+.PHONY: help setup demo test test-all test-gpu data check train evaluate figures bench report numbers skeleton play notebooks compare pack export trackers clean
 
 help:             ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +20,10 @@ test: setup       ## the project's own tests
 	@$(PYTEST) $(ARGS)
 
 test-all: setup   ## ... and those that take long: large pictures, whole test sets, interruptions at many moments
-	@$(PYTEST) -m "" $(ARGS)
+	@$(PYTEST) -m "not cuda" $(ARGS)
+
+test-gpu: setup   ## what needs a GPU: every case trained, stopped, tested and drawn on it
+	@$(PYTHON) -m pytest -m cuda $(ARGS)
 
 data: setup       ## the embedded sample data, in datasets/sample
 	@$(PYTHON) -m common.data samples
@@ -34,14 +37,17 @@ train: setup      ## train.py of one case or all
 evaluate: setup   ## test.py of one case or all
 	@$(PYTHON) -m common.menu test $(SELECT) $(ARGS)
 
-figures: setup    ## figures.py of one case or all
-	@$(PYTHON) -m common.menu figures $(SELECT) $(ARGS)
+figures: setup    ## figures.py of one case or all (FOR=readme: the pictures that the pages show)
+	@$(PYTHON) -m common.menu figures $(SELECT) $(if $(FOR),--for "$(FOR)") $(ARGS)
 
 bench: setup      ## speed and memory against a straightforward version (PEERS=1: other people's programs too)
 	@$(PYTHON) -m common.menu bench $(SELECT) $(if $(PEERS),--peers) $(ARGS)
 
 report: setup     ## results/report.html and report.md: our numbers beside the published ones, figures, times
 	@$(PYTHON) -m common.report $(SELECT) $(ARGS)
+
+numbers: setup    ## do the tables of the pages say what the runs at hand measured?
+	@$(PYTHON) -m common.numbers $(SELECT) $(ARGS)
 
 skeleton: setup   ## the outline of a student's report on a run of CASE, in Chinese (ARGS="--lang en")
 	@$(PYTHON) -m common.report --skeleton "$(CASE)" $(if $(NAME),--name "$(NAME)") $(ARGS)

@@ -151,12 +151,17 @@ def main(argv=None):
     parser.add_argument("what", choices=[*SCRIPTS, "demo", "clean"])
     parser.add_argument("--case", help="one case; without it all")
     parser.add_argument("--name", help="the run's name")
+    parser.add_argument("--for", choices=["readme"], dest="shown_in", help="figures: of the pages, --name: one of them")
     options, words = parser.parse_known_args(argv)
     cases = paths.choose_cases(options.case)
     if options.what == "demo":
         return run_demo(cases)
     if options.what == "clean":
         return clean()
+    if options.what == "figures" and options.shown_in:
+        from common import page_pictures  # here: slow to import
+        return page_pictures.main([*([f"--case={options.case}"] if options.case else []),
+                                   *([options.name] if options.name else []), *words])
     if options.what == "figures":
         return draw_figures(cases, options.name, words)
     return call_all(options.what, cases, ([f"--name={options.name}"] if options.name else []) + words)

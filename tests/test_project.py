@@ -61,10 +61,11 @@ def test_links_and_named_scripts_exist(readme):
         assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
 
 
-FLOORS = [["base"], ["data", "metrics"], ["play"], ["experiment", "stitching"], ["lowlight", "features", "report"],
-          ["compare", "pack", "menu", "links", "settings_pages", "notebooks"]]
+FLOORS = [["base"], ["data", "metrics"], ["play"], ["experiment", "stitching"],
+          ["lowlight", "features", "report", "page_pictures"],
+          ["compare", "pack", "menu", "links", "settings_pages", "notebooks", "numbers"]]
 FLOOR_OF = {"": 1} | {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}      # "": common itself
-NOT_FOR_CASES = {"report", *FLOORS[-1]}                                                  # these read what others write
+NOT_FOR_CASES = {"report", "page_pictures", *FLOORS[-1]}                                # these read what others write
 
 
 def module_name(path):
@@ -141,8 +142,8 @@ def test_a_case_is_whole(case):
         assert (folder / name).exists(), name
     assert (ROOT / "configs" / f"{case}.yaml").exists()
     inside = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert inside <= {"baselines", "diagrams", "drawing", "extras", "fast"}, "a room that CONTRIBUTING.md does not know"
-    for package in [folder, *(folder / name for name in inside - {"diagrams"})]:
+    assert inside <= {"baselines", "diagrams", "drawing", "extras", "fast", "pictures"}, "CONTRIBUTING.md knows it not"
+    for package in [folder, *(folder / name for name in inside - {"diagrams", "pictures"})]:
         assert ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))), package
 
 

@@ -3,6 +3,7 @@ import torch
 
 from cases.kind.enhance import enhance_own
 from cases.kind.model import KinD
+from common.experiment.run import released
 from common.lowlight import play
 from common.play.page import Words
 from common.play.pictures import Answer, Control
@@ -20,7 +21,7 @@ def offer():
 
 @torch.inference_mode()
 def run(picture, how, ratio, keep):
-    here, model = play.here("kind", KinD, "release")
+    here, model = released("kind", KinD, "release")
     output, ratio = enhance_own(model, picture, here.config.test, ratio if how == "by hand" else None)
     output, said = play.kept(picture, output, keep)
     stages = model.stages(play.reduced(picture).to(here.device), ratio)

@@ -3,6 +3,7 @@ import torch
 
 from cases.msrnet.enhance import enhance
 from cases.msrnet.model import MSRNet
+from common.experiment.run import released
 from common.lowlight import play
 from common.play.page import Words
 from common.play.pictures import Answer, Control
@@ -23,7 +24,7 @@ def run_of(weights):
     """A Method's run with these weights."""
     @torch.inference_mode()
     def run(picture, strength, keep):
-        here, model = play.here("msrnet", MSRNet, weights, f"test.strength={strength}")
+        here, model = released("msrnet", MSRNet, weights, f"test.strength={strength}")
         output, said = play.kept(picture, enhance(here, model, picture), keep)
         stages = model.stages(play.reduced(picture).to(here.device))
         logs = zip(model.logarithm.scales, stages.logs.split(3, dim=1))

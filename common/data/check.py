@@ -156,6 +156,28 @@ def look_at_super_resolution(root, report):
         look_at_photos(folder, report, folder.name, expected.get(folder.name))
 
 
+def look_at_nuclei(root, report):
+    """Pictures with labels in two folders, or the official folders with a mask for each nucleus."""
+    if (root / "images").is_dir():
+        images, labels = pictures_in(root / "images"), pictures_in(root / "labels")
+        report.count("pictures", len(images))
+        alone = {path.stem for path in images} ^ {path.stem for path in labels}
+        if alone:
+            report.problems.append(f"{len(alone):,} of images/ and labels/ without a partner of the same name: "
+                                   f"{join_some(sorted(alone))}")
+        return report.pictures("pictures and labels", images + labels)
+    folders = sorted(path for path in root.iterdir() if (path / "images").is_dir())
+    images = [path for folder in folders for path in pictures_in(folder / "images")]
+    report.count("pictures", len(images))
+    if bare := [folder.name for folder in folders
+                if len(pictures_in(folder / "images")) != 1 or not pictures_in(folder / "masks")]:
+        report.problems.append(f"{len(bare):,} folders without one picture in images/ and at least one in masks/: "
+                               f"{join_some(bare)}")
+    masks = [path for folder in folders for path in pictures_in(folder / "masks")]
+    report.facts.append(f"{'masks':24s} {len(masks):7,}")
+    return report.pictures("pictures and masks", images + masks)
+
+
 SETS = {
     "LOL": DataSet(
         "500 pairs of a short and a normal exposure, 600x400 (Wei et al., BMVC 2018)",
@@ -223,6 +245,12 @@ SETS = {
         "Set5, Set14, T91: many repositories of the field; BSDS: "
         "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/resources.html ; photos: your camera",
         look_at_super_resolution),
+    "nuclei": DataSet(
+        "670 microscope pictures of the 2018 Data Science Bowl, 541 of them gray on a dark ground (BBBC038, CC0)",
+        "images/NAME.png  labels/NAME.png (a number for each nucleus)  pictures.csv (name,split)\n"
+        "or, as officially shipped: NAME/images/NAME.png  NAME/masks/*.png (a file for each nucleus)",
+        "https://bbbc.broadinstitute.org/BBBC038 : stage1_train.zip", look_at_nuclei,
+        (Archive("https://data.broadinstitute.org/bbbc/BBBC038/stage1_train.zip", "", ""),)),
     "style": DataSet(
         "paintings and photographs for style transfer", "style/*.jpg  content/*.jpg",
         "paintings: https://commons.wikimedia.org ; photographs: your camera", look_at_style),

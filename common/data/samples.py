@@ -183,6 +183,17 @@ def large_pictures(folder):
         write(folder / "test" / f"{Path(name).stem}.png", crop_to_fit(photograph(name), (192, 160)))
 
 
+def pictures_to_restore(folder):
+    """Two photographs of 192 x 192 that are marked, and restored."""
+    for name in ("coffee.png", "chelsea.png"):
+        write(folder / f"{Path(name).stem}.png", crop_to_fit(photograph(name), (192, 192)))
+
+
+def nuclei_pictures(folder):
+    """Fourteen microscope pictures of 256 x 256 with their labels, ten to train on and four to test on."""
+    shutil.copytree(paths.EMBEDDED / "nuclei", folder, dirs_exist_ok=True)
+
+
 def fit_within(picture, longest):
     """A picture scaled down to a long side of `longest` pixels."""
     small = Image.fromarray(picture)
@@ -191,7 +202,8 @@ def fit_within(picture, longest):
 
 
 SAMPLES = {"LOL": low_light_pairs, "photos": overlapping_photographs, "stereo": stereo_pair, "UDIS-D": stitching_pairs,
-           "GOT-10k": tracking_sequences, "style": style_pictures, "SR": large_pictures}
+           "GOT-10k": tracking_sequences, "style": style_pictures, "SR": large_pictures, "nuclei": nuclei_pictures,
+           "prior": pictures_to_restore}
 
 
 def build(name=None, folder=None):

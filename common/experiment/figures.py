@@ -101,6 +101,20 @@ class FigureFolder:
         print(f"  kept as drawn before: {join_some(entry['file'] for entry in kept)}", flush=True)
 
 
+class Caught:
+    """In the place of a FigureFolder: keeps what is saved in it as .figure, for those who show it elsewhere."""
+
+    def save(self, figure, *details, **values):
+        self.figure = figure
+
+
+def figure_of(draw, *arguments):
+    """The figure that draw(folder, *arguments) saves, the last one where it saves several."""
+    caught = Caught()
+    draw(caught, *arguments)
+    return caught.figure
+
+
 def read_json(path, default):
     """What a JSON file of ours holds; the default where there is none."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
@@ -146,6 +160,14 @@ def grid(pictures, columns, captions=None, rows=None, width=WIDTH):
         if rows and rows[y]:
             axes[y, 0].set_ylabel(rows[y], fontsize=8)
     return figure
+
+
+def sheet(shown, columns, width=8.0):
+    """{label: picture} as a grid of so many columns, each label under its picture."""
+    pictures, labels = list(shown.values()), list(shown)
+    starts = range(0, len(pictures), columns)
+    return grid([pictures[first:first + columns] for first in starts], None,
+                [labels[first:first + columns] for first in starts], width=width)
 
 
 def tallest(line):

@@ -282,13 +282,13 @@ def rank(lines, metric):
 
 
 RANKS = (0.3, 0.6)                                         # shares of the items where a class ends
-SUMMED = ("failures",)                                     # columns of 0 and 1 whose sum is the metric, not the mean
+SUMMED = ("failures", "nuclei", "found", "matched", "merged", "split")     # counts: their sum is told, not the mean
 MEDIANS = {"rmse_4pt": "rmse_4pt_median"}                  # means that failures rule are told beside their median
 
 
 def summary(lines, metrics, classings=()):
-    """Means of the written values over one row's lines (sums of SUMMED, medians beside of MEDIANS), count, the same by
-    class.
+    """Means of the written values over one row's lines (sums of SUMMED, medians beside of MEDIANS, the precision of all
+    objects in one pool where they were counted), count, the same by class.
 
     A value that is empty or not finite is left out of its mean; `left_out` says how many, where there are any. A metric
     that no line has is not named; one whose values are all left out is null.
@@ -304,6 +304,9 @@ def summary(lines, metrics, classings=()):
                 result[MEDIANS[name]] = round(statistics.median(values), 6)
             if len(values) < len(lines):
                 left_out[name] = len(lines) - len(values)
+    if {"nuclei", "found", "matched"} <= result.keys():
+        objects = result["nuclei"] + result["found"] - result["matched"]
+        result["ap50_pooled"] = round(result["matched"] / objects, 6) if objects else None
     result["count"] = len(lines)
     if left_out:
         result["left_out"] = left_out

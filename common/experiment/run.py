@@ -4,6 +4,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -183,3 +184,10 @@ class Run:
 def bare(state):
     """A network without its torchrun wrapper; anything else as it is."""
     return state.module if isinstance(state, DistributedDataParallel) else state
+
+
+def released(case, network, weights="release", *words):
+    """(what drawing and enhancing ask of a Run: config and device; the network of a release file), without folders: for
+    the playground and the pages. words: key=value."""
+    model, place = checkpoints.release_here(case, network, weights)
+    return SimpleNamespace(config=settings.resolve(case, words).config, device=place, say=print), model

@@ -143,17 +143,26 @@ def draw_protection(folder, enhance):
                 ["picture", "exposure", "mean_weight", "level", "level_answer", "level_result"], rows)
 
 
+def half(name):
+    """A picture of datasets/embedded, folder/stem, at half its size, uint8 (h, w, 3)."""
+    whole = Image.open(EMBEDDED / f"{name}.jpg")
+    return np.array(whole.resize((whole.width // 2, whole.height // 2), Image.BOX))
+
+
+def with_psnr(shown, bright):
+    """{label: picture}, uint8, with the PSNR against `bright` in each label but that of `bright` itself."""
+    return {label if image is bright else f"{label}: {metrics.fidelity(image, bright)['psnr']:.2f} dB": image
+            for label, image in shown.items()}
+
+
 def draw_garden(folder, enhance, method):
     """A real night scene: each short exposure, a gamma curve, the network, and the long exposure, with PSNR.
 
     enhance: (3, h, w) in [0, 1] to an 8-bit picture; method: its name in the figure.
     """
-    def half(name):
-        whole = Image.open(EMBEDDED / "dark" / f"garden_{name}.jpg")
-        return np.array(whole.resize((whole.width // 2, whole.height // 2), Image.BOX))
-    bright, grid, captions, rows = half("bright"), [], [], []
+    bright, grid, captions, rows = half("dark/garden_bright"), [], [], []
     for name in ("dark1", "dark2", "dark3"):
-        low = half(name)
+        low = half(f"dark/garden_{name}")
         pictures = [low, gamma(low), enhance(to_tensor(low))]
         values = [metrics.fidelity(picture, bright)["psnr"] for picture in pictures]
         grid.append([*pictures, bright])

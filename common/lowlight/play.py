@@ -1,7 +1,6 @@
 """What the low-light cases offer the playground: MSR-net and KinD in one tab, with the same examples and simple
 methods."""
 from functools import cache
-from types import SimpleNamespace
 
 import cv2
 import torch
@@ -9,8 +8,6 @@ import torch.nn.functional as F
 
 from common.base.paths import EMBEDDED
 from common.data.images import read_pixels, to_bytes
-from common.experiment import settings
-from common.experiment.checkpoints import release_here
 from common.lowlight import protect
 from common.lowlight.baselines import fit_tone_curve, gamma, identity, tone_curve
 from common.metrics import gray8
@@ -48,13 +45,6 @@ def offer(methods):
 def method(name, run, controls):
     """A Method with the examples and simple methods of the tab."""
     return pictures.Method(name, run, [*controls, PROTECT], SIMPLE, EXAMPLES)
-
-
-def here(case, network, weights, *words):
-    """(what enhance() asks of a run, the network): the case's settings with words key=value, its weights, the device
-    that is there."""
-    model, device = release_here(case, network, weights)
-    return SimpleNamespace(config=settings.resolve(case, words).config, device=device), model
 
 
 def kept(picture, output, keep):

@@ -1,4 +1,14 @@
 """Every metric by its name: `metrics.psnr(a, b)`. table.py says which way is better and how much difference counts."""
+from common.metrics.instances import (
+    aggregated_jaccard,
+    average_precision,
+    foreground_dice,
+    foreground_iou,
+    matches,
+    merged,
+    overlaps,
+    split,
+)
 from common.metrics.niqe import load_parameters, niqe
 from common.metrics.paintings import comb, fine_chroma, palette_distance
 from common.metrics.pictures import (
@@ -12,6 +22,7 @@ from common.metrics.pictures import (
     luma,
     noise_sigma,
     psnr,
+    psnr_mask,
     psnr_y,
     sharpness,
     ssim,

@@ -136,6 +136,14 @@ def fidelity(rgb8, reference8):
     return {"psnr": psnr(a, b).item(), "ssim": ssim(a, b).item(), "ssim_gray": ssim_gray(a, b).item()}
 
 
+def psnr_mask(rgb8, reference8, mask):
+    """PSNR in dB of the masked pixels alone, mask (H, W) bool; inf where they are equal, nan where there are none."""
+    if not mask.any():
+        return float("nan")
+    error = np.mean((rgb8[mask].astype(np.float64) - reference8[mask]) ** 2)
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
 def ciede2000(rgb8, reference8):
     """Mean CIEDE2000 colour difference of two 8-bit pictures (H, W, 3), sRGB under D65: 1 is just noticeable."""
     from skimage.color import deltaE_ciede2000, rgb2lab  # here: slow to import, and seldom needed

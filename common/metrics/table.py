@@ -21,6 +21,7 @@ METRICS = {
     "psnr": Metric("higher", 0.1, 2, "dB"),               # flips .006; 1 % more brightness .05 to .2
     "ssim": Metric("higher", 0.005, 4),                   # flips .0017, every value one level up .009 at most
     "ssim_gray": Metric("higher", 0.005, 4),              # flips .001, every value one level up .003 at most
+    "psnr_mask": Metric("higher", 0.3, 2, "dB"),          # of what was masked alone; a fit elsewhere is another one
     "psnr_y": Metric("higher", 0.05, 2, "dB"),            # of the luma, without a border of the scale's pixels
     "ssim_y": Metric("higher", 0.002, 4),
     "feature_distance": Metric("lower", 0.005, 4),        # by our narrow VGG19, without LPIPS' learnt weights
@@ -36,6 +37,18 @@ METRICS = {
     "input_light": Metric("two-sided", 0.1, 2, "levels"),
     "input_noise": Metric("two-sided", 0.1, 2, "levels"),  # a median, in steps of .08
     "light_ratio": Metric("two-sided", 0.02, 2),          # what KinD was told; another machine moves it by 1e-5
+    # maps of objects: rounding moves single pixels of an outline, seldom an object over a threshold
+    "iou": Metric("higher", 0.002, 4),
+    "dice": Metric("higher", 0.002, 4),
+    "ap": Metric("higher", 0.005, 4),                     # mean over the thresholds .50, .55 .. .95, per picture
+    **{f"ap{percent}": Metric("higher", 0.01, 4) for percent in range(50, 100, 5)},
+    "ap50_pooled": Metric("higher", 0.005, 4),            # of all objects of all pictures in one pool
+    "aji": Metric("higher", 0.005, 4),
+    "nuclei": Metric("two-sided", 0, 0),                  # true ones; this and the next four are sums
+    "found": Metric("two-sided", 10, 0),
+    "matched": Metric("higher", 10, 0),                   # of some 1,700
+    "merged": Metric("lower", 3, 0),
+    "split": Metric("lower", 3, 0),
     # tracking: one sequence of five that rounding throws off its target moves a mean by .003 (seen) and may by .02
     "ao": Metric("higher", 0.01, 4),
     "auc": Metric("higher", 0.01, 4),

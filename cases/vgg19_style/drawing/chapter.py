@@ -101,7 +101,7 @@ def draw_network(folder, loss):
                 total=total)
 
 
-def draw_layers(folder, cfg, source, work, device):
+def draw_layers(folder, cfg, source, work, device="cpu"):
     """What each layer keeps of a content, and of a style with all layers before it (Gatys et al. 2016, figure 1).
 
     From noise, one term alone; from faint noise for the content, whose deep layers would leave the rest as it is."""

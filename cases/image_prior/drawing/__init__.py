@@ -1,0 +1,1 @@
+"""What the figures and the page of the deep image prior are drawn with."""

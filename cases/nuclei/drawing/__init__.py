@@ -1,0 +1,1 @@
+"""Captions and drawings of the figures of this case."""

@@ -1,0 +1,88 @@
+"""Un-blending: the formula there and back, alpha and colour from one picture and from several, the lattice."""
+import numpy as np
+import pytest
+
+from cases.image_prior import unblend
+from cases.image_prior.data import blend, draw_mark
+from common.base.paths import EMBEDDED
+from common.data.images import read_pixels
+from common.metrics import psnr_mask
+
+SIDE = 192
+WHITE = np.full(3, 255.0)
+
+
+def photographs():
+    """Windows of embedded photographs."""
+    return [read_pixels(EMBEDDED / "photos" / f"{name}.jpg")[40:40 + SIDE, 60:60 + SIDE]
+            for name in ("china", "flower", "coffee", "chelsea_cat")]
+
+
+def test_one_pixel_by_hand():
+    pixel = np.full((1, 1, 3), 193, np.uint8)
+    assert unblend.unblend(pixel, np.full((1, 1), 0.6), WHITE).tolist() == [[[100, 100, 100]]]
+    assert unblend.unblend(pixel, np.ones((1, 1)), WHITE).tolist() == pixel.tolist()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.6, 0.9])
+def test_there_and_back(alpha):
+    true, coverage = photographs()[0], draw_mark((SIDE, SIDE), 1)
+    again = unblend.unblend(blend(true, alpha * coverage, WHITE), alpha * coverage, WHITE)
+    assert np.abs(again.astype(int) - true).max() <= np.ceil(0.5 / (1 - alpha))
+
+
+def test_ten_percent_wrong_costs_twenty_decibels():
+    true, coverage = photographs()[0], draw_mark((SIDE, SIDE), 1)
+    given, mask = blend(true, 0.6 * coverage, WHITE), coverage > 0
+    right, wrong = (psnr_mask(unblend.unblend(given, factor * coverage, WHITE), true, mask) for factor in (0.6, 0.54))
+    assert right > 45 and wrong < right - 20
+
+
+@pytest.mark.parametrize(("alpha", "colour"), [(0.6, (255, 255, 255)), (0.4, (255, 255, 255)), (0.6, (20, 20, 120))])
+def test_alpha_and_colour_are_found_from_several_pictures(alpha, colour):
+    coverage = draw_mark((SIDE, SIDE), 2)
+    given = [blend(true, alpha * coverage, np.array(colour, float)) for true in photographs()]
+    clean, mark = unblend.unblend_estimated(given, coverage > 0)
+    assert mark.strength == pytest.approx(alpha, abs=0.04)
+    assert 255 * mark.colour == pytest.approx(np.array(colour), abs=25)
+    assert np.mean([psnr_mask(one, true, coverage > 0) for one, true in zip(clean, photographs())]) > 29
+    for one, marked in zip(clean, given):
+        assert np.array_equal(one[coverage == 0], marked[coverage == 0])
+
+
+def test_one_picture_suffices_for_alpha():
+    coverage = draw_mark((SIDE, SIDE), 2)
+    for true in photographs()[2:]:
+        [clean], mark = unblend.unblend_estimated([blend(true, 0.6 * coverage, WHITE)], coverage > 0)
+        assert mark.strength == pytest.approx(0.6, abs=0.06)
+        assert psnr_mask(clean, true, coverage > 0) > 26
+
+
+def test_an_opaque_mark_a_faint_one_and_thin_lines_are_refused():
+    true, coverage = photographs()[0], draw_mark((SIDE, SIDE), 2)
+    for given in (blend(true, 1.0 * coverage, WHITE), true):
+        with pytest.raises(unblend.Nothing, match="alpha comes out as"):
+            unblend.unblend_estimated([given], coverage > 0)
+    thin = np.zeros((SIDE, SIDE), bool)
+    thin[::8] = True
+    with pytest.raises(unblend.Nothing, match="wider"):
+        unblend.unblend_estimated([true], thin)
+
+
+@pytest.mark.parametrize("number", [0, 3, 5, 8])
+def test_the_lattice_of_a_tiled_mark_is_found(number):
+    mask = draw_mark((256, 256), number) > 0
+    shifts = unblend.lattice(mask)
+    assert shifts
+    for down, right in shifts:
+        down, right = round(down), round(right)
+        here = mask[max(0, down):256 + min(0, down), max(0, right):256 + min(0, right)]
+        there = mask[max(0, -down):256 + min(0, -down), max(0, -right):256 + min(0, -right)]
+        if here.size > 0.2 * mask.size:
+            assert np.corrcoef(here.ravel(), there.ravel())[0, 1] > 0.6
+
+
+def test_a_mark_that_does_not_repeat_has_no_lattice():
+    mask = np.zeros((128, 128), bool)
+    mask[40:60, 30:90] = True
+    assert unblend.lattice(mask) == []
