@@ -52,10 +52,10 @@ class PriorNetwork(nn.Module):
     2^levels (pad_to says them).
 
     widths: maps of each level on the way down, and up again; skips: of each skip connection. Parameters with the
-    paper's settings: 3,002,627 (text mask), 2,996,467 (library), 2,157,955 (vase); with the case's own 383,767.
+    paper's settings: 3,002,627 (text mask), 2,996,467 (library), 2,157,955 (vase); with the case's own 348,631.
     """
 
-    def __init__(self, maps=32, widths=(16, 32, 64, 64, 64), skips=(4, 4, 4, 4, 4), kernel_down=3, kernel_up=3,
+    def __init__(self, maps=8, widths=(16, 16, 64, 64, 64), skips=(4, 4, 4, 4, 4), kernel_down=3, kernel_up=3,
                  upsample="nearest", mix=True):
         super().__init__()
         if len(widths) != len(skips):

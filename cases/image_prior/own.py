@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from cases.image_prior.data import HOLE, Task, expect_mask, read_mask
-from cases.image_prior.prior import Prior
+from cases.image_prior.prior import Prior, set_rate
 from cases.image_prior.unblend import Nothing, unblend_estimated
 from common.base.errors import UserError, join_some
 from common.base.progress import watch
@@ -148,12 +148,13 @@ def fit_own(run, pixels, mask, item):
     for step in watch(range(1, cfg.train.steps + 1), item):
         if prior.exhausted(step):
             break
+        set_rate(optimizer, cfg.train, step)
         with run.autocast():
             terms = prior.terms()
         optimizer.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
         optimizer.step()
-        prior.after(step, step % cfg.train.check_every == 0 or step == cfg.train.steps)
+        prior.after(step, step % cfg.train.validate_every == 0 or step == cfg.train.steps)
     return resize(prior.finish(item)[0], full)
 
 

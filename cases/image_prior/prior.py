@@ -4,6 +4,7 @@
     prior.look_at(task, place, device)
     prior.begin()
     for step in range(1, steps + 1):
+        set_rate(optimizer, settings.train, step)
         sum(prior.terms().values()).backward()              # and a step of the optimiser
         prior.after(step, check=step % 25 == 0)
     averaged, last = prior.finish(task.name)
@@ -140,6 +141,11 @@ def check(model):
             raise UserError(f"model.{name}={model[name]} is even: an odd number of pixels was expected: change it by 1")
 
 
-def forget(optimizer):
-    """Let an optimiser begin anew."""
-    optimizer.state.clear()
+def set_rate(optimizer, train, step):
+    """Give the optimiser the rate of a step: train.lr, at the end falling to 2 % of it along a cosine over the share
+    train.fall of all steps. At the first step it begins anew."""
+    if step == 1:
+        optimizer.state.clear()
+    fallen = max(0.0, 1 - (train.steps - step) / (train.fall * train.steps)) if train.fall else 0.0
+    for group in optimizer.param_groups:
+        group["lr"] = float(train.lr * (0.02 + 0.49 * (1 + np.cos(np.pi * fallen))))

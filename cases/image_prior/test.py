@@ -62,11 +62,12 @@ def measure_fitted(run):
             if lines[row][1]:
                 write_image(lines[row][1], to_tensor(pictures[row]))
         results.add(name, lines)
-    content = run.finish_test(results, weights, tasks.names,
-                              inputs={name: str(path) for name, path in zip(tasks.names, tasks.paths)},
-                              seconds_per_picture={row: round(total / count, 3)
-                                                   for row, (total, count) in seconds.items()})
-    run.say(results.table(content, METRICS) + f"\nresults: {results.final}")
+    means = {row: round(total / count, 3) for row, (total, count) in seconds.items()}
+    content = run.finish_test(results, weights, tasks.names, seconds_per_picture=means,
+                              inputs={name: str(path) for name, path in zip(tasks.names, tasks.paths)})
+    run.say(results.table(content, METRICS))
+    run.say("seconds per picture: " + ", ".join(f"{row} {value:.2f}" for row, value in means.items()))
+    run.say(f"results: {results.final}")
     return results.expect_no_failures("picture")
 
 

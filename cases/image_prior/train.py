@@ -22,7 +22,7 @@ import time
 import torch
 
 from cases.image_prior.data import Tasks
-from cases.image_prior.prior import Prior, forget
+from cases.image_prior.prior import Prior, set_rate
 from common.base.errors import start
 from common.data.images import to_tensor, write_image
 from common.experiment.run import Run
@@ -52,7 +52,6 @@ def fit(training, tasks, place, prior, optimizer):
                             model=prior, optimizer=optimizer):
         if training.step == 1:
             prior.begin()
-            forget(optimizer)
         first = first or training.step
         if not prior.exhausted(training.step):
             take_step(training, prior, optimizer)
@@ -68,10 +67,11 @@ def fit(training, tasks, place, prior, optimizer):
 def take_step(training, prior, optimizer):
     """One step on the known pixels; every so many, the held-out ones are asked."""
     train = training.run.config.train
+    set_rate(optimizer, train, training.step)
     with training.run.autocast():
         terms = prior.terms()
     training.descend(optimizer, **terms)
-    score = prior.after(training.step, training.due(train.check_every))
+    score = prior.after(training.step, training.due(train.validate_every))
     if score is not None:
         training.log(held_out=score)
 

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 
 from cases.udis.losses import seam_masks
 from common.data.images import to_tensor
-from common.stitching.geometry import STRICT, rescale, warp
+from common.stitching.geometry import STRICT, rescale, sample, warp
+from common.stitching.mesh import pixel_grid
 from common.stitching.quality import (
     psnr_gain_bias,
     psnr_overlap,
@@ -32,7 +33,7 @@ def measure_alignment(answer, a, b, identity=None):
     if answer.H_ba is None:
         return failed | {"reason": answer.reason or "no estimate"}
     target = to_tensor(a)[None]
-    warped, mask = warp(to_tensor(b)[None], answer.H_ba[None], a.shape[1::-1])
+    warped, mask = show(answer, to_tensor(b)[None], a.shape, b.shape, a.shape[1::-1])
     area = (mask >= STRICT).double().mean().item()
     if area == 0:
         return failed | {"reason": "the pictures do not overlap"}
@@ -42,11 +43,24 @@ def measure_alignment(answer, a, b, identity=None):
               "psnr_udis": psnr_udis(target, warped, mask), "ssim_udis": ssim_udis(target, warped, mask)}
     small_a, small_b = (to_tensor(cv2.resize(picture, (128, 128), interpolation=cv2.INTER_LINEAR))[None]
                         for picture in (a, b))
-    H = rescale(answer.H_ba[None], *((128 / picture.shape[1], 128 / picture.shape[0]) for picture in (a, b)))
-    warped, mask = warp(small_b, H, (128, 128))
+    warped, mask = show(answer, small_b, a.shape, b.shape, (128, 128))
     values |= {"psnr_udis128": psnr_udis(small_a, warped, mask), "ssim_udis128": ssim_udis(small_a, warped, mask)}
     values = {name: float(value) for name, value in values.items() if value == value}      # nan: no number
     return values | {"psnr_overlap_or_identity": values["psnr_overlap"]}
+
+
+def show(answer, picture, shape_a, shape_b, size):
+    """(B as A sees it, mask), as geometry.warp, by an Answer's homography or mesh.
+
+    picture: (1, 3, h, w), B, of shape_b, or a copy of another size; size: (width, height) of A, of shape_a, or a copy.
+    """
+    scale_a = size[0] / shape_a[1], size[1] / shape_a[0]
+    scale_b = picture.shape[3] / shape_b[1], picture.shape[2] / shape_b[0]
+    if answer.mesh is None:
+        return warp(picture, rescale(answer.H_ba[None], scale_a, scale_b), size)
+    x, y = ((grid + 0.5) / scale - 0.5 for grid, scale in zip(pixel_grid(size[::-1]), scale_a))
+    read = (torch.from_numpy((place + 0.5) * scale - 0.5) for place, scale in zip(answer.mesh.read(x, y), scale_b))
+    return sample(picture, *(torch.nan_to_num(place, -1e6)[None] for place in read))
 
 
 def content_psnr(picture, warps):

@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
 from cases.udis.baselines import ALIGNED, JOINED, answers, domain, join_all, network_blend
 from cases.udis.data import class_of, read_photographed
+from cases.udis.meshes import BENT, HONEST, bend_all, measure_bent
 from cases.udis.model import UDIS
 from cases.udis.quality import ALIGN, JOIN, measure_alignment, measure_joined
 from common.base.errors import start
@@ -29,16 +30,17 @@ def main(argv=None):
     if run.options.input:
         return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
     pairs = read_photographed(run.config.test.root or run.config.data.root, "testing")
-    rows = ALIGNED + (JOINED if run.config.test.reconstruct else [])
+    rows = ALIGNED + BENT + (JOINED if run.config.test.reconstruct else [])
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
-    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + JOIN,
+    results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + HONEST + JOIN,
                           classings=classings, ranked="psnr_overlap")
 
     def measure_pair(place):
         """{row: (metrics, image path)} of one pair."""
         a, b = pairs.pair(place)
         found = answers(model, a, b, run.device, run.config.test.refine.start)
-        lines = measure(found, a, b)
+        bent, unused = bend_all(a, b, found["refined"])
+        lines = measure(found | bent, a, b, unused)
         if run.config.test.reconstruct:
             kept = pairs.names[place] if place < run.config.test.images else None
             lines |= reconstruct(run, model, results, a, b, found["refined"], kept)
@@ -47,17 +49,21 @@ def main(argv=None):
         results.add(item, lines, classes=pairs.classes(place) | {"seen": class_of(pairs, place)})
     inputs = {item: str(pairs.files[2 * place]) for place, item in enumerate(pairs.names)}
     content = run.finish_test(results, weights, pairs.names, inputs=inputs)
-    run.say(results.table(content, ALIGN, ALIGNED, "pairs"))
+    run.say(results.table(content, ALIGN, ALIGNED + BENT, "pairs"))
+    run.say(results.table(content, HONEST, ["refined", *BENT], "pairs"))
     if run.config.test.reconstruct:
         run.say(results.table(content, JOIN, JOINED, "pairs"))
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
 
-def measure(found, a, b):
-    """{row: (metrics, None)} of every homography."""
+def measure(found, a, b, unused):
+    """{row: (metrics, None)} of every homography and mesh; unused: the matches that no mesh has used."""
     identity = measure_alignment(found["identity"], a, b).get("psnr_overlap")
-    return {row: (measure_alignment(answer, a, b, identity), None) for row, answer in found.items()}
+    lines = {row: measure_alignment(answer, a, b, identity) for row, answer in found.items()}
+    for row in ("refined", *BENT):
+        lines[row] |= measure_bent(found[row], a, b, unused)
+    return {row: (values, None) for row, values in lines.items()}
 
 
 def reconstruct(run, model, results, a, b, answer, item):

@@ -73,6 +73,11 @@ METRICS = {
     "ssim_udis": Metric("higher", 0.005, 4),
     "ssim_udis128": Metric("higher", 0.005, 4),
     "overlap_area": Metric("two-sided", 0.005, 3),        # a warp that shrinks it gains dB: neither way is good
+    # meshes: what they were not fitted to
+    "residual_median": Metric("lower", 0.05, 2, "px"),
+    "residual_p90": Metric("lower", 0.2, 2, "px"),
+    "line_bend": Metric("lower", 0.05, 2, "px"),
+    "least_area": Metric("higher", 0.02, 2),              # under 0 a part would be folded
     # stitched pictures
     "psnr_union": Metric("higher", 0.1, 2, "dB"),
     "psnr_b_own": Metric("higher", 0.1, 2, "dB"),

@@ -6,7 +6,7 @@ common/stitching/stitch.py asks for.
 import sys
 from collections import Counter
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import torch
@@ -28,9 +28,13 @@ WRITTEN = ["panorama.png", "panorama_full.png", "homographies.json"]
 
 
 class Answer(NamedTuple):
-    """What a row of results says of a pair: H_ba (3, 3) float64, B in A's frame, or None and the reason."""
+    """What a row of results says of a pair: H_ba (3, 3) float64, B in A's frame, or None and the reason.
+
+    mesh: a Mesh (mesh.py) that bends H_ba.
+    """
     H_ba: torch.Tensor | None
     reason: str | None = None
+    mesh: Any = None
 
 
 @torch.inference_mode()

@@ -122,6 +122,12 @@ def warp(image_b, H_ba, size, origin=(0, 0)):
     proper = (w * w_centre > NEAR_HORIZON) & (w_centre > 0)
     w = torch.where(proper, w, 1)
     u, v = torch.where(proper, u / w, -9.0 * width_b), torch.where(proper, v / w, -9.0 * height_b)
+    return sample(image_b, u, v)
+
+
+def sample(image_b, u, v):
+    """Picture B (N, C, h, w) read bilinearly in places u, v (N or 1, H, W) float64: (picture, mask) as warp's."""
+    height_b, width_b = image_b.shape[-2:]
     u, v = u.clamp(-9 * width_b, 9 * width_b), v.clamp(-9 * height_b, 9 * height_b)     # far outside is far enough
     places = torch.stack([(2 * u + 1) / width_b - 1, (2 * v + 1) / height_b - 1], dim=-1).to(image_b.dtype)
     warped = F.grid_sample(image_b, places.expand(len(image_b), -1, -1, -1), align_corners=False)

@@ -23,8 +23,6 @@ from common.experiment.settings import resolve
 from common.features import vgg_files
 from common.metrics import luma, psnr_y, ssim_y
 
-RELEASE = paths.ROOT / "checkpoints" / "super_resolution" / "release.pt"
-
 
 def write_weights(path, scales=(2,), **options):
     """A weights file of a small untrained network, whose answer is close to the bicubic picture."""
@@ -379,8 +377,6 @@ def test_mistakes_have_one_message(folders):
 
 @pytest.mark.slow
 def test_release_is_worth_what_the_page_says(shared, folders, monkeypatch):
-    if not RELEASE.exists():
-        pytest.skip("checkpoints/super_resolution/release.pt is not there yet: its trainings have not ended")
     monkeypatch.setattr(paths, "CHECKPOINTS", paths.ROOT / "checkpoints")
     test.main(["--name", "check", "--weights", "release", f"test.root={shared('data/super_resolution')}",
                "test.scale=4", "test.judge=none"])

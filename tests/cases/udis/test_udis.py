@@ -11,6 +11,7 @@ from tolerances import near
 
 from cases.udis import baselines, quality, test, train
 from cases.udis.data import AlignmentPairs, class_of, read_photographed, trainable
+from cases.udis.meshes import BENT, HONEST
 from cases.udis.model import UDIS, MaskReconstruction, PaperHomography, stitching_domain
 from common.base import paths
 from common.base.errors import Negative, UserError
@@ -306,7 +307,9 @@ def test_three_stages_in_a_row_and_their_results(folders):
     test.main(["--demo", "--name", "whole", "test.images=1", f"test.root={folders / 'pairs'}"])
     folder = folders / "results/udis/whole/test/testing"
     content = json.loads((folder / "metrics.json").read_text())
-    assert list(content) == baselines.ALIGNED + baselines.JOINED and content["sift"]["count"] == 2
+    assert list(content) == baselines.ALIGNED + BENT + baselines.JOINED and content["sift"]["count"] == 2
+    assert set(HONEST) <= content["mesh"].keys()
+    assert content["mesh"]["psnr_overlap"] >= content["refined"]["psnr_overlap"] - 0.01
     assert set(quality.ALIGN) <= content["sift"].keys() and set(quality.JOIN) <= content["seam"].keys()
     assert content["sift"]["by"]["seen"].keys() == {"unseen"}
     assert content["refined"]["psnr_overlap"] >= content["sift"]["psnr_overlap"]
@@ -339,7 +342,7 @@ def test_a_broken_picture_fails_alone(folders, tmp_path):
     with pytest.raises(Negative, match="1 pair"):
         test.main(["--demo", "--name", "short", f"test.root={tmp_path / 'own'}", "test.reconstruct=false"])
     content = json.loads((folders / "results/udis/short/test/own/metrics.json").read_text())
-    assert content["sift"]["count"] == 1 and list(content) == baselines.ALIGNED
+    assert content["sift"]["count"] == 1 and list(content) == baselines.ALIGNED + BENT
 
 
 def test_pieces_on_one_canvas():

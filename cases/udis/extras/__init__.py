@@ -1,1 +1,0 @@
-"""What a first reader skips: meshes beyond one homography, measured."""
