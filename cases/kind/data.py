@@ -105,7 +105,8 @@ def mixture(cfg, pairs):
         return pairs
     largest = max(cfg.decompose.patch, cfg.restore.patch, cfg.joint.patch)
     paths, _ = photographs_of(data.photographs, largest)
-    nights = StretchedNights(paths, largest, cfg.seed, turns=True, settings=cfg.test, permute=data.permute)
+    nights = StretchedNights(paths, largest, cfg.seed, turns=True, settings=cfg.test, permute=data.permute,
+                            unchanged=data.unchanged, plain=data.plain)
     return MixedPairs(pairs, nights, data.share, cfg.seed)
 
 

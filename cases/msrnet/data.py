@@ -25,7 +25,8 @@ def training_sets(cfg):
     if cfg.data.kind == "lol":
         return training, validation
     photographs, held = photographs_of(cfg.data.photographs, cfg.data.patch)
-    darkened = DarkenedPhotographs(photographs, cfg.data.patch, cfg.seed)
+    darkened = DarkenedPhotographs(photographs, cfg.data.patch, cfg.seed,
+                                   unchanged=cfg.data.unchanged, plain=cfg.data.plain)
     spread = np.linspace(0, len(held) - 1, min(HELD_PHOTOGRAPHS, len(held))).astype(int)
     validation = Both(validation, HeldOutPhotographs([held[place] for place in spread]))
     return MixedPairs(training, darkened, cfg.data.share, cfg.seed), validation

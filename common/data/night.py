@@ -12,7 +12,6 @@ from common.data.darken import linear_to_srgb, srgb_to_linear
 
 GRID = 32                                       # fields of light are (GRID, GRID) over the whole picture
 DARKEST = 1 / 60                                # of the light
-UNCHANGED = 0.15                                # share of pictures that need nothing
 FIELDS = {"even": 0.4, "uneven": 0.2, "backlight": 0.25, "lamps": 0.15}         # how the light falls: share of each
 LIGHT = srgb_to_linear(np.arange(256) / 255).astype(np.float32)                  # of each 8-bit level
 
@@ -29,9 +28,10 @@ class Night(NamedTuple):
     quality: int                # of JPEG, 0 for none
 
 
-def draw_night(rng, small):
-    """A Night for a picture whose small copy is (h, w, 3) uint8. rng: the np.random.Generator of every draw."""
-    gain = 1.0 if rng.random() < UNCHANGED else np.exp(rng.uniform(np.log(DARKEST), 0))
+def draw_night(rng, small, unchanged=0.15):
+    """A Night for a picture whose small copy is (h, w, 3) uint8. rng: the np.random.Generator of every draw; unchanged:
+    share of pictures that keep all of their light."""
+    gain = 1.0 if rng.random() < unchanged else np.exp(rng.uniform(np.log(DARKEST), 0))
     kind = rng.choice(list(FIELDS), p=list(FIELDS.values()))
     share = {"even": even, "uneven": uneven, "backlight": backlight, "lamps": lamps}[kind](rng, small)
     dark = np.log(gain)

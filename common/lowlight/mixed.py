@@ -18,7 +18,6 @@ from common.data.night import by_night, darken_to_judge, draw_night
 from common.data.paired import THUMBNAIL, Pair
 
 SMALL = (96, 96)                                # (width, height) of the copy that stands for the whole picture
-PLAIN = 0.06                                    # share of pages and flat pictures among the photographs
 GAINS = (1, 1 / 8, 1 / 16, 1 / 32)              # of held-out photographs, in turn
 
 
@@ -41,11 +40,13 @@ def photographs_of(folders, patch=None):
 class DarkenedPhotographs(Dataset):
     """Photographs by night: photographs[epoch, index] -> Pair, a patch with the whole dark picture's thumbnail.
 
-    PLAIN of them are pages and flat pictures instead. turns: patches are also laid upside down and transposed.
+    turns: patches are also laid upside down and transposed; unchanged: share that keeps its light; plain: share of
+    pages and flat pictures in the place of photographs.
     """
 
-    def __init__(self, paths, patch, seed, turns=False):
+    def __init__(self, paths, patch, seed, turns=False, unchanged=0.15, plain=0.06):
         self.paths, self.patch, self.seed, self.turns = list(paths), patch, seed, turns
+        self.unchanged, self.plain = unchanged, plain
         self.store = share_pixels([picture_size(path) or (0, 0) for path in self.paths])
 
     def __len__(self):
@@ -61,10 +62,10 @@ class DarkenedPhotographs(Dataset):
         """(Pair, extremes (2, 2)) of a place: the least and the largest value of the whole dark and bright picture."""
         rng = np.random.default_rng([self.seed, *place, 2])
         picture, name = self._picture(place[1]), self.paths[place[1]].name
-        if rng.random() < PLAIN:
+        if rng.random() < self.plain:
             picture, name = plain_picture(rng), "plain"
         small = cv2.resize(picture, SMALL, interpolation=cv2.INTER_AREA)
-        night = draw_night(rng, small)
+        night = draw_night(rng, small, self.unchanged)
         dark, bright = by_night(rng, night, small, exact=False)
         thumbnail = F.adaptive_avg_pool2d(to_tensor(dark), THUMBNAIL)
         extremes = torch.tensor([[dark.min(), dark.max()], [bright.min(), bright.max()]]).float() / 255
@@ -81,7 +82,8 @@ class DarkenedPhotographs(Dataset):
         picture = self._picture(place[1])
         scale = min(1.0, longest / max(picture.shape[:2]))
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        return by_night(rng, draw_night(rng, cv2.resize(picture, SMALL, interpolation=cv2.INTER_AREA)), picture)
+        small = cv2.resize(picture, SMALL, interpolation=cv2.INTER_AREA)
+        return by_night(rng, draw_night(rng, small, self.unchanged), picture)
 
     def _picture(self, index):
         path = self.paths[index]

@@ -57,6 +57,15 @@ def test_samples_come_from_seed_epoch_and_index_alone(folder):
     assert not torch.equal(first[2, 5].low, first[3, 5].low)
 
 
+def test_the_share_of_unchanged_photographs_and_of_pages_is_kept(folder):
+    few, many = ([draw_night(np.random.default_rng(seed), PICTURE, unchanged=share) for seed in range(120)]
+                 for share in (0.15, 0.6))
+    few, many = (sum(not night.log_gain.any() for night in nights) for nights in (few, many))
+    assert 2 * few < many < 80                                       # some of them keep a vignette
+    pages = DarkenedPhotographs(photographs_of([folder], 64)[0], 64, seed=3, plain=1.0)
+    assert {pages[0, index].name for index in range(4)} == {"plain"}
+
+
 def test_every_tenth_photograph_of_a_folder_never_trains(folder):
     training, held = photographs_of([folder], 64)
     assert len(training) == 10 and len(held) == 2 and not set(training) & set(held)
