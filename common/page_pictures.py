@@ -2,9 +2,10 @@
 
     python -m common.page_pictures [--case CASE] [NAME...]        cases/<case>/pictures/NAME
 
-cases/<case>/drawing/pages.py lists them, PICTURES = {file name: function that returns a figure}. They are drawn with
-the release weights from what may be handed on: datasets/embedded and scikit-image's photographs; one that has read
-another picture is refused. drawn.json beside them has their digests and what was read. Cases are found, not listed.
+cases/<case>/drawing/pages.py lists them, PICTURES = {file name: function that returns a figure or a picture}; cover.jpg
+stands for the case on the first page. They are drawn with the release weights from what may be handed on:
+datasets/embedded and scikit-image's photographs; one that has read another picture is refused. drawn.json beside them
+has their digests and what was read. Cases are found, not listed.
 """
 import argparse
 import importlib
@@ -61,12 +62,11 @@ def source_name(path):
                     "draw from one of those")
 
 
-def encoded(figure, name):
-    """The bytes of a figure as `name`: PNG in 256 colours, or JPEG as good as LARGEST allows. Raises UserError."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=WIDE / figure.get_figwidth(), facecolor="white")
-    picture, sizes = without_margins(Image.open(buffer).convert("RGB")), []
-    png = name.endswith(".png")
+def encoded(drawn, name):
+    """The bytes of a figure, or of a picture (h, w, 3) uint8 as it is, as `name`: PNG in 256 colours, or JPEG as good
+    as LARGEST allows. Raises UserError.
+    """
+    picture, sizes, png = as_picture(drawn), [], name.endswith(".png")
     for quality in [None] if png else QUALITIES:
         buffer = io.BytesIO()
         if png:
@@ -80,35 +80,40 @@ def encoded(figure, name):
                     "fewer or smaller ones in it")
 
 
-def without_margins(picture):
-    """A picture without the white above and below what it shows, but for MARGIN."""
+def as_picture(drawn):
+    """A figure, without the white above and below it but for MARGIN, or an array, as a Pillow image."""
+    if isinstance(drawn, np.ndarray):
+        return Image.fromarray(drawn)
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="png", dpi=WIDE / drawn.get_figwidth(), facecolor="white")
+    picture = Image.open(buffer).convert("RGB")
     written = np.flatnonzero((np.asarray(picture) < 255).any(axis=(1, 2)))
     return picture.crop((0, max(0, written[0] - MARGIN), picture.width, min(picture.height, written[-1] + MARGIN)))
 
 
 def draw(case, names=()):
     """Draw the pictures of a case, or those of these names, and enter them in drawn.json."""
-    drawings, folder = listed(case), folder_of(case)
-    known = read_record(case)
+    drawings, folder, known = listed(case), folder_of(case), read_record(case)
+    read = set(known["read"]) if names else set()
     for name in names or drawings:
         began = time.monotonic()
         OPENED.clear()
         content = encoded(drawings[name](), name)
-        read = sorted(map(source_name, OPENED))
+        read |= set(map(source_name, OPENED))
         write_whole(folder / name, content)
-        known["pictures"][name] = {"sha256": sha256(folder / name), "read": read}
+        known["pictures"][name] = sha256(folder / name)
         print(f"  {case}/pictures/{name}: {len(content):,} bytes, {time.monotonic() - began:.0f} s", flush=True)
+        kept = {name: known["pictures"][name] for name in drawings if name in known["pictures"]}
+        write_json(folder / RECORD, {"pictures": kept, "read": sorted(read)})
     for path in folder.glob("*"):
         if path.name not in {*drawings, RECORD}:
             path.unlink()
-    known["pictures"] = {name: known["pictures"][name] for name in drawings if name in known["pictures"]}
-    write_json(folder / RECORD, known)
 
 
 def read_record(case):
-    """What drawn.json says: {"pictures": {file name: {sha256, read}}}."""
+    """What drawn.json says: {"pictures": {file name: sha256}, "read": [what was shown or used for them]}."""
     path = folder_of(case) / RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"pictures": {}}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"pictures": {}, "read": []}
 
 
 def main(argv=None):

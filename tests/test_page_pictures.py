@@ -1,4 +1,5 @@
 """The pictures of the pages: small, drawn by the machinery from what may be handed on, and shown in both languages."""
+import re
 import sys
 
 import numpy as np
@@ -12,6 +13,8 @@ from common.base.files import sha256
 from common.experiment import figures
 
 CASES = [case for case in paths.all_cases() if page_pictures.folder_of(case).is_dir()]
+SHOWN = re.compile(r"(?:!\[[^\]]*\]\(|<img src=\")([^)\s\"]+\.(?:png|jpg))")
+PAGES = sorted(path for path in [*paths.ROOT.glob("*.md"), *paths.ROOT.glob("cases/*/*.md")])
 each_case = pytest.mark.parametrize("case", CASES)
 
 
@@ -24,18 +27,17 @@ def test_every_picture_is_listed_and_is_what_was_drawn(case):
     record = page_pictures.read_record(case)["pictures"]
     assert committed(case).keys() == record.keys() <= page_pictures.listed(case).keys()
     for name, path in committed(case).items():
-        assert sha256(path) == record[name]["sha256"], f"{path}: make figures FOR=readme CASE={case} writes it"
+        assert sha256(path) == record[name], f"{path}: make figures FOR=readme CASE={case} writes it"
 
 
 @each_case
 def test_pictures_show_only_what_may_be_handed_on(case):
     licences = (paths.EMBEDDED / "LICENCES.md").read_text(encoding="utf-8")
-    for picture in page_pictures.read_record(case)["pictures"].values():
-        for source in picture["read"]:
-            place, _, name = source.partition("/")
-            if place != "skimage":
-                word = name.split("/")[2].removesuffix(".jpg").rstrip("0123456789")     # embedded/dark/garden_dark2.jpg
-                assert (paths.ROOT / source).is_file() and f"`{word}" in licences, source
+    for source in page_pictures.read_record(case)["read"]:
+        place, _, name = source.partition("/")
+        if place != "skimage":
+            word = name.split("/")[2].removesuffix(".jpg").rstrip("0123456789")     # embedded/dark/garden_dark2.jpg
+            assert (paths.ROOT / source).is_file() and f"`{word}" in licences, source
 
 
 def test_pictures_are_small():
@@ -43,7 +45,32 @@ def test_pictures_are_small():
     assert all(size <= page_pictures.LARGEST for size in sizes.values())
     assert sum(sizes.values()) <= page_pictures.TOGETHER
     for path in sizes:
-        assert Image.open(path).width in (page_pictures.WIDE, page_pictures.WIDE + 1), path
+        expected = figures.COVER[0] if path.name == "cover.jpg" else page_pictures.WIDE
+        assert abs(Image.open(path).width - expected) <= 1, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(paths.ROOT).as_posix())
+def test_a_page_shows_only_pictures_that_the_machinery_draws(page):
+    for target in SHOWN.findall(page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve()
+        case = path.parents[1].name
+        assert path.parent == page_pictures.folder_of(case) and path.name in page_pictures.listed(case), target
+        assert path.is_file(), target
+
+
+@each_case
+def test_both_pages_show_the_same_pictures_and_all_of_them(case):
+    folder = paths.ROOT / "cases" / case
+    english, chinese = (SHOWN.findall((folder / name).read_text(encoding="utf-8"))
+                        for name in ("README.md", "README.zh-CN.md"))
+    shown = committed(case).keys() - {"cover.jpg"}
+    assert english == chinese and sorted(english) == sorted(f"pictures/{name}" for name in shown)
+
+
+def test_the_first_page_shows_every_case():
+    for page in ("README.md", "README.zh-CN.md"):
+        shown = SHOWN.findall((paths.ROOT / page).read_text(encoding="utf-8"))
+        assert sorted(shown) == [f"cases/{case}/pictures/cover.jpg" for case in sorted(CASES)], page
 
 
 # ---- the machinery ----
@@ -64,10 +91,11 @@ def case(tmp_path, monkeypatch):
 
 
 def test_a_picture_is_drawn_as_wide_as_the_page_and_its_source_is_noted(case, tmp_path):
-    page_pictures.draw("alpha", ["good.jpg"])
+    case["cover.jpg"] = lambda: figures.cover(np.zeros((30, 50, 3), np.uint8))
+    page_pictures.draw("alpha", ["good.jpg", "cover.jpg", "good.jpg"])
+    assert Image.open(tmp_path / "alpha/pictures/cover.jpg").size == figures.COVER
     assert Image.open(tmp_path / "alpha/pictures/good.jpg").width == page_pictures.WIDE
-    record = page_pictures.read_record("alpha")["pictures"]
-    assert record["good.jpg"]["read"] == ["datasets/embedded/photos/coffee.jpg"]
+    assert page_pictures.read_record("alpha")["read"] == ["datasets/embedded/photos/coffee.jpg"]
     case.pop("good.jpg")
     case["new.jpg"] = case.pop("foreign.png")
     with pytest.raises(UserError, match="may not be shown"):

@@ -244,9 +244,9 @@ def draw_real_classes(folder, run):
                                 "PSNR in the overlap (dB)", "parallax", ("small", "mid", "large"))
 
 
-def draw_parallax(folder):
-    """The sample stereo pair: the best homography that refinement finds, and what it cannot align."""
-    a, b = RealPairs(build("stereo")).pair(0)
+def draw_parallax(folder, pair=None):
+    """A stereo pair, the sample one: the best homography that refinement finds, and what it cannot align."""
+    a, b = pair or RealPairs(build("stereo")).pair(0)
     shifted = torch.tensor([[1.0, 0, 20], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
     _, H = min(score_starts(a, b, [IDENTITY, shifted]), key=lambda each: each[0])
     difference, mask = residual(a, b, H.numpy())

@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from common.base.errors import UserError, join_some
 from common.base.files import beside, mend_place, take_place, write_whole
@@ -27,6 +28,7 @@ STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "axe
          "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "lines.linewidth": 1.4}
 DPI = 150
 WRITTEN = (".png", ".csv", ".json", ".webm")               # kinds of files that figures.py writes
+COVER = 360, 270                                           # pixels of the picture that stands for a case
 WIDTH = 9.0                                                # inches of a full-width figure
 
 
@@ -168,6 +170,18 @@ def sheet(shown, columns, width=8.0):
     starts = range(0, len(pictures), columns)
     return grid([pictures[first:first + columns] for first in starts], None,
                 [labels[first:first + columns] for first in starts], width=width)
+
+
+def cover(picture, beside=None):
+    """The middle of a picture, uint8 (h, w, 3), as 4:3 and small; beside: its right half is this one's, same size."""
+    height, width = picture.shape[:2]
+    size = min(height, width * 3 // 4), min(width, height * 4 // 3)
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    window = slice(top, top + size[0]), slice(left, left + size[1])
+    shown = picture[window].copy()
+    if beside is not None:
+        shown[:, size[1] // 2:] = beside[window][:, size[1] // 2:]
+    return np.asarray(Image.fromarray(shown).resize(COVER, Image.LANCZOS))
 
 
 def tallest(line):

@@ -190,4 +190,5 @@ def released(case, network, weights="release", *words):
     """(what drawing and enhancing ask of a Run: config and device; the network of a release file), without folders: for
     the playground and the pages. words: key=value."""
     model, place = checkpoints.release_here(case, network, weights)
-    return SimpleNamespace(config=settings.resolve(case, words).config, device=place, say=print), model
+    run = SimpleNamespace(config=settings.resolve(case, words).config, device=place, name=weights, say=print)
+    return run, model

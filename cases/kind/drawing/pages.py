@@ -29,6 +29,12 @@ def draw_result():
     return figures.sheet(with_psnr(shown, bright), 3)
 
 
+def draw_cover():
+    """A figurine, dark at the left and enhanced at the right."""
+    low = half("dark/crusader_dark1")
+    return figures.cover(low, answer(low)[0])
+
+
 def draw_ratios():
     """One garden under growing light ratios, and the guessed one."""
     low, bright = half("dark/garden_dark2"), half("dark/garden_bright")
@@ -54,7 +60,7 @@ def draw_stages():
 
 def draw_exposures():
     """The three short exposures of the garden."""
-    return figures.figure_of(draw_garden, lambda rgb: answer(rgb)[0], "KinD")
+    return figures.figure_of(draw_garden, lambda rgb: answer(to_bytes(rgb))[0], "KinD")
 
 
 def draw_failure():
@@ -65,5 +71,5 @@ def draw_failure():
     return figures.sheet(shown, 4)
 
 
-PICTURES = {"result.jpg": draw_result, "stages.jpg": draw_stages, "ratios.jpg": draw_ratios,
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "stages.jpg": draw_stages, "ratios.jpg": draw_ratios,
             "exposures.jpg": draw_exposures, "failure.jpg": draw_failure}

@@ -26,6 +26,12 @@ def draw_result():
     return figures.sheet(with_psnr(shown, bright), 3)
 
 
+def draw_cover():
+    """The garden, dark at the left and enhanced at the right."""
+    low = half("dark/garden_dark2")
+    return figures.cover(low, answer(to_tensor(low)))
+
+
 @torch.inference_mode()
 def draw_stages():
     """B1.2 and B1.3: the picture, its logarithms, X1, the illumination, X2 and Y."""
@@ -60,5 +66,5 @@ def draw_failure():
     return figures.grid(rows, ["photograph", "MSR-net", "denoising variant"], texts, width=8)
 
 
-PICTURES = {"result.jpg": draw_result, "stages.jpg": draw_stages, "exposures.jpg": draw_exposures,
-            "protect.jpg": draw_protect, "failure.jpg": draw_failure}
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "stages.jpg": draw_stages,
+            "exposures.jpg": draw_exposures, "protect.jpg": draw_protect, "failure.jpg": draw_failure}

@@ -73,6 +73,11 @@ def draw_clips():
     return figures.grid(grid, None, texts, CLIPS, width=8)
 
 
+def draw_cover():
+    """The person, a third of the way."""
+    return figures.cover(boxed("person", len(clip("person").frames) // 3))
+
+
 def draw_responses(name):
     """Search regions and their responses over time, on one scale of colours."""
     seen = {place: follow(name)[place - 1] for place in places(name, 6)}
@@ -112,5 +117,6 @@ def draw_failure():
     return figure
 
 
-PICTURES = {"result.jpg": draw_clips, "responses.jpg": partial(draw_responses, "car"), "network.jpg": draw_network,
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_clips, "responses.jpg": partial(draw_responses, "car"),
+            "network.jpg": draw_network,
             "exercise.jpg": draw_exercise, "failure.jpg": draw_failure}

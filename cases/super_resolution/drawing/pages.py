@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 
 from cases.super_resolution import figures as drawings
-from cases.super_resolution.baselines import outputs
+from cases.super_resolution.baselines import enlarge, outputs
 from cases.super_resolution.data import cut, reduce
 from cases.super_resolution.model import SuperResolution
 from common.data.samples import photograph
@@ -44,12 +44,19 @@ def marked(picture, corner, side):
     return framed[:size, first:first + size]
 
 
+def draw_cover():
+    """Roofs, four times as large: the small picture's pixels at the left, the network's answer at the right."""
+    low = reduce(cut(photograph("photos/china.jpg"), 12), 4)[10:70, 50:130]
+    return figures.cover(enlarge(low, 4, "nearest"), drawings.answer(*network(4), low))
+
+
 def draw_failures():
     """Stripes finer than the small picture's pixels, and a small picture that was kept as JPEG."""
     return figures.figure_of(drawings.draw_failures, *network(4))
 
 
-PICTURES = {"result.jpg": partial(draw_zoom, "photos/china.jpg", 4, (110, 240), 120),
+PICTURES = {"cover.jpg": draw_cover,
+            "result.jpg": partial(draw_zoom, "photos/china.jpg", 4, (110, 240), 120),
             "zoom2.jpg": partial(draw_zoom, "photos/chelsea_cat.jpg", 2, (90, 120), 96),
             "shuffle.png": partial(figures.figure_of, drawings.draw_shuffle),
             "failures.jpg": draw_failures}

@@ -4,6 +4,7 @@ from functools import partial
 from cases.udis import figures as drawings
 from cases.udis.drawing.classical import draw_classical
 from cases.udis.model import UDIS
+from common.data.images import to_bytes
 from common.data.samples import photograph
 from common.experiment import figures
 from common.experiment.run import released
@@ -15,6 +16,7 @@ FILES = {"river bank": ("panoramas/berlin_2.jpg", "panoramas/berlin_3.jpg"),
          "motorcycle": ("motorcycle_left.png", "motorcycle_right.png"),
          "berlin 1, 2": ("panoramas/berlin_1.jpg", "panoramas/berlin_2.jpg"),
          "skyline 1, 2": ("panoramas/skyline_1.jpg", "panoramas/skyline_2.jpg"),
+         "skyline 1, 3": ("panoramas/skyline_1.jpg", "panoramas/skyline_3.jpg"),
          "roofs 1, 3": ("panoramas/front_1.jpg", "panoramas/front_3.jpg")}
 
 
@@ -45,9 +47,20 @@ def draw_masks(name):
     return figures.figure_of(drawings.draw_masks, *network(), Pairs(name), name)
 
 
+def draw_cover():
+    """The skyline joined by stage 2."""
+    run, model = network()
+    _, made, _ = drawings.stitch(run, model, *Pairs("skyline").pair(0))
+    return figures.cover(to_bytes(made["reconstructed"].picture[0]))
+
+
 def draw_pipeline():
     """B4.1: everything between two inputs and the stitched picture."""
-    return figures.figure_of(drawings.draw_pipeline, *network(), Pairs("river bank"), "river bank")
+    figure = figures.figure_of(drawings.draw_pipeline, *network(), Pairs("skyline"), "skyline")
+    axis, height, room = figure.axes[0], figure.get_figheight(), 0.35                  # inches, for the lowest label
+    axis.set_ylim(-room, height)
+    figure.set_figheight(height + room)
+    return figure
 
 
 def draw_scenes():
@@ -58,7 +71,7 @@ def draw_scenes():
 
 def draw_overlaps():
     """B4.3: from the least overlap to the most; by_overlap() measures it."""
-    pairs = Pairs("roofs 1, 3", "berlin 1, 2", "skyline 1, 2")
+    pairs = Pairs("skyline 1, 3", "skyline 1, 2", "berlin 1, 2")
     return figures.figure_of(drawings.draw_examples, *network(), pairs, "", drawings.by_overlap(pairs))
 
 
@@ -67,13 +80,20 @@ def draw_parallax():
     return figures.figure_of(drawings.draw_parallax, Pairs("skyline", "roofs", "motorcycle"))
 
 
+def draw_stray():
+    """A pair of too little overlap, joined by what is found all the same."""
+    name = "roofs 1, 3"
+    return figures.figure_of(drawings.draw_examples, *network(), Pairs(name), "", {name: name})
+
+
 def draw_forms():
     """The mask form beside the paper's, on two pairs."""
     return figures.figure_of(drawings.draw_forms, *network(), Pairs("roofs", "motorcycle"))
 
 
-PICTURES = {"result.jpg": partial(draw_masks, "river bank"), "pipeline.jpg": draw_pipeline, "scenes.jpg": draw_scenes,
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": partial(draw_masks, "river bank"), "pipeline.jpg": draw_pipeline,
+            "scenes.jpg": draw_scenes,
             "overlaps.jpg": draw_overlaps, "parallax.jpg": draw_parallax, "forms.jpg": draw_forms,
             "classical.jpg": partial(figures.figure_of, draw_classical, Pairs("skyline"), "skyline"),
             "degenerate.png": partial(figures.figure_of, drawings.draw_degenerate, Pairs("river bank")),
-            "failure.jpg": partial(draw_masks, "motorcycle")}
+            "failure.jpg": partial(draw_masks, "motorcycle"), "stray.jpg": draw_stray}

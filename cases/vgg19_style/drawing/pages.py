@@ -1,5 +1,7 @@
 """The pictures of the page, with the release weights: make figures FOR=readme CASE=vgg19_style"""
 from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
@@ -52,19 +54,37 @@ def draw_result():
     return figures.grid([[None, *styles], [content, *painted]], None, texts, width=8)
 
 
+def draw_cover():
+    """The Summer Palace in The Starry Night."""
+    return figures.cover(paint("china", "starry_night")[STRIP[-1]])
+
+
 @cache
-def paint(name, style):
-    """{step: picture} of the optimisation by the feature network `small`, otherwise with the default settings."""
-    words = ["network=small", f"data.size={SIZE}", f"train.steps={STRIP[-1]}"]
+def paint(name, style, *words):
+    """{step: picture} of the optimisation by the feature network `small`, otherwise with the default settings and
+    words. style: a painting's name, or a file.
+    """
+    words = ["network=small", f"data.size={SIZE}", f"train.steps={STRIP[-1]}", *words]
     chosen = settings.resolve("vgg19_style", words).config
     trunk, loss = feature_network(chosen)
-    work = Work("pages", EMBEDDED / "photos" / f"{name}.jpg", [EMBEDDED / "paintings" / f"{style}.jpg"], [1.0], [])
+    style = style if isinstance(style, Path) else EMBEDDED / "paintings" / f"{style}.jpg"
+    work = Work("pages", EMBEDDED / "photos" / f"{name}.jpg", [style], [1.0], [])
     painter, pictures = Painter(chosen, trunk, loss, work, *prepare(chosen)), {}
     for step in range(1, STRIP[-1] + 1):
         painter.step(step)
         if step in STRIP:
             pictures[step] = to_bytes(painter.result()[0])
     return pictures
+
+
+def draw_failure():
+    """The cat among the stars, by the defaults and with the photograph's colours and brightness."""
+    stars = Path(find_spec("skimage").origin).with_name("data") / "hubble_deep_field.jpg"
+    content = to_bytes(photo("chelsea_cat", SIZE)[0])
+    shown = {"photograph": content, "stars": chapter.middle(stars, content.shape),
+             "painted": paint("chelsea_cat", stars)[STRIP[-1]],
+             "colour=luminance": paint("chelsea_cat", stars, "train.colour=luminance")[STRIP[-1]]}
+    return figures.sheet(shown, 4)
 
 
 def draw_epochs():
@@ -88,7 +108,7 @@ def draw_grams():
     side = grams[0].shape[0]
     texts = [["photograph", "", "painting"], ["one channel of relu2_1", "its positions shuffled", "the same channel"],
              [f"Gram matrix, {side} x {side}", "the same Gram matrix", "another one"]]
-    return figures.grid([top, answers, grams], None, texts, width=6)
+    return figures.grid([top, answers, grams], None, texts, width=8)
 
 
 def draw_layers():
@@ -98,6 +118,7 @@ def draw_layers():
     return figures.figure_of(chapter.draw_layers, chosen, vgg_files.read("small"), work)
 
 
-PICTURES = {"result.jpg": draw_result, "china.jpg": partial(draw_seven, "china"),
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "china.jpg": partial(draw_seven, "china"),
             "coffee.jpg": partial(draw_seven, "coffee"), "chelsea.jpg": partial(draw_seven, "chelsea_cat"),
-            "epochs.jpg": draw_epochs, "grams.jpg": draw_grams, "layers.jpg": draw_layers}
+            "epochs.jpg": draw_epochs, "grams.jpg": draw_grams, "layers.jpg": draw_layers,
+            "failure.jpg": draw_failure}

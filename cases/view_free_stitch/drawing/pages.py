@@ -1,5 +1,6 @@
 """The pictures of the page, with the release weights: make figures FOR=readme CASE=view_free_stitch"""
-from functools import partial
+import textwrap
+from functools import cache, partial
 
 import torch
 
@@ -7,14 +8,15 @@ from cases.view_free_stitch import figures as drawings
 from cases.view_free_stitch.model import SIDE, ViewFreeStitch
 from common.base.paths import EMBEDDED
 from common.data.images import list_images, read_pixels
+from common.data.samples import photograph
 from common.experiment import figures
 from common.experiment.run import released
 from common.stitching.estimators import estimator, network_estimate
-from common.stitching.pairs import draw_pairs, make_pair, read_squashed
+from common.stitching.pairs import at_most, draw_pairs, make_pair, read_squashed
 from common.stitching.register import doubt, register
 from common.stitching.stitch import crop_panorama, join_photos
 
-PLACE = 0                               # of the example among the pairs cut from datasets/embedded/photos
+PLACE = 1                               # of the example among the pairs cut from datasets/embedded/photos
 
 
 def network():
@@ -26,15 +28,25 @@ def drawn_pairs():
     return draw_pairs(list_images(EMBEDDED / "photos"), 5, 0)
 
 
-def draw_panorama(name):
-    """A set of photographs as `test.py --input` joins them, in its largest rectangle without gaps."""
+@cache
+def panorama(name):
+    """(the picture, its title) of a set of photographs as `test.py --input` joins them, without gaps."""
     run, model = network()
     paths = sorted((EMBEDDED / "panoramas").glob(f"{name}_*.jpg"))
     photographs = [read_pixels(path) for path in paths]
     layout = register(photographs, estimator(run.config.test.method, model, run.device), order="given")
-    panorama, surface = join_photos(photographs, layout)
-    title = f"{name}: {len(layout.homographies)} of {len(paths)} photographs, {surface.shape.name}"
-    return figures.grid([[crop_panorama(panorama)]], [title], width=8)
+    made, surface = join_photos(photographs, layout)
+    return crop_panorama(made), f"{name}: {len(layout.homographies)} of {len(paths)} photographs, {surface.shape.name}"
+
+
+def draw_panorama(name):
+    """A panorama under its title."""
+    picture, title = panorama(name)
+    return figures.grid([[picture]], [title], width=8)
+
+
+def draw_cover():
+    return figures.cover(panorama("berlin")[0])
 
 
 def draw_pipeline():
@@ -54,7 +66,8 @@ def draw_generator():
 
 def draw_parallax():
     """A stereo pair: what no homography aligns."""
-    return figures.figure_of(drawings.draw_parallax)
+    pair = tuple(at_most(photograph(f"motorcycle_{side}.png"), 480) for side in ("left", "right"))
+    return figures.figure_of(drawings.draw_parallax, pair)
 
 
 @torch.inference_mode()
@@ -73,14 +86,14 @@ def draw_failure():
     axes[0, 0].plot(shifts, errors, marker="o")
     axes[0, 0].axvline(SIDE / 2, ls="--", color=figures.COLOURS[7])
     axes[0, 0].set(xlabel=f"shift (px of {SIDE}); dashed: training ends", ylabel="mean corner error (px)")
-    for axis, picture, title in zip(axes[0, 1:], strangers, ("refused:", reason[:40])):
+    for axis, picture, title in zip(axes[0, 1:], strangers, ("refused:", textwrap.fill(reason, 34))):
         axis.imshow(picture)
         axis.axis("off")
         axis.set_title(title, fontsize=9, loc="left")
     return figure
 
 
-PICTURES = {"result.jpg": partial(draw_panorama, "berlin"), "skyline.jpg": partial(draw_panorama, "skyline"),
-            "front.jpg": partial(draw_panorama, "front"), "pipeline.jpg": draw_pipeline,
-            "generator.jpg": draw_generator, "matches.jpg": draw_matches, "parallax.jpg": draw_parallax,
-            "failure.jpg": draw_failure}
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": partial(draw_panorama, "berlin"),
+            "skyline.jpg": partial(draw_panorama, "skyline"), "front.jpg": partial(draw_panorama, "front"),
+            "pipeline.jpg": draw_pipeline, "generator.jpg": draw_generator, "matches.jpg": draw_matches,
+            "parallax.jpg": draw_parallax, "failure.jpg": draw_failure}
