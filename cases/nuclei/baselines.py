@@ -7,7 +7,7 @@ from skimage.segmentation import random_walker
 from cases.nuclei.instances import components, distance_watershed
 
 SMOOTH = 1.0                                               # sigma before any threshold
-SURE = 0.6, 1.4                                            # times Otsu's threshold: surely ground, surely nucleus
+SURE = 0.4, 1.2                                            # times Otsu's threshold: surely ground, surely nucleus
 
 
 def otsu(gray):
@@ -33,7 +33,7 @@ def walker(gray):
     seeds = np.where(smooth < low, 1, np.where(smooth > high, 2, 0))
     if len(np.unique(seeds)) < 3:                          # nothing to decide, or nothing to start from
         return otsu(gray)
-    return random_walker(smooth, seeds, beta=1000, mode="cg_j", tol=1e-3, prob_tol=1) == 2
+    return random_walker(smooth, seeds, beta=130, mode="bf") == 2
 
 
 MASKS = {"otsu": otsu, "local_threshold": local_threshold, "random_walker": walker}

@@ -26,17 +26,18 @@ SIDE, WIDTH, LEVELS = 256, 8, 4
 
 def straightforward(state, x, levels=LEVELS):
     """An R2AtU-Net's logits from its state_dict, by the formula; sides of x are multiples of 2^(levels - 1)."""
-    def normed(name, maps, padding=0):
-        maps = F.conv2d(maps, state[f"{name}.0.weight"], state[f"{name}.0.bias"], padding=padding)
-        return F.batch_norm(maps, state[f"{name}.1.running_mean"], state[f"{name}.1.running_var"],
-                            state[f"{name}.1.weight"], state[f"{name}.1.bias"])
+    def normed(name, maps, padding=0, norm=None):
+        convolution, norm = (f"{name}.0", f"{name}.1") if norm is None else (name, norm)
+        maps = F.conv2d(maps, state[f"{convolution}.weight"], state[f"{convolution}.bias"], padding=padding)
+        return F.batch_norm(maps, state[f"{norm}.running_mean"], state[f"{norm}.running_var"],
+                            state[f"{norm}.weight"], state[f"{norm}.bias"])
 
     def block(name, maps):
         x = s = F.conv2d(maps, state[f"{name}.widen.weight"], state[f"{name}.widen.bias"])
         for unit in range(2):
-            convolve, first = f"{name}.units.{unit}.convolve", s
+            part, first = f"{name}.units.{unit}", s
             for turn in range(3):
-                s = F.relu(normed(convolve, s if turn == 0 else first + s, 1))
+                s = F.relu(normed(f"{part}.convolve", s if turn == 0 else first + s, 1, f"{part}.norms.{turn}"))
         return x + s
     skips = []
     for level in range(levels):
@@ -82,7 +83,7 @@ def inference():
 def ways():
     """Seconds from probabilities, or from a picture, to single nuclei, on a sample picture of 256 x 256."""
     gray = read_gray(test_pictures(build("nuclei"))[0].path)
-    nucleus, middles = gray, gray > 0.7                       # a picture serves as probabilities
+    nucleus = middles = gray                                  # a picture serves as probabilities
     seconds = timing.in_turns({
         "components": lambda: instances.components(nucleus),
         "distance watershed": lambda: instances.distance_watershed(nucleus),

@@ -127,8 +127,7 @@ def draw_steps(folder, run, model, picture):
     _, top, left = most_touching(true)
     part = slice(top, top + SIDE), slice(left, left + SIDE)
     mask = maps["nucleus"] > run.config.test.threshold
-    away = instances.distances(mask)
-    middles = marker_map(maps)
+    away, middles = instances.distances(mask), marker_map(maps)
     panels = {"picture": gray[part], "nucleus": maps["nucleus"][part]}
     if middles is not None:
         panels["middle"] = middles[part]

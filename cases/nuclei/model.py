@@ -33,18 +33,24 @@ class PlainBlock(nn.Sequential):
 
 
 class RecurrentUnit(nn.Module):
-    """One convolution f that is applied three times: s = f(x), then twice s = f(x + s)."""
+    """One convolution f that is applied three times: s = f(x), then twice s = f(x + s).
+
+    Weights are shared by the passes, batch norm's statistics are not: the levels differ from pass to pass.
+    """
 
     TURNS = 2
 
     def __init__(self, channels):
         super().__init__()
-        self.convolve = conv3x3(channels, channels)
+        self.convolve = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(1 + self.TURNS))
+        for norm in self.norms[1:]:
+            norm.weight, norm.bias = self.norms[0].weight, self.norms[0].bias
 
     def forward(self, x):                                                     # (N, C, h, w) -> (N, C, h, w)
-        state = self.convolve(x)
-        for _ in range(self.TURNS):
-            state = self.convolve(x + state)
+        state = F.relu(self.norms[0](self.convolve(x)))
+        for norm in self.norms[1:]:
+            state = F.relu(norm(self.convolve(x + state)))
         return state
 
 

@@ -36,13 +36,13 @@ def answer(model, picture, tile, device):
 
 def segment(maps, settings):
     """{method: labels (h, w)} of a network's maps: components of `nucleus`; those cut by the watershed of the distance;
-    and, where the network has more than that map, by the watershed from its own markers."""
+    and, where the network has more than that map, by the watershed to which it gives its own markers."""
     options = {"threshold": settings.threshold, "smallest": settings.smallest}
     found = {"components": instances.components(maps["nucleus"], **options),
              "watershed": instances.distance_watershed(maps["nucleus"], **options)}
     middles = marker_map(maps)
     if middles is not None:
-        found["markers"] = instances.marker_watershed(maps["nucleus"], middles > settings.marker, **options)
+        found["markers"] = instances.marker_watershed(maps["nucleus"], middles, weight=settings.weight, **options)
     return found
 
 

@@ -51,10 +51,9 @@ CAPTIONS = {
         "Scatter plots with three horizontal lines each", "散点图，各有三条横线"),
     "failures": Caption(
         None,
-        "Two failures: the test picture whose foreground is found worst (dim halos belong to its true nuclei), and the "
-        "one in which most nuclei are merged or split (they overlap); the square root of the levels is shown",
-        "两个失败案例：前景找得最差的测试图像（标注把昏暗的光晕也算作细胞核），以及粘连与割裂最多的一幅"
-        "（细胞核相互重叠）；图像以灰度的平方根显示",
+        "Two failures: the test picture whose foreground is found worst, and the one in which most nuclei are merged "
+        "or split; the square root of the levels is shown",
+        "两个失败案例：前景找得最差的测试图像，以及粘连与割裂最多的一幅；图像以灰度的平方根显示",
         "Two pictures: levels, probability, found, true", "两幅图像：灰度、概率、找到的核、真实的核"),
     "training": Caption(
         None, "Training: the loss and its terms, and AP and IoU of the held-out pictures",

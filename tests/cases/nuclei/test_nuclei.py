@@ -167,7 +167,7 @@ def test_bad_data_have_one_message(tmp_path, spoil, message):
 
 def test_touching_discs_come_apart_by_the_watersheds_alone():
     nucleus = (TOUCHING > 0).astype(np.float32)
-    inside = data.inside(TOUCHING)
+    inside = data.inside(TOUCHING).astype(np.float32)
     assert instances.components(nucleus).max() == 1
     for found in (instances.distance_watershed(nucleus), instances.marker_watershed(nucleus, inside)):
         overlap = metrics.overlaps(TOUCHING, found)
@@ -175,10 +175,24 @@ def test_touching_discs_come_apart_by_the_watersheds_alone():
     assert metrics.merged(metrics.overlaps(TOUCHING, instances.components(nucleus))) == 1
 
 
-def test_what_has_no_marker_stays_whole_and_what_is_small_goes():
+def test_a_network_that_is_sure_cuts_where_no_waist_is():
+    """A square of two halves: the distance has one peak, the network's middles have two."""
+    labels = np.zeros((30, 40), np.int32)
+    labels[5:25, 10:20], labels[5:25, 20:30] = 1, 2
+    nucleus = (labels > 0).astype(np.float32)
+    assert instances.distance_watershed(nucleus).max() == 1
+    found = instances.marker_watershed(nucleus, data.inside(labels).astype(np.float32), weight=20)
+    assert metrics.matches(metrics.overlaps(labels, found), [0.9])[0] == 2
+
+
+def test_watersheds_lose_no_pixel():
+    nucleus = np.random.default_rng(0).random((40, 50), np.float32)
+    for found in (instances.distance_watershed(nucleus), instances.marker_watershed(nucleus, nucleus)):
+        assert np.array_equal(found > 0, nucleus > 0.5)
+
+
+def test_what_is_small_goes():
     nucleus = (APART > 0).astype(np.float32)
-    only_first = data.inside(APART) & (APART == 1)
-    assert instances.marker_watershed(nucleus, only_first).max() == 2
     nucleus[0, 47] = 1
     assert instances.components(nucleus).max() == 3 and instances.components(nucleus, smallest=2).max() == 2
     for find in (instances.components, instances.distance_watershed):
@@ -291,7 +305,7 @@ def test_own_pictures_of_every_kind(folders, capsys):
             lines = list(csv.DictReader(file))
         assert [int(line["number"]) for line in lines] == list(range(1, labels.max() + 1))
         assert [int(line["area"]) for line in lines] == np.bincount(labels.ravel())[1:].tolist()
-        assert labels.max() == (0 if path.stem == "flat" else 1)
+        assert labels.max() == (0 if path.stem == "flat" else 2)
         numbers[path.name] = labels
     assert np.array_equal(numbers["deep.tif"], numbers["细胞.tif"])       # depth and colour do not matter
     assert np.array_equal(numbers["deep.tif"], numbers["colour.png"])

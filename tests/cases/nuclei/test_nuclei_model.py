@@ -41,9 +41,9 @@ def test_two_networks_are_small_enough_on_disk():
 def test_a_recurrent_unit_is_its_convolution_unrolled_by_hand():
     """3x3, one map, a kernel of ones, no batch norm: s1 = f(x), s2 = f(x + s1), s3 = f(x + s2)."""
     unit = RecurrentUnit(1)
-    unit.convolve[0].weight.data.fill_(1.0)
-    unit.convolve[0].bias.data.zero_()
-    unit.convolve[1] = torch.nn.Identity()
+    unit.convolve.weight.data.fill_(1.0)
+    unit.convolve.bias.data.zero_()
+    unit.norms = torch.nn.ModuleList([torch.nn.Identity()] * 3)
     x = torch.zeros(1, 1, 3, 3)
     x[0, 0, 0, 0] = 1.0
     # f(x): ones where the corner is within reach; x + f(x) sums to 5: 2 in the corner; and so on
@@ -58,10 +58,21 @@ def test_a_recurrent_unit_is_its_convolution_unrolled_by_hand():
 def test_a_block_adds_what_its_first_convolution_gives():
     block = RecurrentResidualBlock(2, 3).eval()
     for unit in block.units:
-        torch.nn.init.zeros_(unit.convolve[0].weight)
-        torch.nn.init.zeros_(unit.convolve[0].bias)
+        torch.nn.init.zeros_(unit.convolve.weight)
+        torch.nn.init.zeros_(unit.convolve.bias)
     x = torch.rand(1, 2, 5, 6)
     assert torch.allclose(block(x), block.widen(x))
+
+
+def test_passes_share_weights_but_not_statistics():
+    """So that an evaluated unit gives what a trained one gives, once its statistics are those of the batch."""
+    torch.manual_seed(0)
+    unit, x = RecurrentUnit(3), 2 + torch.randn(4, 3, 16, 16)
+    assert count(unit) == 3 * 3 * 9 + 3 + 2 * 3
+    for norm in unit.norms:
+        norm.momentum = None
+    trained = unit(x)
+    assert torch.allclose(unit.eval()(x), trained, atol=0.02)
 
 
 def test_a_gate_scales_the_skip_by_coefficients_between_0_and_1():

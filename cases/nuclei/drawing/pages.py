@@ -1,0 +1,34 @@
+"""The pictures of the page, with the release weights: make figures FOR=readme CASE=nuclei"""
+from cases.nuclei import figures as drawings
+from cases.nuclei.data import test_pictures
+from cases.nuclei.model import Nuclei
+from common.base.paths import EMBEDDED
+from common.experiment import figures
+from common.experiment.run import released
+
+SHOWN = "f73e37957c74", "245b99587837"                     # of the split `test`, those with most touching nuclei
+
+
+def pictures():
+    """The Pictures of SHOWN."""
+    by_name = {picture.name: picture for picture in test_pictures(EMBEDDED / "nuclei")}
+    return [by_name[name] for name in SHOWN]
+
+
+def draw_steps():
+    """From the picture to single nuclei, step by step."""
+    return figures.figure_of(drawings.draw_steps, *released("nuclei", Nuclei, "release"), pictures()[0])
+
+
+def draw_touching():
+    """The windows in which most nuclei touch, by three methods beside the truth."""
+    return figures.figure_of(drawings.draw_touching, *released("nuclei", Nuclei, "release"), pictures())
+
+
+def draw_attention():
+    """What the gates of the R2AtU-Net let through."""
+    run, model = released("nuclei", Nuclei, "release-r2atunet")
+    return figures.figure_of(drawings.draw_attention, run, {"r2atunet": model}, pictures()[0])
+
+
+PICTURES = {"steps.jpg": draw_steps, "touching.jpg": draw_touching, "attention.jpg": draw_attention}
