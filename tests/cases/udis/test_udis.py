@@ -11,7 +11,7 @@ from tolerances import near
 
 from cases.udis import baselines, quality, test, train
 from cases.udis.data import AlignmentPairs, class_of, read_photographed, trainable
-from cases.udis.meshes import BENT, HONEST
+from cases.udis.meshes import BENT
 from cases.udis.model import UDIS, MaskReconstruction, PaperHomography, stitching_domain
 from common.base import paths
 from common.base.errors import Negative, UserError
@@ -308,7 +308,7 @@ def test_three_stages_in_a_row_and_their_results(folders):
     folder = folders / "results/udis/whole/test/testing"
     content = json.loads((folder / "metrics.json").read_text())
     assert list(content) == baselines.ALIGNED + BENT + baselines.JOINED and content["sift"]["count"] == 2
-    assert set(HONEST) <= content["mesh"].keys()
+    assert content["mesh"]["least_area"] > 0.2
     assert content["mesh"]["psnr_overlap"] >= content["refined"]["psnr_overlap"] - 0.01
     assert set(quality.ALIGN) <= content["sift"].keys() and set(quality.JOIN) <= content["seam"].keys()
     assert content["sift"]["by"]["seen"].keys() == {"unseen"}
