@@ -67,10 +67,10 @@ def test_both_pages_show_the_same_pictures_and_all_of_them(case):
     assert english == chinese and sorted(english) == sorted(f"pictures/{name}" for name in shown)
 
 
-def test_the_first_page_shows_every_case():
+def test_the_first_page_shows_every_cover():
     for page in ("README.md", "README.zh-CN.md"):
         shown = SHOWN.findall((paths.ROOT / page).read_text(encoding="utf-8"))
-        assert sorted(shown) == [f"cases/{case}/pictures/cover.jpg" for case in sorted(CASES)], page
+        assert sorted(shown) == [f"cases/{case}/pictures/cover.jpg" for case in CASES if "cover.jpg" in committed(case)]
 
 
 # ---- the machinery ----

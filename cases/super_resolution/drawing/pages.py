@@ -46,7 +46,7 @@ def marked(picture, corner, side):
 
 def draw_cover():
     """Roofs, four times as large: the small picture's pixels at the left, the network's answer at the right."""
-    low = reduce(cut(photograph("photos/china.jpg"), 12), 4)[10:70, 50:130]
+    low = reduce(cut(photograph("photos/china.jpg"), 12), 4)[10:70, 26:106]
     return figures.cover(enlarge(low, 4, "nearest"), drawings.answer(*network(4), low))
 
 
