@@ -5,7 +5,7 @@ from cases.nuclei.data import normalise, open_levels
 from cases.nuclei.instances import describe
 from cases.nuclei.label_files import outline, write_labels, write_picture
 from cases.nuclei.segment import best, predict, segment
-from common.base.errors import join_some, warn
+from common.base.errors import UserError, join_some, warn
 from common.data.images import picture_files
 from common.experiment.results import file_name, write_csv
 
@@ -19,6 +19,9 @@ def segment_own(run, model, weights):
     paths, items = picture_files(run.options.input)
     names = [f"{file_name(item)}_{made}" for item in items for made in MADE]
     folder, row, bright = run.settle_folder(run.folder / "own", names, paths), weights.model["arch"], []
+    if run.options.output and folder.resolve() in {path.resolve().parent for path in paths}:
+        raise UserError(f"--output {folder} is a folder of the pictures: its label maps would be read as pictures the "
+                        "next time: name another folder")
     results = run.own_results(weights, paths, rows=[row], metrics=["found"])
 
     def find(place):
@@ -34,8 +37,8 @@ def segment_own(run, model, weights):
         warn(f"on a bright ground, taken as its negative: {join_some(bright)}: the networks have learnt from "
              "fluorescence on a dark ground, so look at the outlines")
     content = run.finish_test(results, weights, items, inputs=dict(zip(items, map(str, paths))))
-    run.say(f"{content[row].get('found', 0)} nuclei in {content[row]['count']} picture(s): {folder}; numbers: "
-            f"{results.final / 'items.csv'}")
+    numbers = f"; numbers: {results.final / 'items.csv'}" if run.keeps else ""
+    run.say(f"{content[row].get('found', 0)} nuclei in {content[row]['count']} picture(s): {folder}{numbers}")
     results.expect_no_failures()
 
 

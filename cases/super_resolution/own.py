@@ -66,8 +66,9 @@ def enlarge_pictures(run, model, weights, parameters, pictures):
         results.add(item, {"bicubic": (look_at(baselines.enlarge(low, scale), parameters), None),
                            "network": (look_at(answer, parameters), kept)})
     run.finish_test(results, weights, items, inputs=dict(zip(items, map(str, paths))))
+    numbers = f"; numbers: {results.final / 'items.csv'}" if run.keeps else ""
     run.say(f"{len(items) - len(results.failures())} picture(s) done, {scale} times larger: "
-            f"{run.options.output or results.final / 'images' / 'network'}; numbers: {results.final / 'items.csv'}")
+            f"{run.options.output or results.final / 'images' / 'network'}{numbers}")
     results.expect_no_failures()
 
 

@@ -72,8 +72,8 @@ def test_five_thousand_letters_are_one_line(place, words, capsys):
         assert status == 2 and "Traceback" not in said and said.count("error: ") == 1, said[:2000]
 
 
-SETTLE = ("expect_targets", "settle(", "settle_folder(", "settle_own(", "stitch_own(", "enlarge_own(", "follow_own(",
-          "own_pictures.", "skeleton.write", "pack(")
+SETTLE = ("expect_targets", "settle(", "settle_folder(", "settle_own(", "restore_own(", "segment_own(", "stitch_own(",
+          "enlarge_own(", "follow_own(", "own_pictures.", "skeleton.write", "pack(")
 
 
 def test_every_script_that_is_told_where_to_write_looks_first():
