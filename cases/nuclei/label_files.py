@@ -28,15 +28,6 @@ def write_labels(path, labels):
     else:
         image = Image.fromarray(labels.astype(np.uint8), "L")
         image.putpalette(palette().tobytes())
-    save(path, image)
-
-
-def write_picture(path, pixels):
-    """Write uint8 (h, w, 3) as PNG."""
-    save(path, Image.fromarray(pixels))
-
-
-def save(path, image):
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=6)
     write_whole(path, buffer.getvalue())

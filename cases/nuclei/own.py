@@ -3,10 +3,10 @@ from pathlib import Path
 
 from cases.nuclei.data import normalise, open_levels
 from cases.nuclei.instances import describe
-from cases.nuclei.label_files import outline, write_labels, write_picture
+from cases.nuclei.label_files import outline, write_labels
 from cases.nuclei.segment import best, predict, segment
 from common.base.errors import UserError, join_some, warn
-from common.data.images import picture_files
+from common.data.images import picture_files, to_tensor, write_image
 from common.experiment.results import file_name, write_csv
 
 MADE = ("labels.png", "outlines.png", "nuclei.csv")
@@ -46,7 +46,7 @@ def write_all(stem, levels, gray, labels):
     """The three files of one picture; stem: folder and beginning of their names."""
     targets = [Path(f"{stem}_{made}") for made in MADE]
     write_labels(targets[0], labels)
-    write_picture(targets[1], outline(gray, labels))
+    write_image(targets[1], to_tensor(outline(gray, labels)))
     values = describe(labels, levels)
     lines = zip(*(values[name] for name in COLUMNS))
     write_csv(targets[2], COLUMNS, [[number, round(area), *(f"{value:.3f}" for value in rest)]
