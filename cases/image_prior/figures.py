@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from cases.image_prior import baselines
-from cases.image_prior.data import Task, Tasks, composite, fit_square
+from cases.image_prior.data import Task, Tasks, blend, composite, draw_mark, fit_square, to_levels
 from cases.image_prior.drawing import diagram
 from cases.image_prior.drawing.captions import CAPTIONS
 from cases.image_prior.model import PriorNetwork
-from cases.image_prior.prior import Prior
+from cases.image_prior.prior import Prior, descend_plainly, take_step
 from cases.image_prior.unblend import unblend
 from common import metrics
 from common.base.errors import start
@@ -44,6 +44,7 @@ def main(argv=None):
     folder = figures.FigureFolder(run.folder, CAPTIONS)
     draw_network(folder, run.config.model)
     draw_learnt_first(folder, run)
+    draw_tasks(folder, run)
     draw_by_hand(folder, tasks)
     if tasks:
         draw_rows(folder, run, tasks)
@@ -67,23 +68,23 @@ def draw_network(folder, settings):
 
 # ---- small fits ------------------------------------------------------------------------------------------------------
 
-def fit_small(run, true, mask, title, shown=()):
-    """(averaged picture, {step: picture}, [loss of each step]) of a small fit to a picture with a mask, all of whose
-    known pixels are fitted."""
-    settings = Settings(run.config | {"train": Settings(run.config.train | {"held_out": 0.0, "perceptual": 0.0})})
-    given = np.where(mask[..., None], 0, true).astype(np.uint8)
+def fit_small(run, given, mask, title, shown=(), held_out=0.0):
+    """(averaged picture, {step: picture}, [loss of each step]) of a small fit to what is given, uint8 (H, W, 3), of a
+    picture; nothing masked is used, and a share held_out of the rest chooses the step."""
+    changed = {"held_out": held_out, "perceptual": 0.0, "fall": 0.0, "steps": run.config.figures.steps}
+    settings = Settings(run.config | {"train": Settings(run.config.train | changed)})
     prior = Prior(settings).to(run.device, memory_format=torch.channels_last)
-    prior.look_at(Task(title, true, given, mask, np.zeros(mask.shape), np.zeros(3)), 0, run.device)
+    prior.look_at(Task(title, given, given, mask, np.zeros(mask.shape), np.zeros(3)), 0, run.device)
     prior.begin()
     optimizer = torch.optim.Adam(prior.network.parameters(), lr=settings.train.lr)
     pictures, losses = {}, []
-    for step in watch(range(1, run.config.figures.steps + 1), title):
-        loss = sum(prior.terms().values())
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        prior.after(step, step == run.config.figures.steps)
-        losses.append(loss.item())
+
+    def descend(optimizer, **terms):
+        descend_plainly(optimizer, **terms)
+        losses.append(sum(terms.values()).item())
+    for step in watch(range(1, settings.train.steps + 1), title):
+        check = step % settings.train.validate_every == 0 or step == settings.train.steps
+        take_step(prior, optimizer, step, check, descend=descend)
         if step in shown:
             pictures[step] = to_bytes(prior.last[0])
     return prior.finish(title)[0], pictures, losses
@@ -123,6 +124,32 @@ def draw_learnt_first(folder, run):
     folder.save(figure, "learnt_first", ["fitted to", "step", "loss"], rows, steps=run.config.figures.steps, size=side)
 
 
+def draw_tasks(folder, run):
+    """A hole, a half-transparent mark and noise: what is given, a simple answer, the prior's, the truth."""
+    true, side = example(run), run.config.figures.size
+    hole, nowhere = np.zeros((side, side), bool), np.zeros((side, side), bool)
+    hole[3 * side // 8:5 * side // 8, side // 8:side // 4] = True
+    coverage = draw_mark((side, side), 1)
+    noise = np.random.default_rng(0).normal(0, run.config.data.sigma, true.shape)
+    given = {"inpaint": (np.where(hole[..., None], 0, true).astype(np.uint8), hole),
+             "watermark": (blend(true, 0.6 * coverage, np.full(3, 255.0)), coverage > 0),
+             "denoise": (to_levels(true + noise), nowhere)}
+    simple = {"inpaint": baselines.biharmonic, "watermark": baselines.biharmonic, "denoise": baselines.nlm}
+    grid, captions, rows = [], [], []
+    for name, (picture, mask) in given.items():
+        task = Task(name, true, picture, mask, np.zeros(mask.shape), np.zeros(3))
+        fitted = fit_small(run, picture, mask, name, held_out=0.02)[0]
+        answers = {"given": picture, simple[name].__name__: simple[name](picture, mask),
+                   "prior": composite(fitted, task)}
+        where = mask if mask.any() else ~mask
+        values = {row: metrics.psnr_mask(answer, true, where) for row, answer in answers.items()}
+        grid.append([*answers.values(), true])
+        captions.append([*(f"{row}: {value:.2f} dB" for row, value in values.items()), name])
+        rows += [[name, row, figures.format_number(value)] for row, value in values.items()]
+    folder.save(figures.grid(grid, ["given", "simple method", "prior", "true"], captions), "tasks",
+                ["task", "row", "psnr"], rows, steps=run.config.figures.steps, size=side)
+
+
 def draw_failures(folder, run):
     """A hole of a third of the picture, and fine texture under thin lines."""
     side = run.config.figures.size
@@ -135,7 +162,7 @@ def draw_failures(folder, run):
         given = np.where(mask[..., None], 0, true).astype(np.uint8)
         task = Task(name, true, given, mask, np.zeros(mask.shape), np.zeros(3))
         answers = {"biharmonic": baselines.biharmonic(given, mask),
-                   "prior": composite(fit_small(run, true, mask, name)[0], task)}
+                   "prior": composite(fit_small(run, given, mask, name)[0], task)}
         values = {row: metrics.psnr_mask(picture, true, mask) for row, picture in answers.items()}
         grid.append([true, given, *answers.values()])
         captions.append([name, "", *(f"{value:.2f} dB" for value in values.values())])

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from cases.image_prior.data import HOLE, Task, expect_mask, read_mask
-from cases.image_prior.prior import Prior, set_rate
-from cases.image_prior.unblend import Nothing, unblend_estimated
+from cases.image_prior.prior import Prior, take_step
+from cases.image_prior.unblend import Nothing, lost, unblend_estimated
 from common.base.errors import UserError, join_some
 from common.base.progress import watch
 from common.data.images import list_images, open_picture, picture_files, to_bytes, to_tensor, write_image
@@ -38,7 +38,8 @@ def restore_own(run):
         pixels = to_bytes(source.rgb)
         mask = None if cfg.task == "denoise" else own_mask(masks[path], path, source)
         if path in common:
-            return source, common[path], mask, "un-blended with the others"
+            answer, said = repair(run, *common[path], items[place], "un-blended with the others")
+            return source, answer, mask, said
         wanted = cfg.test.answer if cfg.task == "watermark" and masks[path] else "prior"
         answer, said = answer_of(run, pixels, mask, items[place], wanted)
         return source, answer, mask, said
@@ -86,8 +87,8 @@ def own_mask(file, path, source):
 
 
 def share_mark(run, paths, masks):
-    """{path: restored picture} where several pictures of one size carry one mark (one mask) that lets through; else
-    empty."""
+    """{path: (given, un-blended, the Mark)} where several pictures of one size carry one mark (one mask) that lets
+    through; else empty."""
     cfg = run.config
     if cfg.task != "watermark" or cfg.test.answer == "prior" or len(paths) < 2 or len(set(masks.values())) > 1:
         return {}
@@ -104,25 +105,35 @@ def share_mark(run, paths, masks):
     mask = read_mask(next(iter(masks.values())), next(iter(sizes)))
     given = [to_bytes(picture.rgb) for picture in pictures.values()]
     try:
-        restored, mark = unblend_estimated(given, mask)
+        undone, mark = unblend_estimated(given, mask, cfg.test.alpha)
     except Nothing as problem:
         run.say(f"the mark of all pictures cannot be undone: {problem}")
         return {}
     run.say(f"one mark on {len(given)} pictures, alpha {mark.strength:.2f}")
-    return dict(zip(pictures, restored))
+    return dict(zip(pictures, zip(given, undone, [mark] * len(given))))
 
 
 def answer_of(run, pixels, mask, item, wanted):
     """(restored picture uint8 (H, W, 3), how) of one picture; wanted: auto, prior or unblend."""
     if wanted != "prior":
         try:
-            [picture], mark = unblend_estimated([pixels], mask)
-            return picture, f"un-blended, alpha {mark.strength:.2f} estimated"
+            [picture], mark = unblend_estimated([pixels], mask, run.config.test.alpha)
+            said = f"un-blended, alpha {mark.strength:.2f} {'as told' if run.config.test.alpha else 'estimated'}"
+            return repair(run, pixels, picture, mark, item, said)
         except Nothing as problem:
             if wanted == "unblend":
                 raise UserError(f"{item}: {problem}: a half-transparent mark was expected: say "
                                 "test.answer=prior") from problem
     return fit_own(run, pixels, mask, item), "filled by the prior" if mask is not None else "denoised by the prior"
+
+
+def repair(run, given, undone, mark, item, said):
+    """(picture, how): an un-blended picture whose lost pixels the prior fills, if test.repair asks for it."""
+    gone = lost(given, mark)
+    if not run.config.test.repair or not gone.any():
+        return undone, said
+    filled = fit_own(run, undone, gone, item)
+    return np.where(gone[..., None], filled, undone), f"{said}; {gone.sum()} lost pixels filled by the prior"
 
 
 def fit_own(run, pixels, mask, item):
@@ -148,13 +159,8 @@ def fit_own(run, pixels, mask, item):
     for step in watch(range(1, cfg.train.steps + 1), item):
         if prior.exhausted(step):
             break
-        set_rate(optimizer, cfg.train, step)
-        with run.autocast():
-            terms = prior.terms()
-        optimizer.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
-        optimizer.step()
-        prior.after(step, step % cfg.train.validate_every == 0 or step == cfg.train.steps)
+        check = step % cfg.train.validate_every == 0 or step == cfg.train.steps
+        take_step(prior, optimizer, step, check, run.autocast)
     return resize(prior.finish(item)[0], full)
 
 

@@ -4,11 +4,11 @@
     prior.look_at(task, place, device)
     prior.begin()
     for step in range(1, steps + 1):
-        set_rate(optimizer, settings.train, step)
-        sum(prior.terms().values()).backward()              # and a step of the optimiser
-        prior.after(step, check=step % 25 == 0)
+        take_step(prior, optimizer, step, check=step % 25 == 0)
     averaged, last = prior.finish(task.name)
 """
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from torch import nn
@@ -149,3 +149,21 @@ def set_rate(optimizer, train, step):
     fallen = max(0.0, 1 - (train.steps - step) / (train.fall * train.steps)) if train.fall else 0.0
     for group in optimizer.param_groups:
         group["lr"] = float(train.lr * (0.02 + 0.49 * (1 + np.cos(np.pi * fallen))))
+
+
+def take_step(prior, optimizer, step, check, autocast=nullcontext, descend=None):
+    """One step on the known pixels. check: whether the held-out ones are asked: returns their PSNR then, else None.
+
+    autocast: a context for the forward pass; descend(optimizer, **terms): train.py's own, which guards and logs."""
+    set_rate(optimizer, prior.settings.train, step)
+    with autocast():
+        terms = prior.terms()
+    (descend or descend_plainly)(optimizer, **terms)
+    return prior.after(step, check)
+
+
+def descend_plainly(optimizer, **terms):
+    """A step of the optimiser down the sum of the terms."""
+    optimizer.zero_grad(set_to_none=True)
+    sum(terms.values()).backward()
+    optimizer.step()

@@ -22,7 +22,7 @@ import time
 import torch
 
 from cases.image_prior.data import Tasks
-from cases.image_prior.prior import Prior, set_rate
+from cases.image_prior.prior import Prior, take_step
 from common.base.errors import start
 from common.data.images import to_tensor, write_image
 from common.experiment.run import Run
@@ -54,7 +54,10 @@ def fit(training, tasks, place, prior, optimizer):
             prior.begin()
         first = first or training.step
         if not prior.exhausted(training.step):
-            take_step(training, prior, optimizer)
+            held_out = take_step(prior, optimizer, training.step, training.due(cfg.train.validate_every), run.autocast,
+                                 training.descend)
+            if held_out is not None:
+                training.log(held_out=held_out)
         if training.step == cfg.train.steps:
             averaged, last = prior.finish(name)
             if run.main:
@@ -62,18 +65,6 @@ def fit(training, tasks, place, prior, optimizer):
                     write_image(training.folder / "images" / kind / f"{name}.png", to_tensor(picture))
             run.say(f"{name}: step {int(prior.best_step)} of {cfg.train.steps}")
     return {name: round(time.perf_counter() - began, 2)} if first == 1 else {}
-
-
-def take_step(training, prior, optimizer):
-    """One step on the known pixels; every so many, the held-out ones are asked."""
-    train = training.run.config.train
-    set_rate(optimizer, train, training.step)
-    with training.run.autocast():
-        terms = prior.terms()
-    training.descend(optimizer, **terms)
-    score = prior.after(training.step, training.due(train.validate_every))
-    if score is not None:
-        training.log(held_out=score)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ ROUNDS, TRIM = 8, 1.5     # how often what is not at full strength is left out; 
 SURROUNDINGS = 0.04       # how far a pixel is from what its surroundings say, in [0, 1]: of photographs, at 256 pixels
 AGREEMENT = 0.02          # how far an averaged alpha may be from the pixel's own
 REPEATS, PAIRS = 0.7, 14  # correlation at every point of a lattice; strongest peaks that are tried for its axes
+PEAK, MEET = 0.45, 0.1    # of a shift: correlation, and share of the picture that must meet itself, to count as a peak
 OPAQUE, FAINT = 0.96, 0.05
+DENSE, CLIPPED = 0.9, 25   # of lost pixels: alpha, and levels beyond 0 and 255
 
 
 class Mark(NamedTuple):
@@ -42,11 +44,21 @@ def unblend(picture, alpha, colour):
     return to_levels(np.where((alpha < 1)[..., None], (picture - alpha[..., None] * colour) / left, picture))
 
 
-def unblend_estimated(pictures, mask):
+def lost(picture, mark):
+    """bool (H, W): where un-blending a picture, uint8, cannot tell what was there: alpha above DENSE, where half a
+    level of rounding has become five, or an answer that leaves what 8 bits hold by more than CLIPPED levels, which a
+    clipped or differently covered pixel does."""
+    left = np.maximum(1 - mark.alpha, 1 - OPAQUE)[..., None]
+    undone = (picture - mark.alpha[..., None] * 255 * mark.colour) / left
+    beyond = np.maximum(-undone, undone - 255).max(axis=2) > CLIPPED
+    return (mark.alpha > 0) & (beyond | (mark.alpha > DENSE))
+
+
+def unblend_estimated(pictures, mask, strength=None):
     """([picture without its mark], the Mark) of pictures that carry one mark at one place; of it only the mask, bool
-    (H, W), is known. Raises Nothing."""
+    (H, W), is known, and alpha where the mark is deepest if `strength` says it. Raises Nothing."""
     pictures = [picture / 255 for picture in pictures]
-    mark, surroundings = estimate(pictures, mask)
+    mark, surroundings = estimate(pictures, mask, strength)
     clean = []
     for picture, around in zip(pictures, surroundings):
         alpha = settle(picture, around, mask, mark)
@@ -54,9 +66,9 @@ def unblend_estimated(pictures, mask):
     return clean, mark
 
 
-def estimate(pictures, mask):
-    """(Mark, [what the surroundings say of each picture]) of pictures in [0, 1]."""
-    s, t, deep = match_inside(pictures, mask)
+def estimate(pictures, mask, strength=None):
+    """(Mark, [what the surroundings say of each picture]) of pictures in [0, 1]; strength: as told, else estimated."""
+    s, t, deep = match_inside(pictures, mask, strength and 1 / (1 - strength))
     strength = 1 - 1 / s
     if not FAINT < strength < OPAQUE:
         raise Nothing(f"the mark's alpha comes out as {strength:.2f}: {FAINT} to {OPAQUE} can be undone")
@@ -77,9 +89,9 @@ def estimate(pictures, mask):
 
 # ---- how strong, and what colour -------------------------------------------------------------------------------------
 
-def match_inside(pictures, mask):
+def match_inside(pictures, mask, told=None):
     """(s, t, deep): x = s y + t, t (3,), makes the mark's deep places have the mean and spread of what is beside them;
-    deep: bool (H, W), the places at full strength that were used.
+    deep: bool (H, W), the places at full strength that were used; told: s, where it is known.
 
     A line through means and spreads (reduced major axis) does not flatten as a regression does, whose x is noisy.
     """
@@ -88,7 +100,7 @@ def match_inside(pictures, mask):
         raise Nothing("the mask is nowhere wider than four pixels")
     keep, outside = candidates, [local_mean(picture, ~mask) for picture in pictures]
     for _ in range(ROUNDS):
-        s, t = match_spread(pictures, keep, outside)
+        s, t = match_spread(pictures, keep, outside, told)
         colour = -t / max(s - 1, 1e-3)
         errors = []                                           # along the line to the mark's colour; below 0: too dark
         for picture, (mean, _) in zip(pictures, outside):
@@ -104,7 +116,7 @@ def match_inside(pictures, mask):
     return s, t, keep
 
 
-def match_spread(pictures, keep, outside):
+def match_spread(pictures, keep, outside, told=None):
     """(s, t) of the present choice of deep places, over all pictures and places that have both sides nearby."""
     sums = np.zeros(1)
     groups = []
@@ -116,7 +128,7 @@ def match_spread(pictures, keep, outside):
     means = [sum((weight * group[side]).sum(axis=(0, 1)) for group in groups for weight in [group[0]]) / sums
              for side in (1, 2)]
     spreads = [sum((group[0] * (group[side] - means[side - 1])**2).sum() for group in groups) for side in (1, 2)]
-    s = np.sqrt(spreads[0] / max(spreads[1], 1e-12))
+    s = told or np.sqrt(spreads[0] / max(spreads[1], 1e-12))
     return s, means[0] - s * means[1]
 
 
@@ -157,7 +169,7 @@ def settle(picture, around, mask, mark):
 def lattice(mask):
     """[(down, right)] in pixels, with fractions, by which a tiled mark covers itself; empty where it does not."""
     size, again = mask.shape, correlation(mask)
-    peaks = np.argwhere((again == ndimage.maximum_filter(again, 7)) & (again > 0.45)) - np.array(size)
+    peaks = np.argwhere((again == ndimage.maximum_filter(again, 7)) & (again > PEAK)) - np.array(size)
     far = (peaks**2).sum(axis=1) > 64
     half = (peaks[:, 0] > 0) | ((peaks[:, 0] == 0) & (peaks[:, 1] > 0))
     peaks = peaks[far & half].astype(float)
@@ -165,21 +177,24 @@ def lattice(mask):
     best, smallest = None, np.inf
     for place, first in enumerate(peaks):
         for second in peaks[:place]:
-            axes = np.stack([first, second])
+            axes = fit_axes(again, np.stack([first, second]), size)
             area = abs(np.linalg.det(axes))
             if not 100 < area < smallest:
                 continue
-            points = combinations(axes, size, 0.15)[1]
+            points = combinations(axes, size, MEET)[1]
             if len(points) >= 4 and read_at(again, points).min() > REPEATS:
                 best, smallest = axes, area
-    if best is None:
-        return []
-    for _ in range(2):                                        # the axes that fit all peaks best
-        counts, points = combinations(best, size, 0.15)
-        better = np.linalg.lstsq(counts, np.array([climb(again, point) for point in points]), rcond=None)[0]
-        if abs(abs(np.linalg.det(better)) / smallest - 1) < 0.1:              # else a peak was mistaken for another
-            best = better
-    return [tuple(point) for point in combinations(best, size, 0.03)[1]]
+    return [] if best is None else [tuple(point) for point in combinations(best, size, 0.03)[1]]
+
+
+def fit_axes(again, axes, size):
+    """The two axes that fit the peaks of the correlation best: the near ones first, whose places are almost right, then
+    farther and farther ones, where an error of the axes would have grown until it took another peak for theirs."""
+    for share in (0.6, 0.3, MEET, MEET):
+        counts, points = combinations(axes, size, share)
+        moves = [climb(again, point) - point for point in points]
+        axes = axes + np.linalg.lstsq(counts, np.reshape(moves, (-1, 2)), rcond=None)[0]     # none: they stay
+    return axes
 
 
 def correlation(mask):
@@ -195,7 +210,7 @@ def correlation(mask):
     one, other = meet(soft, ones) / count, meet(ones, soft) / count
     spread = (meet(soft**2, ones) / count - one**2) * (meet(ones, soft**2) / count - other**2)
     product = (meet(soft, soft) / count - one * other) / np.sqrt(np.maximum(spread, 1e-6))
-    return np.where(count > 0.1 * mask.size, product, 0)
+    return np.where(count > MEET / 2 * mask.size, product, 0)
 
 
 def read_at(again, points):
@@ -218,7 +233,7 @@ def climb(again, point):
     """The peak next to a shift, to fractions of a pixel by a parabola."""
     y, x = (int(round(value)) + side // 2 for value, side in zip(point, again.shape))
     window = again[y - 2:y + 3, x - 2:x + 3]
-    if window.shape != (5, 5):
+    if window.shape != (5, 5) or window.max() < PEAK:
         return point
     down, right = np.unravel_index(window.argmax(), window.shape)
     y, x = y + down - 2, x + right - 2

@@ -15,6 +15,13 @@ CAPTIONS = {
         "网络先学会什么：同一幅照片、打乱像素的照片与纯噪声，由同样的网络各拟合 {steps} 步（{size} 像素）。"
         "上：若干步之后的输出；下：损失",
         "Pictures after few and many steps, falling curves of loss", "不同步数后的输出图像与下降的损失曲线"),
+    "tasks": Caption(
+        None,
+        "The three tasks, {steps} steps of the prior at {size} px: a hole, a half-transparent mark, noise; below each "
+        "the PSNR (in the mask where there is one) in dB. Simple: the biharmonic surface, for noise non-local means",
+        "三项任务（{size} 像素，先验拟合 {steps} 步）：缺损、半透明水印、噪声；图下为 PSNR（有掩膜时只算掩膜内），"
+        "单位 dB。简单方法：双调和插值，去噪时为非局部均值",
+        "Three rows of four pictures", "三行图像，每行四幅"),
     "rows": Caption(
         None,
         "{task}: what is given, what each method makes of it, and the true picture; below the PSNR in the mask "

@@ -1,8 +1,9 @@
 """Un-blending: the formula there and back, alpha and colour from one picture and from several, the lattice."""
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
-from cases.image_prior import unblend
+from cases.image_prior import data, unblend
 from cases.image_prior.data import blend, draw_mark
 from common.base.paths import EMBEDDED
 from common.data.images import read_pixels
@@ -58,6 +59,17 @@ def test_one_picture_suffices_for_alpha():
         assert psnr_mask(clean, true, coverage > 0) > 26
 
 
+def test_told_alpha_a_single_word_leaves_no_shadow():
+    page = Image.new("L", (SIDE, SIDE))
+    ImageDraw.Draw(page).text((30, 80), "Sample", fill=255, font=ImageFont.load_default(36))
+    coverage, red = np.asarray(page) / 255, np.array([220.0, 30, 30])
+    for true in photographs():
+        given, mask = blend(true, 0.5 * coverage, red), coverage > 0
+        [clean], mark = unblend.unblend_estimated([given], mask, strength=0.5)
+        assert mark.strength == pytest.approx(0.5) and 255 * mark.colour == pytest.approx(red, abs=40)
+        assert psnr_mask(clean, true, mask) > 24
+
+
 def test_an_opaque_mark_a_faint_one_and_thin_lines_are_refused():
     true, coverage = photographs()[0], draw_mark((SIDE, SIDE), 2)
     for given in (blend(true, 1.0 * coverage, WHITE), true):
@@ -69,17 +81,23 @@ def test_an_opaque_mark_a_faint_one_and_thin_lines_are_refused():
         unblend.unblend_estimated([true], thin)
 
 
-@pytest.mark.parametrize("number", [0, 3, 5, 8])
+def true_axes(number):
+    """(2, 2), down and right in pixels: by what the drawn mark of a number repeats, from word to word and line to
+    line."""
+    rng, pen = np.random.default_rng(number), ImageDraw.Draw(Image.new("L", (1, 1)))
+    left, top, right, bottom = pen.textbbox((0, 0), data.TEXT, font=ImageFont.load_default(data.FONT))
+    across, along = (int(extent + rng.integers(*space)) for extent, space in
+                     zip((right - left, bottom - top), data.SPACE))
+    sine, cosine = np.sin(np.deg2rad(-data.ANGLE)), np.cos(np.deg2rad(-data.ANGLE))
+    return np.array([[across * sine, across * cosine], [along * cosine, -along * sine]])
+
+
+@pytest.mark.parametrize("number", [0, 1, 6, 7, 13, 20])
 def test_the_lattice_of_a_tiled_mark_is_found(number):
-    mask = draw_mark((256, 256), number) > 0
-    shifts = unblend.lattice(mask)
-    assert shifts
-    for down, right in shifts:
-        down, right = round(down), round(right)
-        here = mask[max(0, down):256 + min(0, down), max(0, right):256 + min(0, right)]
-        there = mask[max(0, -down):256 + min(0, -down), max(0, -right):256 + min(0, -right)]
-        if here.size > 0.2 * mask.size:
-            assert np.corrcoef(here.ravel(), there.ravel())[0, 1] > 0.6
+    shifts, axes = np.array(unblend.lattice(draw_mark((256, 256), number) > 0)), true_axes(number)
+    counts = np.round(shifts @ np.linalg.inv(axes))
+    assert np.abs(shifts - counts @ axes).max() < 0.25                     # pixels, the farthest ones, too
+    assert len(shifts) == len(unblend.combinations(axes, (256, 256), 0.03)[1])
 
 
 def test_a_mark_that_does_not_repeat_has_no_lattice():
