@@ -7,6 +7,7 @@ Known alpha and w: one division. Otherwise both are estimated from the mask alon
    (its lattice, from the mask's autocorrelation) and over all pictures that carry it (Dekel et al. 2017 do so).
 Pictures are uint8 (H, W, 3) outside, float in [0, 1] inside.
 """
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -167,24 +168,32 @@ def settle(picture, around, mask, mark):
 # ---- where the mark comes again --------------------------------------------------------------------------------------
 
 def lattice(mask):
-    """[(down, right)] in pixels, with fractions, by which a tiled mark covers itself; empty where it does not."""
+    """[(down, right)] in pixels, with fractions, by which a tiled mark covers itself; empty where it does not. Where it
+    repeats along one axis alone within the picture, these repetitions."""
     size, again = mask.shape, correlation(mask)
     peaks = np.argwhere((again == ndimage.maximum_filter(again, 7)) & (again > PEAK)) - np.array(size)
-    far = (peaks**2).sum(axis=1) > 64
+    far = ((peaks**2).sum(axis=1) > 64) & (shared(peaks, size) > MEET)
     half = (peaks[:, 0] > 0) | ((peaks[:, 0] == 0) & (peaks[:, 1] > 0))
     peaks = peaks[far & half].astype(float)
     peaks = peaks[np.argsort(-read_at(again, peaks))][:PAIRS]
+    pairs = [peaks[[place, other]] for place in range(len(peaks)) for other in range(place)]
+    axes = densest(again, pairs, size)
+    if axes is None:
+        axes = densest(again, peaks[:, None], size)
+    return [] if axes is None else [tuple(point) for point in combinations(axes, size, 0.03)[1]]
+
+
+def densest(again, candidates, size):
+    """The axes, (2, 2) or (1, 2), among the candidates under which the mark covers itself everywhere and most often;
+    None: under none."""
     best, smallest = None, np.inf
-    for place, first in enumerate(peaks):
-        for second in peaks[:place]:
-            axes = fit_axes(again, np.stack([first, second]), size)
-            area = abs(np.linalg.det(axes))
-            if not 100 < area < smallest:
-                continue
-            points = combinations(axes, size, MEET)[1]
-            if len(points) >= 4 and read_at(again, points).min() > REPEATS:
-                best, smallest = axes, area
-    return [] if best is None else [tuple(point) for point in combinations(best, size, 0.03)[1]]
+    for axes in candidates:
+        axes = fit_axes(again, axes, size)
+        area = np.sqrt(max(np.linalg.det(axes @ axes.T), 0))                         # of one axis: its length
+        points = np.concatenate([axes, combinations(axes, size, MEET)[1]])
+        if 10**len(axes) < area < smallest and len(points) >= 3 * len(axes) and read_at(again, points).min() > REPEATS:
+            best, smallest = axes, area
+    return best
 
 
 def fit_axes(again, axes, size):
@@ -220,13 +229,17 @@ def read_at(again, points):
 
 
 def combinations(axes, size, share):
-    """(counts, shifts), (N, 2) each: whole multiples of two axes under which that share of the picture still meets
+    """(counts (N, K), shifts (N, 2)): whole multiples of K axes under which that share of the picture still meets
     itself, all but none."""
-    counts = np.mgrid[-12:13, -12:13].reshape(2, -1).T
+    counts = np.array(list(itertools.product(range(-12, 13), repeat=len(axes))))
     shifts = counts @ axes
-    left = np.prod(np.clip(np.array(size) - np.abs(shifts), 0, None), axis=1)
-    chosen = (left > share * np.prod(size)) & counts.any(axis=1)
+    chosen = (shared(shifts, size) > share) & counts.any(axis=1)
     return counts[chosen], shifts[chosen]
+
+
+def shared(shifts, size):
+    """The share of a picture that still meets itself under each shift (N, 2)."""
+    return np.prod(np.clip(1 - np.abs(shifts) / np.array(size), 0, None), axis=1)
 
 
 def climb(again, point):

@@ -257,6 +257,19 @@ def test_a_folder_with_one_mark_is_un_blended_together(folders, capsys):
         assert metrics.psnr_mask(clean, smooth(number, (160, 160)), mark > 0) > 30
 
 
+def test_the_prior_fills_what_un_blending_lost(folders, capsys):
+    coverage, true = data.draw_mark((96, 96), 3), smooth(1, (96, 96))
+    Image.fromarray(data.blend(true, 0.93 * coverage, np.full(3, 255.0))).save(folders / "marked.png")
+    Image.fromarray((255 * (coverage > 0)).astype(np.uint8)).save(folders / "mark.png")
+    for word in ("false", "true"):
+        test.main([*SMALL, "--input", str(folders / "marked.png"), "--mask", str(folders / "mark.png"), "--output",
+                   str(folders / f"{word}.png"), f"test.repair={word}", "test.alpha=0.93"])
+        said = capsys.readouterr().out
+        assert "alpha 0.93 as told" in said and ("lost pixels filled by the prior" in said) == (word == "true")
+    changed = (read_pixels(folders / "false.png") != read_pixels(folders / "true.png")).any(axis=2)
+    assert changed.any() and not changed[coverage < 0.5].any()
+
+
 def test_mistakes_about_masks_have_one_message(folders):
     picture = str(folders / "pictures/p0.png")
     empty, full, wide = (folders / f"{name}.png" for name in ("empty", "full", "wide"))
