@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
+from tolerances import near
 
 from cases.super_resolution import baselines, data, figures, test, train
 from cases.super_resolution.extras import join
@@ -200,7 +201,7 @@ def test_another_scale_begins_with_all_but_the_last_layer(folders, capsys):
     assert "scale 2: 9 of 11 tensors" in capsys.readouterr().out
     before, after = (checkpoints.load(folders / "checkpoints/super_resolution" / name / "best.pt")["weights"]
                      for name in ("x2", "x4"))
-    assert torch.allclose(before["networks.2.entry.weight"], after["networks.4.entry.weight"], atol=1e-6)
+    assert near(before["networks.2.entry.weight"], after["networks.4.entry.weight"])
     with pytest.raises(UserError, match="of other sizes"):
         run_training(folders, "wide", "model.scale=4", "model.channels=8", "--weights", str(two))
 
