@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import LONGEST
 from test_elsewhere import REFUSED
 
 from common.base.paths import ROOT, all_cases
@@ -97,7 +98,7 @@ def script(clone, processes):
             return processes.run(command, clone, environment)
         torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
         command = [sys.executable, *(torchrun if started == "in two" else []), *command]
-        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=LONGEST)
     return run
 
 
@@ -227,7 +228,7 @@ def test_loaders_work_where_processes_are_spawned(clone, script, training):
     case, short = training.split()[0], ["train.steps=2", "train.log_every=1", "train.validate_every=2", "--fresh"]
     for name, workers in (("alone", 0), ("spawned", 1)):
         succeed(script(case, "train", *short, *LOADERS[training], f"workers={workers}", "--name", name,
-                       started="spawning"))
+                       started="spawning" if workers else "forked"))
     assert manifest(clone, case, "spawned") == manifest(clone, case, "alone")
 
 

@@ -185,6 +185,19 @@ def test_patches_that_fit_no_picture_are_refused(tmp_path):
         training(tmp_path / "empty")
 
 
+def test_pictures_that_do_not_train_are_named(tmp_path, capsys):
+    """The first is held out, the second too small, the third unreadable; the tenth alone trains and validates."""
+    folder = pictures(tmp_path, 12)
+    names = sorted(folder.iterdir())
+    for path in names[:-1]:
+        Image.new("RGB", (20, 20)).save(path)
+    names[2].write_bytes(b"\x89PNG\r\n\x1a\nrest")
+    patches, held = training(folder, "model.scale=2", "data.patch=16")
+    assert patches.paths == held.paths == [names[-1]]
+    said = capsys.readouterr().err
+    assert "11 of 12 pictures are left out" in said and names[0].name in said and "data.patch" in said
+
+
 # ---- training --------------------------------------------------------------------------------------------------------
 
 def run_training(folders, name, *words):
