@@ -20,7 +20,7 @@ CAPTIONS = {
         "The three tasks, {steps} steps of the prior at {size} px: a hole, a half-transparent mark, noise; below each "
         "the PSNR (in the mask where there is one) in dB. Simple: the biharmonic surface, for noise non-local means",
         "三项任务（{size} 像素，先验拟合 {steps} 步）：缺损、半透明水印、噪声；图下为 PSNR（有掩膜时只算掩膜内），"
-        "单位 dB。简单方法：双调和插值，去噪时为非局部均值",
+        "单位 dB。基线方法：双调和插值，去噪时为非局部均值",
         "Three rows of four pictures", "三行图像，每行四幅"),
     "rows": Caption(
         None,

@@ -26,11 +26,19 @@ def draw_answers():
     return figures.grid(lines, ["given", "Telea", "biharmonic", "un-blended, alpha estimated", "true"], labels)
 
 
+def draw_cover():
+    """A marked photograph, on its right half un-blended."""
+    true, coverage = fit_square(photograph("photos/coffee.jpg"), 256), draw_mark((256, 256), 2)
+    given = blend(true, 0.6 * coverage, np.full(3, 255.0))
+    return figures.cover(given, unblend_estimated([given], coverage > 0)[0][0])
+
+
 def draw_small(draw, steps, side):
     """A figure of figures.py that makes fits of its own, in so many steps at so many pixels."""
     words = [f"figures.steps={steps}", f"figures.size={side}"]
     return figures.figure_of(draw, SimpleNamespace(config=settings.resolve("image_prior", words).config, device="cpu"))
 
 
-PICTURES = {"result.jpg": draw_answers,
-            "learnt_first.jpg": partial(draw_small, drawings.draw_learnt_first, 120, 64)}
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_answers,
+            "learnt_first.jpg": partial(draw_small, drawings.draw_learnt_first, 120, 64),
+            "tasks.jpg": partial(draw_small, drawings.draw_tasks, 250, 96)}

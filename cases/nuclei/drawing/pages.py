@@ -1,7 +1,11 @@
 """The pictures of the page, with the release weights: make figures FOR=readme CASE=nuclei"""
+import numpy as np
+
 from cases.nuclei import figures as drawings
 from cases.nuclei.data import test_pictures
+from cases.nuclei.label_files import outline
 from cases.nuclei.model import Nuclei
+from cases.nuclei.segment import best
 from common.base.paths import EMBEDDED
 from common.experiment import figures
 from common.experiment.run import released
@@ -31,4 +35,13 @@ def draw_attention():
     return figures.figure_of(drawings.draw_attention, run, {"r2atunet": model}, pictures()[0])
 
 
-PICTURES = {"steps.jpg": draw_steps, "touching.jpg": draw_touching, "attention.jpg": draw_attention}
+def draw_cover():
+    """A test picture, on its right half the outlines of what the release weights find."""
+    run, model = released("nuclei", Nuclei, "release")
+    gray, _, _, found = drawings.answers(run, model, pictures()[0])
+    shown = gray**0.5                                         # brighter, so that dim nuclei are seen in print
+    return figures.cover(outline(shown, np.zeros_like(best(found))), outline(shown, best(found)))
+
+
+PICTURES = {"cover.jpg": draw_cover, "steps.jpg": draw_steps, "touching.jpg": draw_touching,
+            "attention.jpg": draw_attention}
