@@ -18,7 +18,7 @@ from common.base.progress import watch
 from common.data.video import writing
 from common.experiment import figures
 from common.play.page import Offer, Words
-from common.play.pictures import keep
+from common.play.pictures import keep, put_buttons
 from common.play.work import line_of
 
 CLIPS = EMBEDDED / "clips"
@@ -62,10 +62,7 @@ def build(page, parts):
                            info=Words("or click two opposite corners in the first frame", "或在第一帧上点击两个对角"))
             others = page.put(gr.CheckboxGroup, choices=[(name.upper(), name) for name in OTHERS], value=["klt"],
                               label=Words("Beside SiamFC", "与 SiamFC 对照"))
-            with gr.Row():
-                button = page.put(gr.Button, value=Words("Track", "跟踪"), variant="primary")
-                stop = page.put(gr.Button, value=Words("Stop", "停止"))
-            status = gr.Textbox(show_label=False, container=False, interactive=False, lines=2, elem_classes="status")
+            button, stop, status = put_buttons(page, Words("Track", "跟踪"), lines=2)
         with gr.Column(scale=3):
             picture = page.put(gr.Image, label=Words("Frame", "画面"), type="numpy", interactive=False, format="jpeg")
             film = page.put(gr.Video, label=Words("The video", "视频"), interactive=False, height=360)

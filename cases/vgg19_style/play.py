@@ -14,7 +14,7 @@ from common.base.progress import watch
 from common.data.images import open_picture, to_bytes, write_image
 from common.experiment import checkpoints, settings
 from common.play.page import Offer, Words
-from common.play.pictures import MOST_PIXELS, keep
+from common.play.pictures import MOST_PIXELS, keep, put_buttons
 
 PAINTINGS = {"starry_night": Words("The Starry Night", "星月夜"), "great_wave": Words("The Great Wave", "神奈川冲浪里"),
              "the_scream": Words("The Scream", "呐喊"), "composition_vii": Words("Composition VII", "构成第七号"),
@@ -50,10 +50,7 @@ def build(page, parts):
                             label=Words("Long side in pixels", "长边的像素数"))
             steps = page.put(gr.Slider, minimum=10, maximum=300, step=10, value=60,
                              label=Words("Steps of the optimisation", "优化的步数"))
-            with gr.Row():
-                button = page.put(gr.Button, value=Words("Paint", "开始"), variant="primary")
-                stop = page.put(gr.Button, value=Words("Stop", "停止"))
-            status = gr.Textbox(show_label=False, container=False, interactive=False, elem_classes="status")
+            button, stop, status = put_buttons(page, Words("Paint", "开始"))
         with gr.Column(scale=3):
             painted = page.put(gr.Image, label=Words("The optimisation as it goes", "优化的过程"), type="filepath",
                                interactive=False)

@@ -31,7 +31,10 @@ def main(argv=None):
     parser.add_argument("--case", help="the tab of one case alone")
     options = parser.parse_args(argv)
     os.environ.update(OFFLINE)
-    with tempfile.TemporaryDirectory(prefix="play-") as root:
+    for name in ("SIGTERM", "SIGHUP"):                      # a closed terminal says SIGHUP, where there is one
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="play-", ignore_cleanup_errors=True) as root:
         os.environ["GRADIO_TEMP_DIR"] = root                # uploads too are gone with it
         serve(options, root)
 
@@ -43,8 +46,9 @@ def serve(options, root):
     except ImportError as problem:
         raise UserError(f"{problem.name} is not installed: a package of the extra `play` was expected: "
                         "python common/install.py --extra play") from None
-    from common.play import page
-    blocks = page.build(offers(options.case), root)
+    from common.play import page, work
+    visitors = work.Visitors(root)
+    blocks = page.build(offers(options.case), visitors)
     try:
         _, address, _ = blocks.queue(default_concurrency_limit=1).launch(
             server_name=HOST, server_port=options.port or None, share=False, quiet=True, prevent_thread_lock=True,
@@ -54,10 +58,10 @@ def serve(options, root):
         raise UserError(f"port {options.port} is taken: another one was expected: --port 0 takes any that is "
                         "free") from None
     print(f"open {address} in a browser; Ctrl-C ends it\n用浏览器打开 {address}；按 Ctrl-C 结束", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         blocks.block_thread()
     finally:
+        visitors.close()                                    # work stops, which else might write on
         blocks.close(verbose=False)
 
 

@@ -29,9 +29,9 @@ class Offer(NamedTuple):
 
 
 DONE, STOPPED, WORKING = Words("done", "完成"), Words("stopped", "已停止"), Words("working", "正在计算")
-HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed when the program "
-             "ends. One piece of work is done at a time.",
-             "一切都在本机完成：页面不访问任何其他主机，程序结束时，上传的文件即被删除。同一时间只处理一项任务。")
+HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed when you close it. "
+             "One piece of work is done at a time.",
+             "一切都在本机完成：页面不访问任何其他主机，关闭页面后，上传的文件即被删除。同一时间只处理一项任务。")
 
 
 class Page:
@@ -39,6 +39,7 @@ class Page:
 
     def __init__(self, visitors):
         self.visitors, self.spoken, self.first = visitors, [], "zh"
+        self.at_first = []              # (function, outputs) that a page which opens calls
 
     def put(self, component, *values, **options):
         """A component, or a container to be entered with `with`; Words among its options follow the switch."""
@@ -48,6 +49,8 @@ class Page:
         made = component(*values, **options | in_language(words, self.first))
         if words:
             self.spoken.append((made, words))
+        if component is gr.File and options.get("interactive", True):
+            made.upload(self.take, made, None, queue=False, show_progress="hidden")
         return made
 
     def speak(self, language):
@@ -91,6 +94,14 @@ class Page:
         """The visitor's page is still open."""
         self.visitor(request)
 
+    def take(self, files, request: gr.Request):
+        """The visitor has uploaded a file or several."""
+        self.visitors.take(request.session_hash, files if isinstance(files, list) else [files])
+
+    def part(self, request: gr.Request):
+        """The visitor has closed the page."""
+        self.visitors.leave(request.session_hash)
+
     def halt(self, request: gr.Request):
         """Ask the visitor's work to stop."""
         self.visitor(request).stop.set()
@@ -130,9 +141,8 @@ def language_of(request):
     return "zh" if asked.lower().startswith("zh") else "en"
 
 
-def build(offers, root):
-    """The page of these Offers as gradio.Blocks. root: the folder in which visitors' files live."""
-    visitors = work.Visitors(root)
+def build(offers, visitors):
+    """The page of these Offers for Visitors, as gradio.Blocks."""
     page = Page(visitors)
     tabs = {}
     for offer in offers:
@@ -150,6 +160,9 @@ def build(offers, root):
         components = [component for component, _ in page.spoken]
         language.change(page.speak, language, components, queue=False, show_progress="hidden")
         blocks.load(page.greet, None, language, queue=False)
+        for call, outputs in page.at_first:
+            blocks.load(call, None, outputs, show_progress="hidden")
+        blocks.unload(page.part)
         gr.Timer(work.AFTER / 5).tick(page.hear, None, None, queue=False, show_progress="hidden")
     visitors.watch_over()
     return blocks

@@ -13,6 +13,7 @@ from common.data.images import open_picture, to_bytes, write_image
 from common.play.page import LONGEST, Words
 
 MOST_PIXELS = 40_000_000                # of an upload: what stays in the memory of a student's machine
+WHAT = Words("A picture (drop it here)", "图像（可拖放）")
 
 
 class Control(NamedTuple):
@@ -51,17 +52,11 @@ def build(page, methods):
         simple |= method.simple
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            chosen = page.put(gr.File, label=Words("A picture (drop it here)", "图像（可拖放）"), height=140,
-                              elem_classes="upload")
-            example = page.put(gr.Radio, choices=[(name, str(path)) for name, path in examples.items()],
-                               label=Words("or an example", "或选一个示例"), value=str(next(iter(examples.values()))))
+            chosen, example = put_choice(page, examples)
             method = page.put(gr.Radio, choices=[(each.name, place) for place, each in enumerate(methods)], value=0,
                               label=Words("Method", "方法"))
             groups, controls = put_controls(page, methods)
-            with gr.Row():
-                button = page.put(gr.Button, value=Words("Run", "运行"), variant="primary")
-                stop = page.put(gr.Button, value=Words("Stop", "停止"))
-            status = gr.Textbox(show_label=False, container=False, interactive=False, elem_classes="status")
+            button, stop, status = put_buttons(page, Words("Run", "运行"))
         with gr.Column(scale=3):
             slider = page.put(gr.ImageSlider, label=Words("Before and after", "前后对比"), type="filepath",
                               interactive=False, elem_classes="before-after")
@@ -75,6 +70,23 @@ def build(page, methods):
     task = partial(enhance, methods, simple)
     page.work(button, stop, task, [chosen, example, method, *controls], [status, slider, beside, stages, whole],
               lambda kind, shown: shown)
+
+
+def put_choice(page, examples, label=WHAT):
+    """(where a picture is dropped, the choice of an example) for {Words: path}; the first one is chosen."""
+    chosen = page.put(gr.File, label=label, height=140, elem_classes="upload")
+    example = page.put(gr.Radio, choices=[(name, str(path)) for name, path in examples.items()],
+                       label=Words("or an example", "或选一个示例"), value=str(next(iter(examples.values()))))
+    return chosen, example
+
+
+def put_buttons(page, word, lines=1):
+    """(the button that begins, the one that stops, the line of status)."""
+    with gr.Row():
+        button = page.put(gr.Button, value=word, variant="primary")
+        stop = page.put(gr.Button, value=Words("Stop", "停止"))
+    status = gr.Textbox(show_label=False, container=False, interactive=False, lines=lines, elem_classes="status")
+    return button, stop, status
 
 
 def put_controls(page, methods):

@@ -10,7 +10,7 @@ from common.base.errors import UserError
 from common.base.paths import EMBEDDED
 from common.data.images import picture_size, read_pixels
 from common.play.page import Offer, Words
-from common.play.pictures import keep
+from common.play.pictures import keep, put_buttons
 from common.stitching.estimators import estimator
 from common.stitching.stitch import Settings, stitch
 
@@ -53,10 +53,7 @@ def build(page, networks):
             projection = page.put(gr.Radio, choices=PROJECTIONS, value="auto", label=Words("Projection", "投影"))
             join = page.put(gr.Radio, choices=JOINS, value="multiband",
                             label=Words("How they are joined", "合成方式"))
-            with gr.Row():
-                button = page.put(gr.Button, value=Words("Stitch", "拼接"), variant="primary")
-                stop = page.put(gr.Button, value=Words("Stop", "停止"))
-            status = gr.Textbox(show_label=False, container=False, interactive=False, lines=2, elem_classes="status")
+            button, stop, status = put_buttons(page, Words("Stitch", "拼接"), lines=2)
         with gr.Column(scale=3):
             panorama = page.put(gr.Image, label=Words("Panorama", "全景图"), type="filepath", interactive=False)
             left = page.put(gr.Dataframe, label=Words("What became of each photograph", "每幅照片的结果"),
