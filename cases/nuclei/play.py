@@ -22,6 +22,7 @@ OTSU = "otsu"
 METHODS = [(Words("U-Net and watershed", "U-Net + 分水岭"), "release"),
            (Words("R2AtU-Net and watershed", "R2AtU-Net + 分水岭"), "release-r2atunet"),
            (Words("Otsu's threshold and watershed", "Otsu 阈值 + 分水岭"), OTSU)]
+HEADERS = ["编号 number", "面积 area", "行 row", "列 column", "平均亮度 mean level", "圆度 circularity"]
 LINES = 500                             # of the table on the page; the file has all
 SMALL = 640                             # pixels: shorter pictures are shown larger
 GROUND = "; a bright ground, taken as its negative: the networks know dark ones, look at the outlines"
@@ -44,10 +45,10 @@ def build(page, parts):
         with gr.Column(scale=3):
             slider = page.put(gr.ImageSlider, label=Words("Picture and outlines", "图像与轮廓"), type="filepath",
                               interactive=False, elem_classes="before-after")
-            steps = page.put(gr.Gallery, columns=4, height=260, interactive=False,
+            steps = page.put(gr.Gallery, columns=3, interactive=False,
                              label=Words("What the method sees, and what it makes of it", "方法的中间结果与最终标记"))
             table = page.put(gr.Dataframe, label=Words("Each nucleus", "每个细胞核"), interactive=False, max_height=320,
-                             headers=["number", "area", "row", "column", "mean level", "circularity"])
+                             headers=HEADERS)
             files = page.put(gr.File, label=Words("Labels, outlines, table", "标记图、轮廓图、表格"), interactive=False,
                              file_count="multiple")
     page.work(button, stop, run, [chosen, example, method, smallest], [status, slider, steps, table, files],

@@ -67,7 +67,7 @@ def build(page, parts):
             picture = page.put(gr.Image, label=Words("Frame", "画面"), type="numpy", interactive=False, format="jpeg")
             film = page.put(gr.Video, label=Words("The video", "视频"), interactive=False, height=360)
             maps = page.put(gr.Gallery, label=Words("Response map over time", "响应图随时间的变化"), columns=MAPS,
-                            height=200, interactive=False)
+                            interactive=False)
             curve = page.put(gr.Image, label=Words("Confidence", "置信度"), type="filepath", interactive=False)
     for source in (chosen, example):
         source.change(show_first, [chosen, example], [status, picture, box, first, clicks], show_progress="hidden")

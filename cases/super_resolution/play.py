@@ -9,14 +9,14 @@ from common.base.errors import UserError
 from common.base.paths import EMBEDDED
 from common.data.images import open_picture, to_bytes, write_image
 from common.experiment.run import released
-from common.play.page import LONGEST, Offer, Words
+from common.play.page import Offer, Words
 from common.play.pictures import MOST_PIXELS, keep, put_buttons, put_choice
 
 EXAMPLES = {Words("cat", "猫"): EMBEDDED / "photos" / "chelsea_cat.jpg",
             Words("Summer Palace", "颐和园"): EMBEDDED / "photos" / "china.jpg",
             Words("roofs", "屋顶"): EMBEDDED / "panoramas" / "front_2.jpg"}
 LARGEST = 64_000_000                    # pixels of a result
-DETAIL = 96                             # pixels of the small picture in the detail
+MIDDLE, DETAIL = 720, 96                # pixels: of the result under the slider, of the small picture in the details
 
 
 def offer():
@@ -35,9 +35,9 @@ def build(page, parts):
             button, stop, status = put_buttons(page, Words("Enlarge", "放大"))
         with gr.Column(scale=3):
             slider = page.put(gr.ImageSlider, interactive=False, type="filepath", elem_classes="before-after",
-                              label=Words("Bicubic and network, the middle, pixel by pixel",
-                                          "双三次插值与网络，画面中央，一比一"))
-            beside = page.put(gr.Gallery, columns=4, height=320, interactive=False,
+                              label=Words("Bicubic and network, the middle of the picture",
+                                          "双三次插值与网络（画面中央）"))
+            beside = page.put(gr.Gallery, columns=3, interactive=False,
                               label=Words("A detail: simple methods beside the network", "局部：基线方法与网络"))
             whole = page.put(gr.File, label=Words("The result in full size", "原尺寸结果"), interactive=False)
     page.work(button, stop, run, [chosen, example, scale, ensemble], [status, slider, beside, whole],
@@ -56,7 +56,7 @@ def run(report, folder, upload, example, scale, ensemble):
     whole = folder / "enlarged.png"
     write_image(whole, answer, like=enlarge_alpha(picture, scale))
     low, large = to_bytes(picture.rgb), to_bytes(answer)
-    slider = [keep(folder, name, middle(pixels, LONGEST))
+    slider = [keep(folder, name, middle(pixels, MIDDLE))
               for name, pixels in (("bicubic", baselines.enlarge(low, scale)), ("network", large))]
     details = baselines.outputs(middle(low, DETAIL), scale) | {"network": middle(large, DETAIL * scale)}
     shown = [(keep(folder, f"detail-{name}", pixels), name.replace("_", " ")) for name, pixels in details.items()]

@@ -52,7 +52,7 @@ def serve(options, root):
     try:
         _, address, _ = blocks.queue(default_concurrency_limit=1).launch(
             server_name=HOST, server_port=options.port or None, share=False, quiet=True, prevent_thread_lock=True,
-            max_file_size=page.LARGEST, footer_links=[], theme=gradio.themes.Base(
+            max_file_size=page.LARGEST, footer_links=[], css=page.CSS, theme=gradio.themes.Base(
                 font=["system-ui", "sans-serif"], font_mono=["monospace"]), show_error=True, ssr_mode=False)
     except OSError:
         raise UserError(f"port {options.port} is taken: another one was expected: --port 0 takes any that is "

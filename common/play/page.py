@@ -12,6 +12,7 @@ from common.play import work
 LARGEST = "200mb"                       # of an upload
 # of pictures and videos; Gradio's own share one would send them to another host
 BUTTONS = {gr.Image: ["download", "fullscreen"], gr.Gallery: ["download", "fullscreen"], gr.Video: ["download"]}
+CSS = ".grid-wrap.fixed-height { min-height: 0; max-height: none; }"       # a gallery is as high as its pictures
 LONGEST = 1200                          # pixels: the longest side of what is shown; results are whole in the download
 
 
@@ -149,12 +150,14 @@ def build(offers, visitors):
         tabs.setdefault(offer.build, [offer.title, []])[1].extend(offer.parts)
     with gr.Blocks(title="Vision reproductions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         with gr.Row():
-            page.put(gr.Markdown, value=Words("# Vision reproductions: playground", "# 视觉论文复现：试用网页"))
-            language = gr.Radio([("中文", "zh"), ("English", "en")], value="zh", show_label=False, container=False,
-                                elem_id="language")
+            with gr.Column(scale=4, min_width=320):
+                page.put(gr.Markdown, value=Words("# Vision reproductions: playground", "# 视觉论文复现：试用网页"))
+            with gr.Column(scale=1, min_width=240):
+                language = gr.Radio([("中文", "zh"), ("English", "en")], value="zh", show_label=False, container=False,
+                                    elem_id="language")
         page.put(gr.Markdown, value=HELP)
         with gr.Tabs():
-            for make, (title, parts) in tabs.items():
+            for make, (title, parts) in sorted(tabs.items(), key=lambda tab: -len(tab[1][1])):    # shared ones first
                 with page.put(gr.Tab, label=title):
                     make(page, parts)
         components = [component for component, _ in page.spoken]

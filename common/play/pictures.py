@@ -61,9 +61,8 @@ def build(page, methods):
             slider = page.put(gr.ImageSlider, label=Words("Before and after", "前后对比"), type="filepath",
                               interactive=False, elem_classes="before-after")
             beside = page.put(gr.Gallery, label=Words("Beside it: simple methods", "对照：基线方法"), columns=4,
-                              height=260, interactive=False)
-            stages = page.put(gr.Gallery, label=Words("The stages", "各个阶段"), columns=6, height=200,
                               interactive=False)
+            stages = page.put(gr.Gallery, label=Words("The stages", "各个阶段"), columns=6, interactive=False)
             whole = page.put(gr.File, label=Words("The result in full size", "原尺寸结果"), interactive=False)
     method.change(lambda place: [gr.update(visible=place == each) for each in range(len(groups))], method, groups,
                   queue=False, show_progress="hidden")
@@ -74,7 +73,7 @@ def build(page, methods):
 
 def put_choice(page, examples, label=WHAT):
     """(where a picture is dropped, the choice of an example) for {Words: path}; the first one is chosen."""
-    chosen = page.put(gr.File, label=label, height=140, elem_classes="upload")
+    chosen = page.put(gr.File, label=label, height=170, elem_classes="upload")
     example = page.put(gr.Radio, choices=[(name, str(path)) for name, path in examples.items()],
                        label=Words("or an example", "或选一个示例"), value=str(next(iter(examples.values()))))
     return chosen, example

@@ -57,10 +57,10 @@ def build(page, networks):
         with gr.Column(scale=3):
             panorama = page.put(gr.Image, label=Words("Panorama", "全景图"), type="filepath", interactive=False)
             left = page.put(gr.Dataframe, label=Words("What became of each photograph", "每幅照片的结果"),
-                            headers=["file", "status", "reason"], interactive=False, wrap=True)
+                            headers=["文件 file", "结果 status", "原因 reason"], interactive=False, wrap=True)
             steps = page.put(gr.Gallery, label=Words("Matches; warps, masks and differences of the pairs",
                                                      "各图像对的匹配，以及变形、掩膜与差异"),
-                             columns=4, height=320, interactive=False)
+                             columns=4, interactive=False)
             whole = page.put(gr.File, label=Words("The panorama in full size", "原尺寸全景图"), interactive=False)
     page.work(button, stop, partial(make, networks), [chosen, example, network, method, projection, join],
               [status, panorama, left, steps, whole], lambda kind, shown: shown)
