@@ -40,7 +40,7 @@ def build(page, parts):
         with gr.Column(scale=1, min_width=300):
             chosen, example = put_choice(page, EXAMPLES)
             task = page.put(gr.Radio, choices=TASKS, value="watermark", label=Words("Task", "任务"))
-            file = page.put(gr.File, height=120, label=Words("A mask (white is removed), or draw it",
+            file = page.put(gr.File, height=170, label=Words("A mask (white is removed), or draw it",
                                                              "掩膜（白色处将被去除），也可以直接画"))
             size = page.put(gr.Slider, minimum=128, maximum=512, step=32, value=256,
                             label=Words("Long side at which the network works", "网络计算时长边的像素数"))

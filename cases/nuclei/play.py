@@ -1,7 +1,6 @@
 """Nuclei in the playground: outlines, how many there are, and a table with a line for each."""
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from cases.nuclei import baselines, instances
 from cases.nuclei.data import normalise, open_levels
@@ -24,7 +23,6 @@ METHODS = [(Words("U-Net and watershed", "U-Net + 分水岭"), "release"),
            (Words("Otsu's threshold and watershed", "Otsu 阈值 + 分水岭"), OTSU)]
 HEADERS = ["编号 number", "面积 area", "行 row", "列 column", "平均亮度 mean level", "圆度 circularity"]
 LINES = 500                             # of the table on the page; the file has all
-SMALL = 640                             # pixels: shorter pictures are shown larger
 GROUND = "; a bright ground, taken as its negative: the networks know dark ones, look at the outlines"
 
 
@@ -63,12 +61,12 @@ def run(report, folder, upload, example, method, smallest):
     gray = normalise(levels, bright)
     labels, maps = find(gray, method, int(smallest))
     write_all(folder / "found", levels, gray, labels)
-    slider = keep(folder, "picture", shown(gray)), keep(folder, "outlines", enlarged(outline(gray, labels)))
+    slider = keep(folder, "picture", shown(gray)), keep(folder, "outlines", outline(gray, labels))
     steps = [(keep(folder, name, shown(values)), name) for name, values in maps.items()]
     values = instances.describe(labels, levels)
     lines = list(zip(*(np.round(values[name], 2) for name in COLUMNS)))[:LINES]
     return (f"{labels.max(initial=0)} nuclei{GROUND if bright else ''}",
-            (slider, [*steps, (keep(folder, "labels", enlarged(paint(labels))), "labels")],
+            (slider, [*steps, (keep(folder, "labels", paint(labels)), "labels")],
              [[int(number), int(area), *map(float, rest)] for number, area, *rest in lines],
              [str(folder / f"found_{made}") for made in MADE]))
 
@@ -86,11 +84,5 @@ def find(gray, method, smallest):
 
 
 def shown(values):
-    """uint8 (h, w, 3) of numbers (h, w) in [0, 1], for the screen."""
-    return enlarged(np.repeat((255 * values + 0.5).astype(np.uint8)[..., None], 3, axis=2))
-
-
-def enlarged(pixels):
-    """Pixels (h, w, 3), where they are few each as a square of pixels."""
-    times = max(1, SMALL // max(pixels.shape[:2]))
-    return np.asarray(Image.fromarray(pixels).resize([times * side for side in pixels.shape[1::-1]], 0))
+    """uint8 (h, w, 3) of numbers (h, w) in [0, 1]."""
+    return np.repeat((255 * values + 0.5).astype(np.uint8)[..., None], 3, axis=2)

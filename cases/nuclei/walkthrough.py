@@ -213,6 +213,8 @@ assert metrics.merged(scores["release"]["watershed"]) < metrics.merged(scores["r
 # 1. 把 `Nuclei("unet", …)` 换成 `"r2atunet"`。预期：同样步数要两倍半左右的时间，损失相近。
 # 2. 在第 6 节去掉重新统计的一段。预期：前景的 IoU 变化很大。
 #
+# <!-- -->
+#
 # 1. Take `"r2atunet"` instead: about two and a half times the time for as many steps, and a similar loss.
 # 2. Leave out the new statistics of section 6, and look at the IoU of the foreground.
 

@@ -55,7 +55,7 @@ def build(page, parts):
     first, clicks = gr.State(None), gr.State([])
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            chosen = page.put(gr.File, label=Words("A video (drop it here)", "视频（可拖放）"), height=120,
+            chosen = page.put(gr.File, label=Words("A video (drop it here)", "视频（可拖放）"), height=170,
                               elem_classes="upload")
             example = page.put(gr.Radio, choices=EXAMPLES, value=None, label=Words("or an example", "或选一个示例"))
             box = page.put(gr.Textbox, label=Words("Box x, y, width, height", "边界框：x、y、宽、高"),
@@ -156,7 +156,7 @@ def follow(report, folder, chosen, example, text, others):
             confidences.append(siamfc.confidence)
             drawn = draw(image, boxes, siamfc.confidence)
             write(drawn)
-            if siamfc.found and (number - 2) % max(1, count // MAPS) == 0:
+            if siamfc.found and (number - 2) % -(-count // MAPS) == 0:
                 maps.append((keep(folder, f"map{number}", heat(siamfc.found.fine)), f"{number}: {confidences[-1]:.2f}"))
             if number % LIVE == 0:
                 report(drawn)

@@ -215,6 +215,8 @@ assert math.isclose(window.sum(), 1.0) and window.argmax() // 272 in (135, 136)
 # 1. 去掉余弦窗（`influence=0`）。预期：画面里没有相似物体时轨迹几乎不变；有相似物体时，框会跳过去。
 # 2. 把框画在别处再跟踪。预期：它跟踪你指给它的任何东西，因为它不认识“物体”，只比较相似程度。
 #
+# <!-- -->
+#
 # 1. No cosine window (`influence=0`): nearly the same path here; beside a look-alike the box would jump over.
 # 2. Begin with a box elsewhere: it follows whatever it is shown; it knows no objects, only likeness.
 

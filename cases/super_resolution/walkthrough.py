@@ -239,6 +239,8 @@ assert difference < 1e-4
 # 1. 把第 5 节的 `losses.content(…)` 换成 `kind="mse"`。预期：边缘更软，因为平方损失趋向各种可能的均值。
 # 2. 每隔一个像素取一个来缩小，再用网络放大。预期：比平常差得多，因为网络只见过双三次缩小的图。
 #
+# <!-- -->
+#
 # 1. Give `kind="mse"` to `losses.content` in section 5: softer edges, for squares aim at the mean of what may be.
 # 2. Make the picture small by taking every second pixel: the network, which never saw such pictures, does much worse.
 

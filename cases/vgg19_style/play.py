@@ -36,10 +36,10 @@ def build(page, parts):
     """The tab."""
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            content = page.put(gr.File, label=Words("A photograph (drop it here)", "照片（可拖放）"), height=120,
+            content = page.put(gr.File, label=Words("A photograph (drop it here)", "照片（可拖放）"), height=170,
                                elem_classes="upload")
             photo = page.put(gr.Radio, choices=PHOTOS, value="china", label=Words("or an example", "或选一个示例"))
-            own = page.put(gr.File, label=Words("A painting (drop it here)", "画（可拖放）"), height=120)
+            own = page.put(gr.File, label=Words("A painting (drop it here)", "画（可拖放）"), height=170)
             painting = page.put(gr.Dropdown, choices=[(words, name) for name, words in PAINTINGS.items()],
                                 value="starry_night", label=Words("or one of the seven", "或七幅画之一"))
             weight = page.put(gr.Slider, minimum=0.1, maximum=10, step=0.1, value=1.0,
@@ -52,10 +52,11 @@ def build(page, parts):
                              label=Words("Steps of the optimisation", "优化的步数"))
             button, stop, status = put_buttons(page, Words("Paint", "开始"))
         with gr.Column(scale=3):
-            painted = page.put(gr.Image, label=Words("The optimisation as it goes", "优化的过程"), type="filepath",
-                               interactive=False)
-            fast = page.put(gr.Image, label=Words("In one pass, by the fast network", "快速网络，一次前向"),
-                            type="filepath", interactive=False)
+            with gr.Row():
+                painted = page.put(gr.Image, label=Words("The optimisation as it goes", "优化的过程"), type="filepath",
+                                   interactive=False)
+                fast = page.put(gr.Image, label=Words("In one pass, by the fast network", "快速网络，一次前向"),
+                                type="filepath", interactive=False)
             slider = page.put(gr.ImageSlider, label=Words("Before and after", "前后对比"), type="filepath",
                               interactive=False)
             whole = page.put(gr.File, label=Words("The result", "结果"), interactive=False)

@@ -206,6 +206,8 @@ assert one_more == 1600
 # 1. 内容的权重乘以 30（`loss.content=3`）。预期：照片保留得更多，风格距离更大。
 # 2. 只要画的明暗，颜色全部用照片的（`train.colour=luminance`）。预期：每个像素的 R、G、B 改变同样多。
 #
+# <!-- -->
+#
 # 1. Thirty times the weight of the content (`loss.content=3`): more photograph.
 # 2. Only the brightness of the painting (`train.colour=luminance`): R, G and B of a pixel change alike.
 

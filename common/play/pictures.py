@@ -13,6 +13,7 @@ from common.data.images import open_picture, to_bytes, write_image
 from common.play.page import LONGEST, Words
 
 MOST_PIXELS = 40_000_000                # of an upload: what stays in the memory of a student's machine
+LEAST = 640                             # pixels: of shown pictures that are enlarged
 WHAT = Words("A picture (drop it here)", "图像（可拖放）")
 
 
@@ -135,8 +136,10 @@ def small(pixels, longest=LONGEST):
 
 
 def keep(folder, name, pixels):
-    """The path of a JPEG for the screen in folder."""
-    path = folder / f"{name}.jpg"
-    Image.fromarray(small(pixels)).save(path, quality=90)
+    """The path of a JPEG for the screen in folder; what has few pixels becomes some times as large."""
+    path, shown = folder / f"{name}.jpg", small(pixels)
+    times = max(1, LEAST // max(shown.shape[:2]))
+    shown = cv2.resize(shown, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC) if times > 1 else shown
+    Image.fromarray(shown).save(path, quality=90)
     return str(path)
 

@@ -43,7 +43,7 @@ def build(page, networks):
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             chosen = page.put(gr.File, label=Words("2 to 20 photographs (drop them here)", "2 至 20 幅照片（可拖放）"),
-                              file_count="multiple", height=160, elem_classes="upload")
+                              file_count="multiple", height=170, elem_classes="upload")
             example = page.put(gr.Radio, choices=EXAMPLES, value="skyline",
                                label=Words("or an example", "或选一个示例"))
             network = page.put(gr.Radio, choices=[(each.name, place) for place, each in enumerate(networks)], value=0,
