@@ -22,7 +22,8 @@ GREY = EMBEDDED / "nuclei" / "images" / "f73e37957c74.png"
 @contextmanager
 def serve(folder, *options):
     """(process, address) of a server that puts its temporary folder into `folder`."""
-    begin = f"from common.play import __main__, work; work.AFTER = {AFTER}; __main__.main(['--port', '0', *{options}])"
+    begin = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "       # also behind a shell's &
+             f"from common.play import __main__, work; work.AFTER = {AFTER}; __main__.main(['--port', '0', *{options}])")
     process = subprocess.Popen([sys.executable, "-c", begin], cwd=ROOT, text=True, stdout=subprocess.PIPE,
                                env=os.environ | {"TMPDIR": str(folder), "PYTHONUTF8": "1"})
     try:

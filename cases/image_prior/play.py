@@ -56,7 +56,7 @@ def build(page, parts):
                               interactive=False, elem_classes="before-after")
             whole = page.put(gr.File, label=Words("The result in full size", "原尺寸结果"), interactive=False)
     for source in (chosen, example):
-        source.change(begin, [chosen, example], [status, canvas, task], show_progress="hidden")
+        source.change(page.telling(begin), [chosen, example], [status, canvas, task], show_progress="hidden")
     page.at_first.append((partial(begin, None, MARKED), [status, canvas, task]))
     page.work(button, stop, run, [chosen, example, file, canvas, task, size, steps],
               [status, forming, slider, whole], show)

@@ -82,6 +82,13 @@ class Page:
         button.click(begin, inputs, outputs, concurrency_limit=1, concurrency_id="work", show_progress="hidden")
         stop.click(self.halt, None, None, queue=False)
 
+    def telling(self, function):
+        """A function whose first output is a line of status, without folders in it."""
+        def call(*values):
+            line, *rest = function(*values)
+            return self.without_folders(line), *rest
+        return call
+
     def without_folders(self, line):
         """A line in which uploads are called by their names alone."""
         return re.sub(rf"{re.escape(str(self.visitors.root))}[/\\](?:[^/\\:\s]+[/\\])*", "", line)

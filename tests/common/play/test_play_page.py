@@ -100,8 +100,13 @@ def test_nothing_is_removed_that_nobody_has_drawn_over(page):
     assert outcome(panel).startswith("error: no mask: what is to go was expected")
 
 
-def uploads(server, name):
-    return list(server[1].glob(f"play-*/*/{name}"))
+def wait_for_upload(server, name, there):
+    """Until a file lies in the server's folder, or lies there no more; for less than silence needs to count as
+    leaving."""
+    until = time.monotonic() + playground.AFTER / 2
+    while bool(list(server[1].glob(f"play-*/*/{name}"))) != there:
+        assert time.monotonic() < until, f"{name} is {'not there' * there}{'still there' * (not there)}"
+        time.sleep(0.2)
 
 
 def test_who_closes_the_page_leaves_no_upload_and_takes_no_other(page, server, browser, tmp_path):
@@ -112,12 +117,12 @@ def test_who_closes_the_page_leaves_no_upload_and_takes_no_other(page, server, b
     other.set_default_timeout(LONG)
     other.goto(server[0])
     upload(open_tab(other, "low light"), tmp_path / "other.png")
-    assert uploads(server, "mine.png") and uploads(server, "other.png")
+    for name in ("mine.png", "other.png"):
+        wait_for_upload(server, name, there=True)
+    page.wait_for_timeout(3000)                            # the pages have told the server whose they are
     other.close()
-    until = time.monotonic() + playground.AFTER / 2        # well before silence would count as leaving
-    while uploads(server, "other.png") and time.monotonic() < until:
-        time.sleep(0.5)
-    assert not uploads(server, "other.png") and uploads(server, "mine.png")
+    wait_for_upload(server, "other.png", there=False)
+    wait_for_upload(server, "mine.png", there=True)
 
 
 @pytest.mark.slow
