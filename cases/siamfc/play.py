@@ -70,7 +70,8 @@ def build(page, parts):
                             interactive=False)
             curve = page.put(gr.Image, label=Words("Confidence", "置信度"), type="filepath", interactive=False)
     for source in (chosen, example):
-        source.change(page.telling(show_first), [chosen, example], [status, picture, box, first, clicks], show_progress="hidden")
+        source.change(page.telling(show_first), [chosen, example], [status, picture, box, first, clicks],
+                      show_progress="hidden")
     picture.select(click, [first, clicks], [picture, box, clicks], show_progress="hidden")
     page.work(button, stop, follow, [chosen, example, box, others], [status, picture, film, maps, curve], show)
 
