@@ -65,7 +65,21 @@ def execute(path):
         reason = (str(failure).strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"a cell failed: {path}: {reason}: run it as a script, python {path.name}, to see where: mend "
                         "the cell, or the asserted number") from None
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = without_progress(cell.outputs)
     return extra("nbformat").writes(notebook).encode()
+
+
+def without_progress(outputs):
+    """A cell's outputs without the lines that only say how long it will take on this machine."""
+    kept = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            output["text"] = re.sub(r"^.* \d+/\d+ .*\d/s  .* left\n", "", output["text"], flags=re.M)
+        if output.get("text") != "":
+            kept.append(output)
+    return kept
 
 
 def main(argv=None):

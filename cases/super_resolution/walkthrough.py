@@ -152,18 +152,20 @@ print(f"full attention on a picture of 768x512 at scale 2: a matrix of {matrix /
 assert round(matrix / 1e9, 1) == 38.7 and SelfAttention(8, "pooled").stride((384, 256)) == 5
 
 # %% [markdown]
-# 一个位置从哪里汇集信息？用随机的 $q$ 与 $k$ 看一张权重图：没有训练时，它只反映颜色是否相近。
+# 一个位置从哪里汇集信息？取 $q = k$，由随机的 1x1 卷积得到，再归一化为相同的长度。没有训练时，权重图只反映颜色
+# 是否相近：红柱子从其他红色的地方汇集。
 #
-# Where does a place gather from? With random $q$ and $k$ the map of weights tells only which colours are alike.
+# Where does a place gather from? With $q = k$ of a random 1x1 convolution, all of one length, the map of weights tells
+# only which colours are alike: a red column gathers from what is red elsewhere.
 
 # %%
-query = F.conv2d(x, torch.randn(8, 3, 1, 1) * 4)
-spot = 40, 48
+query = 5 * F.normalize(F.conv2d(x - x.mean(dim=(2, 3), keepdim=True), torch.randn(8, 3, 1, 1)), dim=1)
+spot = 53, 34
 weights = torch.einsum("c,chw->hw", query[0, :, spot[0], spot[1]], query[0]).flatten().softmax(0).view(96, 96)
 marked = low.copy()
 marked[spot[0], spot[1] - 3:spot[1] + 4] = marked[spot[0] - 3:spot[0] + 4, spot[1]] = 255, 0, 0
 show(figures.grid([[marked, (weights / weights.max()).numpy()]], ["the place", "what it gathers from"]))
-assert abs(weights.sum().item() - 1) < 1e-5
+assert abs(weights.sum().item() - 1) < 1e-5 and weights[spot] > 0.9 * weights.max()
 
 # %% [markdown]
 # ## 5. 训练 / Training
