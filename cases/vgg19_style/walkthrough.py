@@ -190,11 +190,12 @@ assert totals[-1] < 0.7 * totals[0]
 # %%
 code(FastNetwork.forward)
 fast = load_release("vgg19_style", FastNetwork, "release-styles")
-names = fast.styles[:2]
+names = fast.styles
 with torch.no_grad():
-    made = [stylise(fast, content[0], choose_styles(fast, text)[label])
-            for text in (names[0], f"{names[0]}=1,{names[1]}=1", names[1]) for label in choose_styles(fast, text)]
-show(figures.grid([[to_bytes(picture) for picture in made]], [names[0], "half and half", names[1]]))
+    made = [stylise(fast, content[0], weights) for text in (names[0], f"{names[0]}=1,{names[1]}=1", *names[1:])
+            for weights in choose_styles(fast, text).values()]
+show(figures.grid([[to_bytes(picture) for picture in made[:4]], [to_bytes(picture) for picture in made[4:]]], None,
+                  [[names[0], "half and half", *names[1:3]], list(names[3:])]))
 assert all(picture.shape == content.shape[1:] for picture in made)
 one_more = sum(parameter.numel() for parameter in FastNetwork(16, ["a", "b"]).parameters()) - 424_899
 print(f"one more style: {one_more} numbers")
