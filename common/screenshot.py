@@ -16,10 +16,10 @@ from common.base.files import write_whole
 from common.page_pictures import WIDE, encoded
 from common.play.__main__ import OFFLINE, offers
 
-FILES = {"English": "playground.jpg", "中文": "playground.zh-CN.jpg"}
+FILES = {"en-US": "playground.jpg", "zh-CN": "playground.zh-CN.jpg"}
 VIEW = {"width": 1180, "height": 900}                       # pixels of the window
 PATIENCE = 600_000                                          # milliseconds
-SHOWN = "() => document.querySelector('.before-after img')"
+SHOWN = "() => document.querySelector('.status textarea').value.includes('done')"
 
 
 def main(argv=None):
@@ -32,22 +32,16 @@ def main(argv=None):
         raise UserError("no browser on the PATH: chromium was expected: install it")
     with (server.served(offers(), 0) as (_, address), sync_playwright() as playwright,
           playwright.chromium.launch(executable_path=program, args=["--no-sandbox"]) as browser):
-        page = browser.new_page(viewport=VIEW)
-        page.set_default_timeout(PATIENCE)
-        page.goto(address)
-        for language, file in FILES.items():
-            page.locator("#language").get_by_label(language).click()
-            page.wait_for_timeout(2000)
-            panel = page.locator("[role=tabpanel]:visible")
-            if language == "English":
-                for _ in range(2):                          # the first time the weights are read
-                    panel.locator("button.primary").click()
-                    page.wait_for_timeout(2000)
-                    page.wait_for_function("() => document.querySelector('.status textarea').value.includes('done')")
-                page.wait_for_function(SHOWN)
-                page.wait_for_timeout(3000)
-            page.mouse.move(0, 0)
+        for locale, file in FILES.items():
+            page = browser.new_page(locale=locale, viewport=VIEW)
+            page.set_default_timeout(PATIENCE)
+            page.goto(address)
+            page.locator("[role=tabpanel]:visible button.primary").click()
+            page.wait_for_function(SHOWN)
+            page.wait_for_timeout(3000)                     # until all of it is drawn
+            page.evaluate("scrollTo(0, 0)")
             page.screenshot(path=paths.ROOT / "docs" / file, type="png")
+            page.close()
             shrink(paths.ROOT / "docs" / file)
 
 
