@@ -62,7 +62,8 @@ def execute(path):
     try:
         client.execute()
     except nbclient.exceptions.CellExecutionError as failure:
-        reason = (str(failure).strip().splitlines() or ["no reason given"])[-1]
+        told = re.sub(r"\x1b\[[\d;]*m", "", str(failure))       # without a terminal's colours
+        reason = (told.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"a cell failed: {path}: {reason}: run it as a script, python {path.name}, to see where: mend "
                         "the cell, or the asserted number") from None
     for cell in notebook.cells:

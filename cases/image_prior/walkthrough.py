@@ -49,7 +49,7 @@ mask = coverage > 0
 # %% [markdown]
 # ## 1. 问题 / The problem
 #
-# 照片上平铺着半透明的文字，透明度为 0.6。补全方法只看掩膜以外的像素，再把掩膜内填满。
+# 照片上平铺着半透明的文字，不透明度 $\alpha$ 为 0.6。补全方法只看掩膜以外的像素，再把掩膜内填满。
 #
 # Half-transparent text of alpha 0.6 is tiled over the photograph. Inpainting looks at the pixels outside the mask, and
 # fills what is inside.
