@@ -44,8 +44,8 @@ def main(argv=None):
         return (own_pictures.in_one_pass(run, network, weights) if run.options.input
                 else judge_network(run, network, weights))
     if run.config.test.engine == "onnx":
-        raise UserError(f"test.engine=onnx with stage={run.config.stage}: a network that paints in one pass was expected "
-                        "(stage=fast): an optimisation needs torch's gradients: leave test.engine out")
+        raise UserError(f"test.engine=onnx with stage={run.config.stage}: a network that paints in one pass was "
+                        "expected (stage=fast): an optimisation needs torch's gradients: leave test.engine out")
     if run.config.stage == "distill":
         raise UserError("nothing to test with stage=distill: stage=optimise or stage=fast was expected: "
                         "tests/test_vgg19_style_small.py measures the network `small`; to paint with it: network=small")

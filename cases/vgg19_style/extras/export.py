@@ -1,4 +1,4 @@
-"""The network that paints in one pass as an ONNX graph: python -m cases.vgg19_style.extras.export [--weights W] [-o FOLDER]
+"""The network that paints in one pass as ONNX: python -m cases.vgg19_style.extras.export [--weights W] [-o FOLDER]
 
 picture (1, 3, h, w), RGB in [0, 1], and weights (1, S), how much of each style, summing to 1 -> painted (1, 3, h, w),
 to be clamped. A network with noise has a third input, noise (5, S, h / 4, w / 4), rounded up: standard normal numbers.
@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from cases.vgg19_style.fast import convert
-from cases.vgg19_style.fast.network import FastNetwork
 from cases.vgg19_style.fast.graph import graphs
+from cases.vgg19_style.fast.network import FastNetwork
 from cases.vgg19_style.fast.train import RELEASE
 from common.base.errors import start
 from common.experiment import checkpoints, engine

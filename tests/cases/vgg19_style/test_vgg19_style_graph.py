@@ -1,4 +1,4 @@
-"""vgg19_style's network that paints in one pass as a graph: the same picture in every style, at any size, with noise."""
+"""vgg19_style's network that paints in one pass as a graph: in every style, at any size, with its noise."""
 import importlib.util
 import warnings
 from copy import deepcopy
