@@ -14,12 +14,12 @@ import numpy as np
 from scipy import ndimage
 
 LENGTH = 1.0                       # levels that a pixel of seam costs where the pictures agree: no needless turns
-STRUCTURE = 0.1                    # weight of the gradient, levels a pixel, beside the difference
+STRUCTURE = 0.05                   # weight of the gradient, levels a pixel, beside the difference
 THING = 4.0                        # levels that a pixel of seam costs inside of a thing
 BORDER = 100.0                     # levels for a seam along the overlap's border, where one picture ends by itself
 STABLE, VARIED, DIVERSE = 12, 0.5, 0.2     # a thing's outline: levels that it must survive, and MSER's two ratios
-LEAST, MOST = 1e-4, 0.06           # a thing's area, of the picture's
-COMPACT = 0.5                      # of its convex hull that a thing must fill
+LEAST, MOST = 1e-4, 0.1            # a thing's area, of the picture's
+COMPACT = 0.3                      # of its convex hull that an area must fill: a frame does, a winding line does not
 BAND = 8                           # pixels beside the seam of the small copies in which it is sought again
 FOREVER = 1e6                      # what is one photograph's alone stays its
 
@@ -127,7 +127,8 @@ def things(picture, mask):
     if MOST * area <= least:
         return found
     search = cv2.MSER_create(STABLE, least, round(MOST * area), VARIED, DIVERSE)
-    for region in search.detectRegions(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[0]:
+    gray = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (3, 3), 0)        # MSER misses perfect edges
+    for region in search.detectRegions(gray)[0]:
         hull = cv2.convexHull(region)
         if len(region) >= COMPACT * cv2.contourArea(hull):
             cv2.fillConvexPoly(found, hull, 1.0)
