@@ -2,6 +2,7 @@
 side by side."""
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from common.base.paths import all_cases
 from common.data import samples
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+FLOATS = {"near", "approx", "allclose", "assert_allclose", "assert_close", "isclose", "gradcheck"}
 
 
 def pytest_configure(config):
@@ -21,6 +23,14 @@ def pytest_configure(config):
         os.environ.setdefault("OMP_NUM_THREADS", "1")           # a process per core already
     else:
         samples.build()
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what compares numbers that another processor would round in another way: `pytest -m numeric`."""
+    for item in items:
+        function = getattr(item.function, "hypothesis", SimpleNamespace(inner_test=item.function)).inner_test
+        if FLOATS & set(function.__code__.co_names):
+            item.add_marker(pytest.mark.numeric)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import LONGEST
 from test_elsewhere import REFUSED
 
 from common.base.paths import ROOT, all_cases
@@ -97,7 +98,7 @@ def script(clone, processes):
             return processes.run(command, clone, environment)
         torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
         command = [sys.executable, *(torchrun if started == "in two" else []), *command]
-        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=LONGEST)
     return run
 
 
@@ -216,15 +217,19 @@ def test_finished_and_changed(trained, script):
     assert manifest(clone, case, "never-stopped") == before
 
 
+FAST = ["stage=fast", "train.crop=64", "train.batch_size=2", "train.validate_pictures=1", "data.size=96"]
+LOADERS = {case: [] for case in all_cases()} | {"vgg19_style fast": FAST}        # its demo loads no photographs
+
+
 @pytest.mark.slow
-def test_loaders_work_where_processes_are_spawned(trained, script):
-    """Of the training, and where test.py and figures.py have some; the numbers are those without."""
-    clone, case = trained
-    if case not in ("kind", "msrnet"):
-        pytest.skip("tried with kind and msrnet so far")
-    for name in ("train", "test", "figures"):
-        succeed(script(case, name, "workers=1", "--name", "spawned", started="spawning"))
-    assert manifest(clone, case, "spawned") == manifest(clone, case, "never-stopped")
+@pytest.mark.parametrize("training", LOADERS)
+def test_loaders_work_where_processes_are_spawned(clone, script, training):
+    """As Windows and macOS start them; with the numbers of a training without workers."""
+    case, short = training.split()[0], ["train.steps=2", "train.log_every=1", "train.validate_every=2", "--fresh"]
+    for name, workers in (("alone", 0), ("spawned", 1)):
+        succeed(script(case, "train", *short, *LOADERS[training], f"workers={workers}", "--name", name,
+                       started="spawning" if workers else "forked"))
+    assert manifest(clone, case, "spawned") == manifest(clone, case, "alone")
 
 
 @pytest.mark.slow

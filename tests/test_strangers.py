@@ -1,4 +1,5 @@
 """The faults that strangers' files brought out, with the files themselves: ../shared/cases."""
+import csv
 import importlib
 import json
 import shutil
@@ -36,6 +37,15 @@ def test_one_damaged_frame_is_passed_over(shared, run, tmp_path):
                             "129,80,64,78", "--output", tmp_path / "out.webm")
     assert status == 0 and "19 frames" in out and (tmp_path / "out.webm").exists()
     assert "passed over" in out + said and "0010.jpg" in out + said
+
+
+def test_a_first_frame_without_its_target_is_said_and_never_trusted(shared, run, tmp_path):
+    frames = shared("cases/confidence_without_target") / "black1"
+    status, _, said = run("siamfc", "--input", frames, "--box", "129,80,64,78", "--output", tmp_path / "out.webm")
+    with open(tmp_path / "out.boxes.csv", encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert status == 0 and "the target is flat" in said
+    assert len(lines) == 10 and all(line["lost"] == "1" for line in lines[1:])
 
 
 def test_earlier_results_stay(shared, run, tmp_path):

@@ -4,6 +4,7 @@ Another processor, number of threads or memory format adds the same terms in ano
 multiple of the type's epsilon times the largest value: values near zero are sums of large ones that cancel, so a bound
 relative to each value by itself fails there.
 """
+import numpy as np
 import torch
 
 # Multiples of epsilon: 1.2e-7 of float32, 2.2e-16 of float64, 7.8e-3 of bfloat16.
@@ -19,7 +20,12 @@ def tolerance(expected, what, found=None):
 
 
 def near(found, expected, what="network"):
-    """Whether two tensors of equal shape are equal but for rounding. NaN is never near."""
+    """Whether two tensors or arrays of equal shape are equal but for rounding. NaN is never near."""
+    found, expected = map(to_tensor, (found, expected))
     assert found.shape == expected.shape, (found.shape, expected.shape)
     difference = float((found.detach().double() - expected.detach().double()).abs().max())
     return difference <= tolerance(expected, what, found)
+
+
+def to_tensor(values):
+    return torch.from_numpy(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else torch.as_tensor(values)

@@ -92,6 +92,10 @@ def find_pictures(data):
     if twice:
         raise UserError(f"data.names names pictures twice: {join_some(twice)}: each once was expected: remove one")
     known = {name: wheel_path(file) for name, file in WHEEL.items()} | {path.stem: path for path in found}
+    several = [path for path in found if path.stem in data.names and known[path.stem] != path]
+    if several:
+        raise UserError(f"data.names names several files: {join_some(several)}, {known[several[0].stem]}: one of each "
+                        "name was expected: rename or remove the others")
     missing = [name for name in data.names if name not in known]
     if missing:
         raise UserError(f"no such pictures: {data.root}: {join_some(missing)}: names of files there, without suffix, "

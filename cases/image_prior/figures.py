@@ -119,7 +119,7 @@ def draw_learnt_first(folder, run):
     below.set_yscale("log")
     below.set_xlabel("step")
     below.set_ylabel("mean square error")
-    below.legend(frameon=False)
+    below.legend(frameon=False, ncols=3, loc="lower left")       # where no curve goes
     folder.save(figure, "learnt_first", ["fitted to", "step", "loss"], rows, steps=run.config.figures.steps, size=side)
 
 

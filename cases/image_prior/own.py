@@ -8,8 +8,9 @@ from PIL import Image
 from cases.image_prior.data import HOLE, Task, expect_mask, read_mask
 from cases.image_prior.prior import Prior, set_rate
 from cases.image_prior.unblend import Nothing, unblend_estimated
-from common.base.errors import UserError, join_some
+from common.base.errors import UserError, join_some, warn
 from common.base.progress import watch
+from common.data.formats import IMAGE_SUFFIXES
 from common.data.images import list_images, open_picture, picture_files, to_bytes, to_tensor, write_image
 from common.experiment import checkpoints, own
 
@@ -19,13 +20,15 @@ ROW = "restored"
 def restore_own(run):
     """Every picture of --input with its mask, written where --output says, else into results/."""
     cfg = run.config
-    paths, items = picture_files(path for path in run.options.input)
-    keep = [place for place, path in enumerate(paths) if not path.stem.endswith(HOLE)]
-    paths, items = [paths[place] for place in keep], [items[place] for place in keep]
+    paths, items = picture_files(run.options.input)
+    keep = [place for place, path in enumerate(paths) if not is_mask(path, cfg.test.mask)]
+    masks_given, paths, items = ([path for path in paths if is_mask(path, cfg.test.mask)],
+                                 [paths[place] for place in keep], [items[place] for place in keep])
     if not paths:
         raise UserError(f"no pictures but masks ({HOLE}): {join_some(run.options.input)}: pictures to restore were "
                         "expected: name them")
     masks = {path: mask_of(cfg.test.mask, path) for path in paths} if cfg.task != "denoise" else {}
+    name_unused(masks_given, masks.values())
     targets = run.settle([own.picture(path) for path in paths], list(filter(None, masks.values())))
     weights = checkpoints.Weights(Path("none"), dict(cfg.model), {}, "", "a network for each picture")
     files = [*paths, *filter(None, dict.fromkeys(masks.values()))]
@@ -58,21 +61,39 @@ def restore_own(run):
     return results.expect_no_failures()
 
 
+def is_mask(path, given):
+    """Whether a file of --input is a mask, by its name or because test.mask names it, and no picture to restore."""
+    return path.stem.endswith(HOLE) or (given is not None and Path(given).is_file() and path.samefile(given))
+
+
+def name_unused(given, used):
+    """A warning for the masks among the inputs that no picture takes."""
+    used = {path.resolve() for path in used if path}
+    unused = [path for path in given if path.resolve() not in used]
+    if unused:
+        warn(f"masks that are not used: {join_some(unused)}: NAME{HOLE} beside a picture NAME is its mask, where "
+             "--mask names no other")
+
+
 def mask_of(given, path):
-    """The mask's file of a picture: test.mask, of a folder the one of the picture's name, or NAME_mask.png beside it;
-    None: the picture's own transparency."""
-    beside = path.with_name(f"{path.stem}{HOLE}.png")
-    if given is None:
-        return beside if beside.exists() else None
-    if not Path(given).exists():
+    """The mask's file of a picture: test.mask, of a folder the one of the picture's name, or NAME_mask beside it; None:
+    the picture's own transparency."""
+    if given is not None and not Path(given).exists():
         raise UserError(f"no such file or folder: {given}: a mask, or a folder of masks, was expected: check --mask")
-    if not Path(given).is_dir():
+    if given is not None and not Path(given).is_dir():
         return Path(given)
-    named = [mask for mask in list_images(Path(given)) if mask.stem in (path.stem, path.stem + HOLE)]
-    if not named:
+    if given is None:
+        beside = [path.with_name(f"{path.stem}{HOLE}{suffix}") for suffix in IMAGE_SUFFIXES]
+        named = [mask for mask in beside if mask.exists()]
+    else:
+        named = [mask for mask in list_images(Path(given)) if mask.stem in (path.stem, path.stem + HOLE)]
+    if len(named) > 1:
+        raise UserError(f"several masks for {path.name}: {join_some(named)}: one was expected: remove the others, or "
+                        "name one with --mask")
+    if not named and given is not None:
         raise UserError(f"no mask for {path.name}: {given}: a picture of that name, or {path.stem}{HOLE}.png, was "
                         "expected: add it, or name one mask for all")
-    return named[0]
+    return named[0] if named else None
 
 
 def own_mask(file, path, source):

@@ -52,7 +52,7 @@ def list_pictures(root, stained=False):
         raise UserError(f"no pictures of nuclei: {root}: images/ and labels/, or folders NAME/images and NAME/masks, "
                         "were expected: set data.root")
     if not stained:
-        others = [picture.name for picture in found if not is_fluorescence(read_pixels(picture.path))]
+        others = [picture.name for picture in found if is_stained(picture.path)]
         if others:
             warn(f"{len(others)} pictures on a bright ground or in colours are left out (data.stained=true takes them "
                  f"too): {join_some(others, 3)}")
@@ -62,16 +62,30 @@ def list_pictures(root, stained=False):
 
 def plain_layout(root):
     splits = read_splits(root / "pictures.csv")
-    missing = []
-    for place, path in enumerate(list_images(root / "images")):
-        labels = next((root / "labels").glob(f"{path.stem}.*"), None) if (root / "labels").is_dir() else None
-        if labels is None:
-            missing.append(path.name)
-        else:
-            yield Picture(path.stem, path, [labels], splits.get(path.stem) or split_of(place))
+    images, labels = list_images(root / "images"), root / "labels"
+    numbers = files_by_stem(list_images(labels) if labels.is_dir() else [])
+    files_by_stem(images)
+    missing = [path.name for path in images if path.stem not in numbers]
     if missing:
-        raise UserError(f"no labels for {len(missing)} pictures: {root / 'labels'}: a file of the same name with the "
-                        f"nuclei as numbers was expected for each: {join_some(missing, 3)}")
+        raise UserError(f"no labels for {len(missing)} pictures: {labels}: a file of the same name with the nuclei as "
+                        f"numbers was expected for each: {join_some(missing, 3)}")
+    stems = {path.stem for path in images}
+    unused = [path.name for stem, path in numbers.items() if stem not in stems]
+    unused += [f"{name} of pictures.csv" for name in splits if name not in stems]
+    if unused:
+        warn(f"without a picture of that name in {root / 'images'}: {join_some(unused, 3)}: not used")
+    for place, path in enumerate(images):
+        yield Picture(path.stem, path, [numbers[path.stem]], splits.get(path.stem) or split_of(place))
+
+
+def files_by_stem(paths):
+    """{stem: path}. Raises UserError where two files have one stem: pictures and labels go by it."""
+    found = {}
+    for path in paths:
+        if (other := found.setdefault(path.stem, path)) != path:
+            raise UserError(f"two files of one name: {other}, {path}: a name of its own was expected for each: rename "
+                            "or remove one")
+    return found
 
 
 def official_layout(root):
@@ -125,6 +139,14 @@ def fingerprint_of(pictures):
 
 
 # ---- one picture -----------------------------------------------------------------------------------------------------
+
+def is_stained(path):
+    """Whether a picture is on a bright ground or in colours. One that cannot be read is not: its own turn names it."""
+    try:
+        return not is_fluorescence(read_pixels(path))
+    except UserError:
+        return False
+
 
 def is_fluorescence(pixels):
     """Whether uint8 (h, w, 3) is gray on a dark ground."""

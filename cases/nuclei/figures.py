@@ -130,7 +130,7 @@ def draw_steps(folder, run, model, picture):
     away, middles = instances.distances(mask), marker_map(maps)
     panels = {"picture": gray[part], "nucleus": maps["nucleus"][part]}
     if middles is not None:
-        panels["middle"] = middles[part]
+        panels["inside" if "inside" in maps else "middle"] = middles[part]
     panels |= {"mask": mask[part].astype(np.float32), "distance": (away / max(1.0, away.max()))[part],
                "components": paint(found["components"])[part], "single nuclei": paint(best(found))[part],
                "truth": paint(true)[part]}

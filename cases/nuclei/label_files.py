@@ -6,9 +6,10 @@ import numpy as np
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
+from common.base.errors import UserError
 from common.base.files import write_whole
 
-LARGEST = 255                                              # numbers that a palette holds beside 0
+LARGEST, DEEPEST = 255, 65535                              # numbers that a palette and 16 bits hold beside 0
 
 
 def palette():
@@ -22,7 +23,10 @@ def palette():
 
 def write_labels(path, labels):
     """Write a label map (h, w) as PNG: up to 255 nuclei with a palette, so that it is seen in colours and read as
-    numbers; more as 16-bit gray."""
+    numbers; more as 16-bit gray. Raises UserError for more than those hold."""
+    if labels.max(initial=0) > DEEPEST:
+        raise UserError(f"{labels.max()} nuclei in one picture: {path}: at most {DEEPEST} were expected, as many as 16 "
+                        "bits can number: cut the picture into parts")
     if labels.max(initial=0) > LARGEST:
         image = Image.fromarray(labels.astype(np.uint16))
     else:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from common.base.errors import UserError, join_some
+from common.base.errors import UserError, join_some, warn
 from common.data.cache import Orientation, fingerprint, random_window, share_pixels
 from common.data.images import list_images, picture_size, read_pixels, to_tensor
 
@@ -31,9 +31,13 @@ def training_sets(cfg):
     held = paths[::HELD] if len(paths) >= HELD else paths
     kept = [path for path in paths if path not in set(held)] or paths
     options = {"scale": cfg.model.scale, "halved": cfg.data.halved, "degrade": cfg.data.degrade, "seed": cfg.seed}
-    held = [path for path in held if smallest(path, options) >= cfg.data.patch]
-    return (Patches(kept, patch=cfg.data.patch, **options),
-            Patches(held[:cfg.train.validate_pictures], patch=None, **options))
+    small = [path for path in paths if smallest(path, options) < cfg.data.patch]
+    if small:
+        warn(f"{len(small)} of {len(paths)} pictures are left out, which are too small for patches of {cfg.data.patch} "
+             f"(data.patch) or cannot be read: {join_some(map(str, small), 3)}")
+    training = Patches(kept, patch=cfg.data.patch, **options)
+    held = [path for path in held if path not in set(small)] or training.paths
+    return training, Patches(held[:cfg.train.validate_pictures], patch=None, **options)
 
 
 def training_pictures(root):
@@ -65,7 +69,7 @@ class Patches(Dataset):
 
     patch: side of the small patch; None: whole pictures. halved: names of folders whose pictures are halved first,
     because JPEG's blocks would be learnt with them. degrade: bicubic (reduce), or real (blur, noise and JPEG as
-    well). Pictures that are too small for a patch are left out, and counted in a warning.
+    well). Pictures that are too small for a patch are left out.
     """
 
     def __init__(self, paths, scale, patch, halved=(), degrade="bicubic", seed=0):

@@ -113,6 +113,8 @@ def unwritable(path, size=None):
         return f"unknown picture format '{Path(path).suffix}' (written are {' '.join(ENCODINGS)}): {path}"
     if size and max(size[:2]) > LONGEST.get(suffix, max(size[:2])):
         return f"{suffix} holds at most {LONGEST[suffix]} pixels a side, the picture has {by(size)}: {path}"
+    if size and size[0] * size[1] > MAX_PIXELS:
+        return f"the picture would have {by(size)} pixels, at most {MAX_PIXELS / 1e6:g} million are read again: {path}"
     return None
 
 

@@ -46,7 +46,6 @@ def settle(run, made, also_read=()):
     """
     output = run.options.output
     names = unique_names([each.stem for each in made], [each.suffix for each in made])
-    refused = []
     if not output:
         targets = []
         for each, name in zip(made, names, strict=True):
@@ -55,9 +54,8 @@ def settle(run, made, also_read=()):
         targets = [Path(output) / name for name in names]
     else:
         targets = [Path(output)]
-    if output:
-        refused = [each.unwritable(target, each.size) for each, target in zip(made, targets, strict=True)]
     files = [target or run.folder / "test" / f"{name}.png" for target, name in zip(targets, names, strict=True)]
+    refused = [each.unwritable(file, each.size) for each, file in zip(made, files, strict=True)]
     expect_targets(files, [*(each.source for each in made), *also_read, *run.files_read()],
                    "--output" if output else "--name", filter(None, refused))
     return targets

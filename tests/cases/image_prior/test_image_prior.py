@@ -1,11 +1,13 @@
 """The deep image prior as a case: networks, tasks, the fit and its resuming, rows, own pictures, mistakes."""
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tolerances import near
 
 from cases.image_prior import data, losses, test, train
 from cases.image_prior.model import PriorNetwork, crop, make_input
@@ -68,7 +70,7 @@ def test_the_loss_sees_the_known_pixels_alone():
     for loss in (losses.square, losses.absolute):
         assert torch.equal(loss(x, given, known), loss(x, hidden, known))
     both = known.bool().expand(1, 3, 8, 8)
-    assert losses.square(x, given, known).item() == pytest.approx((x - given)[both].square().mean().item(), rel=1e-5)
+    assert near(losses.square(x, given, known), (x - given)[both].square().mean())
 
 
 # ---- tasks -----------------------------------------------------------------------------------------------------------
@@ -268,6 +270,36 @@ def test_mistakes_about_masks_have_one_message(folders):
         given = ["--mask", str(mask)] if mask else []
         with pytest.raises((UserError, Negative), match=said):
             test.main([*SMALL, "--fresh", "--input", picture, *given, "--output", str(folders / "o.png")])
+
+
+def own(folders, *inputs, answer="prior"):
+    """Restore pictures to folders/out/; the names there."""
+    test.main([*SMALL, f"test.answer={answer}", "--fresh", "--input", *map(str, inputs), "--output",
+               str(folders / "out") + "/"])
+    return sorted(path.name for path in (folders / "out").iterdir())
+
+
+def test_a_mask_is_never_taken_for_a_picture_and_one_without_a_picture_is_named(folders, capsys):
+    mask, place = mask_file(folders), folders / "both"
+    place.mkdir()
+    for name in ("p0.png", "p1.png"):
+        shutil.copy(folders / "pictures" / name, place)
+    Image.open(mask).save(place / "p0_mask.webp")
+    shutil.copy(mask, place / "p1_mask.png")
+    shutil.copy(mask, place / "other_mask.png")
+    assert own(folders, place) == ["p0.png", "p1.png"]
+    said = capsys.readouterr().err
+    assert "not used" in said and "other_mask.png" in said and "p0_mask" not in said
+    assert own(folders, place / "p0.png", mask, "--mask", mask) == ["p0.png", "p1.png"], "the mask is no picture"
+    Image.open(mask).save(place / "p0_mask.png")
+    with pytest.raises(UserError, match="several masks for p0.png"):
+        own(folders, place / "p0.png")
+
+
+def test_a_name_that_two_files_have_is_refused(folders):
+    Image.fromarray(smooth(9)).save(folders / "pictures" / "p1.bmp")
+    with pytest.raises(UserError, match="several files: .*p1"):
+        train.main([*words(folders, "data.names=[p1]"), "--name", "odd"])
 
 
 @pytest.mark.parametrize(("word", "said"), [("model.skips=[4]", "one of each"), ("model.input=meshgrid", "two maps"),

@@ -163,6 +163,32 @@ def test_bad_data_have_one_message(tmp_path, spoil, message):
         data.list_pictures(tmp_path / "nowhere")
 
 
+def test_names_that_two_files_share_are_refused(tmp_path):
+    """Pictures and labels go by their stems: a second one would be lost."""
+    for folder in ("images", "labels"):
+        root = save_pictures(tmp_path / folder)
+        Image.open(root / folder / "p1.png").save(root / folder / "p1.tif")
+        with pytest.raises(UserError, match="two files of one name: .*p1.png, .*p1.tif"):
+            data.list_pictures(root)
+
+
+def test_what_has_no_picture_is_named_and_odd_letters_are_no_pattern(tmp_path, capsys):
+    root = save_pictures(tmp_path)
+    (root / "labels/p0.png").rename(root / "labels/p0[1].png")
+    (root / "images/p0.png").rename(root / "images/p0[1].png")
+    write_labels(root / "labels/alone.png", APART)
+    (root / "pictures.csv").write_text("name,split\np1,test\nnobody,train\n")
+    assert len(data.list_pictures(root)) == 6
+    said = capsys.readouterr().err
+    assert "alone.png" in said and "nobody of pictures.csv" in said
+
+
+def test_a_damaged_picture_fails_alone(tmp_path):
+    root = save_pictures(tmp_path)
+    (root / "images/p4.png").write_bytes((root / "images/p4.png").read_bytes()[:60])
+    assert [picture.name for picture in data.test_pictures(root)] == ["p4"], "its own turn names it"
+
+
 # ---- instances -------------------------------------------------------------------------------------------------------
 
 def test_touching_discs_come_apart_by_the_watersheds_alone():
@@ -228,6 +254,8 @@ def test_label_files_are_numbers_and_colours(tmp_path):
     for labels in (few, many):
         write_labels(tmp_path / "labels.png", labels)
         assert np.array_equal(data.read_numbers(tmp_path / "labels.png"), labels)
+    with pytest.raises(UserError, match="70000 nuclei in one picture"):
+        write_labels(tmp_path / "labels.png", np.arange(70001).reshape(1, -1))
     colours = paint(few)
     assert (colours[few == 0] == 0).all() and (colours[few == 1][0] != colours[few == 2][0]).any()
     drawn = outline(np.zeros(few.shape, np.float32), few)

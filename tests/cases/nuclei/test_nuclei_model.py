@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from tolerances import near
 
 from cases.nuclei import losses
 from cases.nuclei.benchmark import straightforward
@@ -61,7 +62,7 @@ def test_a_block_adds_what_its_first_convolution_gives():
         torch.nn.init.zeros_(unit.convolve.weight)
         torch.nn.init.zeros_(unit.convolve.bias)
     x = torch.rand(1, 2, 5, 6)
-    assert torch.allclose(block(x), block.widen(x))
+    assert near(block(x), block.widen(x))
 
 
 def test_passes_share_weights_but_not_statistics():
@@ -98,7 +99,7 @@ def test_tiles_give_what_the_whole_picture_gives(arch, size):
     model, gray = small(arch, levels=2), np.random.default_rng(0).random(size, np.float32)
     whole, parts = (predict(model, gray, settings(f"test.tile={tile}"), torch.device("cpu")) for tile in (512, 32))
     for name in model.maps:
-        np.testing.assert_allclose(whole[name], parts[name], atol=1e-5)
+        assert near(whole[name], parts[name])
 
 
 def test_tiles_need_all_of_the_halo():
@@ -115,14 +116,14 @@ def test_the_ensemble_does_not_care_how_a_picture_lies():
     one = predict(model, gray, settings("test.ensemble=true"), torch.device("cpu"))["nucleus"]
     turned = predict(model, np.rot90(gray).copy(), settings("test.ensemble=true"), torch.device("cpu"))["nucleus"]
     plain = predict(model, gray, settings(), torch.device("cpu"))["nucleus"]
-    np.testing.assert_allclose(np.rot90(one), turned, atol=1e-6)
+    assert near(np.rot90(one), turned)
     assert np.abs(one - plain).max() > 1e-4
 
 
 def test_the_formula_written_down_plainly_agrees():
     model, x = small(levels=3), torch.rand(1, 1, 32, 24)
     with torch.no_grad():
-        assert (straightforward(model.state_dict(), x, levels=3) - model(x)).abs().max() < 1e-5
+        assert near(straightforward(model.state_dict(), x, levels=3), model(x))
 
 
 # ---- losses ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tolerances import near
 
 from cases.siamfc import losses, train
 from cases.siamfc import teacher as teaching
@@ -53,7 +54,7 @@ def test_leading_directions_keep_correlations(weights, pairs):
         exact = correlate(network.backbone(pair.z.float()), network.backbone(pair.x.float()))
     for channels, tolerance in ((16, 2e-2), (8, 0.3)):           # features are kept in bfloat16
         teacher = Teacher(weights, pairs, channels, torch.device("cpu"))
-        assert torch.allclose(teacher.projection.T @ teacher.projection, torch.eye(channels), atol=1e-5)
+        assert near(teacher.projection.T @ teacher.projection, torch.eye(channels))
         z, x = teacher.features(pair)
         assert z.shape == (4, channels, 6, 6) and x.shape == (4, channels, 20, 20)
         assert float(losses.relative_error(correlate(z, x), exact)) < tolerance ** 2
@@ -85,7 +86,7 @@ def test_the_terms_are_zero_for_a_perfect_student_and_one_for_a_mute_one(weights
 def test_the_competing_loss_does_not_mind_a_constant():
     responses, offset = torch.randn(3, 3, 15, 15), torch.zeros(3, 2)
     one, other = (losses.terms(responses + shift, offset, "competing") for shift in (0, 5))
-    assert list(one) == ["competing"] and torch.allclose(one["competing"], other["competing"], atol=1e-4)
+    assert list(one) == ["competing"] and near(one["competing"], other["competing"])
 
 
 def test_a_student_comes_nearer_to_its_teacher(weights, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
+from tolerances import near
 
 from cases.super_resolution import baselines, data, figures, test, train
 from cases.super_resolution.extras import join
@@ -184,6 +185,19 @@ def test_patches_that_fit_no_picture_are_refused(tmp_path):
         training(tmp_path / "empty")
 
 
+def test_pictures_that_do_not_train_are_named(tmp_path, capsys):
+    """The first is held out, the second too small, the third unreadable; the tenth alone trains and validates."""
+    folder = pictures(tmp_path, 12)
+    names = sorted(folder.iterdir())
+    for path in names[:-1]:
+        Image.new("RGB", (20, 20)).save(path)
+    names[2].write_bytes(b"\x89PNG\r\n\x1a\nrest")
+    patches, held = training(folder, "model.scale=2", "data.patch=16")
+    assert patches.paths == held.paths == [names[-1]]
+    said = capsys.readouterr().err
+    assert "11 of 12 pictures are left out" in said and names[0].name in said and "data.patch" in said
+
+
 # ---- training --------------------------------------------------------------------------------------------------------
 
 def run_training(folders, name, *words):
@@ -200,7 +214,7 @@ def test_another_scale_begins_with_all_but_the_last_layer(folders, capsys):
     assert "scale 2: 9 of 11 tensors" in capsys.readouterr().out
     before, after = (checkpoints.load(folders / "checkpoints/super_resolution" / name / "best.pt")["weights"]
                      for name in ("x2", "x4"))
-    assert torch.allclose(before["networks.2.entry.weight"], after["networks.4.entry.weight"], atol=1e-6)
+    assert near(before["networks.2.entry.weight"], after["networks.4.entry.weight"])
     with pytest.raises(UserError, match="of other sizes"):
         run_training(folders, "wide", "model.scale=4", "model.channels=8", "--weights", str(two))
 

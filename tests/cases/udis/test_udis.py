@@ -191,7 +191,7 @@ def test_the_mask_form_starts_on_the_line_of_equal_depth_and_copies_what_is_alon
     free = model(warps).share                                            # whatever the network says: r is at most .95
     assert border_b.any() and (free[border_b] > 0.95).all() and (free[border_a] < 0.05).all()
     small = warps.resize((256, 256))
-    assert torch.allclose(network.ask(small), -network.ask(small.exchange()), atol=1e-4)
+    assert near(network.ask(small), -network.ask(small.exchange()))
     low, high = torch.minimum(warps.a, warps.b), torch.maximum(warps.a, warps.b)
     both = warps.overlap.expand_as(warps.a)
     assert (stitched.high[both] >= low[both] - 1e-5).all() and (stitched.high[both] <= high[both] + 1e-5).all()
@@ -298,7 +298,7 @@ def test_three_stages_in_a_row_and_their_results(folders):
     before, after = (checkpoints.load(folders / f"checkpoints/udis/{name}/last.pt")["weights"]
                      for name in ("align", "whole"))
     best = checkpoints.load(first)["weights"]
-    same = {name for name in after if torch.allclose(best[name], after[name], rtol=1e-5)}
+    same = {name for name in after if near(best[name], after[name])}
     assert {name for name in after if name.startswith("homography")} <= same
     assert "reconstruction.high.last.weight" not in same and before
     for side in ("input1", "input2"):
@@ -328,7 +328,7 @@ def test_the_homography_of_the_other_stitching_case_is_a_start(folders, capsys):
     train.main([*FIRST_STEPS, "train.lr=1e-12", "--name", "started", "--weights", str(path)])
     assert f"starting from {path}: homography" in capsys.readouterr().out
     after = checkpoints.load(folders / "checkpoints/udis/started/last.pt")["weights"]
-    assert all(torch.allclose(after[name], value, atol=1e-5) for name, value in state.items()
+    assert all(near(after[name], value) for name, value in state.items()
                if name.startswith("homography"))
     with pytest.raises(UserError, match="another homography network"):
         train.main([*FIRST_STEPS, "model.arch=paper", "--name", "other", "--weights", str(path)])

@@ -93,7 +93,7 @@ def test_structure_stitch_is_the_mean_where_both_are_and_each_alone_elsewhere():
     assert average.shape == (1, 3, 304, 304)
     values = [average[0, 0, 88 + 60, 88 + 60], average[0, 0, 88 + 5, 88 + 5], average[0, 0, 88 + 140, 88 + 140],
               average[0, 0, 5, 5]]
-    assert torch.allclose(torch.stack(values), torch.tensor([0.4, 0.2, 0.6, 0.0]))
+    assert near(torch.stack(values), torch.tensor([0.4, 0.2, 0.6, 0.0]), "formula")
     assert over[0, 0, 148, 148].item() == pytest.approx(0.2) and over[0, 0, 228, 228].item() == pytest.approx(0.6)
     # black content is content, no hole
     black = structure_stitch(torch.zeros(1, 3, 128, 128), torch.ones(1, 3, 128, 128), H)
@@ -140,7 +140,7 @@ def test_revision_corrects_b_only_where_the_warps_agree():
 def test_shares_are_bilinear():
     points = torch.tensor([[[3.5, 3.5], [7.5, 3.5], [124.0, 124.0], [-5.0, 3.5], [131.9, 3.5]]], dtype=torch.float64)
     indices, shares, inside = losses.spread(points, 16, 16, 8)
-    assert torch.allclose(shares.sum(dim=-1), torch.ones(1, 5, dtype=torch.float64))
+    assert near(shares.sum(dim=-1), torch.ones(1, 5, dtype=torch.float64), "formula")
     assert inside.tolist() == [[True, True, True, False, False]]
     found = [{index: share for index, share in zip(row, weights) if share > 0}
              for row, weights in zip(indices[0].tolist(), shares[0].tolist())]
@@ -211,7 +211,7 @@ def test_revision_needs_and_keeps_a_homography_network(folders):
     before, after = (checkpoints.load(folders / f"checkpoints/view_free_stitch/{name}/last.pt")["weights"]
                      for name in ("first", "second"))
     # the moving average rounds
-    same = {name for name in before if torch.allclose(before[name], after[name], rtol=1e-5)}
+    same = {name for name in before if near(before[name], after[name])}
     assert {name for name in before if name.startswith("homography")} <= same
     assert "revision.network.last.weight" not in same and "revision.network.last.bias" not in same
     text = (folders / "results/view_free_stitch/second/train/log.jsonl").read_text()

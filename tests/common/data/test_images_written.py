@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from pictures import DRAWN, drawn, planes
+from tolerances import near
 from torch.nn import functional as F
 
 from common.base.errors import UserError
@@ -174,13 +175,13 @@ def test_tiled_equals_untiled(height, width, tile, layers, seed):
     network, image = layered(seed, layers), noise(height, width, seed)
     output = map_tiles(lambda crop, box: network(crop), image, tile=tile, halo=layers)
     assert output.shape == (1, 2, height, width) and output.dtype == image.dtype
-    torch.testing.assert_close(output, network(image), rtol=0, atol=1e-12)
+    assert near(output, network(image))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 300), (300, 1), (512, 30), (513, 30)])
 def test_tiled_with_the_default_tile_and_halo(size):
     network, image = layered(0, layers=11), noise(*size)
-    torch.testing.assert_close(map_tiles(lambda crop, box: network(crop), image), network(image), rtol=0, atol=1e-12)
+    assert near(map_tiles(lambda crop, box: network(crop), image), network(image))
 
 
 def test_a_halo_too_small_is_seen():
@@ -202,8 +203,7 @@ def test_tiles_of_a_network_that_subsamples(height, width, tile, multiple):
         return F.interpolate(network(small), scale_factor=multiple)[..., :crop.shape[2], :crop.shape[3]]
     image = noise(height, width)
     whole = subsampled(image, (0, 0, height, width))
-    torch.testing.assert_close(map_tiles(subsampled, image, tile, halo=2 * multiple - 1, multiple=multiple), whole,
-                               rtol=0, atol=1e-12)
+    assert near(map_tiles(subsampled, image, tile, halo=2 * multiple - 1, multiple=multiple), whole)
     assert all(start % multiple == 0 for start in starts)
 
 

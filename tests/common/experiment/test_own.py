@@ -117,6 +117,9 @@ def test_a_format_that_cannot_hold_the_picture_is_told(place):
     with pytest.raises(UserError, match="at most 16383 pixels a side, the picture has 16384x20"):
         run_of(place, "--input", "A", "--output", "wide.webp").settle(made)
     assert run_of(place, "--input", "A", "--output", "wide.jpg").settle(made)
+    for words in (["--output", "vast.png"], []):             # what four times the sides make of a large photograph
+        with pytest.raises(UserError, match="would have 16000x12000 pixels, at most 178 million"):
+            run_of(place, "--input", "A", *words).settle([own.picture("A/1.png", size=(12000, 16000))])
 
 
 def test_names_stay_and_kinds_that_are_not_written_become_others(place):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
+from tolerances import near
 
 from common.stitching.geometry import homography_from_offsets, warp
 from common.stitching.pairs import RealPairs
@@ -59,7 +60,7 @@ def test_outside_does_not_count_and_no_overlap_has_no_number():
     changed = warped.clone()
     changed[..., 15:] = 0.3
     for function in (psnr_overlap, ssim_overlap, psnr_gain_bias):
-        assert torch.allclose(function(a, warped, mask), function(a, changed, mask))
+        assert near(function(a, warped, mask), function(a, changed, mask))
         assert function(a, warped, torch.zeros(1, 1, 30, 30)).isnan().all()
     assert psnr_overlap(a, a, mask).isinf().all() and ssim_overlap(a, a, mask).item() == pytest.approx(1)
     empty = torch.zeros(1, 1, 30, 30)
@@ -101,4 +102,4 @@ def test_metrics_of_a_batch_are_those_of_its_items():
         together = function(a, warped, mask)
         alone = torch.cat([function(a[place:place + 1], warped[place:place + 1], mask[place:place + 1])
                            for place in range(3)])
-        assert torch.allclose(together, alone) and together.dtype == torch.float64
+        assert near(together, alone, "gradient") and together.dtype == torch.float64
