@@ -4,6 +4,7 @@ A picture is RGB, float32, (3, H, W), in [0, 1], upright. Pillow opens, checks a
 OpenCV, because Pillow keeps only their upper half in colour and clips them in gray. Colours are sRGB: what has another
 profile is converted (profiles.py); of several pictures in a file (animation, pages) the first counts.
 """
+import contextlib
 import io
 import warnings
 from pathlib import Path
@@ -28,7 +29,7 @@ MAX_PIXELS = 178_000_000
 EXPECTED = "a PNG, JPEG, BMP, WebP or TIFF picture was expected"
 LONGEST = dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), 65500) | {".webp": 16383}   # pixels a side, where they end
 HELD = 10                               # every tenth photograph is held out
-told = set()                            # folders whose files that are not read have been named
+told = set()                            # folders whose unread files have been named, and files of several pictures
 WITHOUT_ALPHA = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
 SIXTEEN_BIT = (".png", ".tif", ".tiff")
 GRAY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"}          # Pillow's names of pixel kinds
@@ -303,6 +304,7 @@ def _pixels(image, data, path):
     """(pixels, gray) of a picture that Pillow has opened from data. ValueError for kinds that cannot be told right."""
     if image.mode not in READABLE:
         raise ValueError(f"pixels of the kind {image.mode}, not 8 or 16 bits of gray, palette, RGB or CMYK")
+    name_further(image, path)
     gray = image.mode in GRAY or (image.format == "PNG" and data[25] == 4)     # PNG's colour type 4: gray with alpha
     image.load()                                            # raises when something is missing, where OpenCV prints
     if _is_deep(image, data):
@@ -311,6 +313,18 @@ def _pixels(image, data, path):
     ImageOps.exif_transpose(image, in_place=True)
     image = apply_profile(image, path)
     return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB")), gray
+
+
+def name_further(image, path):
+    """A warning, once a file, where it holds several pictures, pages or frames: the first counts. Not of JPEG, whose
+    further pictures are a phone's thumbnails and light maps."""
+    count = 1
+    with contextlib.suppress(Exception):                    # a damaged second one is no reason against the first
+        count = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+        image.seek(0)
+    if count > 1 and path not in told:
+        told.add(path)
+        warn(f"{path} holds {count} pictures: the first one is taken")
 
 
 def _is_deep(image, data):

@@ -40,7 +40,8 @@ def open_film(path):
     """The Film in a file. Raises UserError where OpenCV cannot read it."""
     if not Path(path).exists():
         raise UserError(f"no such file: {path}: a video was expected: check the path")
-    capture = cv2.VideoCapture(str(path))
+    with hushed():                                              # what FFMPEG has to say of a damaged file
+        capture = cv2.VideoCapture(str(path))
     width, height = (int(capture.get(number)) for number in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if not capture.isOpened() or not width or not height:
         raise UserError(f"this video cannot be read: {path}: a file of {', '.join(VIDEO_SUFFIXES)} that OpenCV decodes "

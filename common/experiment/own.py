@@ -2,6 +2,7 @@
 
 --output is a file where there is one result, else a folder; a name that ends with / or is that of a folder is a folder.
 """
+import math
 import mimetypes
 import os
 from collections.abc import Callable
@@ -28,8 +29,10 @@ def picture(source, stem=None, size=None):
     """The Made of a picture file. stem: of the result's name, where it is not the file's; size: of the result, where it
     is not the file's."""
     source = Path(source)
-    return Made(source, stem or source.stem, images.result_suffix(source), images.unwritable,
-                size or images.picture_size(source))
+    given = images.picture_size(source)
+    if given and math.prod(given) > images.MAX_PIXELS:       # it will not be read, which its own turn says
+        size = given = None
+    return Made(source, stem or source.stem, images.result_suffix(source), images.unwritable, size or given)
 
 
 def film(source, folder, stem=None, suffix=None):

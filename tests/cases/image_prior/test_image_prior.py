@@ -290,7 +290,9 @@ def test_a_mask_is_never_taken_for_a_picture_and_one_without_a_picture_is_named(
     assert own(folders, place) == ["p0.png", "p1.png"]
     said = capsys.readouterr().err
     assert "not used" in said and "other_mask.png" in said and "p0_mask" not in said
-    assert own(folders, place / "p0.png", mask, "--mask", mask) == ["p0.png", "p1.png"], "the mask is no picture"
+    made = own(folders, place / "p0.png", mask, "--mask", mask, "--weights", "release")
+    assert made == ["p0.png", "p1.png"], "the mask is no picture"
+    assert "--weights release is not used" in capsys.readouterr().err
     Image.open(mask).save(place / "p0_mask.png")
     with pytest.raises(UserError, match="several masks for p0.png"):
         own(folders, place / "p0.png")

@@ -80,6 +80,20 @@ def test_a_profile_of_a_deep_picture_is_said_not_to_be_applied(tmp_path, capsys)
     assert "16-bit" in capsys.readouterr().err
 
 
+def test_a_file_of_several_pictures_says_so_once(tmp_path, capsys):
+    pages = [Image.fromarray(colours()).rotate(90 * turn) for turn in range(3)]
+    for name in ("stack.tif", "moving.gif", "moving.webp"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+        read_pixels(tmp_path / name)
+        read_pixels(tmp_path / name)
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and f"{name} holds 3 pictures: the first one is taken" in said
+    assert np.array_equal(read_pixels(tmp_path / "stack.tif"), colours())
+    pages[0].save(tmp_path / "alone.tif")
+    read_pixels(tmp_path / "alone.tif")
+    assert not capsys.readouterr().err
+
+
 def test_every_name_of_jpeg_and_the_first_frame_of_gif_are_read(tmp_path):
     for name in ("a.jpe", "b.JFIF", "c.Jpeg", "d.TIF"):
         write_image(tmp_path / name, open_picture_of(colours(), tmp_path))

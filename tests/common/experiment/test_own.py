@@ -120,6 +120,8 @@ def test_a_format_that_cannot_hold_the_picture_is_told(place):
     for words in (["--output", "vast.png"], []):             # what four times the sides make of a large photograph
         with pytest.raises(UserError, match="would have 16000x12000 pixels, at most 178 million"):
             run_of(place, "--input", "A", *words).settle([own.picture("A/1.png", size=(12000, 16000))])
+    Image.new("1", (16000, 12000)).save("A/vast.png")        # what is not read is told in its turn, not for all
+    assert run_of(place, "--input", "A").settle([own.picture("A/vast.png"), own.picture("A/vast.png", size=(9, 99999))])
 
 
 def test_names_stay_and_kinds_that_are_not_written_become_others(place):
