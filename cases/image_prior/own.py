@@ -136,31 +136,35 @@ def share_mark(run, paths, masks):
     return dict(zip(pictures, zip(given, undone, [mark] * len(given))))
 
 
-def answer_of(run, pixels, mask, item, wanted):
-    """(restored picture uint8 (H, W, 3), how) of one picture; wanted: auto, prior or unblend."""
+def answer_of(run, pixels, mask, item, wanted, look=None):
+    """(restored picture uint8 (H, W, 3), how) of one picture; wanted: auto, prior or unblend; look: as fit_own's."""
     if wanted != "prior":
         try:
             [picture], mark = unblend_estimated([pixels], mask, run.config.test.alpha)
             said = f"un-blended, alpha {mark.strength:.2f} {'as told' if run.config.test.alpha else 'estimated'}"
-            return repair(run, pixels, picture, mark, item, said)
+            return repair(run, pixels, picture, mark, item, said, look)
         except Nothing as problem:
             if wanted == "unblend":
                 raise UserError(f"{item}: {problem}: a half-transparent mark was expected: say "
                                 "test.answer=prior") from problem
-    return fit_own(run, pixels, mask, item), "filled by the prior" if mask is not None else "denoised by the prior"
+    how = "filled by the prior" if mask is not None else "denoised by the prior"
+    return fit_own(run, pixels, mask, item, look), how
 
 
-def repair(run, given, undone, mark, item, said):
+def repair(run, given, undone, mark, item, said, look=None):
     """(picture, how): an un-blended picture whose lost pixels the prior fills, if test.repair asks for it."""
     gone = lost(given, mark)
     if not run.config.test.repair or not gone.any():
         return undone, said
-    filled = fit_own(run, undone, gone, item)
+    filled = fit_own(run, undone, gone, item, look)
     return np.where(gone[..., None], filled, undone), f"{said}; {gone.sum()} lost pixels filled by the prior"
 
 
-def fit_own(run, pixels, mask, item):
-    """The prior's averaged picture at the size of the original, computed with at most test.size pixels a side."""
+def fit_own(run, pixels, mask, item, look=None):
+    """The prior's averaged picture at the size of the original, computed with at most test.size pixels a side.
+
+    look(step, picture): is called after each step with the network's present picture, (1, 3, h, w) in [0, 1].
+    """
     cfg = run.config
     full, longest = pixels.shape[:2], cfg.test.size or max(pixels.shape[:2])
     shrink = min(1.0, longest / max(full))
@@ -184,6 +188,8 @@ def fit_own(run, pixels, mask, item):
             break
         check = step % cfg.train.validate_every == 0 or step == cfg.train.steps
         take_step(prior, optimizer, step, check, run.autocast)
+        if look:
+            look(step, prior.last)
     return resize(prior.finish(item)[0], full)
 
 
