@@ -1,4 +1,5 @@
-"""Training by torchrun: two processes agree with one, go on after a kill, and say it when one of them dies."""
+"""Training by torchrun: two processes agree with one, go on after a kill, and say it when one of them dies; in every
+case that trains with a batch four of them do, and two go on."""
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import sys
 import time
 
 import pytest
+from test_cases import words
 
 from common.base.paths import ROOT
 from common.data.samples import build
@@ -16,6 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="Wind
 SHORT = ["--demo", "train.steps=12", "train.batch_size=8", "train.log_every=1", "train.save_every=2",
          "train.validate_every=6"]
 LINES = 3                                                    # of the log before something happens
+# Cases that train with a batch, and what makes it one that four can share.
+WIDE = {"msrnet": [], "siamfc": [], "nuclei": [], "super_resolution": [], "view_free_stitch": [], "udis": [],
+        "kind": [f"{stage}.batch_size=4" for stage in ("decompose", "restore", "adjust", "joint")],
+        "vgg19_style": ["stage=fast", "data.size=96", "train.crop=64", "model.width=4"]}
 
 # A module that Python imports by itself at its start: process 1 ends as by a lack of memory once training goes on.
 DIES = f"""
@@ -35,16 +41,22 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a cluster")
     for name in ("cases", "common", "configs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(build("LOL"), folder / "datasets/sample/LOL")
+    for path in ROOT.glob("checkpoints/*/release*.pt"):                      # the feature network `small` is one
+        (folder / "checkpoints" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / "checkpoints" / path.parent.name)
+    shutil.copy(ROOT / "checkpoints/SHA256SUMS", folder / "checkpoints")
+    build()
+    for name in ("sample", "embedded"):
+        shutil.copytree(ROOT / "datasets" / name, folder / "datasets" / name)
     return folder
 
 
-def start(project, processes, name, *words, first=None):
-    """A torchrun of msrnet's training, in a process group of its own. first: a folder of modules before all others."""
+def start(project, processes, name, given=SHORT, first=None, case="msrnet"):
+    """A torchrun of a training, in a process group of its own. first: a folder of modules before all others."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, filter(None, (
-        first, project)))), "LOG": str(log(project, name))}
+        first, project)))), "LOG": str(log(project, name, case))}
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone",
-               str(project / "cases/msrnet/train.py"), *SHORT, "--name", name, *words]
+               str(project / "cases" / case / "train.py"), *given, "--name", name]
     return subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True, start_new_session=True)
 
@@ -55,8 +67,8 @@ def end(process):
     return process.returncode, out, err
 
 
-def log(project, name):
-    return project / "results/msrnet" / name / "train/log.jsonl"
+def log(project, name, case="msrnet"):
+    return project / "results" / case / name / "train/log.jsonl"
 
 
 def losses(project, name):
@@ -106,15 +118,32 @@ def test_a_process_that_dies_ends_all_with_one_message(whole, project, tmp_path)
     processes, finished = whole
     name = f"died-{processes}"
     (tmp_path / "sitecustomize.py").write_text(DIES)
-    status, out, err = end(start(project, processes, name, first=tmp_path))
+    expect_one_message(*end(start(project, processes, name, first=tmp_path)), processes)
+    status, out, err = end(start(project, processes, name))
+    assert status == 0 and "going on at step" in out, out[-1000:] + err[-3000:]
+    assert weights(project, name) == weights(project, finished)
+
+
+def expect_one_message(status, out, err, processes):
+    """That a run of which one process died has ended, and that each of the others said so once, if it was asked."""
     assert status, out
     said = [line for line in err.splitlines() if "another process of this run has ended" in line]
     assert len(said) == len({line.split("]")[0] for line in said}) <= processes - 1, "once a process"
     assert said or err.count("Signal 15 (SIGTERM)"), err[-4000:]      # torchrun may be quicker
-    assert "Traceback" not in err.split("torch/distributed")[0]
-    status, out, err = end(start(project, processes, name))
+    assert "Traceback" not in err.split("torch/distributed")[0], err[-4000:]
+
+
+@pytest.mark.parametrize("case", WIDE)
+def test_four_processes_of_which_one_dies_and_two_go_on(case, project, tmp_path):
+    """The number of processes may change between a loss and what follows: the samples of each step stay the same."""
+    (tmp_path / "sitecustomize.py").write_text(DIES)
+    given = words(case, "train", *WIDE[case])
+    expect_one_message(*end(start(project, 4, "four", given, tmp_path, case)), 4)
+    before = log(project, "four", case).read_text().splitlines()
+    status, out, err = end(start(project, 2, "four", given, None, case))
     assert status == 0 and "going on at step" in out, out[-1000:] + err[-3000:]
-    assert weights(project, name) == weights(project, finished)
+    after = log(project, "four", case).read_text().splitlines()
+    assert len(after) > len(before) >= LINES and after[0] == before[0]
 
 
 @pytest.mark.parametrize("page", ["docs/cluster.md", "docs/cluster.zh-CN.md"])

@@ -7,11 +7,12 @@ import torch
 
 from cases.udis.model import HALO, LOW, enlarge, remove_islands, stitching_domain
 from common.data.images import map_tiles, to_bytes, to_tensor
-from common.stitching.compose import Panorama, Piece, inner_distance, seams, smaller
+from common.stitching.compose import Panorama, Piece, inner_distance, smaller
 from common.stitching.estimators import Answer, network_estimate, on_canvas
 from common.stitching.geometry import refusal, rescale
 from common.stitching.keypoints import ORB, SIFT, estimate
 from common.stitching.refine import best_fit
+from common.stitching.seams import seams
 from common.stitching.warps import Warps
 
 SIZES = (128, 96, 64)              # of the low-resolution rows
@@ -20,6 +21,7 @@ ALIGNED = ["identity", "sift", "orb", "network", "network_refined", "refined",
 JOINED = ["average", "feather", "seam", "reconstructed"]
 IDENTITY = torch.eye(3, dtype=torch.float64)
 NEEDED = 8                         # matches and inliers that keypoints need (as in the data's README)
+SEAM_CANVAS = 2e5                  # pixels of the canvas on which seams are sought
 TILE = 256                         # of the high-resolution branch; with its border it stays in a core's cache
 
 
@@ -129,13 +131,21 @@ def bounds(mask, border=HALO):
 
 
 def hard_seam(warps):
-    """A's share with OpenCV's seam (a minimal cut over colour and gradient, common/stitching/compose.py): 0 or 1."""
-    pieces = [Piece(to_bytes(picture[0]), 255 * mask[0, 0].numpy().astype(np.uint8), (0, 0))
-              for picture, mask in ((warps.a, warps.mask_a), (warps.b, warps.mask_b))]
-    scale = min(1.0, float(np.sqrt(2e5 / (warps.a.shape[2] * warps.a.shape[3]))))
+    """A's share with OpenCV's seam (a minimal cut over colour and gradient, common/stitching/seams.py): 0 or 1."""
     of_a, of_b = (cv2.resize(mask, warps.a.shape[:1:-1], interpolation=cv2.INTER_LINEAR)
-                  for mask in seams(smaller(pieces, scale), "graphcut"))
+                  for mask in seams(smaller(as_pieces(warps), seam_scale(warps)), "graphcut"))
     return torch.from_numpy((of_a >= of_b).astype(np.float32))[None, None]
+
+
+def as_pieces(warps):
+    """Both pictures of Warps as Pieces of a panorama, each as large as the canvas."""
+    return [Piece(to_bytes(picture[0]), 255 * mask[0, 0].numpy().astype(np.uint8), (0, 0))
+            for picture, mask in ((warps.a, warps.mask_a), (warps.b, warps.mask_b))]
+
+
+def seam_scale(warps):
+    """At which part of the canvas's size seams are sought."""
+    return min(1.0, float(np.sqrt(SEAM_CANVAS / (warps.a.shape[2] * warps.a.shape[3]))))
 
 
 def nearer(picture, warps):

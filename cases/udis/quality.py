@@ -16,10 +16,11 @@ from common.stitching.quality import (
     ssim_overlap,
     ssim_udis,
 )
+from common.stitching.seams import things_cut
 
 ALIGN = ["failures", "overlap_area", "psnr_overlap", "ssim_overlap", "psnr_overlap_gain", "psnr_overlap_or_identity",
          "psnr_udis", "ssim_udis", "psnr_udis128", "ssim_udis128"]
-JOIN = ["content_psnr", "ghost", "seam_error", "seam_step"]
+JOIN = ["content_psnr", "ghost", "seam_error", "seam_step", "things_cut"]
 ERODED = 9                         # content is measured this far (a window) from where a picture is no longer alone
 
 
@@ -100,13 +101,16 @@ def seam_error(picture, warps):
     return 255 * total / count if count else float("nan")
 
 
-def measure_joined(joined, warps):
+def measure_joined(joined, warps, found=None):
     """The numbers of JOIN for a Joined whose picture has been rounded to 8 bit.
 
-    seam_step: along the border of its label, how much more the picture steps there than the better warp.
+    seam_step: along the border of its label, how much more the picture steps there than the better warp. found: the
+    warps' differing things (common/stitching/seams.py), of which those are counted that the border splits.
     """
     picture, label = joined
     values = {"content_psnr": content_psnr(picture, warps), "ghost": ghost(picture, warps),
               "seam_error": seam_error(picture, warps),
               "seam_step": seam_step(picture, [warps.a, warps.b], label, warps.union).item()}
+    if found is not None:
+        values["things_cut"] = things_cut(found, label[0, 0].numpy())
     return {name: value for name, value in values.items() if value == value}

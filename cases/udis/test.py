@@ -12,8 +12,9 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
     import common  # noqa: F401  says in a line what is missing
 
-from cases.udis.baselines import ALIGNED, JOINED, answers, domain, join_all, network_blend
+from cases.udis.baselines import ALIGNED, JOINED, answers, as_pieces, domain, join_all, network_blend
 from cases.udis.data import class_of, read_photographed
+from cases.udis.joins import MORE_JOINED, bent_domain, cut_share, hard, join_bent
 from cases.udis.meshes import BENT, HONEST, bend_all, measure_bent
 from cases.udis.model import UDIS
 from cases.udis.quality import ALIGN, JOIN, measure_alignment, measure_joined
@@ -21,6 +22,7 @@ from common.base.errors import start
 from common.data.images import to_bytes, to_tensor, write_image
 from common.experiment.run import Run
 from common.stitching.estimators import estimator, stitch_own
+from common.stitching.seams import differing_things
 
 
 def main(argv=None):
@@ -30,7 +32,7 @@ def main(argv=None):
     if run.options.input:
         return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
     pairs = read_photographed(run.config.test.root or run.config.data.root, "testing")
-    rows = ALIGNED + BENT + (JOINED if run.config.test.reconstruct else [])
+    rows = ALIGNED + BENT + (JOINED + MORE_JOINED if run.config.test.reconstruct else [])
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + HONEST + JOIN,
                           classings=classings, ranked="psnr_overlap")
@@ -43,7 +45,7 @@ def main(argv=None):
         lines = measure(found | bent, a, b, unused)
         if run.config.test.reconstruct:
             kept = pairs.names[place] if place < run.config.test.images else None
-            lines |= reconstruct(run, model, results, a, b, found["refined"], kept)
+            lines |= reconstruct(run, model, results, a, b, bent["mesh"], kept)
         return lines
     for place, item, lines in results.remaining(pairs.names, measure_pair):
         results.add(item, lines, classes=pairs.classes(place) | {"seen": class_of(pairs, place)})
@@ -52,7 +54,7 @@ def main(argv=None):
     run.say(results.table(content, ALIGN, ALIGNED + BENT, "pairs"))
     run.say(results.table(content, HONEST, ["refined", *BENT], "pairs"))
     if run.config.test.reconstruct:
-        run.say(results.table(content, JOIN, JOINED, "pairs"))
+        run.say(results.table(content, JOIN, JOINED + MORE_JOINED, "pairs"))
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
@@ -67,18 +69,23 @@ def measure(found, a, b, unused):
 
 
 def reconstruct(run, model, results, a, b, answer, item):
-    """{row: (metrics, image path)} of the ways to join the pair, all on the refined homography; pictures are kept where
-    item is given."""
+    """{row: (metrics, image path)} of the ways to join the pair, on the refined homography of an Answer and on its
+    mesh; pictures are kept where item is given."""
     if answer.H_ba is None:
-        return {row: ({"reason": answer.reason}, None) for row in JOINED}
+        return {row: ({"reason": answer.reason}, None) for row in JOINED + MORE_JOINED}
     warps, _ = domain(a, b, answer.H_ba)
+    bent = bent_domain(a, b, answer)
+    ways = [(warps, join_all(model, warps, run.device) | {"cut": hard(cut_share(warps), warps)}),
+            (bent, join_bent(model, bent, run.device))]
     lines = {}
-    for row, made in join_all(model, warps, run.device).items():
-        picture = to_tensor(to_bytes(made.picture[0]))                    # as written
-        path = results.image_path(item, row) if item else None
-        if path:
-            write_image(path, picture)
-        lines[row] = measure_joined(made._replace(picture=picture[None]), warps), path
+    for seen, joined in ways:
+        things = differing_things(as_pieces(seen))
+        for row, made in joined.items():
+            picture = to_tensor(to_bytes(made.picture[0]))                # as written
+            path = results.image_path(item, row) if item else None
+            if path:
+                write_image(path, picture)
+            lines[row] = measure_joined(made._replace(picture=picture[None]), seen, things), path
     return lines
 
 

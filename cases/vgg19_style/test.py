@@ -24,7 +24,7 @@ import torch
 from cases.vgg19_style.data import Work, fit_size, pictures_at, read_on_white, resize, works
 from cases.vgg19_style.evaluate import METRICS, PICTURE, PIXELS, judges, measure, measure_pixels, show
 from cases.vgg19_style.extras import own_pictures
-from cases.vgg19_style.fast import train
+from cases.vgg19_style.fast import graph, train
 from common.base import paths
 from common.base.errors import UserError, join_some, start
 from common.data.images import to_bytes, write_image
@@ -40,8 +40,12 @@ def main(argv=None):
     run = Run("vgg19_style", "test", argv, SHORTHANDS)
     if run.config.stage == "fast" or paints(run):
         network, weights = train.load(run)
+        network = graph.equip(run, network)
         return (own_pictures.in_one_pass(run, network, weights) if run.options.input
                 else judge_network(run, network, weights))
+    if run.config.test.engine == "onnx":
+        raise UserError(f"test.engine=onnx with stage={run.config.stage}: a network that paints in one pass was "
+                        "expected (stage=fast): an optimisation needs torch's gradients: leave test.engine out")
     if run.config.stage == "distill":
         raise UserError("nothing to test with stage=distill: stage=optimise or stage=fast was expected: "
                         "tests/test_vgg19_style_small.py measures the network `small`; to paint with it: network=small")

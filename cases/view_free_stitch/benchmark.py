@@ -35,7 +35,7 @@ from common.stitching.refine import refine
 from common.stitching.stitch import Settings, stitch
 
 SETS = ("berlin", "skyline", "front")          # six, six and three photographs of at most 640 pixels
-COUNTS = (4, 8, 16)                            # of a sequence cut from one wide picture, which must grow linearly
+COUNTS = (4, 8, 16, 24, 30)                    # of a sequence cut from one wide picture, which must grow linearly
 
 
 def slice_by_slice(a, b, radius):
@@ -171,7 +171,8 @@ def programs(paths, model, out):
 def write_sequence(folder, count, step=110):
     """Files of `count` views (480 x 360), each `step` pixels further along one wide picture, the last row by row."""
     folder.mkdir(parents=True)
-    rows = [photograph(name) for name in ("coffee.png", "chelsea.png", "panoramas/skyline_2.jpg", "photos/china.jpg")]
+    rows = [photograph(name) for name in ("coffee.png", "chelsea.png", "panoramas/skyline_2.jpg", "photos/china.jpg",
+                                          "astronaut.png", "panoramas/berlin_3.jpg", "photos/flower.jpg", "rocket.jpg")]
     wide = np.hstack([cv2.resize(row, None, fx=380 / len(row), fy=380 / len(row)) for row in rows])
     paths = [folder / f"{place:02d}.png" for place in range(count)]
     for place, path in enumerate(paths):

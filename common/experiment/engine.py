@@ -14,7 +14,7 @@ from torch import nn
 from common.base.errors import Negative, UserError
 from common.base.files import write_whole
 from common.base.targets import expect_targets
-from common.experiment import checkpoints, device
+from common.experiment import device
 
 OPSET = 17
 TOLERANCE = 1e-5                                           # of what a graph answers, beside torch
@@ -27,6 +27,7 @@ class Graph(NamedTuple):
     inputs: dict               # {name: an example, (N, C, h, w)}, in the order of the module's arguments
     outputs: list              # names of what it returns
     free: list                 # names of the inputs and outputs whose height and width are any
+    parts: dict = {}           # {name: factor} of free inputs whose sides are those of the picture over it, rounded up
 
 
 def to_bytes(graph):
@@ -38,6 +39,7 @@ def to_bytes(graph):
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", torch.jit.TracerWarning)    # of numbers that are meant to be constants
+            warnings.filterwarnings("ignore", "Constant folding")       # of reflection, which has nothing to fold
             torch.onnx.export(module, examples, file, opset_version=OPSET, dynamo=False, dynamic_axes=axes,
                               input_names=list(graph.inputs), output_names=graph.outputs)
     except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
@@ -93,31 +95,33 @@ class Bfloat16(nn.Module):
 
 def equip(graph, settings, chosen):
     """The module of a Graph as `test` wants it computed on the chosen device. Raises UserError where that cannot be."""
+    precision = settings.get("precision", "fp32")
     if settings.engine == "onnx" and chosen.type != "cpu":
         raise UserError(f"test.engine=onnx computes on the CPU, this run on {chosen}: --device cpu was expected")
-    if settings.engine == "onnx" and settings.precision == "bf16":
+    if settings.engine == "onnx" and precision == "bf16":
         raise UserError("test.engine=onnx computes in float32: test.precision=fp32 was expected with it")
-    if settings.precision == "bf16" and device.slow_bf16(chosen):
+    if precision == "bf16" and device.slow_bf16(chosen):
         raise UserError("test.precision=bf16: this processor has no bfloat16 arithmetic, only an emulation that is "
                         "slower than float32: test.precision=fp32 was expected")
     if settings.engine == "onnx":
         return OnnxRuntime(graph)
-    return Bfloat16(graph.module) if settings.precision == "bf16" else graph.module
+    return Bfloat16(graph.module) if precision == "bf16" else graph.module
 
 
 # ---- as files --------------------------------------------------------------------------------------------------------
 
-def export(case, network, graphs_of, argv=None):
+def export(case, load, graphs_of, argv=None, weights="release"):
     """The export of a case as a command: the networks of its weights as .onnx files, held against torch.
 
-    network: the class; graphs_of(model): {name: Graph}.
+    load(weights): the model of a file or a release; graphs_of(model): {name: Graph}. Returns the model.
     """
     parser = argparse.ArgumentParser(prog=f"python -m cases.{case}.extras.export",
                                      description="The networks of a case as ONNX graphs for any size of picture.")
-    parser.add_argument("--weights", default="release", help="a file, or the name of a release")
+    parser.add_argument("--weights", default=weights, help=f"a file, or the name of a release ({weights})")
     parser.add_argument("-o", "--output", type=Path, default=Path("onnx"), metavar="FOLDER")
     options = parser.parse_args(argv)
-    graphs = graphs_of(checkpoints.load_release(case, network, options.weights))
+    model = load(options.weights)
+    graphs = graphs_of(model)
     paths = {name: options.output / f"{name}.onnx" for name in graphs}
     expect_targets(paths.values())
     for name, graph in graphs.items():
@@ -126,16 +130,20 @@ def export(case, network, graphs_of, argv=None):
             raise Negative(f"{name} differs from torch by {difference:.1e}: at most {TOLERANCE:g} was expected")
         write_whole(paths[name], content)
         print(f"{paths[name]}: {len(content):,} bytes; equal to torch, largest difference {difference:.1e}")
+    return model
 
 
-def largest_difference(graph):
-    """Largest difference of what torch and ONNX Runtime answer, at another size than the graph was made at."""
+def largest_difference(graph, grown=(37, 22)):
+    """Largest difference of what torch and ONNX Runtime answer, at a size larger by so much than the graph was made
+    at."""
     draw = torch.Generator().manual_seed(0)
     inputs = []
     for name, example in graph.inputs.items():
-        height, width = example.shape[2:]
-        size = (height + 37, width + 22) if name in graph.free else (height, width)
-        inputs.append(torch.rand(*example.shape[:2], *size, generator=draw))
+        if name in graph.free:
+            factor = graph.parts.get(name, 1)
+            size = [-(-(factor * side + more) // factor) for side, more in zip(example.shape[2:], grown)]
+            example = torch.rand(*example.shape[:2], *size, generator=draw)
+        inputs.append(example)
     with torch.no_grad():
         expected, found = graph.module(*inputs), OnnxRuntime(graph)(*inputs)
     if not isinstance(expected, tuple):

@@ -85,6 +85,7 @@ METRICS = {
     "ghost": Metric("lower", 0.1, 2, "levels"),           # averaging makes 4 to 12
     "seam_error": Metric("lower", 0.1, 2, "levels"),
     "seam_step": Metric("lower", 0.1, 2, "levels"),
+    "things_cut": Metric("lower", 0.5, 2),                # a mean of whole numbers
     "join_cost": Metric("lower", 0.1, 2, "levels"),       # ghost and seam_step together: what a training is chosen by
     # style transfer: optimisation amplifies rounding: another machine's picture is another one, as good
     "style_distance": Metric("lower", 0.01, 3),

@@ -1,8 +1,8 @@
 """Photographs that have their places -> one picture: warping, exposure, seams, blending, the largest rectangle.
 
 Photographs are (h, w, 3) RGB, uint8 or all of them uint16; what is measured on small copies is measured in 8 bits.
-Where they lie, on which surface, is chosen in surfaces.py. OpenCV's detail module computes where it serves; everything
-else is explicit.
+Where they lie, on which surface, is chosen in surfaces.py; where one ends, in seams.py. OpenCV's detail module computes
+where it serves; everything else is explicit.
 """
 import itertools
 from typing import NamedTuple
@@ -15,6 +15,8 @@ from common.data.images import to_eight_bits
 LIMIT = 100e6                      # pixels of a canvas,
 NETWORK_LIMIT = 64e6               # and of one that a network joins, whose tensors take several times the memory
 SEAM_PIXELS = 1e5                  # per photograph, where seams are sought
+PASSAGE = 6.0                      # pixels, at most, in which one photograph's detail gives way to the next one's
+SOFT = 2.5                         # pixels of the small copies' masks in which a softened one does so
 MOVING = 20.0                      # levels beyond which a difference is not one of exposure
 EXPOSURES = {"none": cv2.detail.ExposureCompensator_NO, "gain": cv2.detail.ExposureCompensator_GAIN,
              "blocks": cv2.detail.ExposureCompensator_GAIN_BLOCKS}
@@ -117,28 +119,17 @@ def brighten(compensator, place, piece):
     return result
 
 
-def seams(small, kind="graphcut"):
-    """Masks of the small pieces cut along seams: a pixel comes from one photograph; what moves is not averaged."""
-    if kind == "none" or len(small) < 2:
-        return [piece.mask for piece in small]
-    finder = {"graphcut": lambda: cv2.detail.GraphCutSeamFinder("COST_COLOR_GRAD"),
-              "dp": lambda: cv2.detail.DpSeamFinder("COLOR_GRAD"),
-              "voronoi": lambda: cv2.detail.SeamFinder_createDefault(cv2.detail.SeamFinder_VORONOI_SEAM)}[kind]()
-    found = finder.find([piece.image.astype(np.float32) for piece in small], [piece.corner for piece in small],
-                        [piece.mask for piece in small])
-    return [mask.get() if hasattr(mask, "get") else np.asarray(mask) for mask in found]
-
-
 def blend(pieces, small, cut, kind="multiband"):
-    """The Panorama of pieces. cut: masks of the small pieces from seams().
+    """The Panorama of pieces. cut: masks of the small pieces (seams.py).
 
-    multiband, two bands: fine detail from the photograph whose side of the seam it is; what is coarse drifts into the
-    neighbour's brightness and colour across the seam (drifts). feather: the mean, weighted by the distance to each
-    photograph's border. Computed in strips. OpenCV's blenders were left: in whole numbers, each of MultiBandBlender's
-    bands costs half a level where nothing was to be changed.
+    multiband, two bands: fine detail from the photograph whose side of the seam it is, but for a passage of some
+    pixels; what is coarse drifts into the neighbour's brightness and colour across the seam (drifts). feather: the
+    mean, weighted by the distance to each photograph's border. Computed in strips. OpenCV's blenders were left: in
+    whole numbers, each of MultiBandBlender's bands costs half a level where nothing was to be changed.
     """
     left, top, width, height = extent(pieces)
-    weights = [inner_distance(mask) if kind == "feather" else mask.astype(np.float32) / 255 for mask in cut]
+    weights = [inner_distance(mask) if kind == "feather" else soften(mask) for mask in cut]
+    narrow = max(1.0, SOFT * np.sqrt(pieces[0].mask.size / small[0].mask.size) / PASSAGE)
     changes = drifts(small, cut) if kind == "multiband" else [None] * len(pieces)
     depth = pieces[0].image.dtype
     top_level, unit = np.iinfo(depth).max, np.iinfo(depth).max / 255        # drifts are measured in 8 bits
@@ -157,13 +148,18 @@ def blend(pieces, small, cut, kind="multiband"):
                 shown += unit * enlarge_rows(change, piece.mask.shape, inside)
             trust = enlarge_rows(small_weight, piece.mask.shape, inside)
             if kind == "multiband":
-                trust = np.clip(8 * trust - 3.5, 0, 1)                  # a narrow ramp across the seam
+                trust = np.clip(narrow * trust - (narrow - 1) / 2, 0, 1)
             trust = ((trust + 1e-6) * (piece.mask[inside] > 0))[..., None]
             total[part] += trust * shown
             weight[part] += trust
             union[begin:end, columns] |= piece.mask[inside]
         image[first:last] = np.clip(total / np.maximum(weight, 1e-9) + 0.5, 0, top_level)
     return Panorama(image, union, (left, top))
+
+
+def soften(mask):
+    """A small mask (h, w) uint8 as a share in [0, 1] that passes from 0 to 1 in about SOFT pixels."""
+    return cv2.GaussianBlur(mask, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE).astype(np.float32) / 255
 
 
 def inner_distance(mask):

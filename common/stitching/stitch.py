@@ -24,13 +24,13 @@ from common.stitching.compose import (
     blend,
     compensate,
     largest_rectangle,
-    seams,
     smaller,
     warp_photo,
 )
 from common.stitching.geometry import rescale
 from common.stitching.mesh import bend
 from common.stitching.register import Layout, links_of, register, working
+from common.stitching.seams import seams
 from common.stitching.surfaces import Bent, choose_surface
 from common.stitching.written import write_debug, write_picture, write_report
 
@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     order: str = "auto"
     projection: str = "auto"
     exposure: str = "blocks"
-    seam: str = "graphcut"
+    seam: str = "objects"
     blend: object = "multiband"    # multiband | feather | a function that makes a Panorama of the Pieces
     crop: bool = True
     debug: bool = True

@@ -4,15 +4,16 @@ stretched (1, 3, h, w) -> reflectance (1, 3, h, w), illumination (1, 1, h, w);
 reflectance, illumination -> restored (1, 3, h, w). Values are in [0, 1].
 """
 import sys
+from functools import partial
 
 from cases.kind.enhance import graphs
 from cases.kind.model import KinD
 from common.base.errors import start
-from common.experiment import engine
+from common.experiment import checkpoints, engine
 
 
 def main(argv=None):
-    engine.export("kind", KinD, graphs, argv)
+    engine.export("kind", partial(checkpoints.load_release, "kind", KinD), graphs, argv)
 
 
 if __name__ == "__main__":

@@ -36,27 +36,40 @@ class FastNetwork(nn.Module):
         self.last = Convolution(width, 3, 9)
         nn.init.constant_(self.last.bias, 0.5)                          # the first pictures are gray, not black
 
-    def forward(self, x, weights=None, seed=0):
+    @property
+    def device(self):
+        return self.last.weight.device
+
+    def forward(self, x, weights=None, seed=0, fields=None):
         """weights: (N, S) or (S,), how much of each style, summing to 1: gammas and betas are mixed. None: the one.
 
-        seed: of the noise, where the network has any: other strokes in other places.
+        seed: of the noise, where the network has any: other strokes in other places. fields: the noise itself, as
+        draw_noise() has it, in the place of what the seed would draw.
         """
         height, width = x.shape[-2:]
         if min(height, width) < self.smallest:
             raise ValueError(f"pictures of at least {self.smallest} pixels a side were expected, got {width}x{height}")
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
-        return self.paint(x, weights, seed)[..., :height, :width]
+        return self.paint(x, weights, seed, fields)[..., :height, :width]
 
-    def paint(self, x, weights=None, seed=0):
+    def paint(self, x, weights=None, seed=0, fields=None):
         """forward() without the extension: a side comes out as the next multiple of 4, as in the published networks."""
         mix = self.mix(weights, x)                                      # (N, S)
         for layer in self.down:
             x = F.relu(layer(x, mix), inplace=True)                     # (N, 4 width, H/4, W/4) in the end
         for place, (block, noise) in enumerate(zip(self.residual, self.noise)):
-            x = block(noise(x, mix, BLOCKS * seed + place) if noise else x, mix)
+            if noise:
+                x = noise(x, mix, BLOCKS * seed + place, fields if fields is None else fields[place:place + 1])
+            x = block(x, mix)
         for layer in self.up:
             x = F.relu(layer(x, mix), inplace=True)                     # (N, width, H, W) in the end
         return self.last(x)
+
+    def draw_noise(self, size, weights=None, seed=0):
+        """The noise (BLOCKS, S, h, w) that forward() draws for a picture of the size (H, W): h, w their quarters."""
+        x = self.last.weight.new_empty(1, 1, *(-(-side // 4) for side in size))
+        mix = self.mix(weights, x)
+        return torch.cat([noise.fields(x, mix, BLOCKS * seed + place) for place, noise in enumerate(self.noise)])
 
     def mix(self, weights, x):
         """weights as (N, S)."""
@@ -82,6 +95,8 @@ class Convolution(nn.Conv2d):
         self.enlarge = enlarge
 
     def forward(self, x):
+        if torch.jit.is_tracing():                  # for export: of sizes yet unknown there are no bands
+            return super().forward(F.pad(self.grow(x), (self.kernel_size[0] // 2,) * 4, mode="reflect"))
         height, width = (-(-self.enlarge * side // self.stride[0]) for side in x.shape[-2:])
         values = max(x.numel() * self.enlarge ** 2, len(x) * self.out_channels * height * width)
         if torch.is_grad_enabled() or values <= BAND:
@@ -92,6 +107,9 @@ class Convolution(nn.Conv2d):
             output[:, :, top:top + band] = self.rows(x, top, min(top + band, height))
         return output
 
+    def grow(self, x):
+        return F.interpolate(x, scale_factor=self.enlarge, mode="nearest") if self.enlarge > 1 else x
+
     def rows(self, x, top, bottom):
         """Rows top to bottom of the output."""
         reach, stride, height = self.kernel_size[0] // 2, self.stride[0], self.enlarge * x.shape[2]
@@ -100,7 +118,7 @@ class Convolution(nn.Conv2d):
         begin, end = max(0, first), min(height, last + 1)
         if self.enlarge > 1:
             begin, end = begin // self.enlarge, -(-end // self.enlarge)
-            inside = F.interpolate(x[:, :, begin:end], scale_factor=self.enlarge, mode="nearest")
+            inside = self.grow(x[:, :, begin:end])
             inside = inside[:, :, max(0, first) - begin * self.enlarge:min(height, last + 1) - begin * self.enlarge]
         else:
             inside = x[:, :, begin:end]
@@ -132,8 +150,17 @@ class InstanceNorm(torch.autograd.Function):
         return to_x, to_gamma, to_beta, None
 
 
+def mean(x):
+    """Mean over the picture, (N, C, 1, 1)."""
+    if torch.jit.is_tracing():                   # ONNX Runtime sums one after the other: rows first, or digits are lost
+        return x.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
+    return x.mean(dim=(2, 3), keepdim=True)
+
+
 def mean_square(x):
     """Mean of x^2 over the picture, (N, C), without a copy of a large x."""
+    if torch.jit.is_tracing():
+        return mean(x.square())[..., 0, 0]
     rows = max(1, BAND // (4 * x[:, :, :1].numel()))
     return torch.stack([band.square().sum(dim=(2, 3)) for band in x.split(rows, dim=2)]).sum(dim=0) / x[0, 0].numel()
 
@@ -157,7 +184,7 @@ class ConditionalNorm(nn.Module):
         gamma, beta = mix @ self.gamma, mix @ self.beta                                # (N, C)
         if torch.is_grad_enabled():
             return InstanceNorm.apply(x, gamma, beta, self.eps)
-        x -= x.mean(dim=(2, 3), keepdim=True)  # in place: of a large picture one copy is enough
+        x -= mean(x)  # in place: of a large picture one copy is enough
         x *= (gamma * torch.rsqrt(mean_square(x) + self.eps))[..., None, None]
         return x.add_(beta[..., None, None])
 
@@ -196,8 +223,8 @@ class Noise(nn.Module):
         super().__init__()
         self.strength = nn.Parameter(torch.full((styles, channels), 0.1))
 
-    def forward(self, x, mix, seed):
-        fields = self.fields(x, mix, seed)                                             # (1, S, h, w)
+    def forward(self, x, mix, seed, fields=None):
+        fields = self.fields(x, mix, seed) if fields is None else fields               # (1, S, h, w)
         return x + torch.einsum("ns,sc,shw->nchw", mix, self.strength, fields[0]).to(x)
 
     def fields(self, x, mix, seed):

@@ -248,9 +248,8 @@ def stylise(network, picture, weights):
     if min(picture.shape[1:]) < network.smallest:
         raise UserError(f"the picture is too small: {picture.shape[2]}x{picture.shape[1]}: at least {network.smallest} "
                         "pixels a side were expected: enlarge it")
-    device = network.last.weight.device
-    picture = picture[None].to(device).contiguous(memory_format=torch.channels_last)
-    return network(picture, weights.to(device))[0].clamp_(0, 1).cpu()
+    picture = picture[None].to(network.device).contiguous(memory_format=torch.channels_last)
+    return network(picture, weights.to(network.device))[0].clamp_(0, 1).cpu()
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------
