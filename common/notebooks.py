@@ -6,7 +6,9 @@ The text (Jupytext's py:percent) is what is edited. A notebook takes under 40 se
 listed; packages: the extra `notebook`.
 """
 import argparse
+import importlib
 import os
+import re
 import sys
 import time
 
@@ -15,8 +17,9 @@ from common.base.errors import UserError, start
 from common.base.files import write_whole
 from common.experiment.notebook import STILL
 
-LARGEST = 300_000                       # bytes of a notebook: a page that shows it must not wait
+LARGEST = 600_000                       # bytes of a notebook: a page that shows it must not wait
 SECONDS = 600                           # for one cell, on a machine that is busy with other things
+CHINESE = "[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 
 
 def texts(case=None):
@@ -25,16 +28,33 @@ def texts(case=None):
             for path in (paths.ROOT / "cases" / name).glob("walkthrough.py")]
 
 
-def execute(path):
-    """The notebook of a walk-through, as bytes, executed in its own folder. Raises UserError for a cell that failed."""
+def unwrap(text):
+    """A text cell whose Chinese lines are joined: between Chinese characters the end of a line shows as a space."""
+    return re.sub(rf"({CHINESE})\n(?={CHINESE})", r"\1", text)
+
+
+def extra(name):
+    """A module of the extra `notebook`; UserError where it is missing."""
     try:
-        import jupytext
-        import nbclient
-        import nbformat
+        return importlib.import_module(name)
     except ImportError as problem:
         raise UserError(f"{problem.name} is not installed: a package of the extra `notebook` was expected: "
                         "python common/install.py --extra notebook") from None
-    notebook = jupytext.read(path)
+
+
+def build(path):
+    """The notebook of a walk-through, not executed."""
+    notebook = extra("jupytext").read(path)
+    for place, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{place}"                        # else drawn anew each time
+        if cell.cell_type == "markdown":
+            cell.source = unwrap(cell.source)
+    return notebook
+
+
+def execute(path):
+    """The notebook of a walk-through, as bytes, executed in its own folder. Raises UserError for a cell that failed."""
+    notebook, nbclient = build(path), extra("nbclient")
     os.environ[STILL] = "1"
     client = nbclient.NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", store_widget_state=False,
                                      record_timing=False, resources={"metadata": {"path": str(path.parent)}},
@@ -42,12 +62,25 @@ def execute(path):
     try:
         client.execute()
     except nbclient.exceptions.CellExecutionError as failure:
-        reason = (str(failure).strip().splitlines() or ["no reason given"])[-1]
+        told = re.sub(r"\x1b\[[\d;]*m", "", str(failure))       # without a terminal's colours
+        reason = (told.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"a cell failed: {path}: {reason}: run it as a script, python {path.name}, to see where: mend "
                         "the cell, or the asserted number") from None
-    for place, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{place}"                        # else drawn anew each time
-    return nbformat.writes(notebook).encode()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = without_progress(cell.outputs)
+    return extra("nbformat").writes(notebook).encode()
+
+
+def without_progress(outputs):
+    """A cell's outputs without the lines that only say how long it will take on this machine."""
+    kept = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            output["text"] = re.sub(r"^.* \d+/\d+ .*\d/s  .* left\n", "", output["text"], flags=re.M)
+        if output.get("text") != "":
+            kept.append(output)
+    return kept
 
 
 def main(argv=None):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import page_pictures
+from common import page_pictures, screenshot
 from common.base import paths
 from common.base.errors import UserError
 from common.base.files import sha256
@@ -53,6 +53,9 @@ def test_pictures_are_small():
 def test_a_page_shows_only_pictures_that_the_machinery_draws(page):
     for target in SHOWN.findall(page.read_text(encoding="utf-8")):
         path = (page.parent / target).resolve()
+        if path.parent == paths.ROOT / "docs":
+            assert page.parent == paths.ROOT and path.name in screenshot.FILES.values(), target
+            continue
         case = path.parents[1].name
         assert path.parent == page_pictures.folder_of(case) and path.name in page_pictures.listed(case), target
         assert path.is_file(), target
@@ -69,8 +72,17 @@ def test_both_pages_show_the_same_pictures_and_all_of_them(case):
 
 def test_the_first_page_shows_every_cover():
     for page in ("README.md", "README.zh-CN.md"):
-        shown = SHOWN.findall((paths.ROOT / page).read_text(encoding="utf-8"))
+        shown = [target for target in SHOWN.findall((paths.ROOT / page).read_text(encoding="utf-8"))
+                 if not target.startswith("docs/")]
         assert sorted(shown) == [f"cases/{case}/pictures/cover.jpg" for case in CASES if "cover.jpg" in committed(case)]
+
+
+@pytest.mark.parametrize("page, language", [("README.md", "en-US"), ("README.zh-CN.md", "zh-CN")])
+def test_the_first_page_shows_the_playground_in_its_language(page, language):
+    path = paths.ROOT / "docs" / screenshot.FILES[language]
+    begin = (paths.ROOT / page).read_text(encoding="utf-8").split("\n## ")[0]
+    assert f'src="docs/{path.name}"' in begin and "make play" in begin and "walkthrough.ipynb" in begin
+    assert path.stat().st_size <= page_pictures.LARGEST and Image.open(path).width == page_pictures.WIDE
 
 
 # ---- the machinery ----

@@ -63,7 +63,7 @@ def test_links_and_named_scripts_exist(readme):
 
 FLOORS = [["base"], ["data", "metrics"], ["play"], ["experiment", "stitching"],
           ["lowlight", "features", "report", "page_pictures"],
-          ["compare", "pack", "menu", "links", "settings_pages", "notebooks", "numbers"]]
+          ["compare", "pack", "menu", "links", "settings_pages", "notebooks", "numbers", "screenshot"]]
 FLOOR_OF = {"": 1} | {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}      # "": common itself
 NOT_FOR_CASES = {"report", "page_pictures", *FLOORS[-1]}                                # these read what others write
 

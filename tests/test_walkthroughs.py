@@ -1,4 +1,5 @@
 """The walk-throughs of the cases: their asserted numbers hold, they speak both languages, they become notebooks."""
+import json
 import os
 import re
 import subprocess
@@ -92,6 +93,32 @@ def test_a_notebook_holds_pictures_as_jpeg_and_the_source(tmp_path, jupyter):
     assert outputs == [[], [["image/jpeg", "text/plain"]], [["text/markdown", "text/plain"]],
                        [["image/jpeg", "text/plain"]]]
     assert "def grid(" in content.cells[2].outputs[0].data["text/markdown"]
+
+
+@each
+def test_the_notebook_beside_it_is_this_text_executed_without_an_error(path):
+    committed = path.with_suffix(".ipynb")
+    notebook = json.loads(committed.read_text(encoding="utf-8"))
+    found = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
+    assert found == [(kind, as_cell(kind, text)) for kind, text in cells(path)], "make notebooks writes it"
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert all(cell["execution_count"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert sum("image/jpeg" in output.get("data", {}) for output in outputs) >= 5
+    assert committed.stat().st_size <= notebooks.LARGEST
+
+
+def as_cell(kind, text):
+    """The source of a cell of a walk-through in its notebook."""
+    if kind == "markdown":
+        text = notebooks.unwrap(re.sub(r"^# ?", "", text, flags=re.M))
+    return text.strip("\n")
+
+
+def test_the_notebooks_are_small_together_and_name_no_place_of_this_machine():
+    content = [path.with_suffix(".ipynb").read_bytes() for path in TEXTS]
+    assert sum(map(len, content)) <= 5_000_000
+    assert not [path for path, text in zip(TEXTS, content) if str(ROOT).encode() in text or b"/.venv/" in text]
 
 
 @pytest.mark.slow

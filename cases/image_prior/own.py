@@ -135,8 +135,8 @@ def share_mark(run, paths, masks):
     return dict(zip(pictures, restored))
 
 
-def answer_of(run, pixels, mask, item, wanted):
-    """(restored picture uint8 (H, W, 3), how) of one picture; wanted: auto, prior or unblend."""
+def answer_of(run, pixels, mask, item, wanted, look=None):
+    """(restored picture uint8 (H, W, 3), how) of one picture; wanted: auto, prior or unblend; look: as fit_own's."""
     if wanted != "prior":
         try:
             [picture], mark = unblend_estimated([pixels], mask)
@@ -145,11 +145,15 @@ def answer_of(run, pixels, mask, item, wanted):
             if wanted == "unblend":
                 raise UserError(f"{item}: {problem}: a half-transparent mark was expected: say "
                                 "test.answer=prior") from problem
-    return fit_own(run, pixels, mask, item), "filled by the prior" if mask is not None else "denoised by the prior"
+    how = "filled by the prior" if mask is not None else "denoised by the prior"
+    return fit_own(run, pixels, mask, item, look), how
 
 
-def fit_own(run, pixels, mask, item):
-    """The prior's averaged picture at the size of the original, computed with at most test.size pixels a side."""
+def fit_own(run, pixels, mask, item, look=None):
+    """The prior's averaged picture at the size of the original, computed with at most test.size pixels a side.
+
+    look(step, picture): is called after each step with the network's present picture, (1, 3, h, w) in [0, 1].
+    """
     cfg = run.config
     full, longest = pixels.shape[:2], cfg.test.size or max(pixels.shape[:2])
     shrink = min(1.0, longest / max(full))
@@ -178,6 +182,8 @@ def fit_own(run, pixels, mask, item):
         sum(terms.values()).backward()
         optimizer.step()
         prior.after(step, step % cfg.train.validate_every == 0 or step == cfg.train.steps)
+        if look:
+            look(step, prior.last)
     return resize(prior.finish(item)[0], full)
 
 

@@ -49,7 +49,7 @@ mask = coverage > 0
 # %% [markdown]
 # ## 1. 问题 / The problem
 #
-# 照片上平铺着半透明的文字，透明度为 0.6。补全方法只看掩膜以外的像素，再把掩膜内填满。
+# 照片上平铺着半透明的文字，不透明度 $\alpha$ 为 0.6。补全方法只看掩膜以外的像素，再把掩膜内填满。
 #
 # Half-transparent text of alpha 0.6 is tiled over the photograph. Inpainting looks at the pixels outside the mask, and
 # fills what is inside.
@@ -196,6 +196,8 @@ assert np.array_equal(painted[~lines], small[~lines]) and values[1] > values[0] 
 #
 # 1. 把第 1 节的 0.6 改成 0.9。预期：已知 alpha 的结果下降约 12 dB，因为舍入误差被放大四倍。
 # 2. 在第 4 节取 `model.skips=[32,32,32]`。预期：打乱的照片拟合得更快，先验变弱。
+#
+# <!-- -->
 #
 # 1. Make 0.6 in section 1 into 0.9: with alpha known some 12 dB are lost, for rounding errors grow fourfold.
 # 2. Take `model.skips=[32,32,32]` in section 4: the shuffled photograph is fitted sooner, and the prior is weaker.

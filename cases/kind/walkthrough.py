@@ -97,8 +97,9 @@ assert i_low.mean() < i_high.mean()                                        # the
 # %% [markdown]
 # ## 3. 分解的损失 / The loss of the decomposition
 #
-# 互一致项：$\langle M\, e^{-10 M} \rangle$，$M = g(I_l) + g(I_h)$。**动手算一算：
-# ** $M$ 为多少时代价最大？最大值是多少？令导数 $(1 - 10 M)\, e^{-10 M} = 0$。再运行下一格。
+# 互一致项：$\langle M\, e^{-10 M} \rangle$，$M = g(I_l) + g(I_h)$。
+#
+# **动手算一算。** $M$ 为多少时代价最大？最大值是多少？令导数 $(1 - 10 M)\, e^{-10 M} = 0$。再运行下一格。
 #
 # Mutual consistency costs $M e^{-10 M}$. **By hand:** for which $M$ is it dearest, and how dear? Set the derivative to
 # 0 before you run the next cell.
@@ -209,6 +210,8 @@ slide(answer_at, ratio=(0.5, 12.0, 0.5, 4.0))
 #    （`test.hot_pixels`）就恢复正常。
 # 2. 打开 `test.fusion`：光照足够的地方保留原图，噪声严重的黑色区域压暗。预期：结果整体变暗。
 #
+# <!-- -->
+#
 # 1. One white pixel in the dark picture, then the stretch: the pixel takes the maximum, all else stays dark. Cutting
 #    off the brightest 0.05 % (`test.hot_pixels`) mends it.
 # 2. `test.fusion`: the input stays where the light was enough, noisy black is darkened. The result is darker.
@@ -251,10 +254,12 @@ print(f"best {max(scores):.1f} dB at {tried[scores.index(max(scores))]:.1f}; wor
 assert max(scores) - min(scores) > 3                                       # dB that hang on one number
 
 # %% [markdown]
-# 颜色也会错：430 对训练图像只来自几十个房间。看看样例中的咖啡与猫（压暗后增强），再读 README 的“颜色”一段。
+# 颜色也会错：430 对训练图像只来自几十个房间，因此预训练权重还用了压暗的照片，偏色减轻了，却没有消失。
+# 看看样例中的咖啡与猫（压暗后增强），再读 README 的“颜色”一段。
 #
-# Colours go wrong as well: 430 pairs of a few dozen rooms are not the world. Coffee and cat, darkened and enhanced;
-# then read *Colours* in the README.
+# Colours go wrong as well: 430 pairs of a few dozen rooms are not the world. The release weights have seen darkened
+# photographs, too, so they are off by less, but still off. Coffee and cat, darkened and enhanced; then read *Colours*
+# in the README.
 
 # %%
 import numpy as np

@@ -260,6 +260,8 @@ show(figure)
 # 1. 把 `MultiScaleLog` 的 `log1p(v x)` 换成 `log(v x + 1e-7)`。预期：黑色像素变成很大的负数，0 不再是 0。
 # 2. 只增强一半：$x + s\,(y - x)$，$s = 0.5$（命令行的 `test.strength`）。预期：平均灰度正好落在输入与输出的正中间。
 #
+# <!-- -->
+#
 # 1. Put `log(v x + 1e-7)` in the place of `log1p(v x)`: black becomes a large negative number, 0 is no longer 0.
 # 2. Half of the answer, $x + s\,(y - x)$ with $s = 0.5$ (`test.strength`): its mean lies in the middle of both.
 

@@ -18,7 +18,7 @@ from common.base.progress import watch
 from common.data.video import writing
 from common.experiment import figures
 from common.play.page import Offer, Words
-from common.play.pictures import keep
+from common.play.pictures import keep, put_buttons
 from common.play.work import line_of
 
 CLIPS = EMBEDDED / "clips"
@@ -55,25 +55,23 @@ def build(page, parts):
     first, clicks = gr.State(None), gr.State([])
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            chosen = page.put(gr.File, label=Words("A video (drop it here)", "视频（可拖放）"), height=120,
+            chosen = page.put(gr.File, label=Words("A video (drop it here)", "视频（可拖放）"), height=170,
                               elem_classes="upload")
             example = page.put(gr.Radio, choices=EXAMPLES, value=None, label=Words("or an example", "或选一个示例"))
             box = page.put(gr.Textbox, label=Words("Box x, y, width, height", "边界框：x、y、宽、高"),
                            info=Words("or click two opposite corners in the first frame", "或在第一帧上点击两个对角"))
             others = page.put(gr.CheckboxGroup, choices=[(name.upper(), name) for name in OTHERS], value=["klt"],
                               label=Words("Beside SiamFC", "与 SiamFC 对照"))
-            with gr.Row():
-                button = page.put(gr.Button, value=Words("Track", "跟踪"), variant="primary")
-                stop = page.put(gr.Button, value=Words("Stop", "停止"))
-            status = gr.Textbox(show_label=False, container=False, interactive=False, lines=2, elem_classes="status")
+            button, stop, status = put_buttons(page, Words("Track", "跟踪"), lines=2)
         with gr.Column(scale=3):
             picture = page.put(gr.Image, label=Words("Frame", "画面"), type="numpy", interactive=False, format="jpeg")
             film = page.put(gr.Video, label=Words("The video", "视频"), interactive=False, height=360)
             maps = page.put(gr.Gallery, label=Words("Response map over time", "响应图随时间的变化"), columns=MAPS,
-                            height=200, interactive=False)
+                            interactive=False)
             curve = page.put(gr.Image, label=Words("Confidence", "置信度"), type="filepath", interactive=False)
     for source in (chosen, example):
-        source.change(show_first, [chosen, example], [status, picture, box, first, clicks], show_progress="hidden")
+        source.change(page.telling(show_first), [chosen, example], [status, picture, box, first, clicks],
+                      show_progress="hidden")
     picture.select(click, [first, clicks], [picture, box, clicks], show_progress="hidden")
     page.work(button, stop, follow, [chosen, example, box, others], [status, picture, film, maps, curve], show)
 
@@ -159,7 +157,7 @@ def follow(report, folder, chosen, example, text, others):
             confidences.append(siamfc.confidence)
             drawn = draw(image, boxes, siamfc.confidence)
             write(drawn)
-            if siamfc.found and (number - 2) % max(1, count // MAPS) == 0:
+            if siamfc.found and (number - 2) % -(-count // MAPS) == 0:
                 maps.append((keep(folder, f"map{number}", heat(siamfc.found.fine)), f"{number}: {confidences[-1]:.2f}"))
             if number % LIVE == 0:
                 report(drawn)

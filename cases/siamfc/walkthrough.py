@@ -169,10 +169,11 @@ show(figures.grid([[positive[0].float().numpy(), (weights[0] / weights.max()).nu
 # ## 5. 跟踪 / Tracking
 #
 # 每帧：三种尺度（1.0375^-1、1、1.0375）各裁一次、各做一次互相关；改变了尺度的乘以 0.9745；放大到 272 x 272；
-# 叠加余弦窗（权重 0.176）；移动到峰值处，采纳 59 % 的尺度变化。跟踪时什么也不学。
+# 叠加余弦窗（权重 0.176）；移动到峰值处，采纳 59 % 的尺度变化（论文的取值，`test.py` 默认为 90 %）。跟踪时什么也不学。
 #
 # Every frame: three sizes, three responses, those of changed sizes times 0.9745; enlarged to 272 x 272; a cosine window
-# (0.176); move to the peak, take over 59 % of the change of size. Nothing is learnt while it tracks.
+# (0.176); move to the peak, take over 59 % of the change of size (the paper's; test.py's default is 90 %). Nothing is
+# learnt while it tracks.
 
 # %%
 code(SiamFCTracker.locate, SiamFCTracker.move)
@@ -214,6 +215,8 @@ assert math.isclose(window.sum(), 1.0) and window.argmax() // 272 in (135, 136)
 #
 # 1. 去掉余弦窗（`influence=0`）。预期：画面里没有相似物体时轨迹几乎不变；有相似物体时，框会跳过去。
 # 2. 把框画在别处再跟踪。预期：它跟踪你指给它的任何东西，因为它不认识“物体”，只比较相似程度。
+#
+# <!-- -->
 #
 # 1. No cosine window (`influence=0`): nearly the same path here; beside a look-alike the box would jump over.
 # 2. Begin with a box elsewhere: it follows whatever it is shown; it knows no objects, only likeness.

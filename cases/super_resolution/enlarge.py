@@ -1,5 +1,6 @@
 """One picture of any size through the network: in tiles that fit, also turned eight ways and averaged."""
 import torch
+import torch.nn.functional as F
 
 from common.base.errors import UserError
 from common.data.images import map_tiles
@@ -38,11 +39,19 @@ def enlarge(model, picture, scale, tile=256, device="cpu", ensemble=False):
     return (total / len(EIGHT))[0].clamp(0, 1).cpu()
 
 
+def enlarge_alpha(picture, scale):
+    """A Picture with its transparency, where it has any, s times larger."""
+    if picture.alpha is None:
+        return picture
+    alpha = F.interpolate(picture.alpha[None], scale_factor=scale, mode="bicubic", align_corners=False)
+    return picture._replace(alpha=alpha[0].clamp(0, 1))
+
+
 def enlarge_tiles(network, x, scale, tile):
     """network(x) tile by tile, (1, 3, s h, s w): each tile's answer is folded to the small size for map_tiles."""
     if max(x.shape[2:]) <= tile:
         return network(x)
 
     def fold(crop, box):
-        return torch.nn.functional.pixel_unshuffle(network(crop.contiguous()), scale)
-    return torch.nn.functional.pixel_shuffle(map_tiles(fold, x, tile, network.halo, network.multiple), scale)
+        return F.pixel_unshuffle(network(crop.contiguous()), scale)
+    return F.pixel_shuffle(map_tiles(fold, x, tile, network.halo, network.multiple), scale)

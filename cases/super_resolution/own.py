@@ -1,10 +1,8 @@
 """One's own pictures and videos, s times larger."""
 from pathlib import Path
 
-import torch.nn.functional as F
-
 from cases.super_resolution import baselines
-from cases.super_resolution.enlarge import enlarge
+from cases.super_resolution.enlarge import enlarge, enlarge_alpha
 from common.data.formats import is_film
 from common.data.images import by, open_picture, picture_files, picture_size, to_bytes, to_tensor, write_image
 from common.data.video import convert, open_film
@@ -55,11 +53,8 @@ def enlarge_pictures(run, model, weights, parameters, pictures):
         """(picture, answer), 8-bit, of one file; the answer is written, with the file's transparency made larger."""
         picture = open_picture(paths[place])
         answer = enlarge(model, picture.rgb, scale, run.config.test.tile, run.device, ensemble)
-        alpha = picture.alpha
-        if alpha is not None:
-            alpha = F.interpolate(alpha[None], scale_factor=scale, mode="bicubic", align_corners=False)[0].clamp(0, 1)
         write_image(targets[place] or results.image_path(items[place], "network"), answer,
-                    like=picture._replace(alpha=alpha))
+                    like=enlarge_alpha(picture, scale))
         return to_bytes(picture.rgb), to_bytes(answer)
     for _, item, (low, answer) in results.remaining(items, enlarge_one, "enlarging", again=bool(run.options.output)):
         kept = None if run.options.output else results.image_path(item, "network")

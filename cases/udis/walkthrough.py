@@ -207,6 +207,8 @@ assert scores["chosen"] < scores["average"]                                # gho
 # 1. 交换两幅图像的角色（`warps.exchange()`）。预期：低分辨率分支的回答变号，所以不偏袒任何一幅。
 # 2. 故意把图像 2 错位 6 个像素再重建。预期：平均的重影变大很多，选择的结果几乎没有重影，错位只出现在接缝上。
 #
+# <!-- -->
+#
 # 1. Exchange the roles of both pictures: the low branch's answer changes its sign, so neither is preferred.
 # 2. Push image 2 aside by 6 pixels: the ghost of the average grows, that of the choice hardly; what is wrong is at the
 #    seam.

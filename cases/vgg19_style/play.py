@@ -14,7 +14,7 @@ from common.base.progress import watch
 from common.data.images import open_picture, to_bytes, write_image
 from common.experiment import checkpoints, settings
 from common.play.page import Offer, Words
-from common.play.pictures import MOST_PIXELS, keep
+from common.play.pictures import MOST_PIXELS, keep, put_buttons
 
 PAINTINGS = {"starry_night": Words("The Starry Night", "星月夜"), "great_wave": Words("The Great Wave", "神奈川冲浪里"),
              "the_scream": Words("The Scream", "呐喊"), "composition_vii": Words("Composition VII", "构成第七号"),
@@ -36,10 +36,10 @@ def build(page, parts):
     """The tab."""
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            content = page.put(gr.File, label=Words("A photograph (drop it here)", "照片（可拖放）"), height=120,
+            content = page.put(gr.File, label=Words("A photograph (drop it here)", "照片（可拖放）"), height=170,
                                elem_classes="upload")
             photo = page.put(gr.Radio, choices=PHOTOS, value="china", label=Words("or an example", "或选一个示例"))
-            own = page.put(gr.File, label=Words("A painting (drop it here)", "画（可拖放）"), height=120)
+            own = page.put(gr.File, label=Words("A painting (drop it here)", "画（可拖放）"), height=170)
             painting = page.put(gr.Dropdown, choices=[(words, name) for name, words in PAINTINGS.items()],
                                 value="starry_night", label=Words("or one of the seven", "或七幅画之一"))
             weight = page.put(gr.Slider, minimum=0.1, maximum=10, step=0.1, value=1.0,
@@ -50,15 +50,13 @@ def build(page, parts):
                             label=Words("Long side in pixels", "长边的像素数"))
             steps = page.put(gr.Slider, minimum=10, maximum=300, step=10, value=60,
                              label=Words("Steps of the optimisation", "优化的步数"))
-            with gr.Row():
-                button = page.put(gr.Button, value=Words("Paint", "开始"), variant="primary")
-                stop = page.put(gr.Button, value=Words("Stop", "停止"))
-            status = gr.Textbox(show_label=False, container=False, interactive=False, elem_classes="status")
+            button, stop, status = put_buttons(page, Words("Paint", "开始"))
         with gr.Column(scale=3):
-            painted = page.put(gr.Image, label=Words("The optimisation as it goes", "优化的过程"), type="filepath",
-                               interactive=False)
-            fast = page.put(gr.Image, label=Words("In one pass, by the fast network", "快速网络，一次前向"),
-                            type="filepath", interactive=False)
+            with gr.Row():
+                painted = page.put(gr.Image, label=Words("The optimisation as it goes", "优化的过程"), type="filepath",
+                                   interactive=False)
+                fast = page.put(gr.Image, label=Words("In one pass, by the fast network", "快速网络，一次前向"),
+                                type="filepath", interactive=False)
             slider = page.put(gr.ImageSlider, label=Words("Before and after", "前后对比"), type="filepath",
                               interactive=False)
             whole = page.put(gr.File, label=Words("The result", "结果"), interactive=False)

@@ -190,11 +190,12 @@ assert totals[-1] < 0.7 * totals[0]
 # %%
 code(FastNetwork.forward)
 fast = load_release("vgg19_style", FastNetwork, "release-styles")
-names = fast.styles[:2]
+names = fast.styles
 with torch.no_grad():
-    made = [stylise(fast, content[0], choose_styles(fast, text)[label])
-            for text in (names[0], f"{names[0]}=1,{names[1]}=1", names[1]) for label in choose_styles(fast, text)]
-show(figures.grid([[to_bytes(picture) for picture in made]], [names[0], "half and half", names[1]]))
+    made = [stylise(fast, content[0], weights) for text in (names[0], f"{names[0]}=1,{names[1]}=1", *names[1:])
+            for weights in choose_styles(fast, text).values()]
+show(figures.grid([[to_bytes(picture) for picture in made[:4]], [to_bytes(picture) for picture in made[4:]]], None,
+                  [[names[0], "half and half", *names[1:3]], list(names[3:])]))
 assert all(picture.shape == content.shape[1:] for picture in made)
 one_more = sum(parameter.numel() for parameter in FastNetwork(16, ["a", "b"]).parameters()) - 424_899
 print(f"one more style: {one_more} numbers")
@@ -205,6 +206,8 @@ assert one_more == 1600
 #
 # 1. 内容的权重乘以 30（`loss.content=3`）。预期：照片保留得更多，风格距离更大。
 # 2. 只要画的明暗，颜色全部用照片的（`train.colour=luminance`）。预期：每个像素的 R、G、B 改变同样多。
+#
+# <!-- -->
 #
 # 1. Thirty times the weight of the content (`loss.content=3`): more photograph.
 # 2. Only the brightness of the painting (`train.colour=luminance`): R, G and B of a pixel change alike.

@@ -215,6 +215,8 @@ print(f"{found.inliers} of {found.matches} sure matches agree:", doubt(left, rig
 # 1. 把 B 的亮度减半。预期：误差几乎不变，因为特征先减均值、再除以标准差。
 # 2. 让三个角点共线，或者把图像翻转。预期：求解时报错；或被几何检查拒绝，并说明理由。
 #
+# <!-- -->
+#
 # 1. Halve B's brightness: nearly the same error, because the mean is taken off and the deviation divided by.
 # 2. Three corners on a line, or a mirrored picture: an error, or refused by geometry with the reason.
 

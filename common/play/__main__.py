@@ -8,12 +8,10 @@ import importlib
 import os
 import signal
 import sys
-import tempfile
 
 from common.base import paths
 from common.base.errors import UserError, start
 
-HOST = "127.0.0.1"
 OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
            "DO_NOT_TRACK": "1"}
 
@@ -31,34 +29,17 @@ def main(argv=None):
     parser.add_argument("--case", help="the tab of one case alone")
     options = parser.parse_args(argv)
     os.environ.update(OFFLINE)
-    with tempfile.TemporaryDirectory(prefix="play-") as root:
-        os.environ["GRADIO_TEMP_DIR"] = root                # uploads too are gone with it
-        serve(options, root)
-
-
-def serve(options, root):
-    """Build the page and serve it until Ctrl-C or SIGTERM."""
     try:
-        import gradio
+        from common.play import server
     except ImportError as problem:
         raise UserError(f"{problem.name} is not installed: a package of the extra `play` was expected: "
                         "python common/install.py --extra play") from None
-    from common.play import page
-    blocks = page.build(offers(options.case), root)
-    try:
-        _, address, _ = blocks.queue(default_concurrency_limit=1).launch(
-            server_name=HOST, server_port=options.port or None, share=False, quiet=True, prevent_thread_lock=True,
-            max_file_size=page.LARGEST, footer_links=[], theme=gradio.themes.Base(
-                font=["system-ui", "sans-serif"], font_mono=["monospace"]), show_error=True, ssr_mode=False)
-    except OSError:
-        raise UserError(f"port {options.port} is taken: another one was expected: --port 0 takes any that is "
-                        "free") from None
-    print(f"open {address} in a browser; Ctrl-C ends it\n用浏览器打开 {address}；按 Ctrl-C 结束", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    for name in ("SIGTERM", "SIGHUP"):                      # a closed terminal says SIGHUP, where there is one
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    with server.served(offers(options.case), options.port) as (blocks, address):
+        print(f"open {address} in a browser; Ctrl-C ends it\n用浏览器打开 {address}；按 Ctrl-C 结束", flush=True)
         blocks.block_thread()
-    finally:
-        blocks.close(verbose=False)
 
 
 if __name__ == "__main__":

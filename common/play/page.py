@@ -12,6 +12,7 @@ from common.play import work
 LARGEST = "200mb"                       # of an upload
 # of pictures and videos; Gradio's own share one would send them to another host
 BUTTONS = {gr.Image: ["download", "fullscreen"], gr.Gallery: ["download", "fullscreen"], gr.Video: ["download"]}
+CSS = ".grid-wrap.fixed-height { min-height: 0; max-height: none; }"       # a gallery is as high as its pictures
 LONGEST = 1200                          # pixels: the longest side of what is shown; results are whole in the download
 
 
@@ -29,9 +30,9 @@ class Offer(NamedTuple):
 
 
 DONE, STOPPED, WORKING = Words("done", "完成"), Words("stopped", "已停止"), Words("working", "正在计算")
-HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed when the program "
-             "ends. One piece of work is done at a time.",
-             "一切都在本机完成：页面不访问任何其他主机，程序结束时，上传的文件即被删除。同一时间只处理一项任务。")
+HELP = Words("Everything stays on this machine: the page asks no other, and uploads are removed when you close it. "
+             "One piece of work is done at a time.",
+             "一切都在本机完成：页面不访问任何其他主机，关闭页面后，上传的文件即被删除。同一时间只处理一项任务。")
 
 
 class Page:
@@ -39,6 +40,7 @@ class Page:
 
     def __init__(self, visitors):
         self.visitors, self.spoken, self.first = visitors, [], "zh"
+        self.at_first = []              # (function, outputs) that a page which opens calls
 
     def put(self, component, *values, **options):
         """A component, or a container to be entered with `with`; Words among its options follow the switch."""
@@ -48,6 +50,8 @@ class Page:
         made = component(*values, **options | in_language(words, self.first))
         if words:
             self.spoken.append((made, words))
+        if component is gr.File and options.get("interactive", True):
+            made.upload(self.take, made, None, queue=False, show_progress="hidden")
         return made
 
     def speak(self, language):
@@ -78,6 +82,13 @@ class Page:
         button.click(begin, inputs, outputs, concurrency_limit=1, concurrency_id="work", show_progress="hidden")
         stop.click(self.halt, None, None, queue=False)
 
+    def telling(self, function):
+        """A function whose first output is a line of status, without folders in it."""
+        def call(*values):
+            line, *rest = function(*values)
+            return self.without_folders(line), *rest
+        return call
+
     def without_folders(self, line):
         """A line in which uploads are called by their names alone."""
         return re.sub(rf"{re.escape(str(self.visitors.root))}[/\\](?:[^/\\:\s]+[/\\])*", "", line)
@@ -90,6 +101,14 @@ class Page:
     def hear(self, request: gr.Request):
         """The visitor's page is still open."""
         self.visitor(request)
+
+    def take(self, files, request: gr.Request):
+        """The visitor has uploaded a file or several."""
+        self.visitors.take(request.session_hash, files if isinstance(files, list) else [files])
+
+    def part(self, request: gr.Request):
+        """The visitor has closed the page."""
+        self.visitors.leave(request.session_hash)
 
     def halt(self, request: gr.Request):
         """Ask the visitor's work to stop."""
@@ -130,26 +149,30 @@ def language_of(request):
     return "zh" if asked.lower().startswith("zh") else "en"
 
 
-def build(offers, root):
-    """The page of these Offers as gradio.Blocks. root: the folder in which visitors' files live."""
-    visitors = work.Visitors(root)
+def build(offers, visitors):
+    """The page of these Offers for Visitors, as gradio.Blocks."""
     page = Page(visitors)
     tabs = {}
     for offer in offers:
         tabs.setdefault(offer.build, [offer.title, []])[1].extend(offer.parts)
     with gr.Blocks(title="Vision reproductions", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         with gr.Row():
-            page.put(gr.Markdown, value=Words("# Vision reproductions: playground", "# 视觉论文复现：试用网页"))
-            language = gr.Radio([("中文", "zh"), ("English", "en")], value="zh", show_label=False, container=False,
-                                elem_id="language")
+            with gr.Column(scale=4, min_width=320):
+                page.put(gr.Markdown, value=Words("# Vision reproductions: playground", "# 视觉论文复现：试用网页"))
+            with gr.Column(scale=1, min_width=240):
+                language = gr.Radio([("中文", "zh"), ("English", "en")], value="zh", show_label=False, container=False,
+                                    elem_id="language")
         page.put(gr.Markdown, value=HELP)
         with gr.Tabs():
-            for make, (title, parts) in tabs.items():
+            for make, (title, parts) in sorted(tabs.items(), key=lambda tab: -len(tab[1][1])):    # shared ones first
                 with page.put(gr.Tab, label=title):
                     make(page, parts)
         components = [component for component, _ in page.spoken]
         language.change(page.speak, language, components, queue=False, show_progress="hidden")
         blocks.load(page.greet, None, language, queue=False)
+        for call, outputs in page.at_first:
+            blocks.load(call, None, outputs, show_progress="hidden")
+        blocks.unload(page.part)
         gr.Timer(work.AFTER / 5).tick(page.hear, None, None, queue=False, show_progress="hidden")
     visitors.watch_over()
     return blocks

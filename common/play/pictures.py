@@ -13,6 +13,8 @@ from common.data.images import open_picture, to_bytes, write_image
 from common.play.page import LONGEST, Words
 
 MOST_PIXELS = 40_000_000                # of an upload: what stays in the memory of a student's machine
+LEAST = 640                             # pixels: of shown pictures that are enlarged
+WHAT = Words("A picture (drop it here)", "图像（可拖放）")
 
 
 class Control(NamedTuple):
@@ -51,30 +53,40 @@ def build(page, methods):
         simple |= method.simple
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            chosen = page.put(gr.File, label=Words("A picture (drop it here)", "图像（可拖放）"), height=140,
-                              elem_classes="upload")
-            example = page.put(gr.Radio, choices=[(name, str(path)) for name, path in examples.items()],
-                               label=Words("or an example", "或选一个示例"), value=str(next(iter(examples.values()))))
+            chosen, example = put_choice(page, examples)
             method = page.put(gr.Radio, choices=[(each.name, place) for place, each in enumerate(methods)], value=0,
                               label=Words("Method", "方法"))
             groups, controls = put_controls(page, methods)
-            with gr.Row():
-                button = page.put(gr.Button, value=Words("Run", "运行"), variant="primary")
-                stop = page.put(gr.Button, value=Words("Stop", "停止"))
-            status = gr.Textbox(show_label=False, container=False, interactive=False, elem_classes="status")
+            button, stop, status = put_buttons(page, Words("Run", "运行"))
         with gr.Column(scale=3):
             slider = page.put(gr.ImageSlider, label=Words("Before and after", "前后对比"), type="filepath",
                               interactive=False, elem_classes="before-after")
             beside = page.put(gr.Gallery, label=Words("Beside it: simple methods", "对照：基线方法"), columns=4,
-                              height=260, interactive=False)
-            stages = page.put(gr.Gallery, label=Words("The stages", "各个阶段"), columns=6, height=200,
                               interactive=False)
+            stages = page.put(gr.Gallery, label=Words("The stages", "各个阶段"), columns=6, interactive=False)
             whole = page.put(gr.File, label=Words("The result in full size", "原尺寸结果"), interactive=False)
     method.change(lambda place: [gr.update(visible=place == each) for each in range(len(groups))], method, groups,
                   queue=False, show_progress="hidden")
     task = partial(enhance, methods, simple)
     page.work(button, stop, task, [chosen, example, method, *controls], [status, slider, beside, stages, whole],
               lambda kind, shown: shown)
+
+
+def put_choice(page, examples, label=WHAT):
+    """(where a picture is dropped, the choice of an example) for {Words: path}; the first one is chosen."""
+    chosen = page.put(gr.File, label=label, height=170, elem_classes="upload")
+    example = page.put(gr.Radio, choices=[(name, str(path)) for name, path in examples.items()],
+                       label=Words("or an example", "或选一个示例"), value=str(next(iter(examples.values()))))
+    return chosen, example
+
+
+def put_buttons(page, word, lines=1):
+    """(the button that begins, the one that stops, the line of status)."""
+    with gr.Row():
+        button = page.put(gr.Button, value=word, variant="primary")
+        stop = page.put(gr.Button, value=Words("Stop", "停止"))
+    status = gr.Textbox(show_label=False, container=False, interactive=False, lines=lines, elem_classes="status")
+    return button, stop, status
 
 
 def put_controls(page, methods):
@@ -124,8 +136,10 @@ def small(pixels, longest=LONGEST):
 
 
 def keep(folder, name, pixels):
-    """The path of a JPEG for the screen in folder."""
-    path = folder / f"{name}.jpg"
-    Image.fromarray(small(pixels)).save(path, quality=90)
+    """The path of a JPEG for the screen in folder; what has few pixels becomes some times as large."""
+    path, shown = folder / f"{name}.jpg", small(pixels)
+    times = max(1, LEAST // max(shown.shape[:2]))
+    shown = cv2.resize(shown, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC) if times > 1 else shown
+    Image.fromarray(shown).save(path, quality=90)
     return str(path)
 

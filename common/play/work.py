@@ -20,10 +20,12 @@ class Stopped(BaseException):
 
 
 class Visitor:
-    """Someone's open page: a folder of their own, and whether their present work should stop."""
+    """Someone's open page: a folder of their own, the folders in which the server keeps their uploads, and whether
+    their present work should stop."""
 
-    def __init__(self, root):
-        self.folder = Path(tempfile.mkdtemp(dir=root))
+    def __init__(self, home):
+        home.mkdir(exist_ok=True)
+        self.folder, self.uploads = Path(tempfile.mkdtemp(dir=home)), set()
         self.stop = threading.Event()
         self.heard = time.monotonic()
 
@@ -35,38 +37,55 @@ class Visitor:
 
 
 class Visitors:
-    """All open pages by the name that the server gives each. What a page that counts as closed has of its own in root
-    is removed, with the last one everything there: uploads, and the server's copies of results, are nobody's then.
+    """All open pages by the name that the server gives each; root: where it keeps uploads, each in a folder there.
 
-    A page counts as closed when it was not heard for AFTER seconds: servers do not learn surely that a browser has
-    gone, and one may go on asking for a page that nobody sees. At the latest all is gone when the program ends.
+    Who leaves takes along what was theirs alone: results, and uploads (the server keeps equal files once); the last
+    one, everything. Somebody leaves when the server learns that the page was closed; servers do not learn it surely,
+    so also when it was not heard for AFTER seconds. When the program ends, all leave.
     """
 
     def __init__(self, root):
         self.root, self.open, self.lock = Path(root), {}, threading.Lock()
+        self.home = self.root / "visitors"
 
     def of(self, name):
         """The Visitor of that name."""
         with self.lock:
             if name not in self.open:
-                self.open[name] = Visitor(self.root)
+                self.open[name] = Visitor(self.home)
             self.open[name].heard = time.monotonic()
             return self.open[name]
 
+    def take(self, name, files):
+        """Files that the server has put into root are the visitor's."""
+        self.of(name).uploads.update(Path(file).parent for file in files if Path(file).parent.parent == self.root)
+
     def leave(self, name):
-        """Stop the visitor's work and remove their folder."""
+        """Stop the visitor's work and remove what was theirs alone."""
         with self.lock:
             visitor = self.open.pop(name, None)
             if visitor:
                 visitor.stop.set()
-                for path in [visitor.folder] if self.open else self.root.iterdir():
+                others = set().union(*(other.uploads for other in self.open.values()))
+                theirs = [visitor.folder, *(visitor.uploads - others)]
+                for path in theirs if self.open else self.root.iterdir():
                     shutil.rmtree(path, ignore_errors=True)
 
     def sweep(self):
-        """Let all leave who were not heard for too long."""
+        """Let all leave who were not heard for too long; remove what lies in root for as long and is nobody's."""
         for name, visitor in list(self.open.items()):
             if time.monotonic() - visitor.heard > AFTER:
                 self.leave(name)
+        with self.lock:
+            kept = {self.home}.union(*(visitor.uploads for visitor in self.open.values()))
+            for path in set(self.root.iterdir()) - kept:
+                if time.time() - path.stat().st_mtime > AFTER:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def close(self):
+        """Let all leave."""
+        for name in list(self.open):
+            self.leave(name)
 
     def watch_over(self):
         """Sweep now and then, as long as the program lives."""

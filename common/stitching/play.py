@@ -10,7 +10,7 @@ from common.base.errors import UserError
 from common.base.paths import EMBEDDED
 from common.data.images import picture_size, read_pixels
 from common.play.page import Offer, Words
-from common.play.pictures import keep
+from common.play.pictures import keep, put_buttons
 from common.stitching.estimators import estimator
 from common.stitching.stitch import Settings, stitch
 
@@ -43,7 +43,7 @@ def build(page, networks):
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             chosen = page.put(gr.File, label=Words("2 to 20 photographs (drop them here)", "2 至 20 幅照片（可拖放）"),
-                              file_count="multiple", height=160, elem_classes="upload")
+                              file_count="multiple", height=170, elem_classes="upload")
             example = page.put(gr.Radio, choices=EXAMPLES, value="skyline",
                                label=Words("or an example", "或选一个示例"))
             network = page.put(gr.Radio, choices=[(each.name, place) for place, each in enumerate(networks)], value=0,
@@ -53,17 +53,14 @@ def build(page, networks):
             projection = page.put(gr.Radio, choices=PROJECTIONS, value="auto", label=Words("Projection", "投影"))
             join = page.put(gr.Radio, choices=JOINS, value="multiband",
                             label=Words("How they are joined", "合成方式"))
-            with gr.Row():
-                button = page.put(gr.Button, value=Words("Stitch", "拼接"), variant="primary")
-                stop = page.put(gr.Button, value=Words("Stop", "停止"))
-            status = gr.Textbox(show_label=False, container=False, interactive=False, lines=2, elem_classes="status")
+            button, stop, status = put_buttons(page, Words("Stitch", "拼接"), lines=2)
         with gr.Column(scale=3):
             panorama = page.put(gr.Image, label=Words("Panorama", "全景图"), type="filepath", interactive=False)
             left = page.put(gr.Dataframe, label=Words("What became of each photograph", "每幅照片的结果"),
-                            headers=["file", "status", "reason"], interactive=False, wrap=True)
+                            headers=["文件 file", "结果 status", "原因 reason"], interactive=False, wrap=True)
             steps = page.put(gr.Gallery, label=Words("Matches; warps, masks and differences of the pairs",
                                                      "各图像对的匹配，以及变形、掩膜与差异"),
-                             columns=4, height=320, interactive=False)
+                             columns=4, interactive=False)
             whole = page.put(gr.File, label=Words("The panorama in full size", "原尺寸全景图"), interactive=False)
     page.work(button, stop, partial(make, networks), [chosen, example, network, method, projection, join],
               [status, panorama, left, steps, whole], lambda kind, shown: shown)

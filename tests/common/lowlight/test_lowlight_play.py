@@ -35,7 +35,7 @@ def test_a_dark_picture_comes_out_brighter_with_its_stages(tmp_path, dark, place
     assert line.startswith("brightened") and [name for _, name in stages] == names
     assert read_pixels(whole).shape == read_pixels(dark).shape and read_pixels(whole).mean() > read_pixels(dark).mean()
     assert [name for _, name in beside][:3] == ["input", "gamma 1/2.2", "tone curve (fitted on the garden)"]
-    assert all(read_pixels(path).shape == (100, 120, 3) for path in slider)
+    assert all(read_pixels(path).shape == (5 * 100, 5 * 120, 3) for path in slider)      # shown larger
 
 
 def test_strength_0_is_the_picture_and_a_larger_ratio_is_brighter(dark):

@@ -20,6 +20,7 @@ def test_an_upload_is_called_by_its_name_alone(tmp_path):
     page = Page(Visitors(tmp_path))
     line = f"error: a web page: {tmp_path}/0a1b/bad.png: a PNG was expected: {tmp_path}/x/y/b.png and/or none"
     assert page.without_folders(line) == "error: a web page: bad.png: a PNG was expected: b.png and/or none"
+    assert page.telling(lambda value: (line, value))(3) == (page.without_folders(line), 3)
 
 
 def test_pictures_have_no_button_that_sends_them_elsewhere(tmp_path):

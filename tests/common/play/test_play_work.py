@@ -1,4 +1,5 @@
 """Work behind the page: progress, a stop in its midst, errors as one line, visitors apart."""
+import os
 import threading
 import time
 
@@ -109,6 +110,34 @@ def test_who_leaves_leaves_nothing(visitors, tmp_path):
     assert not visitor.folder.exists() and visitor.stop.is_set() and other.folder.exists()
     visitors.leave("wang")
     assert list(tmp_path.iterdir()) == []
+
+
+def kept_by_the_server(root, name):
+    """The file of an upload, in a folder of its own."""
+    (root / name).mkdir()
+    (root / name / "picture.png").write_bytes(b"x")
+    return str(root / name / "picture.png")
+
+
+def test_who_leaves_takes_along_the_uploads_that_nobody_else_has(visitors, tmp_path):
+    mine, both, others = (kept_by_the_server(tmp_path, name) for name in ("mine", "both", "others"))
+    visitors.take("li", [mine, both, str(tmp_path.parent / "elsewhere" / "x.png")])
+    visitors.take("wang", [both, others])
+    (tmp_path.parent / "elsewhere").mkdir(exist_ok=True)
+    visitors.leave("li")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["both", "others", "visitors"]
+    assert (tmp_path.parent / "elsewhere").exists()
+
+
+def test_what_lies_about_for_long_and_is_nobodys_goes(visitors, tmp_path):
+    visitors.take("li", [kept_by_the_server(tmp_path, "mine")])
+    for name in ("new", "old"):
+        kept_by_the_server(tmp_path, name)
+    long_ago = time.time() - work.AFTER - 1
+    for name in ("mine", "old", "visitors"):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    visitors.sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "new", "visitors"]
 
 
 def test_a_page_that_is_silent_for_long_has_left(visitors, tmp_path, monkeypatch):
