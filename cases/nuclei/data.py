@@ -15,6 +15,7 @@ from cases.nuclei.losses import boundary_weight
 from common.base.errors import UserError, join_some, warn
 from common.data.cache import fingerprint, random_window
 from common.data.images import list_images, read_levels, read_pixels
+from common.data.paired import by_stem
 
 HELD = 10                                                     # every tenth training picture validates
 DARK, BRIGHT = 1, 99.8                                        # percentiles that become 0 and 1
@@ -63,8 +64,8 @@ def list_pictures(root, stained=False):
 def plain_layout(root):
     splits = read_splits(root / "pictures.csv")
     images, labels = list_images(root / "images"), root / "labels"
-    numbers = files_by_stem(list_images(labels) if labels.is_dir() else [])
-    files_by_stem(images)
+    numbers = by_stem(list_images(labels) if labels.is_dir() else [])
+    by_stem(images)
     missing = [path.name for path in images if path.stem not in numbers]
     if missing:
         raise UserError(f"no labels for {len(missing)} pictures: {labels}: a file of the same name with the nuclei as "
@@ -76,16 +77,6 @@ def plain_layout(root):
         warn(f"without a picture of that name in {root / 'images'}: {join_some(unused, 3)}: not used")
     for place, path in enumerate(images):
         yield Picture(path.stem, path, [numbers[path.stem]], splits.get(path.stem) or split_of(place))
-
-
-def files_by_stem(paths):
-    """{stem: path}. Raises UserError where two files have one stem: pictures and labels go by it."""
-    found = {}
-    for path in paths:
-        if (other := found.setdefault(path.stem, path)) != path:
-            raise UserError(f"two files of one name: {other}, {path}: a name of its own was expected for each: rename "
-                            "or remove one")
-    return found
 
 
 def official_layout(root):

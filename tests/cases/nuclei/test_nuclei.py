@@ -168,7 +168,7 @@ def test_names_that_two_files_share_are_refused(tmp_path):
     for folder in ("images", "labels"):
         root = save_pictures(tmp_path / folder)
         Image.open(root / folder / "p1.png").save(root / folder / "p1.tif")
-        with pytest.raises(UserError, match="two files of one name: .*p1.png, .*p1.tif"):
+        with pytest.raises(UserError, match="two pictures of one name: .*p1.png, .*p1.tif"):
             data.list_pictures(root)
 
 
