@@ -63,7 +63,7 @@ def start(project, processes, name, given=SHORT, first=None, case="msrnet"):
 
 def end(process):
     """(exit status, standard output, standard error)."""
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=1800)
     return process.returncode, out, err
 
 
