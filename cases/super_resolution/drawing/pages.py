@@ -15,9 +15,9 @@ from common.metrics import psnr_y
 ORANGE = 213, 94, 0
 
 
-def network(scale):
+def network(scale, weights="release"):
     """(what figures.py asks of a run, the network of a scale)."""
-    return released("super_resolution", SuperResolution, "release", f"test.scale={scale}")
+    return released("super_resolution", SuperResolution, weights, f"test.scale={scale}")
 
 
 def draw_zoom(name, scale, corner, side):
@@ -50,6 +50,17 @@ def draw_cover():
     return figures.cover(enlarge(low, 4, "nearest"), drawings.answer(*network(4), low))
 
 
+def draw_adversarial(name, corner, side):
+    """A window of a photograph by the network, by the one that went on against a discriminator, and the truth."""
+    high = cut(photograph(name), 12)
+    low = reduce(high, 4)
+    pictures = {"bicubic": enlarge(low, 4, "bicubic"), "network": drawings.answer(*network(4), low),
+                "against a discriminator": drawings.answer(*network(4, "release-gan"), low)}
+    window = slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side)
+    shown = {f"{row}: {psnr_y(picture, high, 4):.2f} dB": picture[window] for row, picture in pictures.items()}
+    return figures.sheet(shown | {"true": high[window]}, 4)
+
+
 def draw_failures():
     """Stripes finer than the small picture's pixels, and a small picture that was kept as JPEG."""
     return figures.figure_of(drawings.draw_failures, *network(4))
@@ -58,5 +69,6 @@ def draw_failures():
 PICTURES = {"cover.jpg": draw_cover,
             "result.jpg": partial(draw_zoom, "photos/china.jpg", 4, (110, 240), 120),
             "zoom2.jpg": partial(draw_zoom, "photos/chelsea_cat.jpg", 2, (90, 120), 96),
+            "adversarial.jpg": partial(draw_adversarial, "photos/china.jpg", (110, 240), 120),
             "shuffle.png": partial(figures.figure_of, drawings.draw_shuffle),
             "failures.jpg": draw_failures}
