@@ -328,8 +328,8 @@ def test_the_homography_of_the_other_stitching_case_is_a_start(folders, capsys):
     train.main([*FIRST_STEPS, "train.lr=1e-12", "--name", "started", "--weights", str(path)])
     assert f"starting from {path}: homography" in capsys.readouterr().out
     after = checkpoints.load(folders / "checkpoints/udis/started/last.pt")["weights"]
-    assert all(near(after[name], value) for name, value in state.items()
-               if name.startswith("homography"))
+    assert all(torch.allclose(after[name], value, atol=1e-5)      # biases that were 0 move by the rate
+               for name, value in state.items() if name.startswith("homography"))
     with pytest.raises(UserError, match="another homography network"):
         train.main([*FIRST_STEPS, "model.arch=paper", "--name", "other", "--weights", str(path)])
 
