@@ -4,6 +4,7 @@ Of a sequence two frames make a pair; which frames may be drawn, `usable` says, 
 """
 import sys
 import xml.etree.ElementTree as ElementTree
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -153,10 +154,13 @@ def any_layout(root):
 
 
 def of_folder(folder, **rules):
-    def read(name):
-        sequence = folder[name]
-        return sequence.frames, sequence.boxes, sequence.cover, sequence.size
-    return Videos(folder.names, read, **rules)
+    return Videos(folder.names, partial(read_sequence, folder), **rules)
+
+
+def read_sequence(folder, name):
+    """What Videos wants to know of a sequence of a folder. No closure: a spawned loader could not be given that."""
+    sequence = folder[name]
+    return sequence.frames, sequence.boxes, sequence.cover, sequence.size
 
 
 def vid(root):
