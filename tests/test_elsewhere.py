@@ -16,6 +16,10 @@ WITHOUT = """
 import os, runpy, signal, sys
 import cv2, filelock, matplotlib.figure, numpy, PIL.Image, scipy.ndimage, scipy.optimize, skimage.metrics
 import torch, torch.utils.data, tqdm, yaml
+try:
+    import gradio
+except ModuleNotFoundError:                                  # an extra
+    pass
 HIDDEN = ("fcntl", "grp", "pwd", "resource", "termios", "tty")
 for name in HIDDEN:
     sys.modules[name] = None
