@@ -3,6 +3,7 @@
 common/__init__.py imports this first of all, and each script of a case imports common before anything else. Standard
 library only, and no syntax that an old Python does not know.
 """
+import atexit
 import os
 import shlex
 import signal
@@ -79,3 +80,4 @@ refuse_old_python()
 sys.excepthook = explain
 if is_script() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, stop)      # an exception would come up inside a package that is being imported
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)       # the last of all, when nothing is left to stop

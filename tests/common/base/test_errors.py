@@ -134,6 +134,20 @@ def test_ctrl_c_never_comes_up_inside_what_a_script_imports(tmp_path, place, sai
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_while_the_interpreter_goes_changes_no_status(tmp_path):
+    copy_early(tmp_path)
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases/train.py").write_text(
+        "import os, sys, time, common\nclass Last:\n    def __del__(self, write=os.write, sleep=time.sleep):\n"
+        "        write(1, b'ready\\n'); sleep(1)\nlast = Last()\nsys.exit(7)\n")
+    process = subprocess.Popen([sys.executable, tmp_path / "cases/train.py"], stdout=subprocess.PIPE, text=True,
+                               env=os.environ | {"PYTHONPATH": str(tmp_path)}, preexec_fn=hear_ctrl_c)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_while_a_stopped_script_ends_says_nothing_more():
     process = script("import atexit; atexit.register(lambda: (print('ready', flush=True), time.sleep(60)))\n"
                      "print('ready', flush=True); time.sleep(60)")
