@@ -190,7 +190,7 @@ def pictures_to_restore(folder):
 
 
 def nuclei_pictures(folder):
-    """Fourteen microscope pictures of 256 x 256 with their labels, ten to train on and four to test on."""
+    """Eight microscope pictures of 256 x 256 with their labels, five to train on and three to test on."""
     shutil.copytree(paths.EMBEDDED / "nuclei", folder, dirs_exist_ok=True)
 
 
