@@ -292,6 +292,14 @@ def test_every_row_is_measured_on_every_set(folders):
     assert psnr_y(written, data.cut(high, 3), 3) == pytest.approx(float(line["psnr_y"]), abs=1e-6)
 
 
+def test_small_pictures_of_a_phone_are_the_same_for_every_network_and_harder(folders):
+    for name, words in (("clean", []), ("phone", ["test.degrade=real"]), ("again", ["test.degrade=real"])):
+        test.main(["--weights", str(write_weights(folders / "w.pt")), "--name", name, *words,
+                   f"test.root={pictures(folders / 'Set5', 2)}"])
+    clean, phone, again = (metrics_of(folders, name, "Set5")["bicubic"] for name in ("clean", "phone", "again"))
+    assert phone["psnr_y"] == again["psnr_y"] < clean["psnr_y"] - 1
+
+
 def test_figures_need_no_test_and_no_data(folders):
     weights = write_weights(folders / "w.pt", [2], channels=8, attention="pooled")
     figures.main(["--name", "x", "--weights", str(weights)])
