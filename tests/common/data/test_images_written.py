@@ -184,7 +184,8 @@ def test_tiled_with_the_default_tile_and_halo(size):
     assert near(map_tiles(lambda crop, box: network(crop), image), network(image))
 
 
-@pytest.mark.parametrize(("side", "crops"), [(864, [864]), (880, [560, 544]), (2048, [832] * 3), (2736, [864] * 3 + [816])])
+@pytest.mark.parametrize(("side", "crops"), [(864, [864]), (880, [560, 544]), (2048, [832] * 3),
+                                             (2736, [864] * 3 + [816])])
 def test_tiles_are_few_and_of_one_size(side, crops):
     """What they overlap by is computed twice. A tile of 640 pixels, a halo of 112 on a grid of 16, as for KinD."""
     seen = []
