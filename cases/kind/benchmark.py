@@ -23,7 +23,6 @@ from cases.kind.model import KinD
 from common.data.samples import build
 from common.experiment import timing
 from common.experiment.device import autocast
-from common.experiment.settings import Settings
 from common.lowlight.benchmark import as_channels_last, engines, measure, time_loader
 
 SIZE = (400, 600)
@@ -120,20 +119,18 @@ def growth():
     """CPU seconds a megapixel, of the whole and of its parts, for pictures of one tile and of many: what tiles overlap
     by is computed twice."""
     model = draw_model().to(memory_format=torch.channels_last)
-    settings = Settings(tile=640, hot_pixels=0.0, ratio=RATIO, restore=True, fusion=False)
-    return {f"{side} x {side}": megapixel_seconds(model, torch.rand(3, side, side) / 4, settings)
-            for side in (512, 2048)}
+    return {f"{side} x {side}": megapixel_seconds(model, torch.rand(3, side, side) / 4) for side in (512, 2048)}
 
 
 @torch.inference_mode()
-def megapixel_seconds(model, low, settings):
+def megapixel_seconds(model, low, tile=640):
     """{part: CPU seconds a megapixel} of one picture (3, h, w)."""
     times = [time.process_time()]
-    maps = enhance.decompose(model, low, settings.tile, settings.hot_pixels)
+    maps = enhance.decompose(model, low, tile)
     times.append(time.process_time())
-    enhance.restore(model, maps, settings.tile)
+    enhance.restore(model, maps, tile)
     times.append(time.process_time())
-    enhance.adjust(model, maps, settings.ratio, settings.tile)
+    enhance.adjust(model, maps, RATIO, tile)
     times.append(time.process_time())
     seconds = [1e6 * (end - begin) / low[0].numel() for begin, end in itertools.pairwise(times)]
     return dict(zip(("decomposition", "restoration", "adjustment"), seconds)) | {"whole": sum(seconds)}
@@ -145,7 +142,6 @@ def memory():
 import torch
 from cases.kind import enhance
 from cases.kind.model import KinD
-from common.experiment.settings import Settings
 settings = Settings(tile=640, hot_pixels=0.0, ratio=None, restore=True, fusion=False)
 with torch.inference_mode():
     enhance.enhance(KinD().eval().to(memory_format=torch.channels_last), torch.rand(3, 3000, 4000) / 4, settings)"""
