@@ -12,9 +12,10 @@ LONGEST = 900                 # seconds, on a machine with other work; then SIGA
 # A line of standard input is a task; the answer is its exit code. The new process leaves the loop and becomes the
 # script.
 FORKS = f"""
-import json, os, runpy, signal, sys
+import gc, json, os, runpy, signal, sys
 import cv2, matplotlib.figure, numpy, PIL.Image, scipy.ndimage, scipy.optimize, skimage.metrics, tqdm, yaml
 import torch, torch._dynamo, torch.utils.data                # every optimiser imports _dynamo: as long as torch itself
+gc.freeze()
 for line in sys.stdin:
     task, child = json.loads(line), os.fork()
     if child == 0:
