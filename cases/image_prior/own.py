@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from cases.image_prior.data import HOLE, Task, expect_mask, read_mask
-from cases.image_prior.prior import Prior, take_step
+from cases.image_prior.prior import Prior, place_in_fit, take_step
 from cases.image_prior.unblend import Nothing, lost, unblend_estimated
 from common.base.errors import UserError, join_some, warn
 from common.base.progress import watch
@@ -181,15 +181,17 @@ def fit_own(run, pixels, mask, item, look=None):
         raise UserError(f"{item} has {size[1]}x{size[0]} pixels: at least {smallest} a side were expected for a "
                         f"network of {len(cfg.model.widths)} levels: give fewer model.widths and model.skips")
     prior.look_at(Task(item, small, small, hole, np.zeros(size), np.zeros(3)), 0, run.device)
-    prior.begin()
     optimizer = torch.optim.Adam(prior.network.parameters(), lr=cfg.train.lr)
-    for step in watch(range(1, cfg.train.steps + 1), item):
+    for present in watch(range(1, cfg.train.fits * cfg.train.steps + 1), item):
+        fit, step = place_in_fit(present, cfg.train.steps)
+        if step == 1:
+            prior.begin(fit)
         if prior.exhausted(step):
-            break
+            continue
         check = step % cfg.train.validate_every == 0 or step == cfg.train.steps
         take_step(prior, optimizer, step, check, run.autocast)
         if look:
-            look(step, prior.last)
+            look(present, prior.last)
     return resize(prior.finish(item)[0], full)
 
 
