@@ -56,8 +56,8 @@ class Prior(nn.Module):
                                  for chosen in (known & ~drawn, known & drawn))
 
     def begin(self, fit=0):
-        """Draw weights and z anew, from the seed, the picture's place and the number of the fit alone; the average starts
-        anew. From the second fit on what the one before came to is kept."""
+        """Draw weights and z anew, from the seed, the picture's place and the number of the fit alone; the average
+        starts anew. From the second fit on what the one before came to is kept."""
         settings, device = self.settings, self.given.device
         self.earlier = self.earlier + self.best if fit else torch.zeros_like(self.given)
         self.fits = torch.full((1,), float(fit))
@@ -111,8 +111,8 @@ class Prior(nn.Module):
         return bool(patience and self.settings.train.held_out and step > float(self.best_step) + patience)
 
     def finish(self, name):
-        """Keep two pictures in 8 bit, (H, W, 3), and return them: the mean of what all fits came to at their best steps,
-        averaged, and the picture of the last fit's best step."""
+        """Keep two pictures in 8 bit, (H, W, 3), and return them: the mean of the averaged pictures that the fits had
+        at their best steps, and the picture of the last fit's best step."""
         mean = (self.earlier + self.best) / (float(self.fits) + 1)
         pictures = [to_bytes(each[0]) for each in (mean, self.best_last)]
         for kind, pixels in zip(("averaged", "last"), pictures):

@@ -19,8 +19,8 @@ from common.data.images import open_picture, read_pixels, to_bytes
 from common.experiment.settings import resolve
 from common.experiment.training import Training
 
-SMALL = ["data.size=64", "model.widths=[8,8]", "model.skips=[4,4]", "train.steps=12", "train.fits=2", "train.validate_every=4",
-         "train.log_every=4", "train.save_every=3", "train.patience=0"]
+SMALL = ["data.size=64", "model.widths=[8,8]", "model.skips=[4,4]", "train.steps=12", "train.fits=2",
+         "train.validate_every=4", "train.log_every=4", "train.save_every=3", "train.patience=0"]
 
 
 @pytest.fixture
