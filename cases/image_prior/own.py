@@ -20,8 +20,7 @@ ROW = "restored"
 def restore_own(run):
     """Every picture of --input with its mask, written where --output says, else into results/."""
     cfg = run.config
-    if run.options.weights:
-        warn(f"--weights {run.options.weights} is not used: every picture gets a network of its own")
+    run.ignore_weights()
     paths, items = picture_files(run.options.input)
     keep = [place for place, path in enumerate(paths) if not is_mask(path, cfg.test.mask)]
     masks_given, paths, items = ([path for path in paths if is_mask(path, cfg.test.mask)],

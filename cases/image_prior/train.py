@@ -32,6 +32,7 @@ from common.experiment.training import Training
 def main(argv=None):
     run = Run("image_prior", "train", argv)
     cfg, training = run.config, Training(run)
+    run.ignore_weights()
     if run.world > 1:
         run.say("a picture has no batch to share: every process fits the same; one is enough")
     tasks, seconds = Tasks(cfg), {}

@@ -120,7 +120,7 @@ class MSRNet(nn.Module):
         self.modulation = Modulation(self.CODE, fuse_channels) if exposure else None
         self.cascade = Cascade(channels, dilations, self.CODE * exposure)
         self.restore = nn.Conv2d(3, 3, 1)
-        self.restore.weight.data.copy_(torch.eye(3)[:, :, None, None])
+        nn.init.dirac_(self.restore.weight)
         nn.init.zeros_(self.restore.bias)
         self.halo = 1 + sum(dilations)                                        # pixels around a tile that it depends on
 

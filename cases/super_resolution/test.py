@@ -13,8 +13,10 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
     import common  # noqa: F401  says in a line what is missing
 
+import numpy as np
+
 from cases.super_resolution import baselines
-from cases.super_resolution.data import cut, reduce, test_sets
+from cases.super_resolution.data import cut, degrade, reduce, test_sets
 from cases.super_resolution.enlarge import choose_scale, enlarge
 from cases.super_resolution.model import SuperResolution
 from cases.super_resolution.own import enlarge_own
@@ -65,6 +67,8 @@ def measure(run, model, weights, folder, judge, parameters):
         if not high.size:
             raise UserError(f"smaller than {scale} pixels a side: {paths[place]}: a larger picture was expected: "
                             "remove it, or choose a smaller test.scale")
+        if run.config.test.degrade == "real":
+            return high, degrade(high, scale, np.random.default_rng([run.config.seed, place]))
         return high, reduce(high, scale)
     for place, item, (high, low) in results.remaining(items, read):
         lines = {}

@@ -42,6 +42,7 @@ def main(argv=None):
 def paint(training, cfg):
     """Every content in every style, one picture after the other; a stage of the run is one picture."""
     run = training.run
+    run.ignore_weights()
     trunk, loss = feature_network(cfg, run.device)
     run.say(f"network {trunk.name} ({trunk.tag}): style {', '.join(loss.style_taps)}; content "
             f"{', '.join(loss.content_taps)}")

@@ -3,8 +3,10 @@
 common/__init__.py imports this first of all, and each script of a case imports common before anything else. Standard
 library only, and no syntax that an old Python does not know.
 """
+import atexit
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -16,14 +18,29 @@ VENV_PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if WINDOWS else "bin/python
 def explain(kind, error, trace):
     """What sys.excepthook does: one line for what goes wrong before a script has begun; the traceback for the rest."""
     if issubclass(kind, KeyboardInterrupt):
-        sys.stderr.write("stopped by Ctrl-C\n")
-        sys.stderr.flush()
-        os._exit(130)                                      # else Python ends itself with another status
+        stop()
     missing = (error.name or "").split(".")[0] if issubclass(kind, ModuleNotFoundError) else "common"
     if missing in ("common", "cases"):
         return sys.__excepthook__(kind, error, trace)
     sys.stderr.write("error: " + lacks(missing) + "\n")
     sys.exit(2)
+
+
+def stop(*_):
+    """End this process after Ctrl-C, with one line and the status that Python's own end would not have."""
+    try:
+        os.write(2, b"stopped by Ctrl-C\n")
+    except OSError:                                        # stderr is closed
+        pass
+    os._exit(130)
+
+
+def is_script():
+    """Whether this program is a script of the project; a notebook or a test that imports it keeps its own Ctrl-C."""
+    words, file = sys.orig_argv, getattr(sys.modules["__main__"], "__file__", None)
+    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
+    folders = Path(file).resolve().parents if file else ()
+    return module.split(".")[0] in ("common", "cases") or not {ROOT / "common", ROOT / "cases"}.isdisjoint(folders)
 
 
 def lacks(package):
@@ -61,3 +78,6 @@ def refuse_old_python():
 
 refuse_old_python()
 sys.excepthook = explain
+if is_script() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, stop)      # an exception would come up inside a package that is being imported
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)       # the last of all, when nothing is left to stop

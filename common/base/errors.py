@@ -105,8 +105,8 @@ def start(main, argv=None):
             raise
         status = complain("error: another process of this run has ended, so this one cannot go on: its own message, "
                           "or torchrun's, says why; the same command goes on from the last checkpoint", 1, alone=False)
-    if argv is None:
-        signal.signal(signal.SIGINT, leave_at_once)      # while the interpreter ends
+    if argv is None:                                     # while the interpreter ends; the one line was said already
+        signal.signal(signal.SIGINT, leave_silently if status == 130 else leave_at_once)
     return leave_streams(status)
 
 
@@ -136,7 +136,13 @@ def interrupt(number, frame):
 
 def leave_at_once(number, frame):
     """End this process now, with one line."""
-    os.write(2, b"stopped by Ctrl-C\n")
+    with contextlib.suppress(OSError):                   # stderr may be closed
+        os.write(2, b"stopped by Ctrl-C\n")
+    os._exit(130)
+
+
+def leave_silently(number, frame):
+    """End this process now."""
     os._exit(130)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from common.base import paths
-from common.base.errors import UserError
+from common.base.errors import UserError, shorten
 
 APART = ("about", "demo", "presets")                # top-level keys of a file that are no settings
 FLOAT = re.compile(r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$")
@@ -68,7 +68,8 @@ class Document:
         self.lines, self.comments = {}, {}
         if isinstance(source, Path):
             path = Path(os.path.abspath(source))
-            self.name = path.relative_to(paths.ROOT).as_posix() if path.is_relative_to(paths.ROOT) else str(path)
+            inside = path.is_relative_to(paths.ROOT)
+            self.name = shorten(path.relative_to(paths.ROOT).as_posix() if inside else str(path))
         try:
             data = source.read_bytes() if isinstance(source, Path) else source
             self.text = data if isinstance(data, str) else data.decode("utf-8-sig")

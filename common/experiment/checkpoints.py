@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from common.base import paths
 from common.base.errors import UserError, start
 from common.base.files import impostor, sha256, write_whole
+from common.data.formats import suffix_inside
 from common.experiment.device import choose_device
 
 STATE = {"settings", "data", "stage", "step", "done", "finished", "states", "best", "sums", "log_bytes", "random",
@@ -158,7 +160,9 @@ def _what_is(path, error):
     if head[8:10] == b'{"':                        # eight bytes of length, then JSON
         return ("it is a safetensors file, whatever its name says",
                 "give a .pt file of this project: safetensors hold no arguments of the network")
-    if ("weights_only" in complaint or "unsupported" in complaint) and impostor(head) is None:
+    if suffix_inside(head):
+        return "it is a picture", "give a .pt file"
+    if head.startswith((b"PK", b"\x80")) and ("weights_only" in complaint or "unsupported" in complaint):
         return "it holds Python objects (pickle), which are never executed here", again
     if head.startswith((b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF")):      # a zip, or torch's form before 1.6
         return "it is cut short or damaged, or another kind of zip file", again
@@ -227,7 +231,7 @@ def build(network, weights, typed=()):
                             "--weights")
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.state.items()}
     try:
-        with torch.device("meta"):                 # without memory: foreign arguments may ask for any size
+        with torch.device("meta"), Undrawn():      # without memory: foreign arguments may ask for any size
             network(**weights.model).load_state_dict(state, assign=True)
         model = network(**weights.model)
         model.load_state_dict(state)
@@ -237,6 +241,14 @@ def build(network, weights, typed=()):
         raise UserError(f"{weights.path} does not fit {network.__name__}: {reason}: give weights that this network "
                         "made") from None
     return model.eval()
+
+
+class Undrawn(TorchFunctionMode):
+    """Inside it normal start values are not drawn: to draw them for a tensor without memory, torch would import its
+    compiler, for seconds."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        return args[0] if function is torch.Tensor.normal_ else function(*args, **(kwargs or {}))
 
 
 def load_release(case, network, name="release"):

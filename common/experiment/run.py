@@ -10,7 +10,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from common.base import paths
-from common.base.errors import printable
+from common.base.errors import printable, warn
 from common.base.files import remove_parts
 from common.base.lock import hold
 from common.data import samples
@@ -91,6 +91,11 @@ class Run:
             places = [self.device.index] if self.device.type == "cuda" else None
             model = DistributedDataParallel(model, device_ids=places)
         return model
+
+    def ignore_weights(self):
+        """Say of --weights, where it is given, that it is not used: nothing that is learnt here begins with weights."""
+        if self.options.weights:
+            warn(f"--weights {self.options.weights} is not used: every picture begins anew")
 
     def weights(self):
         """The weights that --weights names, or the run's best, last, or the release: checkpoints.Weights, said in one

@@ -14,9 +14,8 @@ from cases.siamfc.extras import both_ways
 from common.base.errors import UserError, join_some
 from common.base.progress import watch
 from common.base.targets import expect_targets
-from common.data.formats import VIDEO_SUFFIXES
 from common.data.images import list_images, read_pixels
-from common.data.video import frames_of, writing
+from common.data.video import frames_of, hushed, open_film, writing
 from common.experiment.own import film
 from common.experiment.results import write_csv
 
@@ -64,7 +63,8 @@ class Frames:
         elif path.exists() or not str(source).isdigit():
             self.open(path)
         else:
-            self.capture = cv2.VideoCapture(int(source))
+            with hushed():
+                self.capture = cv2.VideoCapture(int(source))
             if not self.capture.isOpened():
                 raise UserError(f"no camera {source}: a number of one that this machine has was expected: try 0, or "
                                 "give a video file")
@@ -73,12 +73,8 @@ class Frames:
         if not path.exists():
             raise UserError(f"no such file: {path}: a video, a folder of frames or the number of a camera was "
                             "expected: check the path")
-        self.capture = cv2.VideoCapture(str(path))
-        if not self.capture.isOpened():
-            raise UserError(f"this video cannot be decoded: {path}: a file of {', '.join(VIDEO_SUFFIXES)} that "
-                            "OpenCV reads was expected: convert it, for example to mp4 (H.264)")
-        self.rate = self.capture.get(cv2.CAP_PROP_FPS) or 25.0
-        self.count = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
+        film = open_film(path)
+        self.capture, self.rate, self.count = film.capture, film.rate, film.count or None
 
     def __iter__(self):
         return self.pictures() if self.capture is None else enumerate(frames_of(self), 1)

@@ -184,8 +184,9 @@ def metrics_of(folders, name, task):
     return json.loads((folders / "results/image_prior" / name / "test" / task / "metrics.json").read_text())
 
 
-def test_all_rows_of_a_watermark(folders):
-    train.main([*words(folders), "--name", "marks"])
+def test_all_rows_of_a_watermark(folders, capsys):
+    train.main([*words(folders), "--name", "marks", "--weights", "mine.pt"])
+    assert "--weights mine.pt is not used" in capsys.readouterr().err
     test.main([*words(folders), "--name", "marks"])
     found = metrics_of(folders, "marks", "watermark")
     assert list(found) == ["as_is", "telea", "navier_stokes", "biharmonic", "nlm", "tv", "dip", "dip_averaged",

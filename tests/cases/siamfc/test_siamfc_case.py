@@ -265,14 +265,15 @@ def test_boxes_that_are_none(small, sequences, monkeypatch, more, expected):
         test.main([*given, "--input", str(sequences / "val" / "GOT-10k_Val_000001"), *more])
 
 
-def test_sources_that_are_none(small, tmp_path):
+def test_sources_that_are_none(small, tmp_path, capfd):
     _, given = small
-    (tmp_path / "page.mp4").write_text("<html>")
+    (tmp_path / "page.mp4").write_text("hello\n")              # of which FFMPEG complains by itself
     (tmp_path / "empty").mkdir()
-    for source, expected in [("page.mp4", "cannot be decoded"), ("nothing.mp4", "no such file"),
+    for source, expected in [("page.mp4", "cannot be read"), ("nothing.mp4", "no such file"),
                              ("empty", "no pictures")]:
         with pytest.raises(UserError, match=expected):
             test.main([*given, "--input", str(tmp_path / source), "--box", "1,2,30,40"])
+    assert capfd.readouterr().err == ""
     with pytest.raises(UserError, match="--box is for --input"):
         test.main([*given, "--box", "1,2,30,40"])
     assert own_video.split_boxes(["--name", "x", "--box=1,2,3,4"])[1] == ["--name", "x"]

@@ -43,4 +43,4 @@ def test_without_a_video_one_is_asked_for(tmp_path):
         play.follow(None, tmp_path, None, None, "1,1,5,5", [])
     assert play.show_first(None, None)[1] is None
     (tmp_path / "a.mp4").write_bytes(b"no video")
-    assert play.show_first(str(tmp_path / "a.mp4"), None)[0].startswith("error: this video cannot be decoded")
+    assert play.show_first(str(tmp_path / "a.mp4"), None)[0].startswith("error: this video cannot be read")

@@ -282,11 +282,12 @@ def test_every_row_is_measured_on_every_set(folders):
         assert all(row["count"] == 2 and row["psnr_y"] > 20 for row in found.values())
     folder = folders / "results/super_resolution/x/test"
     assert not (folder / "T91").exists() and "scale: 2" in (folder / "Set5/config.yaml").read_text()
+    test.main([*words, "--scale", "2", "test.degrade=real"])
+    assert metrics_of(folders, "x", "Set14")["bicubic"]["psnr_y"] < found["bicubic"]["psnr_y"] - 1
     test.main([*words, "test.baselines=false", "test.ensemble=off", "test.judge=none"])
     assert list(metrics_of(folders, "x", "Set5")) == ["network"], "and the weights' largest scale"
     assert "scale: 3" in (folder / "Set5/config.yaml").read_text()
-    with open(folder / "Set5/items.csv", encoding="utf-8", newline="") as file:
-        line = next(csv.DictReader(file))
+    line = next(csv.DictReader((folder / "Set5/items.csv").read_text(encoding="utf-8").splitlines()))
     assert line["reference"] == "Set5/0.png"
     written, high = read_pixels(folder / "Set5" / line["image"]), read_pixels(folders / "set/Set5/0.png")
     assert psnr_y(written, data.cut(high, 3), 3) == pytest.approx(float(line["psnr_y"]), abs=1e-6)

@@ -180,7 +180,8 @@ def test_the_relative_form_does_not_depend_on_the_features_scale(place):
 def test_train_then_test(place, capsys):
     """Every content in every style, one after the other; the log says which; the same words again do nothing."""
     arguments = words(place, "train.snapshots=[1]", "train.epoch=6", f"data.style={place / 'style'}")
-    train.main(["--name", "x", *arguments])
+    train.main(["--name", "x", "--weights", "mine.pt", *arguments])
+    assert "--weights mine.pt is not used" in capsys.readouterr().err
     folder = place / "results" / "vgg19_style" / "x" / "train"
     names = ["cat__gravel__net", "cat__tissue__net"]
     assert sorted(path.stem for path in (folder / "images").glob("*.png")) == names

@@ -109,6 +109,54 @@ def test_ctrl_c_while_a_script_imports_is_one_line():
     assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
 
 
+def copy_early(folder):
+    """A project in a folder that has the beginning of common/ alone."""
+    for name in ("__init__.py", "base/__init__.py", "base/early.py"):
+        (folder / "common" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "common" / name).write_text((ROOT / "common" / name).read_text(encoding="utf-8"), encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(("place", "said", "status"), [("cases/kind/train.py", "stopped by Ctrl-C\n", 130),
+                                                       ("notebook.py", "", 3)])
+def test_ctrl_c_never_comes_up_inside_what_a_script_imports(tmp_path, place, said, status):
+    """numpy turns it into a RecursionError of its own, others swallow it; whoever imports the project keeps it."""
+    copy_early(tmp_path)
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text("import sys, time, common\ntry:\n    print('ready', flush=True); time.sleep(60)\n"
+                                  "except KeyboardInterrupt:\n    sys.exit(3)\n")
+    process = subprocess.Popen([sys.executable, tmp_path / place], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+                               preexec_fn=hear_ctrl_c)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == said and process.returncode == status
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_while_the_interpreter_goes_changes_no_status(tmp_path):
+    copy_early(tmp_path)
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases/train.py").write_text(
+        "import os, sys, time, common\nclass Last:\n    def __del__(self, write=os.write, sleep=time.sleep):\n"
+        "        write(1, b'ready\\n'); sleep(1)\nlast = Last()\nsys.exit(7)\n")
+    process = subprocess.Popen([sys.executable, tmp_path / "cases/train.py"], stdout=subprocess.PIPE, text=True,
+                               env=os.environ | {"PYTHONPATH": str(tmp_path)}, preexec_fn=hear_ctrl_c)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_while_a_stopped_script_ends_says_nothing_more():
+    process = script("import atexit; atexit.register(lambda: (print('ready', flush=True), time.sleep(60)))\n"
+                     "print('ready', flush=True); time.sleep(60)")
+    for _ in range(2):
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_the_menu_waits_for_the_script_that_saves(tmp_path):
     """Ctrl-C comes to both, as from a terminal; the script takes a second to end."""
@@ -128,9 +176,7 @@ def test_the_menu_waits_for_the_script_that_saves(tmp_path):
 def test_a_python_without_packages_answers_with_the_command(tmp_path):
     """python -S -E has the standard library alone, as a system's own Python may."""
     fake = tmp_path / "copy"
-    for name in ("__init__.py", "base/__init__.py", "base/early.py"):
-        (fake / "common" / name).parent.mkdir(parents=True, exist_ok=True)
-        (fake / "common" / name).write_text((ROOT / "common" / name).read_text(encoding="utf-8"), encoding="utf-8")
+    copy_early(fake)
     command = [sys.executable, "-S", "-c", "import common, torch", "--demo"]
     done = subprocess.run(command, cwd=fake, capture_output=True, text=True)
     assert done.returncode == 2 and "has no torch" in done.stderr and "common/install.py" in done.stderr

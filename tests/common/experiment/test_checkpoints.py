@@ -71,6 +71,8 @@ def other_zip(path):
     (lambda path: path.write_text("<!DOCTYPE html><html></html>"), "web page"),
     (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "LFS"),
     (lambda path: path.write_bytes(b"text, not weights"), "not a readable weights file"),
+    (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1"), "picture"),
+    (lambda path: path.write_bytes(b"c\xff\0\1" * 99), "not that of a torch file"),
     (lambda path: path.write_bytes(pickle.dumps(Trap())), "pickle"),
     (lambda path: torch.save({"case": Trap()}, path), "pickle"),
     (lambda path: torch.save({"x": 1}, path), "not a weights file of this project"),

@@ -1,12 +1,14 @@
 """--weights with files as no training writes them: one message for each, whichever case reads it."""
 import importlib
+import subprocess
+import sys
 
 import pytest
 import torch
 from odd_weights import ODD, spoil
 
 from common.base.errors import UserError, start
-from common.base.paths import CHECKPOINTS, all_cases
+from common.base.paths import CHECKPOINTS, ROOT, all_cases
 from common.experiment import checkpoints
 
 
@@ -42,3 +44,12 @@ def test_the_files_that_strangers_made(shared, tmp_path, monkeypatch, capsys):
         assert start(script, ["--demo", "--device", "cpu", "--name", "odd", "--weights", str(path)]) == 2
         said = capsys.readouterr().err
         assert said.startswith("error: ") and said.count("\n") == 1 and path.name in said
+
+
+@pytest.mark.parametrize("case", ["msrnet", "siamfc"])
+def test_weights_are_read_without_torchs_compiler(case):
+    """It would be imported for seconds, to draw start values that are thrown away."""
+    name = {"msrnet": "MSRNet", "siamfc": "SiamFC"}[case]
+    text = (f"import sys; from common.experiment import checkpoints; from cases.{case}.model import {name}\n"
+            f"checkpoints.load_release('{case}', {name}); sys.exit('torch._dynamo' in sys.modules)")
+    assert subprocess.run([sys.executable, "-c", text], cwd=ROOT).returncode == 0

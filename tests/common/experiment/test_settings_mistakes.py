@@ -185,3 +185,9 @@ def test_a_file_with_a_section_of_before_names_that_of_today(tmp_path):
     (tmp_path / "mine.yaml").write_text("data: {test: {root: clips}}\n")
     with pytest.raises(UserError, match="data.test.*mine.yaml, line 1.*did you mean 'test'"):
         resolve("siamfc", [], tmp_path / "mine.yaml")
+
+
+def test_a_config_of_five_thousand_letters_is_told_shortly(kind):
+    with pytest.raises(UserError, match="cannot be read") as problem:
+        resolve("kind", [], "x" * 5000)
+    assert len(str(problem.value)) < 600
