@@ -12,9 +12,10 @@ LONGEST = 900                 # seconds, on a machine with other work; then SIGA
 # A line of standard input is a task; the answer is its exit code. The new process leaves the loop and becomes the
 # script.
 FORKS = f"""
-import json, os, runpy, signal, sys
+import gc, json, os, runpy, signal, sys
 import cv2, matplotlib.figure, numpy, PIL.Image, scipy.ndimage, scipy.optimize, skimage.metrics, tqdm, yaml
-import torch, torch.utils.data
+import torch, torch._dynamo, torch.utils.data                # every optimiser imports _dynamo: as long as torch itself
+gc.freeze()
 for line in sys.stdin:
     task, child = json.loads(line), os.fork()
     if child == 0:
@@ -59,9 +60,10 @@ class Processes:
         if self.parent is None:
             # OpenMP reads both when it is loaded. Threads that spin while they wait take the core from those they wait
             # for.
-            threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+            # The scripts are copies mostly, which are compiled once if that may be kept.
+            given = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": ""}
             self.parent = subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                           text=True, env=os.environ | threads)
+                                           text=True, env=os.environ | given)
         with tempfile.TemporaryDirectory() as place:
             outputs = [Path(place) / name for name in ("stdout", "stderr")]
             task = {"command": [str(word) for word in command], "folder": str(folder), "environment": environment,

@@ -10,16 +10,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import LONGEST
+from processes import LONGEST, Processes
 from test_elsewhere import REFUSED
 
 from common.base.paths import ROOT, all_cases
-from common.data.samples import build
+from common.data.samples import STAMP, build, stamp
 from common.experiment.device import commit
 from common.metrics import METRICS
 
 SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
-SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["test.count=6"]}      # than the demo
+SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["test.count=3"],
+           "image_prior": ["figures.steps=12"]}             # than the demo
+FEWER = {"LOL/eval15/*": 3, "UDIS-D/testing/*": 3}          # files of the demo's test sets that are kept
 
 
 def words(case, script, *others):
@@ -60,8 +62,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory):
-    """A copy of the project in a folder with a space in its name, with the sample data built: results of tests stay out
-    of the real one."""
+    """A copy of the project in a folder with a space in its name, with the sample data built, FEWER of them: results of
+    tests stay out of the real one."""
     folder = tmp_path_factory.mktemp("a clone")
     for name in ("cases", "common", "configs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -73,6 +75,12 @@ def clone(tmp_path_factory):
     build()
     for name in ("sample", "embedded"):
         shutil.copytree(ROOT / "datasets" / name, folder / "datasets" / name)
+    for pattern, count in FEWER.items():
+        for place in (folder / "datasets/sample").glob(pattern):
+            for path in sorted(place.iterdir())[count:]:
+                path.unlink()
+        whole = folder / "datasets/sample" / pattern.split("/")[0]
+        (whole / STAMP).write_text(stamp(whole), encoding="utf-8", newline="\n")       # or it would be built anew
     return folder
 
 
@@ -81,9 +89,10 @@ def script(clone, processes):
     """script(case, name, *others) runs a script of a case in the clone, see words(); returns the finished process (text
     output).
 
-    trap: see TRAPPED. started: "forked" (tests/processes.py), "afresh", "in two", by torchrun, or "spawning": with
-    processes of its own as Windows and macOS start them.
+    trap: see TRAPPED. started: "forked" (tests/processes.py), "apart": so, too, with another seed of Python's hashes,
+    "afresh", "in two", by torchrun, or "spawning": with processes of its own as Windows and macOS start them.
     """
+    apart = Processes()
     (clone / "spawning").mkdir()                             # Python reads it before a script, in every process
     (clone / "spawning/sitecustomize.py").write_text("import multiprocessing\n"
                                                      "multiprocessing.set_start_method('spawn')\n")
@@ -94,12 +103,13 @@ def script(clone, processes):
         environment = os.environ | {"TRAP": trap or "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(clone)}
         if started == "spawning":
             environment["PYTHONPATH"] = os.pathsep.join([str(clone / "spawning"), str(clone)])
-        if started == "forked":
-            return processes.run(command, clone, environment)
+        if started in ("forked", "apart"):
+            return (processes if started == "forked" else apart).run(command, clone, environment)
         torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
         command = [sys.executable, *(torchrun if started == "in two" else []), *command]
         return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=LONGEST)
-    return run
+    yield run
+    apart.close()
 
 
 def succeed(done):
@@ -116,7 +126,7 @@ def trained(request, clone, script):
     """(clone, case) with a run `never-stopped` trained, tested and drawn, by processes with other hash seeds than those
     of the rest."""
     for name in ("train", "test", "figures"):
-        succeed(script(request.param, name, "--name", "never-stopped", started="afresh"))
+        succeed(script(request.param, name, "--name", "never-stopped", started="apart"))
     return clone, request.param
 
 
@@ -278,8 +288,11 @@ def test_mistakes_have_one_message(trained, script, tmp_path):
 
 
 def test_from_another_working_directory(trained, tmp_path):
+    """Afresh, and without torch's compiler, whose import takes longer than all others."""
     clone, case = trained
-    command = [sys.executable, str(clone / "cases" / case / "test.py"), *words(case, "test", "--name", "never-stopped")]
+    command = [sys.executable, "-X", "importtime", str(clone / "cases" / case / "test.py"),
+               *words(case, "test", "--name", "never-stopped")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     succeed(done)
     assert not list(Path(tmp_path).iterdir())
+    assert "torch.nn.functional" in done.stderr and "torch._dynamo" not in done.stderr

@@ -136,8 +136,6 @@ def expect_one_message(status, out, err, processes):
 @pytest.mark.parametrize("case", WIDE)
 def test_four_processes_of_which_one_dies_and_two_go_on(case, project, tmp_path):
     """The number of processes may change between a loss and what follows: the samples of each step stay the same."""
-    if case not in ("msrnet", "siamfc", "nuclei"):
-        pytest.skip("tried with msrnet, siamfc and nuclei so far")
     (tmp_path / "sitecustomize.py").write_text(DIES)
     given = words(case, "train", *WIDE[case])
     expect_one_message(*end(start(project, 4, "four", given, tmp_path, case)), 4)

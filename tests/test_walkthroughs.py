@@ -2,12 +2,10 @@
 import json
 import os
 import re
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from processes import LONGEST
 
 from common import notebooks
 from common.base.errors import UserError
@@ -25,9 +23,8 @@ def cells(path):
 
 
 @each
-def test_its_asserted_numbers_hold(path):
-    done = subprocess.run([sys.executable, path.name], cwd=path.parent, capture_output=True, text=True,
-                          timeout=LONGEST, env=os.environ | {"PYTHONIOENCODING": "utf-8"})
+def test_its_asserted_numbers_hold(path, processes):
+    done = processes.run([path.name], path.parent, os.environ | {"PYTHONIOENCODING": "utf-8"})
     assert done.returncode == 0, done.stderr
     code = "".join(text for kind, text in cells(path) if kind == "code")
     assert code.count("\nassert ") >= 10 and "# %pip" not in code

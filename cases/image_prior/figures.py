@@ -20,7 +20,7 @@ from cases.image_prior.data import Task, Tasks, blend, composite, draw_mark, fit
 from cases.image_prior.drawing import diagram
 from cases.image_prior.drawing.captions import CAPTIONS
 from cases.image_prior.model import PriorNetwork
-from cases.image_prior.prior import Prior, descend_plainly, take_step
+from cases.image_prior.prior import Prior, descend_plainly, place_in_fit, take_step
 from cases.image_prior.unblend import unblend
 from common import metrics
 from common.base.errors import start
@@ -217,22 +217,25 @@ def draw_rows(folder, run, tasks):
 
 
 def draw_stop(folder, run):
-    """Held-out PSNR over the steps of each picture."""
+    """Held-out PSNR over the steps of each fit; those of one picture in one colour."""
     path, curves = run.trained / "log.jsonl", {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         entry = json.loads(line)
         if "held_out" in entry:
-            curves.setdefault(entry["stage"], []).append((entry["step"], entry["held_out"]))
+            fit, step = place_in_fit(entry["step"], run.config.train.steps)
+            curves.setdefault(entry["stage"], {}).setdefault(fit, []).append((step, entry["held_out"]))
     if not curves:
         return run.say("no held-out pixels in the log of this run: the figure of where to stop is left out")
     figure, axes = figures.new_figure(7.0, 3.0)
-    for name, points in curves.items():
-        axes[0, 0].plot(*zip(*points), label=name)
+    rows = []
+    for number, (name, fits) in enumerate(curves.items()):
+        for fit, points in fits.items():
+            axes[0, 0].plot(*zip(*points), color=f"C{number % 10}", label=None if fit else name)
+            rows += [[name, fit + 1, step, f"{value:.6f}"] for step, value in points]
     axes[0, 0].set_xlabel("step")
     axes[0, 0].set_ylabel("held-out PSNR (dB)")
     axes[0, 0].legend(frameon=False, ncols=2, fontsize=7)
-    rows = [[name, step, f"{value:.6f}"] for name, points in curves.items() for step, value in points]
-    folder.save(figure, "stop", ["picture", "step", "held_out"], rows)
+    folder.save(figure, "stop", ["picture", "fit", "step", "held_out"], rows)
 
 
 if __name__ == "__main__":

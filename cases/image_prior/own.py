@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from cases.image_prior.data import HOLE, Task, expect_mask, read_mask
-from cases.image_prior.prior import Prior, take_step
-from cases.image_prior.unblend import Nothing, lost, unblend_estimated
+from cases.image_prior.prior import Prior, place_in_fit, take_step
+from cases.image_prior.unblend import Nothing, estimate, lost, most_together, remove, unblend_estimated
 from common.base.errors import UserError, join_some, warn
 from common.base.progress import watch
 from common.data.formats import IMAGE_SUFFIXES
@@ -34,15 +34,16 @@ def restore_own(run):
     weights = checkpoints.Weights(Path("none"), dict(cfg.model), {}, "", "a network for each picture")
     files = [*paths, *filter(None, dict.fromkeys(masks.values()))]
     results = run.own_results(weights, files, rows=[ROW], metrics=[])
-    common = share_mark(run, paths, masks)
+    mark, marked = share_mark(run, paths, masks)
 
     def restore(place):
         path = paths[place]
         source = open_picture(path)
         pixels = to_bytes(source.rgb)
         mask = None if cfg.task == "denoise" else own_mask(masks[path], path, source)
-        if path in common:
-            answer, said = repair(run, *common[path], items[place], "un-blended with the others")
+        if path in marked:
+            answer, said = repair(run, pixels, remove(pixels, mask, mark), mark, items[place],
+                                  "un-blended with the others")
             return source, answer, mask, said
         wanted = cfg.test.answer if cfg.task == "watermark" and masks[path] else "prior"
         answer, said = answer_of(run, pixels, mask, items[place], wanted)
@@ -109,30 +110,31 @@ def own_mask(file, path, source):
 
 
 def share_mark(run, paths, masks):
-    """{path: (given, un-blended, the Mark)} where several pictures of one size carry one mark (one mask) that lets
-    through; else empty."""
+    """(the Mark, {path that carries it}) where pictures of one size carry one mark (one mask) that lets through;
+    else (None, empty)."""
     cfg = run.config
     if cfg.task != "watermark" or cfg.test.answer == "prior" or len(paths) < 2 or len(set(masks.values())) > 1:
-        return {}
-    pictures = {}
+        return None, set()
+    sizes, first = {}, []
     for path in paths:
         try:
-            pictures[path] = open_picture(path)
+            pixels = to_bytes(open_picture(path).rgb)
         except UserError:                                     # named when its turn comes
             continue
-    sizes = {tuple(picture.rgb.shape[1:]) for picture in pictures.values()}
-    if len(sizes) != 1 or None in masks.values() or len(pictures) < 2:
+        sizes[path] = pixels.shape[:2]
+        if len(first) < most_together(pixels[..., 0]):
+            first.append(pixels)
+    if len(set(sizes.values())) != 1 or None in masks.values() or len(sizes) < 2:
         run.say("pictures of several sizes, or without one common mask: each is treated by itself")
-        return {}
-    mask = read_mask(next(iter(masks.values())), next(iter(sizes)))
-    given = [to_bytes(picture.rgb) for picture in pictures.values()]
+        return None, set()
+    mask = read_mask(next(iter(masks.values())), first[0].shape[:2])
     try:
-        undone, mark = unblend_estimated(given, mask, cfg.test.alpha)
+        mark, _ = estimate(first, mask, cfg.test.alpha)
     except Nothing as problem:
         run.say(f"the mark of all pictures cannot be undone: {problem}")
-        return {}
-    run.say(f"one mark on {len(given)} pictures, alpha {mark.strength:.2f}")
-    return dict(zip(pictures, zip(given, undone, [mark] * len(given))))
+        return None, set()
+    run.say(f"one mark on {len(sizes)} pictures, alpha {mark.strength:.2f}")
+    return mark, set(sizes)
 
 
 def answer_of(run, pixels, mask, item, wanted, look=None):
@@ -180,15 +182,17 @@ def fit_own(run, pixels, mask, item, look=None):
         raise UserError(f"{item} has {size[1]}x{size[0]} pixels: at least {smallest} a side were expected for a "
                         f"network of {len(cfg.model.widths)} levels: give fewer model.widths and model.skips")
     prior.look_at(Task(item, small, small, hole, np.zeros(size), np.zeros(3)), 0, run.device)
-    prior.begin()
     optimizer = torch.optim.Adam(prior.network.parameters(), lr=cfg.train.lr)
-    for step in watch(range(1, cfg.train.steps + 1), item):
+    for present in watch(range(1, cfg.train.fits * cfg.train.steps + 1), item):
+        fit, step = place_in_fit(present, cfg.train.steps)
+        if step == 1:
+            prior.begin(fit)
         if prior.exhausted(step):
-            break
+            continue
         check = step % cfg.train.validate_every == 0 or step == cfg.train.steps
         take_step(prior, optimizer, step, check, run.autocast)
         if look:
-            look(step, prior.last)
+            look(present, prior.last)
     return resize(prior.finish(item)[0], full)
 
 

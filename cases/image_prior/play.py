@@ -96,7 +96,7 @@ def run(report, folder, upload, example, file, canvas, task, size, steps):
     source, mask = picture_of(upload, example)
     pixels, shown = to_bytes(source.rgb), []
     mask = None if task == "denoise" else expect(mask_of(pixels.shape[:2], mask, file, canvas))
-    words = [f"task={task}", f"train.steps={int(steps)}", f"test.size={int(size)}"]
+    words = [f"task={task}", "train.fits=1", f"train.steps={int(steps)}", f"test.size={int(size)}"]
     here = SimpleNamespace(config=settings.resolve("image_prior", words).config, device=choose_device(),
                            say=print, autocast=nullcontext)
 

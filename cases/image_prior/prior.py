@@ -24,7 +24,7 @@ EMPTY = -1.0                                                  # the held-out sco
 
 class Prior(nn.Module):
     """A network with everything that its fit has made so far: z, the running average of its pictures, the best pictures
-    by the held-out pixels; in 8 bit those that are done.
+    by the held-out pixels, the sum of what earlier fits of this picture came to; in 8 bit the pictures that are done.
 
     One Prior serves all pictures of a run, one after the other: it is what a checkpoint holds, and its state_dict has
     the size of the present picture. settings: the case's.
@@ -35,7 +35,7 @@ class Prior(nn.Module):
         self.settings = settings
         check(settings.model)
         self.network = PriorNetwork(**{name: value for name, value in settings.model.items() if name != "input"})
-        for name in ("z", "total", "weight", "best", "best_last", "score", "best_step"):
+        for name in ("z", "total", "weight", "best", "best_last", "score", "best_step", "earlier", "fits"):
             self.register_buffer(name, torch.zeros(1))
         self.done, self.given, self.trunk = {}, None, None
         if settings.train.perceptual:
@@ -55,10 +55,13 @@ class Prior(nn.Module):
         self.known, self.held = (torch.from_numpy(chosen.astype(np.float32))[None, None].to(device)
                                  for chosen in (known & ~drawn, known & drawn))
 
-    def begin(self):
-        """Draw weights and z anew, from the seed and the picture's place alone; the average starts anew."""
+    def begin(self, fit=0):
+        """Draw weights and z anew, from the seed, the picture's place and the number of the fit alone; the average
+        starts anew. From the second fit on what the one before came to is kept."""
         settings, device = self.settings, self.given.device
-        torch.manual_seed(1_000_003 * settings.seed + self.place)
+        self.earlier = self.earlier + self.best if fit else torch.zeros_like(self.given)
+        self.fits = torch.full((1,), float(fit))
+        torch.manual_seed(1_000_003 * settings.seed + self.place + 500_009 * fit)
         self.network.restart()
         self.z = make_input(settings.model.input, self.network.maps, self.size, self.network.multiple).to(device)
         self.total, self.weight = torch.zeros_like(self.given), torch.zeros(1, dtype=torch.float64)
@@ -108,8 +111,10 @@ class Prior(nn.Module):
         return bool(patience and self.settings.train.held_out and step > float(self.best_step) + patience)
 
     def finish(self, name):
-        """Keep the two pictures in 8 bit, averaged and last, (H, W, 3), of the best step; returns them."""
-        pictures = [to_bytes(each[0]) for each in (self.best, self.best_last)]
+        """Keep two pictures in 8 bit, (H, W, 3), and return them: the mean of the averaged pictures that the fits had
+        at their best steps, and the picture of the last fit's best step."""
+        mean = (self.earlier + self.best) / (float(self.fits) + 1)
+        pictures = [to_bytes(each[0]) for each in (mean, self.best_last)]
         for kind, pixels in zip(("averaged", "last"), pictures):
             self.done[f"{name}.{kind}"] = torch.from_numpy(pixels)
         self.done[f"{name}.step"] = self.best_step.clone().cpu()
@@ -139,6 +144,12 @@ def check(model):
     for name in ("kernel_down", "kernel_up"):
         if model[name] % 2 == 0:
             raise UserError(f"model.{name}={model[name]} is even: an odd number of pixels was expected: change it by 1")
+
+
+def place_in_fit(step, steps):
+    """(number of the fit from 0, step in it from 1) of a picture's step, where a fit takes `steps`."""
+    fit, before = divmod(step - 1, steps)
+    return fit, before + 1
 
 
 def set_rate(optimizer, train, step):

@@ -22,7 +22,7 @@ import time
 import torch
 
 from cases.image_prior.data import Tasks
-from cases.image_prior.prior import Prior, take_step
+from cases.image_prior.prior import Prior, place_in_fit, take_step
 from common.base.errors import start
 from common.data.images import to_tensor, write_image
 from common.experiment.run import Run
@@ -49,22 +49,24 @@ def fit(training, tasks, place, prior, optimizer):
     cfg, run, name = training.run.config, training.run, tasks.names[place]
     prior.look_at(tasks.task(place), place, run.device)
     began, first = time.perf_counter(), None
-    for _ in training.steps(tasks, steps=cfg.train.steps, batch=run.world, stage=name, marks={"picture": name},
-                            model=prior, optimizer=optimizer):
-        if training.step == 1:
-            prior.begin()
+    for _ in training.steps(tasks, steps=cfg.train.fits * cfg.train.steps, batch=run.world, stage=name,
+                            marks={"picture": name}, model=prior, optimizer=optimizer):
+        fit_number, step = place_in_fit(training.step, cfg.train.steps)
+        if step == 1:
+            prior.begin(fit_number)
         first = first or training.step
-        if not prior.exhausted(training.step):
-            held_out = take_step(prior, optimizer, training.step, training.due(cfg.train.validate_every), run.autocast,
-                                 training.descend)
+        if not prior.exhausted(step):
+            check = step == cfg.train.steps or step % cfg.train.validate_every == 0
+            held_out = take_step(prior, optimizer, step, check, run.autocast, training.descend)
             if held_out is not None:
                 training.log(held_out=held_out)
-        if training.step == cfg.train.steps:
+        if step == cfg.train.steps:
+            run.say(f"{name}: step {int(prior.best_step)} of {step}, fit {fit_number + 1} of {cfg.train.fits}")
+        if training.step == cfg.train.fits * cfg.train.steps:
             averaged, last = prior.finish(name)
             if run.main:
                 for kind, picture in (("averaged", averaged), ("last", last)):
                     write_image(training.folder / "images" / kind / f"{name}.png", to_tensor(picture))
-            run.say(f"{name}: step {int(prior.best_step)} of {cfg.train.steps}")
     return {name: round(time.perf_counter() - began, 2)} if first == 1 else {}
 
 

@@ -25,14 +25,18 @@ REPEATS, PAIRS = 0.7, 14  # correlation at every point of a lattice; strongest p
 PEAK, MEET = 0.45, 0.1    # of a shift: correlation, and share of the picture that must meet itself, to count as a peak
 OPAQUE, FAINT = 0.96, 0.05
 DENSE, CLIPPED = 0.9, 25   # of lost pixels: alpha, and levels beyond 0 and 255
+TOGETHER = 24e6           # pixels of the pictures that a mark is estimated from; each million takes 0.1 GB
 
 
 class Mark(NamedTuple):
     """alpha (H, W): how much of the mark covers each pixel, 0 outside the mask; colour (3,) in [0, 1]; strength: alpha
-    where the mark is deepest."""
+    where the mark is deepest, which is in the places deep, bool (H, W): there x = s y + t, t (3,)."""
     alpha: np.ndarray
     colour: np.ndarray
     strength: float
+    deep: np.ndarray
+    s: float
+    t: np.ndarray
 
 
 class Nothing(ValueError):
@@ -58,17 +62,22 @@ def lost(picture, mark):
 def unblend_estimated(pictures, mask, strength=None):
     """([picture without its mark], the Mark) of pictures that carry one mark at one place; of it only the mask, bool
     (H, W), is known, and alpha where the mark is deepest if `strength` says it. Raises Nothing."""
-    pictures = [picture / 255 for picture in pictures]
     mark, surroundings = estimate(pictures, mask, strength)
-    clean = []
-    for picture, around in zip(pictures, surroundings):
-        alpha = settle(picture, around, mask, mark)
-        clean.append(unblend(255 * picture, alpha, 255 * mark.colour))
-    return clean, mark
+    return [remove(picture, mask, mark, around) for picture, around in zip(pictures, surroundings)], mark
+
+
+def remove(picture, mask, mark, around=None):
+    """A picture, uint8, without the mark; around: what its surroundings say, if that is known already."""
+    seen = picture / 255
+    around = look_around(seen, mask, mark.deep, mark.s, mark.t) if around is None else around
+    return unblend(picture, settle(seen, around, mask, mark), 255 * mark.colour)
 
 
 def estimate(pictures, mask, strength=None):
-    """(Mark, [what the surroundings say of each picture]) of pictures in [0, 1]; strength: as told, else estimated."""
+    """(Mark, [what the surroundings say of each picture, None where it was not asked]) of pictures, uint8, from the
+    first of them, TOGETHER pixels at most; strength: as told, else estimated. Raises Nothing."""
+    unasked = [None for _ in pictures[most_together(mask):]]
+    pictures = [picture / 255 for picture in pictures[:most_together(mask)]]
     s, t, deep = match_inside(pictures, mask, strength and 1 / (1 - strength))
     strength = 1 - 1 / s
     if not FAINT < strength < OPAQUE:
@@ -85,7 +94,12 @@ def estimate(pictures, mask, strength=None):
             total = total + weight * ndimage.shift(alpha, shift, order=3)
             weights = weights + weight
     alpha = np.where(mask, np.clip(total / weights, 0, min(1.02 * strength, OPAQUE)), 0)
-    return Mark(alpha, colour, strength), surroundings
+    return Mark(alpha, colour, strength, deep, s, t), surroundings + unasked
+
+
+def most_together(mask):
+    """How many pictures of the mask's size a mark is estimated from at most."""
+    return max(1, int(TOGETHER // mask.size))
 
 
 # ---- how strong, and what colour -------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
     import common  # noqa: F401  says in a line what is missing
 
+import itertools
+import time
+
 import torch
 import torch.nn.functional as F
 
@@ -112,13 +115,33 @@ def tiling():
     return {"largest_difference_in_tiles": difference}
 
 
+def growth():
+    """CPU seconds a megapixel, of the whole and of its parts, for pictures of one tile and of many: what tiles overlap
+    by is computed twice."""
+    model = draw_model().to(memory_format=torch.channels_last)
+    return {f"{side} x {side}": megapixel_seconds(model, torch.rand(3, side, side) / 4) for side in (512, 2048)}
+
+
+@torch.inference_mode()
+def megapixel_seconds(model, low, tile=640):
+    """{part: CPU seconds a megapixel} of one picture (3, h, w)."""
+    times = [time.process_time()]
+    maps = enhance.decompose(model, low, tile)
+    times.append(time.process_time())
+    enhance.restore(model, maps, tile)
+    times.append(time.process_time())
+    enhance.adjust(model, maps, RATIO, tile)
+    times.append(time.process_time())
+    seconds = [1e6 * (end - begin) / low[0].numel() for begin, end in itertools.pairwise(times)]
+    return dict(zip(("decomposition", "restoration", "adjustment"), seconds)) | {"whole": sum(seconds)}
+
+
 def memory():
     """Peak MiB of a fresh process that brightens a 4000 x 3000 picture in tiles, and of one that only imports."""
     code = """
 import torch
 from cases.kind import enhance
 from cases.kind.model import KinD
-from common.experiment.settings import Settings
 settings = Settings(tile=640, hot_pixels=0.0, ratio=None, restore=True, fusion=False)
 with torch.inference_mode():
     enhance.enhance(KinD().eval().to(memory_format=torch.channels_last), torch.rand(3, 3000, 4000) / 4, settings)"""
@@ -130,6 +153,7 @@ PARTS = {
     "inference": inference,
     "engines": lambda: engines(enhance.graphs(draw_model()), SIZE),
     "tiling": tiling,
+    "cpu_seconds_a_megapixel": growth,
     "loader_batches_per_second": lambda: time_loader(StretchedPairs(build("LOL"), "our485", patch=128, turns=True), 4),
     "peak_memory_mb": memory,
 }

@@ -51,7 +51,7 @@ def from_port(state, name="the given weights"):
         ours["bias"] = ours["bias"].reshape(())
     arguments = {"widths": [ours[key].shape[0] for key in convolutions], "bias": "bias" in ours}
     try:
-        with torch.device("meta"):                         # without memory: foreign shapes may ask for any size
+        with torch.device("meta"), checkpoints.Undrawn():  # without memory: foreign shapes may ask for any size
             expected = SiamFC(**arguments).state_dict()
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{name} does not fit AlexNetV1: {error}: give weights of that network") from None

@@ -36,6 +36,7 @@ from common.experiment.settings import resolve
 from common.features import vgg, vgg_files
 
 WIDTHS = (64, 128, 256, 512, 512)
+CONTENT, STYLE = "content/cat.png", "style/starry_night.png"        # of the sample set
 CONTENT_TAP = "relu5_2"
 ALPHA, BETA = 1.0, 100.0
 EMULATED = 256                          # pixels up to which bf16 is measured where it is emulated: it takes minutes
@@ -194,7 +195,7 @@ def memory(network):
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "large.png"
         Image.fromarray(photograph("coffee.png")).resize((4096, 3072), Image.BICUBIC).save(file, compress_level=1)
-        words = (f"network={network}", f"data.content={file}", f"data.style={build('style') / 'style' / 'tissue.png'}",
+        words = (f"network={network}", f"data.content={file}", f"data.style={build('style') / STYLE}",
                  "data.size=4096", "train.scales=1", "train.steps=1", "train.optimizer=adam", "train.tile=auto")
         code = f"""
 {imports}
@@ -218,8 +219,8 @@ def main(argv=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="256", help="sides in pixels, separated by commas (512 takes minutes)")
     parser.add_argument("--parts", default="step,quality,memory", help="which of the three")
-    parser.add_argument("--content", help="a photograph for `quality`, else chelsea of the sample data")
-    parser.add_argument("--style", help="its style, else tissue")
+    parser.add_argument("--content", help="a photograph for `quality`, else the cat of the sample data")
+    parser.add_argument("--style", help="its style, else starry_night")
     parser.add_argument("--network", default="small", help="for `quality` and `memory`")
     parser.add_argument("--peers", action="store_true", help="nothing: no program of other people is measured here")
     options = parser.parse_args(argv)
@@ -228,8 +229,7 @@ def main(argv=None):
         parser.error(f"--parts {options.parts}: step, quality and memory were expected, separated by commas")
     set_threads()
     sample, device = build("style"), torch.device("cpu")
-    content = options.content or sample / "content" / "chelsea.png"
-    style = options.style or sample / "style" / "tissue.png"
+    content, style = options.content or sample / CONTENT, options.style or sample / STYLE
     source = draw_vgg() if "step" in wanted else None
     parts = ({f"step_{side}": lambda side=side: steps(int(side), source) for side in options.sizes.split(",")}
              if source else {})

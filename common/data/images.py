@@ -6,6 +6,7 @@ profile is converted (profiles.py); of several pictures in a file (animation, pa
 """
 import contextlib
 import io
+import itertools
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -247,21 +248,28 @@ def map_tiles(function, image, tile=512, halo=11, multiple=1):
     function(crop, box) maps (1, C, h, w) to (1, C', h, w), each pixel from its surroundings of `halo` pixels; box =
     (top, left, bottom, right) is where the crop lies in the picture, so that whole-picture inputs can be cut alike.
     Crops are cut from the real picture and end where it ends: zero padding inside the function then happens at its true
-    border only, as without tiles. All crops start at multiples of `multiple` (tile and halo are rounded up to it): for
-    networks that subsample by it. Returns (1, C', H, W).
+    border only, as without tiles. None has a side over tile + 2 halo. All start at multiples of `multiple` (tile and
+    halo are rounded up to it): for networks that subsample by it. Returns (1, C', H, W).
     """
     height, width = image.shape[-2:]
     tile, halo = (-(-size // multiple) * multiple for size in (tile, halo))
-    corners = [(top, left) for top in range(0, height, tile) for left in range(0, width, tile)]
+    spans = itertools.product(*(_spans(side, tile, halo, multiple) for side in (height, width)))
     output = None
-    for top, left in watch(corners, "tiles"):
-        bottom, right = min(top + tile, height), min(left + tile, width)
+    for (top, bottom), (left, right) in watch(list(spans), "tiles"):
         box = max(top - halo, 0), max(left - halo, 0), min(bottom + halo, height), min(right + halo, width)
         result = function(image[:, :, box[0]:box[2], box[1]:box[3]], box)
         if output is None:
             output = result.new_empty(1, result.shape[1], height, width)
         output[:, :, top:bottom, left:right] = result[:, :, top - box[0]:bottom - box[0], left - box[1]:right - box[1]]
     return output
+
+
+def _spans(side, tile, halo, multiple):
+    """[(begin, end)] of as few parts of a side as there can be, their crops of one size as far as `multiple` lets them:
+    each halo is computed twice, and the first and the last part, which need one only, are longer by the other."""
+    count = max(1, -(-(side - 2 * halo) // tile))
+    inner = -(-(side - 2 * halo) // (count * multiple)) * multiple
+    return list(itertools.pairwise([0, *(halo + place * inner for place in range(1, count)), side]))
 
 
 def _contents(path):

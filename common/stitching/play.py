@@ -21,7 +21,7 @@ EXAMPLES = [(Words("river bank, 6 photographs", "河岸，6 幅"), "berlin"),
 METHODS = [(Words("the better of both", "两者择优"), "auto"), (Words("the network", "网络"), "network"),
            ("SIFT", "sift")]
 PROJECTIONS = [(Words("automatic", "自动"), "auto"), (Words("plane", "平面"), "plane"),
-               (Words("cylinder", "柱面"), "cylinder")]
+               (Words("cylinder", "柱面"), "cylinder"), (Words("sphere", "球面"), "sphere")]
 JOINS = [(Words("multiband", "多频段融合"), "multiband"), (Words("feather", "羽化"), "feather"),
          (Words("the case's network", "案例的网络"), "network")]
 

@@ -39,8 +39,8 @@ CAPTIONS = {
         "A peak at the right alpha, steep to both sides", "在正确的 alpha 处有尖峰，两侧陡降"),
     "stop": Caption(
         None,
-        "Where to stop: PSNR of the held-out known pixels over the steps, one line per picture; the best step is taken",
-        "何时停止：留出的已知像素的 PSNR 随步数的变化，每幅图像一条曲线；取最好的一步",
+        "Where to stop: PSNR of the held-out known pixels over the steps, a line for each fit; the best is taken",
+        "何时停止：留出的已知像素的 PSNR 随步数的变化，每次拟合一条曲线，每幅图像一种颜色；取最好的一步",
         "Rising curves that flatten", "上升后趋平的曲线"),
     "failures": Caption(
         None,

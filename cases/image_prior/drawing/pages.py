@@ -14,16 +14,20 @@ from common.metrics import psnr_mask
 
 
 def draw_answers():
-    """Two photographs under half-transparent text, filled in and un-blended; PSNR in the mask."""
+    """Two photographs under half-transparent text, filled in and un-blended; PSNR in the mask. The prior: one fit."""
     lines, labels = [], []
+    words = settings.resolve("image_prior", ["figures.steps=600"]).config
+    run = SimpleNamespace(config=words, device="cpu")
     for number, name in enumerate(("photos/coffee.jpg", "photos/chelsea_cat.jpg")):
         true, coverage = fit_square(photograph(name), 256), draw_mark((256, 256), number + 2)
         given, mask = blend(true, 0.6 * coverage, np.full(3, 255.0)), coverage > 0
         [undone], _ = unblend_estimated([given], mask)
-        shown = [given, telea(given, mask), biharmonic(given, mask), undone]
+        fitted = drawings.fit_small(run, given, mask, name, held_out=words.train.held_out)[0]
+        filled = np.where(mask[..., None], fitted, given)
+        shown = [given, telea(given, mask), biharmonic(given, mask), filled, undone]
         lines.append([*shown, true])
         labels.append([f"{psnr_mask(picture, true, mask):.2f} dB" for picture in shown] + [""])
-    return figures.grid(lines, ["given", "Telea", "biharmonic", "un-blended, alpha estimated", "true"], labels)
+    return figures.grid(lines, ["given", "Telea", "biharmonic", "prior", "un-blended, alpha estimated", "true"], labels)
 
 
 def draw_cover():

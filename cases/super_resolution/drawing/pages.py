@@ -5,7 +5,7 @@ import numpy as np
 
 from cases.super_resolution import figures as drawings
 from cases.super_resolution.baselines import enlarge, outputs
-from cases.super_resolution.data import cut, reduce
+from cases.super_resolution.data import cut, degrade, reduce
 from cases.super_resolution.model import SuperResolution
 from common.data.samples import photograph
 from common.experiment import figures
@@ -61,6 +61,17 @@ def draw_adversarial(name, corner, side):
     return figures.sheet(shown | {"true": high[window]}, 4)
 
 
+def draw_phone(name, corner, side):
+    """A window of a photograph that was made small, noisy and JPEG, enlarged by both networks, and the truth."""
+    high = cut(photograph(name), 12)
+    low = degrade(high, 2, np.random.default_rng(5))
+    pictures = {"bicubic": enlarge(low, 2, "bicubic"), "network": drawings.answer(*network(2), low),
+                "trained on such": drawings.answer(*network(2, "release-real"), low)}
+    window = slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side)
+    shown = {f"{row}: {psnr_y(picture, high, 2):.2f} dB": picture[window] for row, picture in pictures.items()}
+    return figures.sheet(shown | {"true": high[window]}, 4)
+
+
 def draw_failures():
     """Stripes finer than the small picture's pixels, and a small picture that was kept as JPEG."""
     return figures.figure_of(drawings.draw_failures, *network(4))
@@ -70,5 +81,6 @@ PICTURES = {"cover.jpg": draw_cover,
             "result.jpg": partial(draw_zoom, "photos/china.jpg", 4, (110, 240), 120),
             "zoom2.jpg": partial(draw_zoom, "photos/chelsea_cat.jpg", 2, (90, 120), 96),
             "adversarial.jpg": partial(draw_adversarial, "photos/china.jpg", (110, 240), 120),
+            "phone.jpg": partial(draw_phone, "photos/china.jpg", (110, 240), 160),
             "shuffle.png": partial(figures.figure_of, drawings.draw_shuffle),
             "failures.jpg": draw_failures}

@@ -11,16 +11,16 @@ from tolerances import near
 
 from cases.image_prior import data, losses, test, train
 from cases.image_prior.model import PriorNetwork, crop, make_input
-from cases.image_prior.prior import Prior
+from cases.image_prior.prior import Prior, place_in_fit, take_step
 from common import metrics
 from common.base import paths
 from common.base.errors import Negative, UserError
-from common.data.images import open_picture, read_pixels
+from common.data.images import open_picture, read_pixels, to_bytes
 from common.experiment.settings import resolve
 from common.experiment.training import Training
 
-SMALL = ["data.size=64", "model.widths=[8,8]", "model.skips=[4,4]", "train.steps=12", "train.validate_every=4",
-         "train.log_every=4", "train.save_every=3", "train.patience=0"]
+SMALL = ["data.size=64", "model.widths=[8,8]", "model.skips=[4,4]", "train.steps=12", "train.fits=2",
+         "train.validate_every=4", "train.log_every=4", "train.save_every=3", "train.patience=0"]
 
 
 @pytest.fixture
@@ -150,11 +150,28 @@ def test_held_out_pixels_are_known_and_not_fitted(folders):
     assert held.sum() / (~task.mask).sum() == pytest.approx(0.2, abs=0.05)
 
 
+def test_a_picture_is_the_mean_of_fits_from_other_weights(folders):
+    cfg = resolve("image_prior", words(folders)).config
+    prior, came_to = Prior(cfg), []
+    prior.look_at(data.Tasks(cfg).task(0), 0, "cpu")
+    for present in range(1, 25):
+        fit, step = place_in_fit(present, cfg.train.steps)
+        if step == 1:
+            prior.begin(fit)
+        take_step(prior, torch.optim.Adam(prior.network.parameters(), lr=0.01), step, check=step % 4 == 0)
+        if step == 12:
+            came_to.append(prior.best[0])
+    averaged, last = prior.finish("p0")
+    assert np.array_equal(averaged, to_bytes((came_to[0] + came_to[1]) / 2))
+    assert not torch.equal(*came_to) and not np.array_equal(averaged, to_bytes(came_to[1]))
+    assert np.array_equal(last, to_bytes(prior.best_last[0]))
+
+
 class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("moment", [("p0", 5), ("p1", 1), ("p2", 10)])
+@pytest.mark.parametrize("moment", [("p0", 5), ("p1", 1), ("p1", 12), ("p2", 19)])
 def test_killed_and_resumed_within_any_picture_is_never_stopped(folders, monkeypatch, moment):
     train.main([*words(folders), "--name", "whole"])
     after = Training._after_step

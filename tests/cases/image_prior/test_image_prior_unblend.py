@@ -51,6 +51,16 @@ def test_alpha_and_colour_are_found_from_several_pictures(alpha, colour):
         assert np.array_equal(one[coverage == 0], marked[coverage == 0])
 
 
+def test_of_many_pictures_the_first_tell_the_mark_and_all_lose_it(monkeypatch):
+    coverage = draw_mark((SIDE, SIDE), 2)
+    given = [blend(true, 0.6 * coverage, WHITE) for true in photographs()]
+    mark, _ = unblend.estimate(given[:2], coverage > 0)
+    monkeypatch.setattr(unblend, "TOGETHER", 2 * coverage.size)
+    clean, found = unblend.unblend_estimated(given, coverage > 0)
+    assert np.array_equal(found.alpha, mark.alpha) and len(clean) == len(given) > 2
+    assert min(psnr_mask(one, true, coverage > 0) for one, true in zip(clean, photographs())) > 25
+
+
 def test_one_picture_suffices_for_alpha():
     coverage = draw_mark((SIDE, SIDE), 2)
     for true in photographs()[2:]:
@@ -76,7 +86,7 @@ def test_lost_pixels_are_those_that_cannot_have_been_and_those_under_nearly_all_
     alpha[1] = 0.93
     given = blend(true, alpha, WHITE)
     given[2, 2] = 60                                          # darker than 0.6 of white over black
-    gone = unblend.lost(given, unblend.Mark(alpha, WHITE / 255, 0.6))
+    gone = unblend.lost(given, unblend.Mark(alpha, WHITE / 255, 0.6, None, None, None))
     assert np.argwhere(gone).tolist() == [[1, 0], [1, 1], [1, 2], [1, 3], [2, 2]]
 
 

@@ -8,13 +8,13 @@ from PIL import Image
 from seeded_vgg import seeded_source
 from tolerances import near
 
-from cases.vgg19_style import losses
+from cases.vgg19_style import benchmark, losses
 from cases.vgg19_style.model import STYLE_TAPS, Objective
 from cases.vgg19_style.tiling import choose_tile, tiles_of
 from common.base.errors import UserError
 from common.base.paths import ROOT
 from common.data.images import read_image
-from common.data.samples import photograph
+from common.data.samples import build, photograph
 from common.experiment import checkpoints
 from common.features import vgg, vgg_files
 
@@ -208,3 +208,8 @@ def test_when_tiles_are_chosen():
 class Squeeze:
     """What is asked of a trunk whose grid knows no tiles."""
     name = "squeezenet"
+
+
+def test_the_benchmark_paints_what_the_sample_set_has():
+    for name in (benchmark.CONTENT, benchmark.STYLE):
+        assert read_image(build("style") / name).shape[0] == 3

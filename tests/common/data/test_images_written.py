@@ -178,10 +178,23 @@ def test_tiled_equals_untiled(height, width, tile, layers, seed):
     assert near(output, network(image))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 300), (300, 1), (512, 30), (513, 30)])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 300), (300, 1), (534, 30), (535, 30)])
 def test_tiled_with_the_default_tile_and_halo(size):
     network, image = layered(0, layers=11), noise(*size)
     assert near(map_tiles(lambda crop, box: network(crop), image), network(image))
+
+
+@pytest.mark.parametrize(("side", "crops"), [(864, [864]), (880, [560, 544]), (2048, [832] * 3),
+                                             (2736, [864] * 3 + [816])])
+def test_tiles_are_few_and_of_one_size(side, crops):
+    """What they overlap by is computed twice. A tile of 640 pixels, a halo of 112 on a grid of 16, as for KinD."""
+    seen = []
+
+    def look(crop, box):
+        seen.append(crop.shape[3])
+        return crop
+    map_tiles(look, torch.zeros(1, 1, 1, side), 640, 112, 16)
+    assert sorted(seen, reverse=True) == crops
 
 
 def test_a_halo_too_small_is_seen():
