@@ -4,16 +4,19 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from common.base.errors import UserError, join_some
 from common.data.cache import Orientation, fingerprint
 from common.data.images import list_images, to_tensor
 from common.data.paired import by_stem
+from common.stitching.mesh import CELLS
 from common.stitching.pairs import RealPairs, at_most
 
 KEPT = 4                           # every fourth row of a pairs.csv is never trained on
 SIDE = 128
+ASTRAY, OFF = 0.6, 0.015           # how often the learnt mesh begins astray, and how far, as a share of the sides
 
 
 class FolderPairs(RealPairs):
@@ -76,6 +79,15 @@ class TwoViews(NamedTuple):
     name: str
 
 
+class Task(NamedTuple):
+    """What the learnt mesh is asked next: the pair at a place, whether its pictures change their roles, and the knots
+    (19, 19, 2) at which it begins, shares of the overlap's sides."""
+    place: Any
+    exchange: Any
+    start: Any
+    name: str
+
+
 class TrainingPairs(Dataset):
     """Those of some photographed pairs that stand at `places`."""
 
@@ -116,6 +128,26 @@ class AlignmentPairs(TrainingPairs):
         a, b = (orientation.turn(to_tensor(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)))
                 for picture in (a, b))
         return TwoViews(a, b, self.pairs.names[where])
+
+
+class MeshTasks(TrainingPairs):
+    """For the learnt mesh: tasks[epoch, index] -> Task. Draws come from (seed, epoch, index).
+
+    A start that is off stands for more pairs than there are: it has to be found out and undone.
+    """
+
+    def __init__(self, pairs, places, seed=0):
+        super().__init__(pairs, places)
+        self.seed = seed
+
+    def __getitem__(self, place):
+        epoch, index = place
+        rng = np.random.default_rng([self.seed, epoch, index])
+        exchange, astray = rng.random(2) < (0.5, ASTRAY)
+        rough = astray * rng.normal(0, OFF, (4, 4, 2)).astype(np.float32)
+        start = cv2.resize(rough, (CELLS + 3, CELLS + 3), interpolation=cv2.INTER_CUBIC)
+        where = self.places[index]
+        return Task(where, bool(exchange), torch.from_numpy(start), self.pairs.names[where])
 
 
 def crop(picture, rng, corner):

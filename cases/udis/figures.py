@@ -21,7 +21,7 @@ from cases.udis.drawing import diagram
 from cases.udis.drawing.captions import CAPTIONS
 from cases.udis.drawing.classical import draw_classical, draw_opencv
 from cases.udis.losses import blanked_loss, masked_loss, seam_masks
-from cases.udis.meshes import BENT
+from cases.udis.meshes import BENT, LEARNT
 from cases.udis.model import UDIS
 from cases.udis.quality import JOIN, measure_joined
 from common.base import paths
@@ -268,7 +268,8 @@ def classes_of(lines):
 
 def draw_methods(folder, lines, set_name):
     """PSNR in the overlap of every homography, by parallax."""
-    rows, groups = [row for row in ALIGNED + BENT if not row[-1].isdigit()], {}
+    present = {line["row"] for line in lines}
+    rows, groups = [row for row in ALIGNED + BENT + [LEARNT] if row in present and not row[-1].isdigit()], {}
     for name, chosen in classes_of(lines).items():
         groups[name] = [figures.mean(lines, row, "psnr_overlap_or_identity", **chosen) for row in rows]
     figure = figures.bars([row.replace("_", "\n") for row in rows], groups, "PSNR in the overlap (dB)")

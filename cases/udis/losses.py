@@ -6,9 +6,11 @@ that values and weights are the paper's.
 import torch
 import torch.nn.functional as F
 
+from cases.udis.mesh_learnt import read, spread
 from cases.udis.model import LIMIT, guard
 from common.stitching import network
 from common.stitching.geometry import STRICT, warp
+from common.stitching.mesh import CELLS
 
 # ---- stage 1: align --------------------------------------------------------------------------------------------------
 
@@ -74,6 +76,25 @@ def colour_jitter(picture, generator=None, spread=0.3):
     factors = 1 + spread * (2 * torch.rand(2, len(picture), 3, 1, 1, generator=generator) - 1)
     factors = factors[0] * factors[1][:, :1]
     return (0.5 + (picture - 0.5) * factors.to(picture)).clamp(0, 1)
+
+
+# ---- beyond one homography -------------------------------------------------------------------------------------------
+
+def mesh_terms(rounds, seen, settings):
+    """The weighted terms of a learnt mesh: sum over rounds k of ratio^(K - 1 - k) masked_loss, and what bending costs.
+
+    rounds: knots (N, R, C, 2) of each round, of the Overlap `seen`. bend: bend_weight times the mean square of the
+    knots' second differences, in cells: a mesh that is moved, turned, stretched or sheared as a whole pays nothing.
+    """
+    loss, bend = 0, 0
+    for k, knots in enumerate(rounds):
+        weight = settings.level_ratio ** (len(rounds) - 1 - k)
+        shift = spread(knots, seen.a.shape[-1])
+        loss = loss + weight * masked_loss(seen.a, read(seen.b, shift), read(seen.mask, shift),
+                                           settings.compensate).mean()
+        bent = [knots.diff(2, dim=1), knots.diff(2, dim=2), 2 ** 0.5 * knots.diff(dim=1).diff(dim=2)]
+        bend = bend + weight * sum((CELLS * each).square().mean() for each in bent)
+    return {"mesh": loss, "bend": settings.bend_weight * bend}
 
 
 # ---- stage 2: reconstruct --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Beyond one homography, measured honestly: the rows `apap` and `mesh` (common/stitching/mesh.py).
+"""Beyond one homography, measured honestly: the rows `apap`, `mesh` (common/stitching/mesh.py) and `mesh_learnt`.
 
 A mesh can fit intensities and bend things, so beside the overlap's PSNR stands what it was not fitted to: how far off
 matches are that no row has used (every second one), how far long straight lines of image 2 are bent, and the least
@@ -8,27 +8,36 @@ import cv2
 import numpy as np
 import torch
 
+from cases.udis.mesh_learnt import bend_learnt
 from common.stitching.estimators import Answer
 from common.stitching.geometry import transform
 from common.stitching.keypoints import SIFT, match_pictures
 from common.stitching.mesh import bend, flat, moving_dlt
 
 BENT = ["apap", "mesh"]
+LEARNT = "mesh_learnt"                     # where the weights have a learnt mesh (mesh_learnt.py)
 HONEST = ["residual_median", "residual_p90", "line_bend", "least_area"]
 NEIGHBOURS, NEAR, FAR = 6, 10.0, 0.15      # a real match: near its neighbours' residual, and not too far off at all
 LINE = 80.0                                # pixels from which on a line is long
 
 
-def bend_all(a, b, refined):
-    """({row: Answer} of refined and the rows in BENT, the matches (n, 4) that none of them has used).
+def bent_rows(model):
+    """The rows that bend: with LEARNT where the network has a mesh."""
+    return BENT + ([] if model.mesh is None else [LEARNT])
+
+
+def bend_all(model, a, b, refined, device):
+    """({row: Answer} of bent_rows(model), the matches (n, 4) that none of them has used).
 
     refined: the Answer that is bent; it stands in where there is nothing to bend.
     """
     if refined.H_ba is None:
-        return {row: refined for row in BENT}, np.zeros((0, 4))
+        return {row: refined for row in bent_rows(model)}, np.zeros((0, 4))
     H_ba = refined.H_ba.numpy()
     matches = real_matches(a, b, H_ba)
     meshes = {"apap": moving_dlt(a, b, H_ba, matches[::2]), "mesh": bend(a, b, H_ba)}
+    if model.mesh is not None:
+        meshes[LEARNT] = bend_learnt(model, a, b, H_ba, device)
     return {row: Answer(refined.H_ba, mesh=mesh) for row, mesh in meshes.items()}, matches[1::2]
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor, nn
 
+from cases.udis.mesh_learnt import Known, MeshHead
 from common.stitching.geometry import STRICT, canvas, corners, homography_from_offsets, rescale, warp
 from common.stitching.network import (
     Features,
@@ -308,16 +309,19 @@ def enlarge(hint, size):
 
 
 class UDIS(nn.Module):
-    """Both stages.
+    """Both stages, and, where `mesh` is true, a mesh between them (arch=small alone: it stands on its features).
 
     arch: paper (188,778,072 parameters) or small (1.1 M); form: paper (repaints) or mask (decides); width: of stage 2.
     """
 
-    def __init__(self, arch="small", form="mask", width=16):
+    def __init__(self, arch="small", form="mask", width=16, mesh=False):
         super().__init__()
         self.homography = {"paper": PaperHomography, "small": SmallHomography}[arch]()
         self.reconstruction = {"paper": PaperReconstruction, "mask": MaskReconstruction}[form](width)
+        self.mesh = MeshHead() if mesh else None
 
-    def forward(self, a, b=None):
-        """Prediction of the offsets of pictures a, b (N, 3, 128, 128); Stitched of Warps."""
+    def forward(self, a, b=None, **more):
+        """Prediction of the offsets of pictures a, b (N, 3, 128, 128); Stitched of Warps; knots of a mesh's Known."""
+        if isinstance(a, Known):
+            return self.mesh(a, **more)
         return self.reconstruction(a) if b is None else self.homography(a, b)

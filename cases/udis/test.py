@@ -15,10 +15,11 @@ if __name__ == "__main__":
 from cases.udis.baselines import ALIGNED, JOINED, answers, as_pieces, domain, join_all, network_blend
 from cases.udis.data import class_of, read_photographed
 from cases.udis.joins import MORE_JOINED, bent_domain, cut_share, hard, join_bent
-from cases.udis.meshes import BENT, HONEST, bend_all, measure_bent
+from cases.udis.mesh_learnt import bend_learnt
+from cases.udis.meshes import HONEST, bend_all, bent_rows, measure_bent
 from cases.udis.model import UDIS
 from cases.udis.quality import ALIGN, JOIN, measure_alignment, measure_joined
-from common.base.errors import start
+from common.base.errors import UserError, start
 from common.data.images import to_bytes, to_tensor, write_image
 from common.experiment.run import Run
 from common.stitching.estimators import estimator, stitch_own
@@ -30,9 +31,11 @@ def main(argv=None):
     weights = run.weights()
     model = run.load(UDIS, weights)
     if run.options.input:
-        return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device))
+        return stitch_own(run, estimator(run.config.test.method, model, run.device), network_blend(model, run.device),
+                          network_bend(run, model, weights))
     pairs = read_photographed(run.config.test.root or run.config.data.root, "testing")
-    rows = ALIGNED + BENT + (JOINED + MORE_JOINED if run.config.test.reconstruct else [])
+    bending = bent_rows(model)
+    rows = ALIGNED + bending + (JOINED + MORE_JOINED if run.config.test.reconstruct else [])
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + HONEST + JOIN,
                           classings=classings, ranked="psnr_overlap")
@@ -41,8 +44,8 @@ def main(argv=None):
         """{row: (metrics, image path)} of one pair."""
         a, b = pairs.pair(place)
         found = answers(model, a, b, run.device, run.config.test.refine.start)
-        bent, unused = bend_all(a, b, found["refined"])
-        lines = measure(found | bent, a, b, unused)
+        bent, unused = bend_all(model, a, b, found["refined"], run.device)
+        lines = measure(found | bent, a, b, unused, ["refined", *bent])
         if run.config.test.reconstruct:
             kept = pairs.names[place] if place < run.config.test.images else None
             lines |= reconstruct(run, model, results, a, b, bent["mesh"], kept)
@@ -51,19 +54,29 @@ def main(argv=None):
         results.add(item, lines, classes=pairs.classes(place) | {"seen": class_of(pairs, place)})
     inputs = {item: str(pairs.files[2 * place]) for place, item in enumerate(pairs.names)}
     content = run.finish_test(results, weights, pairs.names, inputs=inputs)
-    run.say(results.table(content, ALIGN, ALIGNED + BENT, "pairs"))
-    run.say(results.table(content, HONEST, ["refined", *BENT], "pairs"))
+    run.say(results.table(content, ALIGN, ALIGNED + bending, "pairs"))
+    run.say(results.table(content, HONEST, ["refined", *bending], "pairs"))
     if run.config.test.reconstruct:
         run.say(results.table(content, JOIN, JOINED + MORE_JOINED, "pairs"))
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
 
-def measure(found, a, b, unused):
+def network_bend(run, model, weights):
+    """What test.warp=mesh_learnt stands for; None for other warps."""
+    if run.config.test.warp != "mesh_learnt":
+        return None
+    if model.mesh is None:
+        raise UserError(f"test.warp=mesh_learnt: {weights.path} has no learnt mesh: weights that stage=mesh trained "
+                        "were expected: give others (--weights), or set test.warp=mesh, which needs none")
+    return lambda a, b, H_ba: bend_learnt(model, a, b, H_ba, run.device)
+
+
+def measure(found, a, b, unused, bending):
     """{row: (metrics, None)} of every homography and mesh; unused: the matches that no mesh has used."""
     identity = measure_alignment(found["identity"], a, b).get("psnr_overlap")
     lines = {row: measure_alignment(answer, a, b, identity) for row, answer in found.items()}
-    for row in ("refined", *BENT):
+    for row in bending:
         lines[row] |= measure_bent(found[row], a, b, unused)
     return {row: (values, None) for row, values in lines.items()}
 

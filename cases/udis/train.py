@@ -6,6 +6,8 @@ the homography on synthetic pairs
     python cases/udis/train.py preset=align --name align --weights checkpoints/udis/pretrain/best.pt
 stage 2 on aligned pairs
     python cases/udis/train.py preset=reconstruct --name reconstruct --weights checkpoints/udis/align/best.pt
+... and a mesh beyond the homography
+    python cases/udis/train.py preset=mesh --name mesh --weights checkpoints/udis/reconstruct/best.pt
 a first look (embedded sample data)
     python cases/udis/train.py --demo
 """
@@ -16,14 +18,16 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])   # not this folder, whose test.py hides Python's
     import common  # noqa: F401  says in a line what is missing
 
+from functools import lru_cache
 from operator import itemgetter
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from cases.udis.baselines import IDENTITY, domain, join_all, refine_starts
-from cases.udis.data import AlignmentPairs, WholePairs, read_photographed, trainable
-from cases.udis.losses import alignment_terms, colour_jitter, cut_terms, offset_distance, repaint_terms
+from cases.udis.baselines import IDENTITY, by_keypoints, domain, join_all, refine_starts
+from cases.udis.data import AlignmentPairs, MeshTasks, WholePairs, read_photographed, trainable
+from cases.udis.losses import alignment_terms, colour_jitter, cut_terms, mesh_terms, offset_distance, repaint_terms
+from cases.udis.mesh_learnt import Overlap, bend_learnt, know, look
 from cases.udis.model import UDIS, guard
 from cases.udis.perceptual import perceptual
 from cases.udis.quality import measure_alignment, measure_joined
@@ -35,13 +39,16 @@ from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 from common.stitching.estimators import Answer, network_estimate
 from common.stitching.geometry import warp
+from common.stitching.keypoints import SIFT
+from common.stitching.mesh import flat
 from common.stitching.pairs import HomographyPairs, draw_pairs
 
 
 def main(argv=None):
     run = Run("udis", "train", argv)
     training = Training(run)
-    {"pretrain": pretrain, "align": align, "reconstruct": reconstruct}[run.config.stage](training, run.config)
+    stages = {"pretrain": pretrain, "align": align, "reconstruct": reconstruct, "mesh": bend}
+    stages[run.config.stage](training, run.config)
     training.finish()
 
 
@@ -95,10 +102,7 @@ def reconstruct(training, cfg):
     """Stage 2 on the warps of stage 1 (refined), one pair at a time, since canvases differ. Stage 1 is frozen;
     --weights brings it."""
     run = training.run
-    if not run.options.weights and not training.resumed:
-        raise UserError("stage=reconstruct needs a trained homography network to stand on: --weights was expected: "
-                        "--weights checkpoints/udis/RUN/best.pt, with the RUN that trained stage=align or "
-                        "stage=pretrain")
+    expect_start(training)
     pairs = read_photographed(cfg.data.root, "training")
     samples = WholePairs(pairs, trainable(pairs), cfg.train.longest)
     features = perceptual(cfg.train, run.device, run.say) if cfg.model.form == "paper" else None
@@ -118,11 +122,35 @@ def reconstruct(training, cfg):
             training.validated(**validate_joined(run, average.module, samples, aligner))
 
 
+def bend(training, cfg):
+    """The mesh on the refined homographies of photographed pairs, no labels at all. The rest is frozen; --weights
+    brings it. Every fifth of the pairs that may train is held out and chooses the step."""
+    run = training.run
+    expect_start(training)
+    if cfg.model.arch != "small":
+        raise UserError(f"stage=mesh stands on the features of the small homography network: model.arch="
+                        f"{cfg.model.arch}: small was expected: leave model.arch out, and give weights that have it")
+    pairs = read_photographed(cfg.data.root, "training")
+    places = trainable(pairs)
+    held_out = places[4::5] or places
+    samples = MeshTasks(pairs, [place for place in places if place not in held_out] or places, cfg.seed)
+    training.arguments = dict(cfg.model) | {"mesh": True}
+    model, average, optimizer, schedule = prepare(training, cfg, "mesh")
+    overlaps = Overlaps(run, model, pairs)
+    for task in training.steps(samples, steps=cfg.train.steps, batch=cfg.train.batch_size, stage="mesh",
+                               model=model, optimizer=optimizer, schedule=schedule, average=average):
+        seen, known = overlaps.batch(task)
+        training.descend(optimizer, cfg.train.clip, **mesh_terms(model(known, start=task.start), seen, cfg.train))
+        after_step(model, average, schedule)
+        if training.due(cfg.train.validate_every):
+            training.validated(**validate_mesh(run, average.module, overlaps, held_out[:cfg.train.validate_pairs]))
+
+
 # ---- what the stages share -------------------------------------------------------------------------------------------
 
 def prepare(training, cfg, part):
     """(model, its moving average, optimiser, schedule): the other part of the model is frozen."""
-    model = UDIS(**cfg.model)
+    model = UDIS(**training.arguments)
     if part == "reconstruction" and cfg.model.form == "paper" and cfg.train.copy_start:
         if cfg.model.width < 9:
             raise UserError(f"train.copy_start=true needs nine feature maps: model.width={cfg.model.width}: at least 9 "
@@ -140,6 +168,15 @@ def prepare(training, cfg, part):
     return model, average, optimizer, LambdaLR(optimizer, lambda step: 0.96 ** (step / 12500))
 
 
+def expect_start(training):
+    """A UserError where a stage that trains no homography has none."""
+    run = training.run
+    if not run.options.weights and not training.resumed:
+        raise UserError(f"stage={run.config.stage} needs a trained homography network to stand on: --weights was "
+                        "expected: --weights checkpoints/udis/RUN/best.pt, with the RUN that trained stage=align or "
+                        "stage=pretrain")
+
+
 def start_from_parts(training, model):
     """Take over from --weights what fits: the homography network, of this case or of view_free_stitch (the same one),
     and stage 2 where it is of the same form and width. A run that goes on has its own weights."""
@@ -150,7 +187,7 @@ def start_from_parts(training, model):
     state = (content["weights"] if content["case"] == "view_free_stitch"
              else checkpoints.find("udis", run.name, wanted).state)
     fits = {}
-    for name, part in model.named_children():
+    for name, part in model.named_children():                          # without a mesh there is none among them
         shapes = {key: value.shape for key, value in part.state_dict(prefix=name + ".").items()}
         there = {key: value.float() for key, value in state.items() if key.startswith(name + ".")}
         if {key: value.shape for key, value in there.items()} == shapes:
@@ -190,6 +227,43 @@ class Aligner:
         return type(warps)(*(each.to(self.run.device) for each in warps))
 
 
+class Overlaps:
+    """What the mesh network sees of pairs on their refined homographies: made once per pair and order of its pictures,
+    since stage 1 is frozen; the last so many are kept."""
+
+    def __init__(self, run, model, pairs, kept=64):
+        self.run, self.model, self.pairs = run, bare(model), pairs
+        self.homography, self.see = lru_cache(None)(self.homography), lru_cache(kept)(self.see)
+
+    def homography(self, place):
+        """H_ba (3, 3) of a pair, refined from SIFT's, the network's and the identity: its best fit."""
+        a, b = self.pairs.pair(place)
+        training = self.model.training
+        starts = [by_keypoints(a, b, SIFT), Answer(network_estimate(self.model.eval(), a, b, self.run.device).H_ba),
+                  Answer(IDENTITY)]
+        self.model.train(training)
+        H_ba = refine_starts(a, b, starts).H_ba
+        return IDENTITY if H_ba is None else H_ba
+
+    def see(self, place, exchange):
+        """(Overlap, Known) of a pair, a batch of one."""
+        a, b = self.pairs.pair(place)
+        H_ba = self.homography(place)
+        if exchange:
+            a, b, H_ba = b, a, torch.linalg.inv(H_ba)
+        straight = flat(a, b, H_ba.numpy()) or flat(a, b, IDENTITY.numpy())
+        if straight is None:
+            raise UserError(f"the pictures of the pair {self.pairs.names[place]} are too small to be bent: at least "
+                            "512 common pixels were expected: remove the pair")
+        seen = Overlap(*(each.to(self.run.device) for each in look(a, b, straight)))
+        return seen, know(self.model.homography.features, seen)
+
+    def batch(self, task):
+        """(Overlap, Known) of a batch of Tasks."""
+        found = [self.see(*each) for each in zip(task.place.tolist(), task.exchange.tolist())]
+        return tuple(type(parts[0])(*map(torch.cat, zip(*parts))) for parts in zip(*found))
+
+
 def turn(warps):
     """The warps mirrored, upside down, transposed, and with their roles exchanged, each half of the time (torch's
     generator)."""
@@ -227,6 +301,22 @@ def validate_warps(run, model, pairs, places):
         scores.append(values.get("psnr_overlap", 0.0))
     model.train()
     return {"psnr_overlap": sum(scores) / len(scores), "failures": scores.count(0.0)}
+
+
+@torch.inference_mode()
+def validate_mesh(run, model, overlaps, places):
+    """Mean psnr_overlap of the learnt mesh over held-out pairs at full size, and what it gains on the homography."""
+    model.eval()
+    scores = []
+    for place in places:
+        a, b = overlaps.pairs.pair(place)
+        H_ba = overlaps.homography(place)
+        mesh = bend_learnt(model, a, b, H_ba.numpy(), run.device)
+        scores.append([measure_alignment(answer, a, b).get("psnr_overlap", 0.0)
+                       for answer in (Answer(H_ba, mesh=mesh), Answer(H_ba))])
+    model.train()
+    bent, straight = torch.tensor(scores, dtype=torch.float64).mean(dim=0).tolist()
+    return {"psnr_overlap": bent, "gain": bent - straight}
 
 
 @torch.inference_mode()

@@ -119,11 +119,12 @@ def on_canvas(pieces):
     return pictures, masks, (left, top)
 
 
-def stitch_own(run, estimate, network_blend):
+def stitch_own(run, estimate, network_blend, network_bend=None):
     """A panorama of the photographs of --input in the folder --output, by the settings test.* of the run.
 
     Without --output: in results/<case>/<run>/panorama, or panorama-2 and so on beside it. network_blend: what
-    test.compose=network stands for, a blend of stitch.py. Raises UserError where --output would overwrite an input.
+    test.compose=network stands for, a blend of stitch.py; network_bend: what test.warp=mesh_learnt does. Raises
+    UserError where --output would overwrite an input.
     """
     paths, _ = picture_files(run.options.input)
     settings = run.config.test
@@ -132,7 +133,7 @@ def stitch_own(run, estimate, network_blend):
     out = run.settle_folder(run.folder / "panorama", WRITTEN + (debug if settings.debug else []), paths)
     made = Settings(settings.order, settings.projection, settings.exposure, settings.seam,
                     network_blend if settings.compose == "network" else settings.compose, settings.crop, settings.debug,
-                    settings.limit * 1e6, settings.warp)
+                    settings.limit * 1e6, network_bend or settings.warp)
     stitched = stitch(paths, estimate, made, out)
     photos = stitched.photos
     for photo in photos:

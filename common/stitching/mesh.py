@@ -123,11 +123,15 @@ def bend(a, b, H_ba, cells=CELLS):
     for _ in range(ROUNDS):
         x, y, shifts, trust = measure_shifts(a, b, mesh)
         mesh = unfold(mesh._replace(knots=fit_knots(mesh, x, y, shifts, trust)))
+    return mesh if better(a, b, mesh, straight) else None
+
+
+def better(a, b, mesh, straight):
+    """Whether a Mesh shows B closer to A than another, each where it shows B, and where both do."""
     (before, mask_before), (after, mask_after) = (bent_warp(each, a.shape, b) for each in (straight, mesh))
     common = mask_before & mask_after
-    better = (mean_square(after - a, mask_after) < mean_square(before - a, mask_before)
-              and mean_square(after - a, common) < mean_square(before - a, common))
-    return mesh if better else None
+    return (mean_square(after - a, mask_after) < mean_square(before - a, mask_before)
+            and mean_square(after - a, common) < mean_square(before - a, common))
 
 
 def measure_shifts(a, b, mesh):
@@ -169,11 +173,15 @@ def fit_knots(mesh, x, y, shifts, trust, smooth=SMOOTH, hold=HOLD):
     rows, columns = mesh.knots.shape[:2]
     spline = splines(mesh.box, mesh.knots.shape, x, y)
     per_cell = len(x) / ((rows - 3) * (columns - 3))
-    normal = (spline.T @ (spline * trust[:, None])).toarray()
+    normal = (spline.T @ (spline * trust[:, None])).toarray() + per_cell * stiffness(rows, columns, smooth, hold)
+    return np.linalg.solve(normal, spline.T @ (shifts * trust[:, None])).reshape(rows, columns, 2)
+
+
+def stiffness(rows, columns, smooth=SMOOTH, hold=HOLD):
+    """What bending and shifts of so many knots cost, as a matrix of their squares: (rows columns, rows columns)."""
     bending = (np.kron(differences(rows, 2), np.eye(columns)) + np.kron(np.eye(rows), differences(columns, 2))
                + 2 * np.kron(differences(rows, 1), differences(columns, 1)))
-    normal += per_cell * (smooth * bending + hold * np.eye(len(normal)))
-    return np.linalg.solve(normal, spline.T @ (shifts * trust[:, None])).reshape(rows, columns, 2)
+    return smooth * bending + hold * np.eye(rows * columns)
 
 
 def differences(count, order):

@@ -232,15 +232,24 @@ class SmallHomography(nn.Module):
         """H_ba (N, 3, 3) from the matches of a fine step."""
         height, width = fine.log_probability.shape[-2:]
         probability = fine.log_probability.exp().flatten(2).mT                          # (N, 256, K)
-        shift = torch.arange(-self.radius, self.radius + 1, dtype=torch.float32, device=probability.device)
-        shifts = torch.stack([shift.repeat(len(shift)), shift.repeat_interleave(len(shift))], dim=1)    # (K, 2): x, y
-        around = (torch.cdist(shifts, shifts, p=torch.inf) < 1.5).float()               # the nine places round each
-        near = probability * around[probability.argmax(dim=2)]                          # far candidates would bend it
-        mass = near.sum(dim=2)
-        expected = FINE * (near @ shifts) / mass[..., None].clamp(min=1e-9)             # (N, 256, 2) pixels
+        shifts, mass = peak(probability, self.radius)
+        expected = FINE * shifts                                                        # (N, 256, 2) pixels
         places = fine_places(height, width, probability.device).expand(len(probability), -1, -1)
         points_b, _ = transform(torch.linalg.inv(fine.start), places.double() + expected)
         return fit(points_b, places, mass.square() * fine.counts, fine.start, (8.0, 4.0, 2.0, 2.0))
+
+
+def peak(probability, radius):
+    """(the expected displacement (N, P, 2), x and y in places; the probability (N, P)) of the nine round the likeliest.
+
+    probability: (N, P, K) of the K = (2 r + 1)^2 displacements of cost_volume for each of P places.
+    """
+    shift = torch.arange(-radius, radius + 1, dtype=torch.float32, device=probability.device)
+    shifts = torch.stack([shift.repeat(len(shift)), shift.repeat_interleave(len(shift))], dim=1)    # (K, 2): x, y
+    around = (torch.cdist(shifts, shifts, p=torch.inf) < 1.5).float()                   # the nine places round each
+    near = probability * around[probability.argmax(dim=2)]                              # far candidates would bend it
+    mass = near.sum(dim=2)
+    return (near @ shifts) / mass[..., None].clamp(min=1e-9), mass
 
 
 def offset_distance(stages, true, ratio=0.7, beta=2.0):

@@ -45,7 +45,8 @@ class Settings(NamedTuple):
     crop: bool = True
     debug: bool = True
     limit: float = LIMIT           # pixels of the canvas; a larger one is composed smaller
-    warp: str = "homography"       # homography | mesh: on a plane, photographs are bent to the reference in the overlap
+    warp: object = "homography"    # homography | mesh | a function (a, b, H_ba) -> Mesh or None: on a plane,
+    # photographs are bent to the reference in the overlap
 
 
 def join_photos(images, layout, settings=Settings()):
@@ -55,8 +56,8 @@ def join_photos(images, layout, settings=Settings()):
     surface = choose_surface(layout.homographies, sizes, layout.reference,
                              lambda: fit_cameras(layout.homographies, links_of(layout), sizes, layout.reference),
                              settings.projection, min(settings.limit, most))
-    if settings.warp == "mesh":
-        surface = bend_parts(surface, images, layout.reference)
+    if settings.warp != "homography":
+        surface = bend_parts(surface, images, layout.reference, bend if settings.warp == "mesh" else settings.warp)
     pieces = [warp_photo(images[part.place], part.view, surface.shape, part.bounds, surface.scale)
               for part in surface.parts]
     scale = min(1.0, float(np.sqrt(SEAM_PIXELS * len(pieces) / sum(piece.mask.size for piece in pieces))))
@@ -67,7 +68,7 @@ def join_photos(images, layout, settings=Settings()):
     return blend(pieces, small, seams(small, settings.seam), settings.blend), surface
 
 
-def bend_parts(surface, images, reference):
+def bend_parts(surface, images, reference, bend=bend):
     """The Surface with a mesh (mesh.py) for every photograph that the reference overlaps and that becomes better by it.
 
     Only a plane's. Their outlines stay the homographies': what a mesh pushes beyond is not shown.

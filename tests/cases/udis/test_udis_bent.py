@@ -14,6 +14,7 @@ from common.data.samples import photograph
 from common.stitching.estimators import Answer
 from common.stitching.mesh import Mesh
 
+CPU, BARE = torch.device("cpu"), UDIS(width=4)
 H = np.array([[1.0, 0, 30], [0, 1, 0], [0, 0, 1]])
 
 
@@ -43,7 +44,7 @@ def test_rows_are_measured_on_matches_they_have_not_used(monkeypatch):
     matches[1::2, 2] += 4                                               # wrong, and never to be fitted
     monkeypatch.setattr(meshes, "real_matches", lambda *_: matches)
     refined = Answer(torch.from_numpy(H))
-    bent, unused = meshes.bend_all(a, b, refined)
+    bent, unused = meshes.bend_all(BARE, a, b, refined, CPU)
     found = {row: meshes.measure_bent(answer, a, b, unused) for row, answer in (bent | {"refined": refined}).items()}
     assert list(bent) == meshes.BENT and all(set(numbers) <= set(meshes.HONEST) for numbers in found.values())
     assert found["apap"]["residual_median"] == pytest.approx(4, abs=0.1)
@@ -53,11 +54,12 @@ def test_rows_are_measured_on_matches_they_have_not_used(monkeypatch):
 def test_where_nothing_overlaps_or_is_known_the_homography_stands():
     a = np.random.default_rng(5).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     far = Answer(torch.tensor([[1.0, 0, 119], [0, 1, 0], [0, 0, 1]], dtype=torch.float64))
-    bent, _ = meshes.bend_all(a, a, far)
+    bent, _ = meshes.bend_all(BARE, a, a, far, CPU)
     assert all(answer.mesh is None and answer.H_ba is far.H_ba for answer in bent.values())
     assert meshes.measure_bent(far, a, a, np.zeros((0, 4))) == {}
     none = Answer(None, "no fair start")
-    assert meshes.bend_all(a, a, none)[0] == {"apap": none, "mesh": none} and meshes.measure_bent(none, a, a, []) == {}
+    assert meshes.bend_all(BARE, a, a, none, CPU)[0] == {"apap": none, "mesh": none}
+    assert meshes.measure_bent(none, a, a, []) == {}
 
 
 def test_a_point_that_sift_gives_twice_counts_once():

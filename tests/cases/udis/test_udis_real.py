@@ -96,7 +96,7 @@ def test_release_files_are_whole_small_and_listed(path):
     weights = checkpoints.find("udis", "x", path.stem)
     assert path.stat().st_size < 20e6
     assert path.name in (paths.ROOT / "checkpoints" / "README.md").read_text(encoding="utf-8")
-    assert {name.split(".")[0] for name in weights.state} == {"homography", "reconstruction"}
+    assert {name.split(".")[0] for name in weights.state} - {"mesh"} == {"homography", "reconstruction"}
 
 
 @pytest.fixture(scope="module")
