@@ -63,8 +63,9 @@ def measure_fitted(run):
                 write_image(lines[row][1], to_tensor(pictures[row]))
         results.add(name, lines)
     means = {row: round(total / count, 3) for row, (total, count) in seconds.items()}
-    content = run.finish_test(results, weights, tasks.names, seconds_per_picture=means,
-                              inputs={name: str(path) for name, path in zip(tasks.names, tasks.paths)})
+    given = {name: str(results.final / results.image_path(name, "as_is").relative_to(results.folder))
+             for name in tasks.names}
+    content = run.finish_test(results, weights, tasks.names, seconds_per_picture=means, inputs=given)
     run.say(results.table(content, METRICS))
     run.say("seconds per picture: " + ", ".join(f"{row} {value:.2f}" for row, value in means.items()))
     run.say(f"results: {results.final}")

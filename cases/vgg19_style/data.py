@@ -28,8 +28,8 @@ def works(data, network):
     network: its name, for outputs. Raises UserError for settings that do not fit each other."""
     contents = pictures_at(data.content, "data.content")
     if data.styles:
-        styles = [Path(path) for path in data.styles]
-        weights, masks = data.weights or [1.0] * len(styles), [Path(path) for path in data.masks]
+        styles, masks = files_at(data.styles, "data.styles"), files_at(data.masks, "data.masks")
+        weights = data.weights or [1.0] * len(styles)
         for what, given in (("data.weights", weights), ("data.masks", masks)):
             if given and len(given) != len(styles):
                 raise UserError(f"{what} has {len(given)} entries, data.styles {len(styles)}: one for each was "
@@ -55,6 +55,14 @@ def works(data, network):
 def join_stems(paths):
     """The names of several pictures as one: a+b."""
     return "+".join(path.stem for path in paths)
+
+
+def files_at(places, setting):
+    """[path] of a list of pictures. Raises UserError for those that are not there."""
+    paths = [Path(place) for place in places]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise UserError(f"no such file: {join_some(missing)}: pictures were expected: mend {setting}")
+    return paths
 
 
 def pictures_at(place, setting):

@@ -1,9 +1,11 @@
 """A user's mistake is one line, `error: what is wrong: where: what was expected: what to do`, and exit status 2."""
+import _thread
 import contextlib
 import errno
 import os
 import signal
 import sys
+import threading
 import unicodedata
 
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")      # categories of Unicode: control, format, half a pair, separators
@@ -84,6 +86,7 @@ def start(main, argv=None):
     prepare_streams()
     if argv is None:
         signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = interrupt_again
     try:
         status = main(argv) or 0
         sys.stdout.flush()
@@ -132,6 +135,15 @@ def interrupt(number, frame):
     wait for that."""
     signal.signal(signal.SIGINT, leave_at_once)
     raise KeyboardInterrupt
+
+
+def interrupt_again(dropped):
+    """What sys.unraisablehook does in a script: Ctrl-C that came up where Python drops exceptions, in the callback of a
+    weak reference or a __del__, comes up once more a moment later."""
+    if not issubclass(dropped.exc_type, KeyboardInterrupt):
+        return sys.__unraisablehook__(dropped)
+    signal.signal(signal.SIGINT, interrupt)
+    threading.Timer(0.05, _thread.interrupt_main).start()
 
 
 def leave_at_once(number, frame):

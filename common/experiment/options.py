@@ -42,11 +42,12 @@ def parse(case, script, argv, shorthands=None):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose complaints also say how a file is given whose name looks like something else."""
+    """argparse's, whose complaints are a UserError and also say how a file is given whose name looks like something
+    else."""
     hint = ""
 
     def error(self, message):
-        super().error(message + self.hint)
+        raise UserError(f"{message}{self.hint}: python {self.prog} --help shows what can be said")
 
 
 def check_name(name):

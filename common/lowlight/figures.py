@@ -32,7 +32,7 @@ CAPTIONS = {
     "elsewhere": Caption(
         None, "Pictures of other data sets, before and after; no references exist. Entropy in bit, gray edge in "
               "degrees",
-        "其他数据集中的图像增强前后对比；没有参考图像。熵(bit)与灰边偏差（度）标在图下",
+        "其他数据集中的图像增强前后对比；没有参考图像。熵（bit）与灰边偏差（度）标在图下",
         "Dark or backlit photographs above, brightened below", "上为昏暗或逆光的照片，下为增强结果"),
     "protect": Caption(
         None, "test.protect=auto: picture x, the network's answer y, the weight w (white: all of the answer) and "

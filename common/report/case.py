@@ -26,7 +26,7 @@ from common.report.blocks import (
     each,
     join,
 )
-from common.report.tables import finite, measures, number_with_unit, numbers
+from common.report.tables import NETWORK, finite, measures, number_with_unit, numbers
 
 PICTURES = 3                                               # of a test set that are shown
 LINKS = {"paper": "论文", "code": "代码", "data": "数据"}   # what a configuration calls its addresses; others stay
@@ -51,8 +51,8 @@ def case_blocks(case, name=None):
 
 def title_of(case, about):
     """The case as a heading: its chapter in the course, and its name in both languages, else the paper's title."""
-    chapter = f"{about['chapter']} " if about.get("chapter") else ""
-    return each(lambda text: chapter + text, both(about.get("name") or about.get("title") or case))
+    name = both(about.get("name") or about.get("title") or case)
+    return join(both(about["chapter"]), name) if about.get("chapter") else name
 
 
 def head(case, about):
@@ -129,8 +129,11 @@ def not_yet(run, release=None):
 # ---- pictures --------------------------------------------------------------------------------------------------------
 
 def pictures(run, test):
-    """The best, the median and the worst picture of a test, over their references where these can be found."""
-    for row, values in test.metrics.items():
+    """The best, the median and the worst picture of a test, over their references where these can be found; of the row
+    that the case's file names (about.row), else of the network's, else of the first that has any."""
+    wanted = run_folder.about(run.case).get("row")
+    for row in sorted(test.metrics, key=lambda row: (row != wanted, row.partition("/")[0] != NETWORK)):
+        values = test.metrics[row]
         lines = [line for line in test.items
                  if line["row"] == row and line["status"] == "ok" and inside(test.folder, line["image"])]
         if lines:

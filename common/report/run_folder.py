@@ -13,6 +13,7 @@ from typing import NamedTuple
 from common.base import paths, yaml_text
 from common.base.errors import UserError
 from common.base.yaml_text import Document
+from common.data.formats import natural
 from common.experiment.settings import flatten_settings
 
 DAMAGED = "copy the run's folder again, or make this part of it again"
@@ -97,16 +98,17 @@ def on_sample_data(run, test):
 
 
 def chapter_of(case):
-    """The case's chapter in the course (`B1`), "" for one that has none or whose file cannot be read."""
+    """The case's chapter in the course (`B1`, `Case 7`), "" for one that has none or whose file cannot be read."""
     try:
-        return str(about(case).get("chapter") or "")
+        chapter = about(case).get("chapter") or ""
     except UserError:
         return ""
+    return str(chapter["en"] if isinstance(chapter, dict) else chapter)
 
 
 def in_course_order(cases):
     """Cases by their chapters, those without one last."""
-    return sorted(cases, key=lambda case: (not chapter_of(case), chapter_of(case), case))
+    return sorted(cases, key=lambda case: (not chapter_of(case), natural(chapter_of(case)), case))
 
 
 def newest(folder):

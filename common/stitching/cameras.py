@@ -28,23 +28,33 @@ class Camera(NamedTuple):
 
     def see(self, rays):
         """(x, y, whether it is in front) of rays (3, n) of the world, in pixels of the photograph."""
-        own = np.tensordot(self.rotation.T, rays, axes=1)
-        front = own[2] > 0.05 * np.abs(own).max(axis=0)
-        depth = np.where(front, own[2], 1)
-        x, y = own[0] / depth, own[1] / depth
-        grow = self.focal * (1 + self.k1 * np.minimum(x * x + y * y, self.reach()))
-        return x * grow + (self.size[0] - 1) / 2, y * grow + (self.size[1] - 1) / 2, front
+        x, y, front = project(np.tensordot(self.rotation.T, rays, axes=1), self.focal, self.k1)
+        return x + (self.size[0] - 1) / 2, y + (self.size[1] - 1) / 2, front
 
     def cast(self, x, y):
         """The rays (3, n) of pixels, of length 1."""
-        x, y = (x - (self.size[0] - 1) / 2) / self.focal, (y - (self.size[1] - 1) / 2) / self.focal
-        straight_x, straight_y = undistort(x, y, self.k1)
-        own = np.stack([straight_x, straight_y, np.ones_like(straight_x)])
-        return self.rotation @ (own / np.linalg.norm(own, axis=0))
+        return self.rotation @ back_project(x - (self.size[0] - 1) / 2, y - (self.size[1] - 1) / 2, self.focal, self.k1)
 
-    def reach(self):
-        """|p|^2 up to which distances still grow with p: beyond it a negative k1 would fold the picture back."""
-        return 0.9 / (3 * -self.k1) if self.k1 < 0 else np.inf
+
+def project(own, focal, k1):
+    """(x, y, whether it is in front) of rays (3, n) in a camera's own axes; pixels from the middle."""
+    front = own[2] > 0.05 * np.abs(own).max(axis=0)
+    depth = np.where(front, own[2], 1)
+    x, y = own[0] / depth, own[1] / depth
+    grow = focal * (1 + k1 * np.minimum(x * x + y * y, reach(k1)))
+    return x * grow, y * grow, front
+
+
+def back_project(x, y, focal, k1):
+    """The rays (3, n) of pixels from the middle, in the camera's own axes, of length 1."""
+    straight_x, straight_y = undistort(x / focal, y / focal, k1)
+    own = np.stack([straight_x, straight_y, np.ones_like(straight_x)])
+    return own / np.linalg.norm(own, axis=0)
+
+
+def reach(k1):
+    """|p|^2 up to which distances still grow with p: beyond it a negative k1 would fold the picture back."""
+    return 0.9 / (3 * -k1) if k1 < 0 else np.inf
 
 
 def undistort(x, y, k1, steps=8):
@@ -86,18 +96,26 @@ def fit_cameras(homographies, links, sizes, reference):
         return {place: Camera(float(np.exp(numbers[0])) * side[place], float(numbers[1]), turns[place], sizes[place])
                 for place in places}
 
+    # Of all matches at once, (N,) or (2, N): the places of their photographs, and the points from the middles.
+    a, b = (np.repeat([places.index(getattr(pair, end)) for pair in links], [in_a.shape[1] for in_a, _ in matches])
+            for end in "ab")
+    middles = (np.array([sizes[place] for place in places]) - 1) / 2
+    sides = np.array([side[place] for place in places])
+    in_a, in_b = (np.hstack(points) - middles[ends].T for points, ends in zip(zip(*matches), (a, b)))
+
     def errors(numbers):
-        cameras, found = unpack(numbers), [UNDETERMINED * (numbers[:2] - (np.log(USUAL), 0))]
-        for pair, (in_a, in_b) in zip(links, matches):
-            x, y, _ = cameras[pair.a].see(cameras[pair.b].cast(*in_b))
-            found.append(((np.stack([x, y]) - in_a) / side[pair.a] * 1000).clip(-1e4, 1e4).ravel())
-        return np.concatenate(found)
+        cameras, k1 = unpack(numbers), numbers[1]
+        turns = np.stack([cameras[place].rotation for place in places])
+        focals = np.exp(numbers[0]) * sides
+        rays = np.einsum("nij,jn->in", turns[b], back_project(*in_b, focals[b], k1))
+        x, y, _ = project(np.einsum("nji,jn->in", turns[a], rays), focals[a], k1)
+        missed = ((np.stack([x, y]) - in_a) / sides[a] * 1000).clip(-1e4, 1e4)
+        return np.concatenate([UNDETERMINED * (numbers[:2] - (np.log(USUAL), 0)), missed.T.ravel()])
     bounds = np.full((2, len(numbers)), np.inf) * [[-1], [1]]
     bounds[:, 0], bounds[:, 1] = np.log(FOCALS), (-0.5, 0.5)
     solved = least_squares(errors, numbers, bounds=bounds, loss="soft_l1", f_scale=2.0, x_scale="jac", max_nfev=40,
                            jac_sparsity=depends(links, matches, free) if len(places) > 8 else None)
-    residual = np.concatenate([np.hypot(*each.reshape(2, -1)) for each in
-                               np.split(errors(solved.x)[2:], np.cumsum([each.size for each, _ in matches])[:-1])])
+    residual = np.hypot(*errors(solved.x)[2:].reshape(-1, 2).T)
     return Fitted(unpack(solved.x), float(np.median(residual)), homography_error(homographies, links, matches, side))
 
 

@@ -48,7 +48,7 @@ CAPTIONS = {
         "were not run",
         "同一内容与风格由本机现有的网络完成：{names}；{size} 像素。D 为风格距离，评价网络：{judges}。"
         "网络评价自己的结果会偏宽；其中一个网络的权重是随机的，差别即特征网络训练的作用。"
-        "VGG16 与 VGG19 只在本机有 torchvision 权重时绘制，否则标为未运行(not run)",
+        "VGG16 与 VGG19 只在本机有 torchvision 权重时绘制，否则标为未运行（not run）",
         "One picture painted by several networks side by side", "同一图像由多个网络迁移的结果并排"),
     "sliders": Caption(
         None,

@@ -241,6 +241,8 @@ def test_sixteen_bits_and_transparency(place):
     (["network={}/cut.pth"], "cut short or damaged"), (["data.weights=[1]"], "data.styles"),
     (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/black.png]"], "empty mask"),
     (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/tall.png]"], "another shape"),
+    (["data.styles=[{0}/style/tissue.png, {0}/nosuch.png]"], "no such file: .*nosuch.png.*mend data.styles"),
+    (["data.styles=[{0}/style/tissue.png]", "data.masks=[{0}/nosuch.png]"], "nosuch.png.*mend data.masks"),
     (["train.tile=-4"], "a whole number")])
 def test_mistakes_have_one_message(place, more, expected):
     (place / "page.pth").write_text("<!DOCTYPE html><html>not found</html>")

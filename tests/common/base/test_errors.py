@@ -94,6 +94,17 @@ def test_ctrl_c_is_one_line_also_twice(twice):
     assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_where_python_drops_exceptions_is_not_lost():
+    """There it would be one `Exception ignored`, and the script would go on to its end."""
+    process = script("import weakref\nclass Thing: pass\nthing = Thing()\n"
+                     "kept = weakref.ref(thing, lambda _: (print('ready', flush=True), time.sleep(60)))\n"
+                     "del thing\nfor _ in range(100): time.sleep(0.1)")
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
+
+
 def hear_ctrl_c():
     """What a shell's background job cannot do: there SIGINT is ignored, and children inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -7,7 +7,7 @@ from test_report import tables, text_of, written
 from common.base.paths import DEMO, DEMO_RELEASE
 from common.report import run_folder
 from common.report.blocks import Both, Figure, Gallery, Heading, Note
-from common.report.case import case_blocks, title_of
+from common.report.case import case_blocks, pictures, title_of
 from common.report.tables import method_name, numbers, with_both_weights
 
 
@@ -102,11 +102,31 @@ def test_cases_come_in_the_order_of_the_course(demo):
     assert "A Toy Toy · Ann Author, Ben Writer, 2020" in text_of(html), "the paper's own title stands below"
 
 
+def test_the_numbers_of_cases_count_as_numbers(monkeypatch):
+    monkeypatch.setattr(run_folder, "about", lambda case: {"chapter": {"en": case, "zh": "案例"}})
+    assert run_folder.in_course_order(["Case 10", "Case 7", "B6"]) == ["B6", "Case 7", "Case 10"]
+    title = title_of("nuclei", {"chapter": {"en": "Case 7", "zh": "案例 7"}, "name": {"en": "Nuclei", "zh": "细胞核"}})
+    assert title == Both("Case 7 Nuclei", "案例 7 细胞核")
+
+
+def test_the_pictures_are_the_cases_own_and_no_baselines(repository, monkeypatch):
+    run = run_folder.read_run("toy", "default")
+    test = next(test for test in run.tests if test.name == "photos")
+    rows, lines = ("identity", "network", "mine"), [line for line in test.items if line["row"] == "network"]
+    test = test._replace(metrics={row: test.metrics["network"] for row in rows},
+                         items=[line | {"row": row} for row in rows for line in lines])
+    assert "row network" in pictures(run, test)[0].text.en
+    monkeypatch.setattr(run_folder, "about", lambda case: {"row": "mine"})
+    assert "row mine" in pictures(run, test)[0].text.en
+
+
 def test_every_case_of_the_course_has_its_chapter_and_both_names():
     chapters = {case: run_folder.about(case) for case in run_folder.paths.all_cases()}
     known = {case: about["chapter"] for case, about in chapters.items() if about.get("chapter")}
     assert known == {"msrnet": "B1", "kind": "B2", "view_free_stitch": "B3", "udis": "B4", "siamfc": "B5",
-                     "vgg19_style": "B6"}
+                     "vgg19_style": "B6", "nuclei": {"en": "Case 7", "zh": "案例 7"},
+                     "image_prior": {"en": "Case 10", "zh": "案例 10"},
+                     "super_resolution": {"en": "Cases 11 and 12", "zh": "案例 11、12"}}
     for case in known:
         name = chapters[case]["name"]
         assert name["en"] and any("一" <= letter <= "鿿" for letter in name["zh"])
