@@ -41,6 +41,26 @@ INCREMENT = [({(1, 0): 1}, {}), ({(0, 1): 1}, {}), (ONE, {}), ({}, {(1, 0): 1}),
              ({(2, 0): -1}, {(1, 1): -1}), ({(1, 1): -1}, {(0, 2): -1})]        # how each number of D moves (x, y)
 
 
+def _weights():
+    """What each sum over pixels is made of: the normal matrix (8, 8, 5, 5, 5) and the right side (8, 5, 5, 5), weights
+    of the moments [which, j, i]."""
+    normal, right = np.zeros((8, 8, 5, 5, 5)), np.zeros((8, 5, 5, 5))
+
+    def add(total, first, second, which):
+        for ((i, j), f), ((k, m), s) in itertools.product(first.items(), second.items()):
+            total[which, j + m, i + k] += f * s
+    for row, (x, y) in enumerate(INCREMENT):
+        add(right[row], x, ONE, 3)
+        add(right[row], y, ONE, 4)
+        for column, (u, v) in enumerate(INCREMENT):
+            for which, first, second in ((0, x, u), (1, x, v), (1, y, u), (2, y, v)):
+                add(normal[row, column], first, second, which)
+    return normal, right
+
+
+NORMAL, RIGHT = _weights()
+
+
 def refine(a, b, H_ba, gain_bias=False, levels=LEVELS):
     """Refined: H_ba (3, 3) moved to where B's warp differs least from A, while it stays a fair homography.
 
@@ -171,16 +191,9 @@ def _equations(level, difference, mask):
                       borderValue=0)[..., None]
     dx, dy = (cv2.Sobel(warped, cv2.CV_32F, *order, ksize=1, scale=0.5).reshape(warped.shape) * inner
               for order in ((1, 0), (0, 1)))
-    moments = [level.y @ _channel_sum(first, second) @ level.x for first, second in
-               ((dx, dx), (dx, dy), (dy, dy), (dx, difference), (dy, difference))]           # [which][j, i]
-
-    def total(first, second, which):
-        return sum(f * s * float(moments[which][j + m, i + k])
-                   for (i, j), f in first.items() for (k, m), s in second.items())
-    normal = [total(x, u, 0) + total(x, v, 1) + total(y, u, 1) + total(y, v, 2)
-              for (x, y), (u, v) in itertools.product(INCREMENT, repeat=2)]
-    right = [total(x, ONE, 3) + total(y, ONE, 4) for x, y in INCREMENT]
-    return np.reshape(normal, (8, 8)), np.array(right)
+    moments = np.stack([level.y @ _channel_sum(first, second) @ level.x for first, second in
+                        ((dx, dx), (dx, dy), (dy, dy), (dx, difference), (dy, difference))])     # [which, j, i]
+    return np.tensordot(NORMAL, moments, 3), np.tensordot(RIGHT, moments, 3)
 
 
 def _move(change, level):
