@@ -8,16 +8,19 @@ import torch
 from tolerances import near
 
 from cases.udis import mesh_learnt, meshes, test, train
+from cases.udis.baselines import by_keypoints, refine_starts
 from cases.udis.data import MeshTasks, read_photographed
 from cases.udis.losses import mesh_terms
 from cases.udis.mesh_learnt import MeshHead, bend_learnt, fit_smooth, know, look, slopes, spread
 from cases.udis.model import UDIS
+from cases.udis.quality import measure_alignment
 from common.base import paths
 from common.base.errors import UserError
 from common.data.samples import build, photograph
 from common.experiment import checkpoints
 from common.experiment.settings import Settings
 from common.stitching.estimators import Answer
+from common.stitching.keypoints import SIFT
 from common.stitching.mesh import Mesh, bent_warp, fit_knots, flat, pixel_grid
 from common.stitching.refine import mean_square
 
@@ -104,6 +107,20 @@ def test_even_an_untaught_mesh_bends_towards_the_picture(views, model):
     (before, mask_before), (after, mask_after) = (bent_warp(each, a.shape, b) for each in (straight, mesh))
     assert mean_square(after - a, mask_after) < 0.7 * mean_square(before - a, mask_before)
     assert mesh.knots.shape == straight.knots.shape and mesh.jacobian().min() >= 0.25
+
+
+def test_the_released_mesh_bends_an_unseen_pair_without_its_matches(shared):
+    """railtracks, of large parallax: never trained on, and the other measure agrees."""
+    pairs = read_photographed(shared("data/stitch_pairs"), "testing")
+    a, b = pairs.pair(pairs.names.index("railtracks"))
+    refined = refine_starts(a, b, [by_keypoints(a, b, SIFT)])
+    network = checkpoints.load_release("udis", UDIS)
+    answers = [refined, Answer(refined.H_ba, mesh=bend_learnt(network, a, b, refined.H_ba.numpy(), CPU))]
+    before, after = (measure_alignment(answer, a, b)["psnr_overlap"] for answer in answers)
+    matches = meshes.real_matches(a, b, refined.H_ba.numpy())
+    off = [np.percentile(meshes.distances(mesh, matches), 90)
+           for mesh in (flat(a, b, refined.H_ba.numpy()), answers[1].mesh)]
+    assert after > before + 3 and off[1] < 0.3 * off[0]
 
 
 def test_whatever_the_network_says_nothing_folds_and_nothing_becomes_worse(views, model, monkeypatch):
