@@ -3,8 +3,10 @@ import importlib
 import re
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.text import Annotation
 
 from common.base.paths import ROOT
 from common.experiment.diagrams import Diagram, draw_chain, write_svg
@@ -38,10 +40,32 @@ def check_page(page):
         assert apart, f"boxes at ({one.x:.2f}, {one.y:.2f}) and ({other.x:.2f}, {other.y:.2f}) lie on each other"
 
 
+def check_arrows(page):
+    """No arrow runs through a text; a plus in its circle is as high as that."""
+    texts = [text for text in page.axis.texts if text.get_text().strip("+")]
+    lines = [line.get_xydata() for line in page.axis.lines]
+    lines += [np.array([text.xyann, text.xy]) for text in page.axis.texts if isinstance(text, Annotation)]
+    for text in texts:
+        left, bottom, right, top = extent(page, text)
+        for line in lines:
+            points = np.linspace(line[:-1], line[1:], 200).reshape(-1, 2)
+            inside = ((points > [left, bottom]) & (points < [right, top])).all(axis=1)
+            assert not inside.any(), f"an arrow runs through {text.get_text()!r}"
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_texts_stay_in_their_boxes_and_boxes_apart(case):
+def test_texts_stay_in_their_boxes_boxes_apart_and_arrows_off_texts(case):
     for page in pages_of(case).values():
         check_page(page)
+        check_arrows(page)
+
+
+def test_the_flow_of_pictures_has_no_arrow_through_a_title():
+    from cases.view_free_stitch.drawing.diagram import draw_flow
+    names = ("a", "b", "warp_a", "warp_b", "average", "revised")
+    page = draw_flow({name: np.zeros((128, 128, 3), np.uint8) for name in names})
+    check_page(page)
+    check_arrows(page)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,6 +3,7 @@ from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import torch
 
 from cases.vgg19_style import losses
@@ -22,6 +23,7 @@ PAINTINGS = {"starry_night": "The Starry Night", "great_wave": "The Great Wave",
              "composition_vii": "Composition VII", "water_lilies": "Water Lilies", "thousand_li": "A Thousand Li",
              "fuchun": "Fuchun Mountains"}
 SIZE = 256                              # long side of what is painted, pixels
+LARGE = 2048                            # the same of a large one
 STRIP = [1, 3, 6, 12, 25, 60]           # steps whose picture is shown
 
 
@@ -60,19 +62,19 @@ def draw_cover():
 
 
 @cache
-def paint(name, style, *words):
+def paint(name, style, *words, size=SIZE, steps=STRIP[-1]):
     """{step: picture} of the optimisation by the feature network `small`, otherwise with the default settings and
-    words. style: a painting's name, or a file.
+    words. style: a painting's name, or a file; size: long side in pixels.
     """
-    words = ["network=small", f"data.size={SIZE}", f"train.steps={STRIP[-1]}", *words]
+    words = ["network=small", f"data.size={size}", f"train.steps={steps}", *words]
     chosen = settings.resolve("vgg19_style", words).config
     trunk, loss = feature_network(chosen)
     style = style if isinstance(style, Path) else EMBEDDED / "paintings" / f"{style}.jpg"
     work = Work("pages", EMBEDDED / "photos" / f"{name}.jpg", [style], [1.0], [])
     painter, pictures = Painter(chosen, trunk, loss, work, *prepare(chosen)), {}
-    for step in range(1, STRIP[-1] + 1):
+    for step in range(1, steps + 1):
         painter.step(step)
-        if step in STRIP:
+        if step in (*STRIP, steps):
             pictures[step] = to_bytes(painter.result()[0])
     return pictures
 
@@ -85,6 +87,15 @@ def draw_failure():
              "painted": paint("chelsea_cat", stars)[STRIP[-1]],
              "colour=luminance": paint("chelsea_cat", stars, "train.colour=luminance")[STRIP[-1]]}
     return figures.sheet(shown, 4)
+
+
+def draw_large():
+    """A painting of 2048 pixels, whole, and a part of it with all its pixels."""
+    painted = paint("china", "starry_night", size=LARGE, steps=305)[305]
+    height, width = 2 * SIZE * painted.shape[0] // LARGE, 2 * SIZE
+    whole = cv2.resize(painted, (width, height), interpolation=cv2.INTER_AREA)
+    return figures.sheet({f"{LARGE} x {painted.shape[0]} pixels": whole,
+                          "a part, all its pixels": painted[:height, 5 * LARGE // 8:5 * LARGE // 8 + width]}, 2)
 
 
 def draw_epochs():
@@ -121,4 +132,4 @@ def draw_layers():
 PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "china.jpg": partial(draw_seven, "china"),
             "coffee.jpg": partial(draw_seven, "coffee"), "chelsea.jpg": partial(draw_seven, "chelsea_cat"),
             "epochs.jpg": draw_epochs, "grams.jpg": draw_grams, "layers.jpg": draw_layers,
-            "failure.jpg": draw_failure}
+            "failure.jpg": draw_failure, "large.jpg": draw_large}

@@ -36,8 +36,9 @@ def draw_flow(pictures=None):
     page.arrow(solve.bottom, (solve.x, warp_b.y), warp_b.left)
     page.arrow((a.right[0], a.y + 0.12), (warp_a.left[0], a.y + 0.12), dashed=True, colour=1, label="A")
     page.arrow((b.right[0], b.y - 0.12), (warp_b.left[0], b.y - 0.12), dashed=True, colour=1, label="B")
-    for warp in (warp_a, warp_b):
-        page.arrow(warp.right, (average.x, warp.y), average.top if warp is warp_a else average.bottom)
+    page.arrow(warp_a.right, (average.x, warp_a.y), average.top)
+    between = (warp_b.right[0] + average.left[0]) / 2           # not from below, where a picture's title stands
+    page.arrow(warp_b.right, (between, warp_b.y), (between, average.y), average.left)
     page.arrow(average.right, revise.left)
     page.arrow(revise.right, revised.left)
     for x, text in ((2.05, "1  homography"), (5.3, "2  structure stitching"), (8.35, "3  content revision")):
