@@ -26,10 +26,11 @@ SIDE = 256
 PAPER = {"widths": [128] * 5, "skips": [128] * 5}
 
 
-def step_of(network, layout):
-    """A function that makes one step of Adam on half-known noise."""
+def step_of(layout, **options):
+    """A function that makes one step of Adam on half-known noise, by a PriorNetwork(**options) that is drawn alike for
+    every layout."""
     torch.manual_seed(0)
-    network = network.to(memory_format=layout)
+    network = PriorNetwork(**options).to(memory_format=layout)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     z = make_input("noise", network.maps, (SIDE, SIDE), network.multiple).contiguous(memory_format=layout)
     given, known = torch.rand(1, 3, SIDE, SIDE), (torch.rand(1, 1, SIDE, SIDE) > 0.5).float()
@@ -45,9 +46,9 @@ def step_of(network, layout):
 
 def steps():
     """{variant: seconds of a step}."""
-    sides = {"default, channels last": step_of(PriorNetwork(), torch.channels_last),
-             "default, NCHW": step_of(PriorNetwork(), torch.contiguous_format),
-             "paper's text mask, channels last": step_of(PriorNetwork(**PAPER), torch.channels_last)}
+    sides = {"default, channels last": step_of(torch.channels_last),
+             "default, NCHW": step_of(torch.contiguous_format),
+             "paper's text mask, channels last": step_of(torch.channels_last, **PAPER)}
     first = [abs(float(sides[name]().detach())) for name in list(sides)[:2]]
     assert abs(first[0] - first[1]) < 1e-4, f"the two layouts differ: {first}"
     seconds = timing.in_turns(sides, turns=7)
@@ -73,7 +74,7 @@ def memory():
 from cases.image_prior import benchmark
 import torch
 benchmark.SIDE = {side}
-benchmark.step_of(benchmark.PriorNetwork(), torch.channels_last)()"""
+benchmark.step_of(torch.channels_last)()"""
     return {f"{side}x{side}": timing.peak_memory_mb(code.format(side=side)) for side in (256, 512)} | {
         "imports alone": timing.peak_memory_mb("import cases.image_prior.benchmark")}
 

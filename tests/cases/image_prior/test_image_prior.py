@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from tolerances import near
 
-from cases.image_prior import data, losses, test, train
+from cases.image_prior import benchmark, data, losses, test, train
 from cases.image_prior.model import PriorNetwork, crop, make_input
 from cases.image_prior.prior import Prior, place_in_fit, take_step
 from common import metrics
@@ -350,3 +350,9 @@ def test_a_tiny_picture_is_refused(folders):
     with pytest.raises((UserError, Negative), match="at least 64 a side"):
         test.main(["--input", str(folders / "tiny.png"), "--mask", str(mask), "--output", str(folders / "o.png"),
                    "test.answer=prior"])
+
+
+def test_the_benchmark_steps_alike_in_every_layout(monkeypatch):
+    monkeypatch.setattr(benchmark, "SIDE", 64)
+    first, second = (benchmark.step_of(layout)().item() for layout in (torch.channels_last, torch.contiguous_format))
+    assert near(torch.tensor(first), torch.tensor(second))
