@@ -23,6 +23,7 @@ GREY = EMBEDDED / "nuclei" / "images" / "f73e37957c74.png"
 def serve(folder, *options):
     """(process, address) of a server that puts its temporary folder into `folder`."""
     begin = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "       # also behind a shell's &
+             "hasattr(signal, 'SIGHUP') and signal.signal(signal.SIGHUP, signal.SIG_DFL); "    # and behind nohup
              f"from common.play import __main__, work; work.AFTER = {AFTER}; "
              f"__main__.main(['--port', '0', *{options}])")
     process = subprocess.Popen([sys.executable, "-c", begin], cwd=ROOT, text=True, stdout=subprocess.PIPE,
