@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items):
         function = getattr(item.function, "hypothesis", SimpleNamespace(inner_test=item.function)).inner_test
         if FLOATS & set(function.__code__.co_names):
             item.add_marker(pytest.mark.numeric)
+    items.sort(key=lambda item: item.path.name != "test_cases.py")      # longest first: no process waits at the end
 
 
 @pytest.hookimpl(optionalhook=True)
