@@ -89,10 +89,10 @@ class Task(NamedTuple):
 
 
 class TrainingPairs(Dataset):
-    """Those of some photographed pairs that stand at `places`."""
+    """Those of some photographed pairs that stand at `places`. seed: of their draws, where there are any."""
 
-    def __init__(self, pairs, places):
-        self.pairs, self.places = pairs, list(places)
+    def __init__(self, pairs, places, seed=0):
+        self.pairs, self.places, self.seed = pairs, list(places), seed
         if not self.places:
             raise UserError(f"no pairs to train on: {pairs.root}: photographed pairs were expected: set data.root")
 
@@ -110,10 +110,6 @@ class AlignmentPairs(TrainingPairs):
     Either picture may come first; both are mirrored and transposed alike, and cropped by themselves to 75 to 100 % a
     side, of which the crops of one pair differ by little, so that the overlap stays: a crop pair is another real pair.
     """
-
-    def __init__(self, pairs, places, seed=0):
-        super().__init__(pairs, places)
-        self.seed = seed
 
     def __getitem__(self, place):
         epoch, index = place
@@ -135,10 +131,6 @@ class MeshTasks(TrainingPairs):
 
     A start that is off stands for more pairs than there are: it has to be found out and undone.
     """
-
-    def __init__(self, pairs, places, seed=0):
-        super().__init__(pairs, places)
-        self.seed = seed
 
     def __getitem__(self, place):
         epoch, index = place

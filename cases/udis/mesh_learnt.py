@@ -1,10 +1,10 @@
 """The learnt mesh: what bends a homography in the overlap, said by a small network (after UDIS++, Nie et al. 2023).
 
-    seen = look(a, b, mesh)                     # the overlap of two pictures, as a square for the network
-    knots = model(seen)[-1]                     # (1, rows + 3, columns + 3, 2): shifts as shares of the square
+    seen = crop_overlap(a, b, mesh)             # the overlap of two pictures, as a square for the network
+    knots = model(extract_features(features, seen))[-1]     # (1, rows + 3, columns + 3, 2): shares of the square
     mesh = bend_learnt(model, a, b, H_ba, device)        # both, kept from folding
 
-Two witnesses say for every place of the square by how much image 2's warp is off there: stage 1's features, compared
+Two estimates say for every place of the square by how much image 2's warp is off there: stage 1's features, compared
 within a window, and the slopes of the brightness (Lucas and Kanade 1981). A few convolutions say how far to trust
 either, and correct them; the smooth spline that comes nearest to what they say is the mesh (common/stitching/mesh.py).
 Without trust there is no shift: the homography.
@@ -36,8 +36,8 @@ class Overlap(NamedTuple):
     mask: Tensor                   # (N, 1, 1.25 S, 1.25 S): 1 where B is
 
 
-class Known(NamedTuple):
-    """What both witnesses compare; P = S / 4."""
+class OverlapFeatures(NamedTuple):
+    """What both estimates compare; P = S / 4."""
     fine_a: Tensor                 # (N, 64, P, P) unit vectors
     fine_b: Tensor                 # (N, 64, 1.25 P, 1.25 P)
     there: Tensor                  # (N, 1, 1.25 P, 1.25 P): the share that is B
@@ -47,23 +47,23 @@ class Known(NamedTuple):
 
 
 @torch.no_grad()
-def know(features, seen):
-    """The Known of an Overlap. features: stage 1's (SmallHomography.features), of which the finer ones serve."""
+def extract_features(features, seen):
+    """The OverlapFeatures of an Overlap. features: stage 1's (SmallHomography.features), of which the finer serve."""
     share = seen.mask.sum(dim=(2, 3), keepdim=True).clamp(1)
     mean_b = (seen.b * seen.mask).sum(dim=(2, 3), keepdim=True) / share
     whole = torch.where(seen.mask > 0.5, seen.b, mean_b)                # beyond B nothing is seen: no edge either
     gray_a, gray_b = (picture.mean(dim=1, keepdim=True) for picture in (seen.a, whole))
     deviation = ((gray_b - mean_b.mean(dim=1, keepdim=True)).square().sum(dim=(2, 3), keepdim=True) / share).sqrt()
-    return Known(features(seen.a)[1].float(), features(whole)[1].float(), F.avg_pool2d(seen.mask, CELL),
+    return OverlapFeatures(features(seen.a)[1].float(), features(whole)[1].float(), F.avg_pool2d(seen.mask, CELL),
                  (gray_a - gray_a.mean(dim=(2, 3), keepdim=True)) / (gray_a.std(dim=(2, 3), keepdim=True) + 0.02),
                  (gray_b - mean_b.mean(dim=1, keepdim=True)) / (deviation + 0.02), seen.mask)
 
 
 class MeshHead(nn.Module):
-    """Known -> a list of knots, one per round: (N, rows + 3, columns + 3, 2), shares of the square. 67 thousand
-    parameters.
+    """OverlapFeatures -> a list of knots, one per round: (N, rows + 3, columns + 3, 2), shares of the square.
+    67 thousand parameters.
 
-    The last convolution begins at 0: then both witnesses are believed as they are.
+    The last convolution begins at 0: then both estimates are believed as they are.
     """
 
     def __init__(self, width=48):
@@ -161,11 +161,11 @@ def fit_smooth(wanted, trust, cells):
     normal = normal.permute(0, 1, 3, 2, 4).reshape(-1, rows * columns, rows * columns)
     normal = normal + count ** 2 / (cells[0] * cells[1]) * torch.from_numpy(stiffness(rows, columns)).to(normal)
     right = torch.einsum("pr,npqx,qc->nrcx", down, wanted * trust[..., None], across)
-    knots = torch.linalg.solve(normal, right.flatten(1, 2)).view_as(right)
+    knots = torch.cholesky_solve(right.flatten(1, 2), torch.linalg.cholesky(normal)).view_as(right)
     return knots.clamp(-MARGIN, MARGIN).float()
 
 
-def look(a, b, mesh, side=SIDE):
+def crop_overlap(a, b, mesh, side=SIDE):
     """The Overlap (a batch of one) of two pictures (h, w, 3) uint8 in the box of a Mesh, B warped by its homography."""
     left, top, right, bottom = mesh.box
     wide = int(2 * side * (1 + 2 * MARGIN))                             # twice as fine, then the mean of four
@@ -189,9 +189,9 @@ def bend_learnt(model, a, b, H_ba, device):
     straight = flat(a, b, H_ba)
     if straight is None:
         return None
-    seen = Overlap(*(each.to(device) for each in look(a, b, straight)))
+    seen = Overlap(*(each.to(device) for each in crop_overlap(a, b, straight)))
     cells = tuple(side - 3 for side in straight.knots.shape[:2])
-    mesh = unfold(as_mesh(model.mesh(know(model.homography.features, seen), cells)[-1][0], straight))
+    mesh = unfold(as_mesh(model.mesh(extract_features(model.homography.features, seen), cells)[-1][0], straight))
     return mesh if better(a, b, mesh, straight) else None
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor, nn
 
-from cases.udis.mesh_learnt import Known, MeshHead
+from cases.udis.mesh_learnt import MeshHead, OverlapFeatures
 from common.stitching.geometry import STRICT, canvas, corners, homography_from_offsets, rescale, warp
 from common.stitching.network import (
     Features,
@@ -321,7 +321,8 @@ class UDIS(nn.Module):
         self.mesh = MeshHead() if mesh else None
 
     def forward(self, a, b=None, **more):
-        """Prediction of the offsets of pictures a, b (N, 3, 128, 128); Stitched of Warps; knots of a mesh's Known."""
-        if isinstance(a, Known):
+        """Prediction of the offsets of pictures a, b (N, 3, 128, 128); Stitched of Warps; knots of
+        OverlapFeatures."""
+        if isinstance(a, OverlapFeatures):
             return self.mesh(a, **more)
         return self.reconstruction(a) if b is None else self.homography(a, b)

@@ -27,7 +27,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from cases.udis.baselines import IDENTITY, by_keypoints, domain, join_all, refine_starts
 from cases.udis.data import AlignmentPairs, MeshTasks, WholePairs, read_photographed, trainable
 from cases.udis.losses import alignment_terms, colour_jitter, cut_terms, mesh_terms, offset_distance, repaint_terms
-from cases.udis.mesh_learnt import Overlap, bend_learnt, know, look
+from cases.udis.mesh_learnt import Overlap, bend_learnt, crop_overlap, extract_features
 from cases.udis.model import UDIS, guard
 from cases.udis.perceptual import perceptual
 from cases.udis.quality import measure_alignment, measure_joined
@@ -246,7 +246,7 @@ class Overlaps:
         return IDENTITY if H_ba is None else H_ba
 
     def see(self, place, exchange):
-        """(Overlap, Known) of a pair, a batch of one."""
+        """(Overlap, OverlapFeatures) of a pair, a batch of one."""
         a, b = self.pairs.pair(place)
         H_ba = self.homography(place)
         if exchange:
@@ -255,11 +255,11 @@ class Overlaps:
         if straight is None:
             raise UserError(f"the pictures of the pair {self.pairs.names[place]} are too small to be bent: at least "
                             "512 common pixels were expected: remove the pair")
-        seen = Overlap(*(each.to(self.run.device) for each in look(a, b, straight)))
-        return seen, know(self.model.homography.features, seen)
+        seen = Overlap(*(each.to(self.run.device) for each in crop_overlap(a, b, straight)))
+        return seen, extract_features(self.model.homography.features, seen)
 
     def batch(self, task):
-        """(Overlap, Known) of a batch of Tasks."""
+        """(Overlap, OverlapFeatures) of a batch of Tasks."""
         found = [self.see(*each) for each in zip(task.place.tolist(), task.exchange.tolist())]
         return tuple(type(parts[0])(*map(torch.cat, zip(*parts))) for parts in zip(*found))
 
