@@ -239,24 +239,25 @@ def cut_out(canvas, place, cell):
 def largest_rectangle(mask):
     """(left, top, width, height) of the largest upright rectangle inside a mask (h, w), sought on a small copy.
 
-    Row by row, with a stack of the columns' heights above it.
+    Row by row: for each column how high the picture stands above it, and how far to both sides it stands so high.
     """
     scale, small = min(1.0, 500 / max(mask.shape)), mask
     if scale < 1:
         small = cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=255)
         small = cv2.resize(small, [max(1, round(side * scale)) for side in mask.shape[::-1]],
                            interpolation=cv2.INTER_AREA)
-    heights, best = np.zeros(small.shape[1] + 1, int), (0, 0, 0, 0, 0)
+    columns, best = np.arange(small.shape[1]), (0, 0, 0, 0, 0)
+    heights, begin, end = np.zeros_like(columns), np.zeros_like(columns), np.full_like(columns, small.shape[1])
     for bottom, row in enumerate(small >= 255):
-        heights[:-1] = np.where(row, heights[:-1] + 1, 0)
-        stack = []
-        for right, height in enumerate(heights.tolist()):
-            start = right
-            while stack and stack[-1][1] >= height:
-                start, high = stack.pop()
-                best = max(best, (high * (right - start), start, bottom - high + 1, right - start, high))
-            stack.append((start, height))
-    _, left, top, width, height = best
+        heights = np.where(row, heights + 1, 0)
+        run_begin = np.maximum.accumulate(np.where(row, 0, columns + 1))
+        run_end = np.minimum.accumulate(np.where(row, small.shape[1], columns)[::-1])[::-1]
+        begin = np.where(row, np.maximum(begin, run_begin), 0)
+        end = np.where(row, np.minimum(end, run_end), small.shape[1])
+        areas = heights * (end - begin)
+        here = areas.argmax()
+        best = max(best, (areas[here], begin[here], bottom - heights[here] + 1, end[here] - begin[here], heights[here]))
+    left, top, width, height = map(int, best[1:])
     if scale == 1.0:
         return left, top, width, height
     inset = 1 if min(width, height) > 2 else 0                          # a coarse pixel is only mostly inside

@@ -13,6 +13,7 @@ from common.stitching.geometry import STRICT, refusal
 
 LEVELS = (4, 2, 1)                 # how often each side is halved at first, and so on
 STEPS = 20                         # per level, at most
+SETTLED = 0.05                     # pixels of a step: enough for photographs that are joined
 SMALLEST = 24                      # a level must leave this many pixels on the shorter side
 KEPT_AREA = 0.9                    # of the overlap that the start had: or shrinking it would always win
 FLOOR = 800                        # pixels of overlap, of 128 x 128, under which score() believes nothing
@@ -61,14 +62,15 @@ def _weights():
 NORMAL, RIGHT = _weights()
 
 
-def refine(a, b, H_ba, gain_bias=False, levels=LEVELS):
+def refine(a, b, H_ba, gain_bias=False, levels=LEVELS, settled=0.0):
     """Refined: H_ba (3, 3) moved to where B's warp differs least from A, while it stays a fair homography.
 
     gain_bias: compare after the best gain and bias per channel, for pictures of different exposure. A step counts only
     if the error falls, refusal() has nothing against it and the overlap keeps 90 % of the start's; and at the end the
     result must be no worse than the start on the pixels that both overlaps have. Otherwise the start comes back.
     levels: how often each side is halved, coarse first; the last one judges the result. One that leaves fewer than 24
-    pixels a side is left out.
+    pixels a side is left out. settled: a level ends where a step would move the corners by less than so many of its
+    pixels.
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     size_a, size_b = (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])
@@ -78,7 +80,7 @@ def refine(a, b, H_ba, gain_bias=False, levels=LEVELS):
     levels = [_level(a, b, factor) for factor in levels if min(*size_a, *size_b) / factor >= SMALLEST]
     H, steps = start, 0
     for level in levels:
-        H, taken = _descend(level, H, start, gain_bias)
+        H, taken = _descend(level, H, start, gain_bias, settled)
         steps += taken
     return _judge(levels[-1] if levels else _level(a, b, 1), start, H, steps, gain_bias)
 
@@ -151,7 +153,7 @@ def _scaling(s):
     return np.array([[s, 0, (s - 1) / 2], [0, s, (s - 1) / 2], [0, 0, 1]])
 
 
-def _descend(level, H_full, start_full, gain_bias):
+def _descend(level, H_full, start_full, gain_bias, settled=0.0):
     """(H, steps) after Gauss-Newton with Levenberg's damping on one level; H is that of full size throughout."""
     down, up = _scaling(1 / level.factor), _scaling(level.factor)
     H, size_a, size_b = down @ H_full @ up, level.a.shape[1::-1], level.b.shape[1::-1]
@@ -161,6 +163,8 @@ def _descend(level, H_full, start_full, gain_bias):
     normal, right = _equations(level, difference, mask)
     for _ in range(STEPS):
         change = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -right)
+        if np.abs(change).max() < settled:                              # its numbers are pixels at the border
+            break
         proposed = _move(change, level) @ H
         new_error = np.inf
         if np.isfinite(proposed).all() and not refusal(torch.from_numpy(proposed), size_a, size_b):
@@ -260,8 +264,9 @@ def correlation(a, b, H_ba):
     """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 up to gain and bias."""
     a, b = (to_gray(picture).astype(np.float32) for picture in (a, b))
     difference, mask = residual(a, b, np.asarray(H_ba, np.float64))
-    x = a[mask].astype(np.float64)
-    y = x + difference[mask]
-    if len(x) < 2 or x.std() < 1e-6 or y.std() < 1e-6:
+    where, warped = mask.view(np.uint8), difference + a
+    (mean_a, spread_a), (mean_b, spread_b) = ([each.item() for each in cv2.meanStdDev(picture, mask=where)]
+                                              for picture in (a, warped))
+    if np.count_nonzero(mask) < 2 or spread_a < 1e-6 or spread_b < 1e-6:
         return 0.0
-    return float(np.mean((x - x.mean()) * (y - y.mean())) / (x.std() * y.std()))
+    return cv2.mean((a - mean_a) * (warped - mean_b), where)[0] / (spread_a * spread_b)
