@@ -25,7 +25,7 @@ from common.stitching.keypoints import (
     remember_keypoints,
 )
 from common.stitching.network import SIDE, support
-from common.stitching.refine import SETTLED, refine, score, to_gray
+from common.stitching.refine import SETTLED, refine_overlap, score, to_gray
 from common.stitching.register import INLIERS, doubt
 from common.stitching.stitch import Settings, stitch
 
@@ -76,7 +76,7 @@ def refine_estimate(a, b, found):
     """
     if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
         return found
-    H = refine(to_gray(a), to_gray(b), found.H_ba, gain_bias=True, levels=COARSE, settled=SETTLED).H_ba
+    H = refine_overlap(to_gray(a), to_gray(b), found.H_ba, gain_bias=True, levels=COARSE, settled=SETTLED).H_ba
     return found._replace(H_ba=H)
 
 

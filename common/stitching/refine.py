@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import torch
 
-from common.stitching.geometry import STRICT, refusal
+from common.stitching.geometry import STRICT, outline_of, refusal
 
 LEVELS = (4, 2, 1)                 # how often each side is halved at first, and so on
 STEPS = 20                         # per level, at most
 SETTLED = 0.05                     # pixels of a step: enough for photographs that are joined
+NEAR_MATCH = 2.0                   # pixels that follow() moves a match at most
 SMALLEST = 24                      # a level must leave this many pixels on the shorter side
 KEPT_AREA = 0.9                    # of the overlap that the start had: or shrinking it would always win
 FLOOR = 800                        # pixels of overlap, of 128 x 128, under which score() believes nothing
@@ -83,6 +84,54 @@ def refine(a, b, H_ba, gain_bias=False, levels=LEVELS, settled=0.0):
         H, taken = _descend(level, H, start, gain_bias, settled)
         steps += taken
     return _judge(levels[-1] if levels else _level(a, b, 1), start, H, steps, gain_bias)
+
+
+def refine_overlap(a, b, H_ba, **options):
+    """refine() on the part of A that B covers, and a little more: the same pixels, less work where they are few."""
+    part, corner = _covered(H_ba, a.shape[1::-1], b.shape[1::-1])
+    into, back = (np.array([[1.0, 0, sign * corner[0]], [0, 1, sign * corner[1]], [0, 0, 1]]) for sign in (-1, 1))
+    found = refine(a[part], b, into @ np.asarray(H_ba, np.float64), **options)
+    return found._replace(H_ba=torch.from_numpy(back) @ found.H_ba)
+
+
+def _covered(H_ba, size_a, size_b, margin=16):
+    """((rows, columns) of A that B covers by H_ba and `margin` pixels round them, (left, top)); all of A where it covers
+    none. In whole eights, so that halved pixels are those of the whole picture."""
+    outline = outline_of(torch.as_tensor(H_ba), size_b)
+    if outline is None:
+        return np.s_[:, :], (0, 0)
+    (left, top), (right, bottom) = (np.clip(each, 0, size_a) for each in (np.min(outline, axis=0) - margin,
+                                                                        np.max(outline, axis=0) + margin))
+    left, top, right, bottom = int(left) // 8 * 8, int(top) // 8 * 8, -int(-right // 8) * 8, -int(-bottom // 8) * 8
+    if right - left < SMALLEST or bottom - top < SMALLEST:
+        return np.s_[:, :], (0, 0)
+    return np.s_[top:bottom, left:right], (left, top)
+
+
+def follow(a, b, H_ba, matches, window=15):
+    """Matches (n, 4), x and y in A and in B, with B's points moved to where the pictures agree (Lucas and Kanade on B's
+    warp): keypoints of small copies are a pixel off. Those that would move further than NEAR_MATCH stay.
+
+    a, b: (h, w, 1) uint8, as to_gray() gives them.
+    """
+    if not len(matches):
+        return matches
+    H = np.asarray(H_ba, np.float64)
+    warped, mask = (difference_and_mask for difference_and_mask in residual(a, b, H, gain_bias=True))
+    warped = np.clip(np.where(mask[..., None], warped + a, a), 0, 255).astype(np.uint8)[..., 0]
+    in_a, start = matches[:, :2].astype(np.float32), apply(H, matches[:, 2:]).astype(np.float32)
+    found, status, _ = cv2.calcOpticalFlowPyrLK(a[..., 0], warped, in_a, start.copy(), winSize=(window, window), maxLevel=0,
+                                                criteria=(cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 20, 0.01),
+                                                flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
+    good = (status.ravel() > 0) & (np.linalg.norm(found - start, axis=1) < NEAR_MATCH)
+    in_b = np.where(good[:, None], apply(np.linalg.inv(H), found), matches[:, 2:])
+    return np.hstack([matches[:, :2], in_b])
+
+
+def apply(H, points):
+    """Points (n, 2) through H (3, 3), arrays."""
+    moved = np.hstack([points, np.ones((len(points), 1))]) @ H.T
+    return moved[:, :2] / moved[:, 2:]
 
 
 def _judge(level, start, H, steps, gain_bias):
@@ -262,8 +311,9 @@ def best_fit(a, b, starts, gain_bias=False):
 
 def correlation(a, b, H_ba):
     """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 up to gain and bias."""
-    a, b = (to_gray(picture).astype(np.float32) for picture in (a, b))
-    difference, mask = residual(a, b, np.asarray(H_ba, np.float64))
+    part, corner = _covered(H_ba, a.shape[1::-1], b.shape[1::-1])
+    a, b = (to_gray(picture).astype(np.float32) for picture in (a[part], b))
+    difference, mask = residual(a, b, np.array([[1.0, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1]]) @ H_ba)
     where, warped = mask.view(np.uint8), difference + a
     (mean_a, spread_a), (mean_b, spread_b) = ([each.item() for each in cv2.meanStdDev(picture, mask=where)]
                                               for picture in (a, warped))

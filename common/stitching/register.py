@@ -15,7 +15,7 @@ from common.data.images import to_eight_bits
 from common.stitching.geometry import offsets_from_homography, overlap, refusal, rescale
 from common.stitching.keypoints import Features, detect, match
 from common.stitching.pairs import at_most
-from common.stitching.refine import SETTLED, correlation, refine, to_gray
+from common.stitching.refine import SETTLED, correlation, follow, refine_overlap, to_gray
 
 WORKING = 800                      # longest side on which pairs are estimated
 INLIERS = 8                        # that a method with matches needs,
@@ -23,6 +23,7 @@ CORRELATION = 0.3                  # and this normalised correlation in the over
 CORRELATION_ALONE = 0.6            # a method without any needs this one
 PARTNERS, VOTES = 4, 6             # likely partners of a photograph, each by so many matches of strong features
 STRONG = Features("sift", {"nfeatures": 300}, 0.8, 0, 0.0)
+OF_LINK = 60                       # matches of a link that are kept
 LINKS = 3                          # the best of a photograph, which place it
 SAME = 0.5                         # pixels at the corners under which two pictures are the same view
 
@@ -152,16 +153,26 @@ def at_full_size(H_ba, copies, places):
 
 
 def complete(pairs, copies):
-    """The pairs, those that will be used (kept_links) refined at the full working size."""
+    """The pairs, those that will be used (kept_links) refined at the full working size, their matches too."""
     kept = kept_links([pair for pair in pairs if pair.H_ba is not None])
     refined = {}
     for pair in watch(kept, "refining"):
         places = pair.a, pair.b
         (a, scale_a), (b, scale_b) = (copies[place] for place in places)
         start = rescale(pair.H_ba[None], scale_a, scale_b)[0]
-        H = refine(to_gray(a), to_gray(b), start, gain_bias=True, levels=(1,), settled=SETTLED).H_ba
-        refined[places] = at_full_size(H, copies, places)
-    return [pair._replace(H_ba=refined.get((pair.a, pair.b), pair.H_ba)) for pair in pairs]
+        gray_a, gray_b = to_gray(a), to_gray(b)
+        H = refine_overlap(gray_a, gray_b, start, gain_bias=True, levels=(1,), settled=SETTLED).H_ba
+        near = pair.near
+        if near is not None:
+            scale = (*scale_a, *scale_b)
+            near = (follow(gray_a, gray_b, H, (choose(near) + 0.5) * scale - 0.5) + 0.5) / scale - 0.5
+        refined[places] = pair._replace(H_ba=at_full_size(H, copies, places), near=near)
+    return [refined.get((pair.a, pair.b), pair) for pair in pairs]
+
+
+def choose(matches, most=OF_LINK):
+    """An even choice of at most `most` matches (n, 4)."""
+    return matches[::-(-len(matches) // most) or 1]
 
 
 def kept_links(links):
