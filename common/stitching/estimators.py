@@ -5,8 +5,9 @@ common/stitching/stitch.py asks for.
 """
 import sys
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import torch
@@ -80,12 +81,18 @@ def refine_estimate(a, b, found):
     return found._replace(H_ba=H)
 
 
-def is_sure(found, seen):
-    """Whether keypoints leave no doubt, so that the network need not be asked. seen: the Doubt of the Estimate.
+def look(a, b, found):
+    """An Estimate with what the pictures say of it."""
+    return found._replace(seen=doubt(a, b, found))
+
+
+def is_sure(found):
+    """Whether keypoints that were looked at leave no doubt, so that the network need not be asked.
 
     Repeated things (arches, windows) make matches that contradict each other: most of them must agree.
     """
-    return seen.reason is None and found.inliers >= max(SURE, found.matches / 2) and seen.ncc >= SURE_CORRELATION
+    many = max(SURE, found.matches / 2)
+    return found.seen.reason is None and found.inliers >= many and found.seen.ncc >= SURE_CORRELATION
 
 
 class Estimator(NamedTuple):
@@ -109,19 +116,19 @@ def estimator(method, model, device):
         return refine_estimate(a, b, network_estimate(model, a, b, device))
 
     def by_both(a, b):
-        found = [by_sift(a, b)]
-        if is_sure(found[0], doubt(a, b, found[0])):
+        found = [look(a, b, by_sift(a, b))]
+        if is_sure(found[0]):
             return found[0]
-        found.append(by_network(a, b))
-        good = [each for each in found if doubt(a, b, each).reason is None]
+        found.append(look(a, b, by_network(a, b)))
+        good = [each for each in found if each.seen.reason is None]
         return min(good, key=lambda each: score(a, b, each.H_ba, gain_bias=True)) if good else found[0]
 
     def first_of(whole):
-        def look(a, b):
-            found = at_half(a, b)
+        def first(a, b):
+            found = look(a, b, at_half(a, b))
             nothing = found.H_ba is None or found.inliers < INLIERS
-            return found if nothing or is_sure(found, doubt(a, b, found)) else whole(a, b)
-        return look
+            return found if nothing or is_sure(found) else whole(a, b)
+        return first
     if method == "network":
         return by_network
     whole = {"sift": by_sift, "auto": by_both}[method]

@@ -6,7 +6,7 @@
 
 `estimate` is these lines. Every result is repeatable: OpenCV's generator is seeded before each fit.
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -50,6 +50,7 @@ class Estimate(NamedTuple):
     method: str = ""
     points: np.ndarray | None = None    # (inliers, 4): x, y in A and x, y in B of the matches that agree
     near: np.ndarray | None = None      # (n, 4): with those that nearly agree, which lens and parallax have moved
+    seen: Any = None               # register.Doubt: what the pictures say of it, where that is known already
 
 
 def detect(picture, features):

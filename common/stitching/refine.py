@@ -13,7 +13,7 @@ from common.stitching.geometry import STRICT, outline_of, refusal
 
 LEVELS = (4, 2, 1)                 # how often each side is halved at first, and so on
 STEPS = 20                         # per level, at most
-SETTLED = 0.05                     # pixels of a step: enough for photographs that are joined
+SETTLED = 0.1                      # pixels of a step: enough for photographs that are joined
 NEAR_MATCH = 2.0                   # pixels that follow() moves a match at most
 SMALLEST = 24                      # a level must leave this many pixels on the shorter side
 KEPT_AREA = 0.9                    # of the overlap that the start had: or shrinking it would always win
@@ -95,8 +95,8 @@ def refine_overlap(a, b, H_ba, **options):
 
 
 def _covered(H_ba, size_a, size_b, margin=16):
-    """((rows, columns) of A that B covers by H_ba and `margin` pixels round them, (left, top)); all of A where it covers
-    none. In whole eights, so that halved pixels are those of the whole picture."""
+    """((rows, columns) of A that B covers by H_ba and `margin` pixels round them, (left, top)); all of A where it
+    covers none. In whole eights, so that halved pixels are those of the whole picture."""
     outline = outline_of(torch.as_tensor(H_ba), size_b)
     if outline is None:
         return np.s_[:, :], (0, 0)
@@ -117,21 +117,15 @@ def follow(a, b, H_ba, matches, window=15):
     if not len(matches):
         return matches
     H = np.asarray(H_ba, np.float64)
-    warped, mask = (difference_and_mask for difference_and_mask in residual(a, b, H, gain_bias=True))
-    warped = np.clip(np.where(mask[..., None], warped + a, a), 0, 255).astype(np.uint8)[..., 0]
-    in_a, start = matches[:, :2].astype(np.float32), apply(H, matches[:, 2:]).astype(np.float32)
-    found, status, _ = cv2.calcOpticalFlowPyrLK(a[..., 0], warped, in_a, start.copy(), winSize=(window, window), maxLevel=0,
-                                                criteria=(cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 20, 0.01),
+    in_a, in_b = (np.ascontiguousarray(each, np.float32) for each in np.split(matches, 2, axis=1))
+    difference, mask = residual(a, b, H, gain_bias=True)
+    warped = np.clip(np.where(mask[..., None], difference + a, a), 0, 255).astype(np.uint8)
+    start = cv2.perspectiveTransform(in_b[None], H)[0]
+    found, status, _ = cv2.calcOpticalFlowPyrLK(a, warped, in_a, start.copy(), winSize=(window, window), maxLevel=0,
                                                 flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
     good = (status.ravel() > 0) & (np.linalg.norm(found - start, axis=1) < NEAR_MATCH)
-    in_b = np.where(good[:, None], apply(np.linalg.inv(H), found), matches[:, 2:])
-    return np.hstack([matches[:, :2], in_b])
-
-
-def apply(H, points):
-    """Points (n, 2) through H (3, 3), arrays."""
-    moved = np.hstack([points, np.ones((len(points), 1))]) @ H.T
-    return moved[:, :2] / moved[:, 2:]
+    moved = cv2.perspectiveTransform(found[None].astype(np.float64), np.linalg.inv(H))[0]
+    return np.hstack([matches[:, :2], np.where(good[:, None], moved, matches[:, 2:])])
 
 
 def _judge(level, start, H, steps, gain_bias):
@@ -313,7 +307,8 @@ def correlation(a, b, H_ba):
     """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 up to gain and bias."""
     part, corner = _covered(H_ba, a.shape[1::-1], b.shape[1::-1])
     a, b = (to_gray(picture).astype(np.float32) for picture in (a[part], b))
-    difference, mask = residual(a, b, np.array([[1.0, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1]]) @ H_ba)
+    into = np.array([[1.0, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1]])
+    difference, mask = residual(a, b, into @ np.asarray(H_ba, np.float64))
     where, warped = mask.view(np.uint8), difference + a
     (mean_a, spread_a), (mean_b, spread_b) = ([each.item() for each in cv2.meanStdDev(picture, mask=where)]
                                               for picture in (a, warped))

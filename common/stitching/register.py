@@ -139,7 +139,7 @@ def compare(copies, places, estimate):
     """The PairFound of photographs (a, b). copies: of working()."""
     (small_a, scale_a), (small_b, scale_b) = (copies[place] for place in places)
     found = estimate(small_a, small_b)
-    share, ncc, reason = doubt(small_a, small_b, found)
+    share, ncc, reason = found.seen or doubt(small_a, small_b, found)
     H = None if reason else at_full_size(found.H_ba, copies, places)
     near = None if found.near is None else (found.near + 0.5) / (*scale_a, *scale_b) - 0.5
     return PairFound(*places, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points, near)
