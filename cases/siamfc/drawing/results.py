@@ -118,6 +118,7 @@ def plot_speed(axis, points):
     for row, point in points.items():
         axis.plot(*point, "o", color=shade(row))
         axis.annotate(row, point, (5, 4), textcoords="offset points", fontsize=8)
+    axis.margins(0.12)
     axis.set(xscale="log", xlabel="frames per second (this machine, one thread for OpenCV's)", ylabel="AO")
 
 
