@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+OLDEST, TOO_NEW = (3, 11), (3, 14)                            # as requires-python in pyproject.toml
 OPENCVS = ["opencv-python", "opencv-contrib-python", "opencv-python-headless"]
 
 
@@ -65,9 +66,9 @@ def add_extra(name):
 
 
 def main():
-    if sys.version_info < (3, 11):
-        sys.exit(f"error: this is Python {sys.version.split()[0]}: expected 3.11 or newer: install one, and call it as "
-                 "python3")
+    if not OLDEST <= sys.version_info[:2] < TOO_NEW:
+        sys.exit(f"error: this is Python {sys.version.split()[0]}: expected 3.11, or 3.12 or 3.13: install one, and "
+                 "start this file with it: py -3.11 on Windows, python3.11 elsewhere")
     began = time.monotonic()
     if not PYTHON.exists():
         print(f"making {VENV.name}/", flush=True)

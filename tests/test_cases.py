@@ -20,7 +20,9 @@ from common.metrics import METRICS
 
 SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
 SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["test.count=3"],
-           "image_prior": ["figures.steps=12"], "siamfc": ["train.validate_frames=4"]}      # than the demo
+           "image_prior": ["figures.steps=12"],
+           "siamfc": ["train.validate_frames=4", "test.names=[-GOT-10k_Val_000003]",
+                      "test.trackers=[siamfc,klt,mosse,static]"]}                   # than the demo
 FEWER = {"LOL/eval15/*": 3, "UDIS-D/testing/*": 3}          # files of the demo's test sets that are kept
 
 

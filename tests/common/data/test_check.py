@@ -1,10 +1,9 @@
 """Checking and fetching data sets: what is missing or broken is named, and a download (from here) is whole or not."""
 import http.server
 import io
+import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import zipfile
 
@@ -210,11 +209,8 @@ def test_sample_data_is_known_as_such(tmp_path, monkeypatch, capsys):
     assert status == 1 and "python -m common.data samples LOL" in text
 
 
-def test_command_line():
-    def call(*words):
-        return subprocess.run([sys.executable, "-m", "common.data", *words], cwd=paths.ROOT, capture_output=True,
-                              text=True)
-    done = call("check", "LOOL")
+def test_command_line(processes):
+    done = processes.run(["-m", "common.data", "check", "LOOL"], paths.ROOT, dict(os.environ))
     assert done.returncode == 2 and re.fullmatch(r"error: unknown data set 'LOOL': .*LOL, GOT-10k.*\n", done.stderr)
     assert start(__main__.main, ["get"]) == 2 and start(__main__.main, ["check", "LOL", "no/such/folder"]) == 1
 
