@@ -169,8 +169,10 @@ def programs(paths, model, out):
     """{program: (a function without arguments that stitches the same files into a PNG, the PNG)}; the others' with
     their default settings. Only `stitching` cuts its panorama to a rectangle too; ours is written both ways."""
     files = {name: out / f"{name}.png" for name in ("opencv", "stitching")}
-    sides = {"ours": (lambda: stitch(paths, estimator("auto", model, torch.device("cpu")), Settings(debug=False), out),
-                      out / "panorama.png")}
+    def by_ours():
+        set_threads()                                      # `stitching` leaves torch with others
+        stitch(paths, estimator("auto", model, torch.device("cpu")), Settings(debug=False), out)
+    sides = {"ours": (by_ours, out / "panorama.png")}
     if timing.peers_wanted():
         package = timing.peer("stitching")
 

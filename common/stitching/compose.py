@@ -18,6 +18,7 @@ SEAM_PIXELS = 1e5                  # per photograph, where seams are sought
 PASSAGE = 6.0                      # pixels, at most, in which one photograph's detail gives way to the next one's
 SOFT = 2.5                         # pixels of the small copies' masks in which a softened one does so
 MOVING = 20.0                      # levels beyond which a difference is not one of exposure
+OTHER = 60.0                       # levels beyond which two photographs show different things
 EXPOSURES = {"none": cv2.detail.ExposureCompensator_NO, "gain": cv2.detail.ExposureCompensator_GAIN,
              "blocks": cv2.detail.ExposureCompensator_GAIN_BLOCKS}
 
@@ -99,11 +100,29 @@ def compensate(pieces, small, kind="blocks"):
     if kind == "none" or len(pieces) < 2:
         return
     compensator = cv2.detail.ExposureCompensator_createDefault(EXPOSURES[kind])
-    compensator.feed([piece.corner for piece in small], [piece.image for piece in small],
-                     [piece.mask for piece in small])
+    compensator.feed([piece.corner for piece in small], [piece.image for piece in small], still_masks(small))
     for each in (pieces, small):
         for place, piece in enumerate(each):
             each[place] = piece._replace(image=brighten(compensator, place, piece))
+
+
+def still_masks(small):
+    """Masks of small pieces without what only one of two shows, a sign, a passer-by: it says nothing of the light."""
+    still = [piece._replace(mask=piece.mask.copy()) for piece in small]
+    left, top, *_ = extent(small)
+    for one, other in itertools.combinations(still, 2):
+        common = common_part(one.inside(left, top), other.inside(left, top))
+        if common is None:
+            continue
+        first, second = (piece.crop(common, left, top) for piece in (one, other))              # views
+        both = (first.mask & second.mask) > 0
+        if not both.any():
+            continue
+        difference = second.image.astype(np.float32) - first.image
+        other_thing = both & (np.abs(difference - np.median(difference[both], axis=0)).mean(axis=2) > OTHER)
+        if other_thing.sum() < both.sum() / 2:
+            first.mask[other_thing] = second.mask[other_thing] = 0
+    return [piece.mask for piece in still]
 
 
 def brighten(compensator, place, piece):

@@ -374,7 +374,9 @@ def test_three_photographs_are_joined_pair_by_pair(folders, tmp_path):
                "--output", str(tmp_path / "out")])
     joined = read_pixels(tmp_path / "out" / "panorama.png")
     assert joined.shape[1] >= 450
-    assert abs(joined[50:300, 100:400].astype(float) - wide[50:300, 100:400]).mean() < 12
+    off = [abs(joined[top:top + 250, left:left + 300].astype(float) - wide[50:300, 100:400]).mean()
+           for top in (49, 50, 51) for left in (99, 100, 101)]          # a thousandth of a pixel may move it by one
+    assert min(off) < 3
     with pytest.raises(Negative, match="one photograph is no panorama"):
         test.main(["--demo", "--name", "short", "--input", str(tmp_path / "own" / "0.png"), "--output",
                    str(tmp_path / "out2")])
