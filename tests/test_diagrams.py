@@ -68,6 +68,15 @@ def test_the_flow_of_pictures_has_no_arrow_through_a_title():
     check_arrows(page)
 
 
+@pytest.mark.parametrize("size", [(128, 128), (100, 190)])
+def test_the_two_stages_with_pictures_have_no_arrow_through_a_title(size):
+    from cases.udis.drawing.diagram import draw_flow
+    names = ("a", "b", "warp_a", "warp_b", "masks", "seam", "low", "high", "share")
+    page = draw_flow({name: np.zeros((*size, 3), np.uint8) for name in names})
+    check_page(page)
+    check_arrows(page)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_labels_can_be_read_where_the_page_is_shown(case):
     """GitHub shows a page 948 pixels wide, and no picture wider than that; a pixel of a browser is 1/96 inch."""
