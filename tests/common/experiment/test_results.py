@@ -161,7 +161,8 @@ def test_a_metric_without_a_line_in_the_table_cannot_be_written(tmp_path):
         test.enter()
 
 
-@pytest.mark.parametrize(("item", "name"), [("a:b?", "a%3Ab%3F"), ("nul", "_nul"), ("COM1.x", "_COM1.x"),
-                                            ("a.", "a%2E"), ("gamma/gt_free", "gamma-gt_free"), ("a\\b", "a-b"), ("夜", "夜")])
+@pytest.mark.parametrize(("item", "name"), [
+    ("a:b?", "a%3Ab%3F"), ("nul", "_nul"), ("COM1.x", "_COM1.x"), ("a.", "a%2E"), ("gamma/gt_free", "gamma-gt_free"),
+    ("a\\b", "a-b"), ("夜", "夜")])
 def test_a_result_has_a_name_that_every_system_takes(item, name):
     assert file_name(item) == name
