@@ -23,6 +23,7 @@ from PIL import Image
 from common.base import paths
 from common.base.errors import Negative, UserError, join_some, start
 from common.base.files import sha256, write_whole
+from common.experiment import figures
 from common.experiment.results import write_json
 
 WIDE, MARGIN = 980, 6                   # pixels: what GitHub's column shows of a picture
@@ -84,10 +85,8 @@ def as_picture(drawn):
     """A figure, without the white above and below it but for MARGIN, or an array, as a Pillow image."""
     if isinstance(drawn, np.ndarray):
         return Image.fromarray(drawn)
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, format="png", dpi=WIDE / drawn.get_figwidth(), facecolor="white")
-    picture = Image.open(buffer).convert("RGB")
-    written = np.flatnonzero((np.asarray(picture) < 255).any(axis=(1, 2)))
+    pixels = figures.render(drawn, WIDE / drawn.get_figwidth())
+    picture, written = Image.fromarray(pixels), np.flatnonzero((pixels < 255).any(axis=(1, 2)))
     return picture.crop((0, max(0, written[0] - MARGIN), picture.width, min(picture.height, written[-1] + MARGIN)))
 
 

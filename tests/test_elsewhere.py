@@ -2,7 +2,6 @@
 import os
 import re
 import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -49,12 +48,11 @@ def project_modules():
             yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-def test_everything_imports_and_works_without_what_windows_lacks(tmp_path):
+def test_everything_imports_and_works_without_what_windows_lacks(tmp_path, processes):
     script = ROOT / "cases/msrnet/test.py"
-    done = subprocess.run([sys.executable, "-c", WITHOUT, " ".join(project_modules()), tmp_path / "results", script,
-                           "--weights", "release", "--input", EMBEDDED / "photos/coffee.jpg", "--output",
-                           tmp_path / "out.png"], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
-                          capture_output=True, text=True)
+    done = processes.run(["-c", WITHOUT, " ".join(project_modules()), tmp_path / "results", script, "--weights",
+                          "release", "--input", EMBEDDED / "photos/coffee.jpg", "--output", tmp_path / "out.png"],
+                         ROOT, os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "out.png").exists()
 

@@ -9,7 +9,10 @@ import os
 import textwrap
 from pathlib import Path
 
+from PIL import Image
+
 from common.base.paths import ROOT
+from common.experiment.figures import render
 
 DPI, QUALITY = 100, 70                  # of the figures: a notebook with a dozen stays under 600 kB
 STILL = "WALKTHROUGH_STILL"             # set in the environment where a notebook is executed with nobody in front of it
@@ -34,7 +37,7 @@ def show(figure):
 def jpeg(figure):
     """A figure as the bytes of a JPEG file."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="jpeg", dpi=DPI, facecolor="white", pil_kwargs={"quality": QUALITY})
+    Image.fromarray(render(figure, DPI)).save(picture, "JPEG", dpi=(DPI, DPI), quality=QUALITY)
     return picture.getvalue()
 
 

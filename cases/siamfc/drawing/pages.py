@@ -1,10 +1,16 @@
-"""The pictures of the page, with the release weights: make figures FOR=readme CASE=siamfc"""
+"""The pictures of the page, with the release weights: make figures FOR=readme CASE=siamfc
+
+curves.csv beside this file holds what the page plots of sequences that may not be shown: figures/success.csv of a run
+on the 21 sequences, and a line `speed` for each of its rows (threshold: frames per second, share: AO).
+"""
+import csv
 from functools import cache, partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from cases.siamfc.drawing import chapter
+from cases.siamfc.drawing import chapter, results
 from cases.siamfc.drawing.boxes import outline
 from cases.siamfc.model import SEARCH
 from cases.siamfc.tracker import SiamFCTracker, load
@@ -13,6 +19,7 @@ from common.data.images import list_images, read_pixels
 from common.experiment import figures
 
 CLIPS = "car", "juice_box", "person"
+CURVES = Path(__file__).with_name("curves.csv")
 
 
 class Clip(NamedTuple):
@@ -117,6 +124,28 @@ def draw_failure():
     return figure
 
 
+def read_curves():
+    """{curve: {row: [(threshold, share), ...]}} of CURVES."""
+    curves = {}
+    with open(CURVES, encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            points = curves.setdefault(line["curve"], {}).setdefault(line["row"], [])
+            points.append((float(line["threshold"]), float(line["share"])))
+    return curves
+
+
+def draw_curves():
+    """Success and precision on the 21 sequences, and AO over speed."""
+    measured = read_curves()
+    curves = {row: tuple(np.array(measured[curve][row])[:, 1] for curve in ("success", "precision"))
+              for row in measured["success"]}
+    figure, axes = figures.new_figure(11, 3.4, 1, 3)
+    results.plot_curves(axes[0], curves)
+    results.plot_speed(axes[0, 2], {row: points[0] for row, points in measured["speed"].items()})
+    axes[0, 2].set_xlabel("frames per second, one core")
+    return figure
+
+
 PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_clips, "responses.jpg": partial(draw_responses, "car"),
             "network.jpg": draw_network,
-            "exercise.jpg": draw_exercise, "failure.jpg": draw_failure}
+            "exercise.jpg": draw_exercise, "failure.jpg": draw_failure, "curves.png": draw_curves}

@@ -60,23 +60,27 @@ def draw_success(folder, sequences, boxes):
     """Success over the overlap threshold, precision over the centre error."""
     curves = {row: average_curves(sequences, by_name) for row, by_name in boxes.items()}
     figure, axes = figures.new_figure(height=3.6, columns=2)
-    for row, (success, _) in sorted(curves.items(), key=lambda item: -item[1][0].mean()):
-        axes[0, 0].plot(metrics.OVERLAPS, success, color=shade(row),
-                        label=f"{row} [{metrics.success_auc(success):.3f}]")
-    for row, (_, precision) in sorted(curves.items(), key=lambda item: -item[1][1][20]):
-        axes[0, 1].plot(metrics.ERRORS, precision, color=shade(row), label=f"{row} [{precision[20]:.3f}]")
-    axes[0, 0].set(xlabel="overlap threshold", ylabel="success: share of frames above it")
-    axes[0, 1].set(xlabel="centre error threshold (px)", ylabel="precision: share of frames within it")
-    axes[0, 1].axvline(20, color="#999999", lw=0.8, ls=":")
-    for axis in axes[0]:
-        axis.set_ylim(0, 1.02)
-        axis.legend(frameon=False, fontsize=7)
+    plot_curves(axes[0], curves)
     rows = [[row, "success", f"{x:.2f}", f"{y:.6f}"] for row, (success, _) in curves.items()
             for x, y in zip(metrics.OVERLAPS, success)]
     rows += [[row, "precision", str(x), f"{y:.6f}"] for row, (_, precision) in curves.items()
              for x, y in zip(metrics.ERRORS, precision)]
     folder.save(figure, "success", ["row", "curve", "threshold", "share"], rows, set=sequences.set_name,
                 count=len(next(iter(boxes.values()))))
+
+
+def plot_curves(axes, curves):
+    """Success on the first of the axes, precision on the second. curves: {row: (success (21,), precision (51,))}."""
+    for row, (success, _) in sorted(curves.items(), key=lambda item: -item[1][0].mean()):
+        axes[0].plot(metrics.OVERLAPS, success, color=shade(row), label=f"{row} [{metrics.success_auc(success):.3f}]")
+    for row, (_, precision) in sorted(curves.items(), key=lambda item: -item[1][1][20]):
+        axes[1].plot(metrics.ERRORS, precision, color=shade(row), label=f"{row} [{precision[20]:.3f}]")
+    axes[0].set(xlabel="overlap threshold", ylabel="success: share of frames above it")
+    axes[1].set(xlabel="centre error threshold (px)", ylabel="precision: share of frames within it")
+    axes[1].axvline(20, color="#999999", lw=0.8, ls=":")
+    for axis in axes[:2]:
+        axis.set_ylim(0, 1.02)
+        axis.legend(frameon=False, fontsize=7)
 
 
 def read_ao(line):
@@ -104,13 +108,18 @@ def draw_speed(folder, sequences, lines, rates):
     runs are compared by, has the AO alone."""
     values = {row: np.mean([read_ao(line) or 0 for line in lines if line["row"] == row]) for row in rates}
     figure, axes = figures.new_figure(height=3.0)
-    axis = axes[0, 0]
-    for row, value in values.items():
-        axis.plot(rates[row], value, "o", color=shade(row))
-        axis.annotate(row, (rates[row], value), (5, 4), textcoords="offset points", fontsize=8)
-    axis.set(xscale="log", xlabel="frames per second (this machine, one thread for OpenCV's)", ylabel="AO")
+    plot_speed(axes[0, 0], {row: (rates[row], value) for row, value in values.items()})
     folder.save(figure, "speed", ["row", "ao"], [[row, f"{value:.6f}"] for row, value in values.items()],
                 set=sequences.set_name)
+
+
+def plot_speed(axis, points):
+    """AO over frames per second. points: {row: (frames per second, AO)}."""
+    for row, point in points.items():
+        axis.plot(*point, "o", color=shade(row))
+        axis.annotate(row, point, (5, 4), textcoords="offset points", fontsize=8)
+    axis.margins(0.12)
+    axis.set(xscale="log", xlabel="frames per second (this machine, one thread for OpenCV's)", ylabel="AO")
 
 
 def draw_attributes(folder, sequences, lines):

@@ -3,8 +3,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -346,14 +344,9 @@ def test_mistakes(folders, small):
         test.main(["--name", "x", "--weights", str(small), "--input", str(folders / "text.mp4")])
 
 
-def train(*words):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "cases/kind/train.py", "--demo", *words], cwd=paths.ROOT, env=environment,
-                          capture_output=True, text=True)
-
-
-def test_a_late_stage_needs_the_earlier_ones():
-    done = train("--name", "test-late", "stage=joint")
+def test_a_late_stage_needs_the_earlier_ones(processes):
+    done = processes.run(["cases/kind/train.py", "--demo", "--name", "test-late", "stage=joint"], paths.ROOT,
+                         os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 2 and "decomposition" in done.stderr and "--weights" in done.stderr
     assert "Traceback" not in done.stderr
     shutil.rmtree(paths.ROOT / "results/kind/test-late", ignore_errors=True)

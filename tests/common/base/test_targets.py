@@ -1,10 +1,8 @@
 """common/base/targets.py: what is read is never written over, and what cannot be written is told before any work."""
 import os
-import subprocess
-import sys
 
 import pytest
-from rights import bound_by_rights, needs_rights
+from processes import needs_rights
 
 from common.base.errors import UserError, start
 from common.base.files import part_of, write_whole
@@ -58,12 +56,11 @@ def test_what_cannot_be_written_is_told_at_once(place, monkeypatch):
 
 
 @needs_rights
-def test_a_folder_without_the_right_to_write(place):
+def test_a_folder_without_the_right_to_write(place, processes):
     (place / "in").chmod(0o500)
     text = ("import sys; from common.base.errors import start; from common.base.targets import expect_targets\n"
             "sys.exit(start(lambda argv: expect_targets(sys.argv[1:])))")
-    done = subprocess.run([sys.executable, "-c", text, place / "in/c.png"], cwd=ROOT, capture_output=True, text=True,
-                          preexec_fn=bound_by_rights)
+    done = processes.run(["-c", text, place / "in/c.png"], ROOT, dict(os.environ), bound=True)
     (place / "in").chmod(0o700)
     assert done.returncode == 2 and "cannot write (Permission denied)" in done.stderr
 

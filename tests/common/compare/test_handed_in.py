@@ -2,14 +2,12 @@
 import csv
 import io
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from handed_in import copy, edit, make_root, make_run, pack
-from rights import bound_by_rights, needs_rights
+from processes import needs_rights
 
 from common.base.errors import start
 from common.base.paths import ROOT, all_cases, tell_apart
@@ -113,10 +111,9 @@ def test_a_half_last_line_of_the_log_costs_that_line(run):
 
 
 @needs_rights
-def test_folders_that_nobody_may_read(run, tmp_path):
+def test_folders_that_nobody_may_read(run, tmp_path, processes):
     def compared(*words):
-        return subprocess.run([sys.executable, "-m", "common.compare", run, *words], cwd=ROOT, capture_output=True,
-                              text=True, preexec_fn=bound_by_rights)
+        return processes.run(["-m", "common.compare", run, *words], ROOT, dict(os.environ), bound=True)
     closed = tmp_path / "each" / "closed"
     closed.mkdir(parents=True)
     closed.chmod(0)

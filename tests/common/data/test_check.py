@@ -1,10 +1,9 @@
 """Checking and fetching data sets: what is missing or broken is named, and a download (from here) is whole or not."""
 import http.server
 import io
+import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import zipfile
 
@@ -128,6 +127,9 @@ def test_pairs_of_udis(tmp_path, capsys):
     status, text = look("UDIS-D", tmp_path, capsys)
     assert status == 1 and "000001.jpg (it breaks off)" in text and "another size" not in text
     assert "training/input1: 3 found, 10,440 expected" in text and "testing/input2: 2 found, 1,106 expected" in text
+    for side in ("input1", "input2"):
+        put(tmp_path / "training" / side, ["000001.png"], encoded(512, 512))
+    assert "differ in their suffix alone: 000001.jpg; 000001.png" in look("UDIS-D", tmp_path, capsys)[1]
 
 
 def sequence(folder, frames, labels, name="groundtruth.txt", images="."):
@@ -210,11 +212,8 @@ def test_sample_data_is_known_as_such(tmp_path, monkeypatch, capsys):
     assert status == 1 and "python -m common.data samples LOL" in text
 
 
-def test_command_line():
-    def call(*words):
-        return subprocess.run([sys.executable, "-m", "common.data", *words], cwd=paths.ROOT, capture_output=True,
-                              text=True)
-    done = call("check", "LOOL")
+def test_command_line(processes):
+    done = processes.run(["-m", "common.data", "check", "LOOL"], paths.ROOT, dict(os.environ))
     assert done.returncode == 2 and re.fullmatch(r"error: unknown data set 'LOOL': .*LOL, GOT-10k.*\n", done.stderr)
     assert start(__main__.main, ["get"]) == 2 and start(__main__.main, ["check", "LOL", "no/such/folder"]) == 1
 

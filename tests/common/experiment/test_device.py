@@ -1,7 +1,6 @@
 """Devices, threads, precision, and torchvision beside a CPU build of torch."""
 import json
-import subprocess
-import sys
+import os
 
 import pytest
 import torch
@@ -54,12 +53,12 @@ def test_environment_is_plain_json():
     assert entry["versions"]["torch"] == torch.__version__ and entry["threads"] >= 1 and peak_memory_mb() > 50
 
 
-def test_torchvision_imports_and_its_networks_work():
+def test_torchvision_imports_and_its_networks_work(processes):
     """In a process of its own: the repair must come from our function, whatever other tests have imported."""
     code = ("import torch; from common.experiment.device import import_torchvision as t; v = t(); assert v is t();"
             "n = v.models.squeezenet1_1(); assert n(torch.rand(1, 3, 64, 64)).shape == (1, 1000);"
             "from torchvision.utils import make_grid; assert make_grid(torch.rand(4, 3, 8, 8)).dim() == 3")
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = processes.run(["-c", code], ROOT, dict(os.environ))
     assert done.returncode == 0, done.stderr[-2000:]
 
 

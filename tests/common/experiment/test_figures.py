@@ -1,5 +1,6 @@
 """Figures: files with captions and numbers, logs of several stages, diagrams that say what the module does."""
 import csv
+import io
 import json
 
 import numpy as np
@@ -30,6 +31,15 @@ def test_a_figure_has_picture_numbers_and_captions(tmp_path):
     assert width == figures.WIDTH * figures.DPI and height > 100
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert [line["path"] for line in manifest["files"]] == ["figures/one.csv"], "pictures are not judged: fonts differ"
+
+
+def test_a_figure_is_drawn_once_and_looks_as_savefig_has_it():
+    shown, draws = [figures.grid([[np.eye(20), np.ones((20, 30, 3))]], ["a", "b"], [["x", "y"]]) for _ in range(2)], []
+    draw = shown[0].draw
+    shown[0].draw = lambda renderer: draws.append(1) or draw(renderer)
+    pixels, saved = figures.render(shown[0], 90), io.BytesIO()
+    shown[1].savefig(saved, format="png", dpi=90, facecolor="white")
+    assert len(draws) == 1 and np.array_equal(pixels, np.array(Image.open(saved).convert("RGB")))
 
 
 def test_every_figure_needs_its_caption(tmp_path):
