@@ -9,7 +9,7 @@ import torch
 from matplotlib.text import Annotation
 
 from common.base.paths import ROOT
-from common.experiment.diagrams import Diagram, draw_chain, write_svg
+from common.experiment.diagrams import MARGIN, Diagram, draw_chain, drawn_part, write_svg
 
 CASES = sorted(path.parents[1].name for path in ROOT.glob("cases/*/drawing/diagram.py"))
 
@@ -103,6 +103,16 @@ def test_both_pages_show_every_diagram(case):
         text = (ROOT / "cases" / case / page).read_text(encoding="utf-8")
         for name in pages_of(case):
             assert f"(diagrams/{name}.svg)" in text, f"{page} of {case} does not show diagrams/{name}.svg"
+
+
+def test_a_page_shows_what_is_drawn_and_not_the_white_around_it():
+    page = Diagram(6, 4)
+    box = page.box(3, 2, "left")
+    page.note(5, 3.5, "above")
+    page.arrow(box.right, (5.5, 2))
+    part = drawn_part(page.figure)
+    assert part.x0 == pytest.approx(box.left[0] - MARGIN, abs=0.02) and part.x1 == pytest.approx(5.5 + MARGIN, abs=0.05)
+    assert part.y0 == pytest.approx(box.bottom[1] - MARGIN, abs=0.02) and 3.5 + MARGIN < part.y1 < 3.7
 
 
 def test_a_text_that_leaves_its_box_is_found():
