@@ -23,7 +23,7 @@ SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["test.cou
            "image_prior": ["figures.steps=12"],
            "siamfc": ["train.validate_frames=4", "test.names=[-GOT-10k_Val_000003]",
                       "test.trackers=[siamfc,klt,mosse,static]"]}                   # than the demo
-FEWER = {"LOL/eval15/*": 3, "UDIS-D/testing/*": 3}          # files of the demo's test sets that are kept
+FEWER = {"sample/LOL/eval15/*": 3, "sample/UDIS-D/testing/*": 2, "embedded/clips/*/img": 12}     # files that are kept
 
 
 def words(case, script, *others):
@@ -78,11 +78,11 @@ def clone(tmp_path_factory):
     for name in ("sample", "embedded"):
         shutil.copytree(ROOT / "datasets" / name, folder / "datasets" / name)
     for pattern, count in FEWER.items():
-        for place in (folder / "datasets/sample").glob(pattern):
+        for place in (folder / "datasets").glob(pattern):
             for path in sorted(place.iterdir())[count:]:
                 path.unlink()
-        whole = folder / "datasets/sample" / pattern.split("/")[0]
-        (whole / STAMP).write_text(stamp(whole), encoding="utf-8", newline="\n")       # or it would be built anew
+    for whole in (folder / "datasets/sample").iterdir():                                # or it would be built anew
+        (whole / STAMP).write_text(stamp(whole), encoding="utf-8", newline="\n")
     return folder
 
 

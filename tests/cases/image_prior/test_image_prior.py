@@ -16,7 +16,7 @@ from common import metrics
 from common.base import paths
 from common.base.errors import Negative, UserError
 from common.data.images import open_picture, read_pixels, to_bytes
-from common.experiment.settings import resolve
+from common.experiment.settings import Settings, resolve
 from common.experiment.training import Training
 
 SMALL = ["data.size=64", "model.widths=[8,8]", "model.skips=[4,4]", "train.steps=12", "train.fits=2",
@@ -332,6 +332,8 @@ def test_a_mask_is_never_taken_for_a_picture_and_one_without_a_picture_is_named(
 
 def test_a_name_that_two_files_have_is_refused(folders):
     Image.fromarray(smooth(9)).save(folders / "pictures" / "p1.bmp")
+    every = data.find_pictures(Settings(root=folders / "pictures", names=[]))
+    assert len(every[0]) == len(set(every[1])) == 4, "without names all are taken"
     with pytest.raises(UserError, match="several files: .*p1"):
         train.main([*words(folders, "data.names=[p1]"), "--name", "odd"])
 

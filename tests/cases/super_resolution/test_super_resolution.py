@@ -271,10 +271,10 @@ def test_runs_of_several_scales_become_one(folders, capsys):
 # ---- tests and own pictures ------------------------------------------------------------------------------------------
 
 def test_every_row_is_measured_on_every_set(folders):
-    weights = write_weights(folders / "w.pt", [2, 3])
+    words = ["--name", "x", "--weights", str(write_weights(folders / "w.pt", [2, 3])), f"test.root={folders / 'set'}"]
     for name in ("Set5", "Set14", "T91"):
-        pictures(folders / "set" / name, 2, (50, 41))
-    words = ["--name", "x", "--weights", str(weights), f"test.root={folders / 'set'}"]
+        folder = pictures(folders / "set" / name, 1, (50, 41))
+        Image.open(folder / "0.png").save(folder / "0.bmp")                                     # one stem: two pictures
     test.main([*words, "--scale", "2"])
     for name in ("Set5", "Set14"):
         found = metrics_of(folders, "x", name)
@@ -288,7 +288,7 @@ def test_every_row_is_measured_on_every_set(folders):
     assert list(metrics_of(folders, "x", "Set5")) == ["network"], "and the weights' largest scale"
     assert "scale: 3" in (folder / "Set5/config.yaml").read_text()
     line = next(csv.DictReader((folder / "Set5/items.csv").read_text(encoding="utf-8").splitlines()))
-    assert line["reference"] == "Set5/0.png"
+    assert line["reference"] == "Set5/0.bmp"
     written, high = read_pixels(folder / "Set5" / line["image"]), read_pixels(folders / "set/Set5/0.png")
     assert psnr_y(written, data.cut(high, 3), 3) == pytest.approx(float(line["psnr_y"]), abs=1e-6)
 

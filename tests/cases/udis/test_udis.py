@@ -10,13 +10,18 @@ import torch
 from tolerances import near
 
 from cases.udis import baselines, quality, test, train
+<<<<<<< HEAD
 from cases.udis.data import AlignmentPairs, class_of, read_photographed, trainable
 from cases.udis.joins import more_joined
+=======
+from cases.udis.data import AlignmentPairs, FolderPairs, class_of, read_photographed, trainable
+from cases.udis.joins import MORE_JOINED
+>>>>>>> main
 from cases.udis.meshes import BENT
 from cases.udis.model import UDIS, MaskReconstruction, PaperHomography, stitching_domain
 from common.base import paths
 from common.base.errors import Negative, UserError
-from common.data.images import read_pixels, to_bytes, to_tensor
+from common.data.images import read_pixels, to_bytes, to_tensor, write_image
 from common.data.samples import build
 from common.experiment import checkpoints
 from common.stitching import estimators
@@ -286,6 +291,13 @@ def test_views_of_real_pairs_come_from_seed_epoch_and_index():
 
 
 # ---- stages, results -------------------------------------------------------------------------------------------------
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    for name in ("one/1.png", "one/1.jpg", "two/1.png"):
+        write_image(tmp_path / name, torch.zeros(3, 8, 8))
+    with pytest.raises(UserError, match="two pictures of one name: .*1.jpg, .*1.png"):
+        FolderPairs(tmp_path, tmp_path / "one", tmp_path / "two")
+
 
 def test_three_stages_in_a_row_and_their_results(folders):
     train.main([*FIRST_STEPS, "--name", "pretrain"])

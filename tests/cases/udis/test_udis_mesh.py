@@ -178,10 +178,15 @@ def test_tasks_come_from_seed_epoch_and_index():
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """results/ and checkpoints/ of a test of its own, the sample data, and weights without a mesh."""
+    """results/ and checkpoints/ of a test of its own, pairs/ with four pairs to train on and one to test on, and
+    weights without a mesh."""
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
-    build("UDIS-D")
+    for place, count in (("training", 4), ("testing", 1)):
+        for side in ("input1", "input2"):
+            (tmp_path / "pairs" / place / side).mkdir(parents=True)
+            for number in range(1, count + 1):
+                shutil.copy(build("UDIS-D") / place / side / f"{number:06}.png", tmp_path / "pairs" / place / side)
     torch.manual_seed(0)
     checkpoints.save(tmp_path / "checkpoints/udis/bare/best.pt",
                      {"case": "udis", "model": {"arch": "small", "form": "mask", "width": 16},
@@ -191,6 +196,7 @@ def folders(tmp_path, monkeypatch):
 
 def train_mesh(folders, name, *more):
     train.main(["--demo", "preset=mesh", "--name", name, "--weights", str(folders / "checkpoints/udis/bare/best.pt"),
+                f"data.root={folders / 'pairs'}",
                 "train.steps=4", "train.batch_size=2", "train.validate_every=4", "train.validate_pairs=1",
                 "train.log_every=1", "train.save_every=1", *more])
     return checkpoints.load(folders / f"checkpoints/udis/{name}/last.pt")
@@ -222,9 +228,6 @@ def test_the_stage_trains_the_mesh_alone_and_goes_on_where_it_was_killed(folders
 
 def test_weights_with_a_mesh_give_a_row_and_a_warp(folders, capsys):
     train_mesh(folders, "whole")
-    for side in ("input1", "input2"):
-        (folders / "pairs/testing" / side).mkdir(parents=True)
-        shutil.copy(build("UDIS-D") / "testing" / side / "000001.png", folders / "pairs/testing" / side)
     test.main(["--demo", "--name", "whole", f"test.root={folders / 'pairs'}", "test.reconstruct=false"])
     content = json.loads((folders / "results/udis/whole/test/testing/metrics.json").read_text())
     row, refined = content[meshes.LEARNT], content["refined"]

@@ -1,5 +1,6 @@
 """vgg19_style's networks that paint in one pass: architecture, styles, foreign files, training."""
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from made_up import fill
 from tolerances import near
 
-from cases.vgg19_style import losses
+from cases.vgg19_style import losses, test
 from cases.vgg19_style.fast import convert
 from cases.vgg19_style.fast import network as architecture
 from cases.vgg19_style.fast import train as training
@@ -17,6 +18,7 @@ from common.base.errors import UserError
 from common.data.images import read_image, split_photographs, write_image
 from common.experiment import checkpoints
 from common.experiment.run import Run
+from common.experiment.settings import resolve
 from common.experiment.training import Training
 
 FOREIGN = {"candy": "candy_nc16.model", "udnie": "udnie_nc16.model", "mosaic": "mosaic_nc16.npz",
@@ -376,3 +378,14 @@ def test_styles_are_chosen_by_name_and_weight():
                        ("waves=x", "no weight"), ("waves=0", "all weights are 0"), ("waves=nan", "no weight")):
         with pytest.raises(UserError, match=said):
             training.choose_styles(painter, text)
+
+
+@pytest.mark.parametrize("folder", ["style", "content"])
+def test_two_files_of_one_name_are_refused(tmp_path, folder):
+    """A painting goes by its stem to the style of that name, a photograph to the name of its results."""
+    for name in ("style/waves.png", "content/a.png", f"{folder}/b.png", f"{folder}/b.jpg"):
+        write_image(tmp_path / name, torch.zeros(3, 8, 8))
+    words = [f"data.{each}={tmp_path / each}" for each in ("style", "content")]
+    run = SimpleNamespace(config=resolve("vgg19_style", words).config)
+    with pytest.raises(UserError, match="two pictures of one name: .*b.jpg, .*b.png"):
+        test.judge_network(run, network(), None)

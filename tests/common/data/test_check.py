@@ -127,6 +127,9 @@ def test_pairs_of_udis(tmp_path, capsys):
     status, text = look("UDIS-D", tmp_path, capsys)
     assert status == 1 and "000001.jpg (it breaks off)" in text and "another size" not in text
     assert "training/input1: 3 found, 10,440 expected" in text and "testing/input2: 2 found, 1,106 expected" in text
+    for side in ("input1", "input2"):
+        put(tmp_path / "training" / side, ["000001.png"], encoded(512, 512))
+    assert "differ in their suffix alone: 000001.jpg; 000001.png" in look("UDIS-D", tmp_path, capsys)[1]
 
 
 def sequence(folder, frames, labels, name="groundtruth.txt", images="."):

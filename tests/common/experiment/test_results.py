@@ -6,7 +6,15 @@ import math
 import pytest
 
 from common.base.errors import UserError
-from common.experiment.results import TestResults, merge_json, number_text, summary, write_json, write_manifest
+from common.experiment.results import (
+    TestResults,
+    file_name,
+    merge_json,
+    number_text,
+    summary,
+    write_json,
+    write_manifest,
+)
 
 
 def results(folder, **changes):
@@ -151,3 +159,10 @@ def test_a_metric_without_a_line_in_the_table_cannot_be_written(tmp_path):
     write_json(test.final / "metrics.json", {row: values | {"psnr_frames": 1.0} for row, values in content.items()})
     with pytest.raises(UserError, match="psnr_frames"):
         test.enter()
+
+
+@pytest.mark.parametrize(("item", "name"), [
+    ("a:b?", "a%3Ab%3F"), ("nul", "_nul"), ("COM1.x", "_COM1.x"), ("a.", "a%2E"), ("gamma/gt_free", "gamma-gt_free"),
+    ("a\\b", "a-b"), ("夜", "夜")])
+def test_a_result_has_a_name_that_every_system_takes(item, name):
+    assert file_name(item) == name
