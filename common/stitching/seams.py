@@ -47,8 +47,9 @@ def found_masks(finder, images, pieces, masks):
     return [mask.get() if hasattr(mask, "get") else np.asarray(mask) for mask in found]
 
 
-def cut_all(pieces):
-    """The masks of `objects`: pair after pair, each on what the cuts before have left, as OpenCV does it."""
+def cut_all(pieces, large=LARGE):
+    """The masks of `objects`: pair after pair, each on what the cuts before have left, as OpenCV does it. large: pixels
+    of overlap beyond which a cut is sought at half size first."""
     masks, marked = [piece.mask for piece in pieces], [things(piece.image, piece.mask) for piece in pieces]
     for pair in itertools.combinations(range(len(pieces)), 2):
         places = common_place(*(pieces[one] for one in pair))
@@ -61,7 +62,7 @@ def cut_all(pieces):
         images, inside = ([values[one][place] for one, place in zip(pair, places)]
                           for values in ([piece.image for piece in pieces], marked))
         cost = seam_cost(*images, both, np.maximum(*inside))
-        sought = cut_coarsely_first if both.sum() > LARGE else cut
+        sought = cut_coarsely_first if both.sum() > large else cut
         for one, mask in zip(pair, sought([pieces[one] for one in pair], [masks[one] for one in pair], cost, places)):
             masks[one] = mask
     return masks
@@ -119,12 +120,12 @@ def cut_finely(pieces, small, band=BAND):
     """Both masks of two pieces on one canvas by `objects`: sought on their small copies first (compose.smaller), then
     at full size within `band` pixels of that seam."""
     size = pieces[0].mask.shape[::-1]
-    coarse = [cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) for mask in cut_all(small)]
+    coarse = [cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) for mask in cut_all(small, np.inf)]
     sides = [coarse[0] >= coarse[1], coarse[0] < coarse[1]]
     both = (pieces[0].mask > 0) & (pieces[1].mask > 0)
     near = [cv2.dilate(side.astype(np.uint8), np.ones((2 * band + 1, 2 * band + 1))) for side in sides]
     left = [np.where(both & (each == 0), 0, piece.mask) for each, piece in zip(near, pieces)]
-    return cut_all([piece._replace(mask=mask) for piece, mask in zip(pieces, left)])
+    return cut_all([piece._replace(mask=mask) for piece, mask in zip(pieces, left)], np.inf)
 
 
 def seam_cost(a, b, both, inside, length=LENGTH, structure=STRUCTURE, thing=THING):

@@ -10,13 +10,8 @@ import torch
 from tolerances import near
 
 from cases.udis import baselines, quality, test, train
-<<<<<<< HEAD
-from cases.udis.data import AlignmentPairs, class_of, read_photographed, trainable
-from cases.udis.joins import more_joined
-=======
 from cases.udis.data import AlignmentPairs, FolderPairs, class_of, read_photographed, trainable
-from cases.udis.joins import MORE_JOINED
->>>>>>> main
+from cases.udis.joins import more_joined
 from cases.udis.meshes import BENT
 from cases.udis.model import UDIS, MaskReconstruction, PaperHomography, stitching_domain
 from common.base import paths
