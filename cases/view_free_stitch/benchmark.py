@@ -161,7 +161,7 @@ def compare_programs(paths, model, out, turns=3):
     """{program: CPU seconds and the panorama's width and height} for one set of files."""
     sides = programs(paths, model, out)
     seconds = timing.in_turns({name: call for name, (call, _) in sides.items()}, turns).cpu
-    return {name: {"cpu_seconds": seconds[name], "size": list(picture_size(path))}
+    return {name: {"cpu_seconds": seconds[name], "size": list(picture_size(path)[::-1])}
             for name, (_, path) in sides.items()}
 
 
