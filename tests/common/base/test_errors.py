@@ -97,6 +97,28 @@ def test_ctrl_c_is_one_line_also_twice(twice):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_second_ctrl_c_does_not_wait_for_what_the_first_has_begun():
+    process = script("try:\n    print('ready', flush=True); time.sleep(60)\nfinally:\n    while True:\n"
+                     "        try:\n            print('ready', flush=True); time.sleep(60)\n"
+                     "        except KeyboardInterrupt: pass")
+    try:
+        for _ in range(2):
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == "stopped by Ctrl-C\n" and process.returncode == 130
+    finally:
+        process.kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_while_the_one_line_is_said_changes_nothing():
+    process = script("import os, signal; from common.base import errors\nsay = errors.complain\n"
+                     "errors.complain = lambda *a, **k: (os.kill(os.getpid(), signal.SIGINT), say(*a, **k))[1]\n"
+                     "raise KeyboardInterrupt")
+    assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_where_python_drops_exceptions_is_not_lost():
     """There it would be one `Exception ignored`, and the script would go on to its end."""
     process = script("import weakref\nclass Thing: pass\nthing = Thing()\n"
