@@ -9,7 +9,7 @@ import torch
 from matplotlib.text import Annotation
 
 from common.base.paths import ROOT
-from common.experiment.diagrams import Diagram, draw_chain, write_svg
+from common.experiment.diagrams import MARGIN, Diagram, draw_chain, drawn_part, write_svg
 
 CASES = sorted(path.parents[1].name for path in ROOT.glob("cases/*/drawing/diagram.py"))
 
@@ -68,6 +68,15 @@ def test_the_flow_of_pictures_has_no_arrow_through_a_title():
     check_arrows(page)
 
 
+@pytest.mark.parametrize("size", [(128, 128), (100, 190)])
+def test_the_two_stages_with_pictures_have_no_arrow_through_a_title(size):
+    from cases.udis.drawing.diagram import draw_flow
+    names = ("a", "b", "warp_a", "warp_b", "masks", "seam", "low", "high", "share")
+    page = draw_flow({name: np.zeros((*size, 3), np.uint8) for name in names})
+    check_page(page)
+    check_arrows(page)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_labels_can_be_read_where_the_page_is_shown(case):
     """GitHub shows a page 948 pixels wide, and no picture wider than that; a pixel of a browser is 1/96 inch."""
@@ -94,6 +103,16 @@ def test_both_pages_show_every_diagram(case):
         text = (ROOT / "cases" / case / page).read_text(encoding="utf-8")
         for name in pages_of(case):
             assert f"(diagrams/{name}.svg)" in text, f"{page} of {case} does not show diagrams/{name}.svg"
+
+
+def test_a_page_shows_what_is_drawn_and_not_the_white_around_it():
+    page = Diagram(6, 4)
+    box = page.box(3, 2, "left")
+    page.note(5, 3.5, "above")
+    page.arrow(box.right, (5.5, 2))
+    part = drawn_part(page.figure)
+    assert part.x0 == pytest.approx(box.left[0] - MARGIN, abs=0.02) and part.x1 == pytest.approx(5.5 + MARGIN, abs=0.05)
+    assert part.y0 == pytest.approx(box.bottom[1] - MARGIN, abs=0.02) and 3.5 + MARGIN < part.y1 < 3.7
 
 
 def test_a_text_that_leaves_its_box_is_found():

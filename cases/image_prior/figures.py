@@ -144,9 +144,9 @@ def draw_tasks(folder, run):
         where = mask if mask.any() else ~mask
         values = {row: metrics.psnr_mask(answer, true, where) for row, answer in answers.items()}
         grid.append([*answers.values(), true])
-        captions.append([*(f"{row}: {value:.2f} dB" for row, value in values.items()), name])
+        captions.append([*(f"{row}: {value:.2f} dB" for row, value in values.items()), ""])
         rows += [[name, row, figures.format_number(value)] for row, value in values.items()]
-    folder.save(figures.grid(grid, ["given", "simple method", "prior", "true"], captions), "tasks",
+    folder.save(figures.grid(grid, ["given", "simple method", "prior", "true"], captions, list(given)), "tasks",
                 ["task", "row", "psnr"], rows, steps=run.config.figures.steps, size=side)
 
 
@@ -165,10 +165,10 @@ def draw_failures(folder, run):
                    "prior": composite(fit_small(run, given, mask, name)[0], task)}
         values = {row: metrics.psnr_mask(picture, true, mask) for row, picture in answers.items()}
         grid.append([true, given, *answers.values()])
-        captions.append([name, "", *(f"{value:.2f} dB" for value in values.values())])
+        captions.append(["", "", *(f"{value:.2f} dB" for value in values.values())])
         rows += [[name, row, figures.format_number(value)] for row, value in values.items()]
-    folder.save(figures.grid(grid, ["true", "given", *answers], captions), "failures", ["picture", "row", "psnr_mask"],
-                rows, steps=run.config.figures.steps, size=side)
+    folder.save(figures.grid(grid, ["true", "given", *answers], captions, ["large hole", "texture"]), "failures",
+                ["picture", "row", "psnr_mask"], rows, steps=run.config.figures.steps, size=side)
 
 
 # ---- un-blending -----------------------------------------------------------------------------------------------------

@@ -236,6 +236,7 @@ def draw_ratios(folder, lines):
     right.scatter(np.log(guessed / reference), lost, s=18)
     right.axhline(0, color="#999999", lw=1)
     right.set(xlabel="ln(guessed / reference)", ylabel="PSNR, gt_ratio - gt_free (dB)")
+    right.locator_params(axis="x", nbins=6)                    # more of these numbers run into each other
     folder.save(figure, "ratios", ["item", "ratio_reference", "ratio_guessed", "psnr_lost"], rows,
                 rms=float(np.sqrt(np.mean(np.log(guessed / reference) ** 2))))
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from cases.siamfc import crops
@@ -46,20 +47,21 @@ FLAT = 3.0                                                    # gray levels of d
 
 
 class Confidence(NamedTuple):
-    """P(IoU > .5) = 1 / (1 + exp(-(constant + ratio * ln(peak / first peak) + sidelobe * peak-to-sidelobe ratio))).
+    """P(IoU > .5) = 1 / (1 + exp(-(constant + ratio * ln(peak / first peak) + likeness * cosine))).
 
-    The first peak is that of the first frame's response to its own target, than which none should be higher. lost is
-    set below `below` and cleared above `above`. The numbers were fitted by extras/calibrate.py.
+    The first peak is that of the first frame's response to its own target, than which none should be higher; cosine:
+    SiamFCTracker.likeness. lost is set below `below` and cleared above `above`. The numbers were fitted by
+    extras/calibrate.py.
     """
-    constant: float = 2.019
-    ratio: float = 4.481
-    sidelobe: float = 0.325
-    below: float = 0.475
-    above: float = 0.625
+    constant: float = 1.252
+    ratio: float = 3.747
+    likeness: float = 3.433
+    below: float = 0.433
+    above: float = 0.583
 
-    def probability(self, ratio, sidelobe):
-        """ratio: the peak over the first one; sidelobe: peak-to-sidelobe ratio of the same map."""
-        value = self.constant + self.ratio * np.log(max(ratio, 1e-3)) + self.sidelobe * sidelobe
+    def probability(self, ratio, likeness):
+        """ratio: the peak over the first one; likeness: of what lies at the peak to the first frame's target."""
+        value = self.constant + self.ratio * np.log(max(ratio, 1e-3)) + self.likeness * likeness
         return float(1 / (1 + np.exp(-np.clip(value, -30, 30))))
 
 
@@ -137,6 +139,7 @@ class SiamFCTracker:
         self.confidence, self.lost, self.found = 1.0, False, None
         alone = self.respond(image, [1.0], [0.0])                # of the first frame to its own target
         self.first_peak = max(float(alone.max()), 1e-6)
+        self.target = self.kernel[0] - usual(self.seen[0])
 
     @torch.inference_mode()
     def update(self, image):
@@ -186,8 +189,8 @@ class SiamFCTracker:
             regions = crops.cut_once(image, self.matlab_centre(), sides, SEARCH, self.fill, self.resize)
         else:
             regions = [self.crop(image, side, SEARCH, angle) for side, angle in zip(sides, angles)]
-        features = self.embed(np.stack(regions))
-        return correlate(self.kernel, features)[0].cpu().numpy() + np.float32(self.bias)
+        self.seen = self.embed(np.stack(regions))                                       # (hypotheses, C, 22, 22)
+        return correlate(self.kernel, self.seen)[0].cpu().numpy() + np.float32(self.bias)
 
     def locate(self, responses, factors):
         """Enlarge, weigh, choose, window: Found."""
@@ -225,12 +228,22 @@ class SiamFCTracker:
             self.centre = np.clip(self.centre, -self.size / 2, np.array(shape[:2]) - 1 + self.size / 2)
 
     def judge(self, found):
-        """Set confidence and lost from the unpenalised map of the chosen hypothesis."""
+        """Set confidence and lost from the unpenalised map of the chosen hypothesis, and what lies at its peak."""
         response = found.responses[found.chosen]
-        peak = float(response.max())
-        self.evidence = peak / self.first_peak, sidelobe_ratio(response)
+        self.evidence = float(response.max()) / self.first_peak, self.likeness(response, self.seen[found.chosen])
         self.confidence = 0.0 if self.flat else self.calibration.probability(*self.evidence)
         self.lost = self.confidence < (self.calibration.above if self.lost else self.calibration.below)
+
+    def likeness(self, response, features):
+        """How much what lies at the peak looks like the first frame's target: the cosine between both maps of phi, each
+        less the mean of the search region around it. In [-1, 1]; unlike the peak it does not grow with the contrast.
+
+        response: (17, 17); features: (C, 22, 22), of the same search region.
+        """
+        row, column = np.unravel_index(int(response.argmax()), response.shape)
+        height, width = self.target.shape[1:]
+        window = features[:, row:row + height, column:column + width].float() - usual(features)
+        return float(F.cosine_similarity(window.flatten(), self.target.flatten(), dim=0))
 
     def learn(self, image):
         """Take over a little of what the target looks like now, as trackers by filters do: a running mean of exemplars.
@@ -243,8 +256,9 @@ class SiamFCTracker:
     def look_around(self, image):
         """When lost: move to the best place of a region of twice the side, if that is a clear one."""
         side = self.search_side * WIDE / SEARCH
-        response = correlate(self.kernel, self.embed(self.crop(image, side, WIDE)[None]))[0, 0].cpu().numpy()
-        evidence = (response.max() + self.bias) / self.first_peak, sidelobe_ratio(response)
+        features = self.embed(self.crop(image, side, WIDE)[None])
+        response = correlate(self.kernel, features)[0, 0].cpu().numpy()
+        evidence = (response.max() + self.bias) / self.first_peak, self.likeness(response, features[0])
         if self.calibration.probability(*evidence) > self.calibration.above:
             peak = np.unravel_index(int(response.argmax()), response.shape)
             self.centre = self.centre + (np.array(peak) - (len(response) - 1) / 2) * STRIDE * side / WIDE
@@ -329,9 +343,6 @@ def parabola(fine, peak):
     return offset
 
 
-def sidelobe_ratio(response, reach=2):
-    """MOSSE's measure of a clear peak: (peak - mean) / standard deviation of all cells farther than `reach` from it."""
-    row, column = np.unravel_index(int(response.argmax()), response.shape)
-    rows, columns = np.ogrid[:response.shape[0], :response.shape[1]]
-    away = response[(abs(rows - row) > reach) | (abs(columns - column) > reach)]
-    return float((response.max() - away.mean()) / (away.std() + 1e-9))
+def usual(features):
+    """The mean feature of a search region: (C, H, W) -> (C, 1, 1)."""
+    return features.float().mean(dim=(1, 2), keepdim=True)

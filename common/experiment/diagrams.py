@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Circle, FancyBboxPatch
 from matplotlib.textpath import TextPath
+from matplotlib.transforms import Bbox
 
 from common.experiment.figures import COLOURS, STYLE
 
@@ -180,11 +181,21 @@ def measure(text, points):
     return path.get_extents().x1 / 72
 
 
+def drawn_part(figure):
+    """The Bbox of what stands on a page, inches, with a margin: all but the white around it."""
+    [axis] = figure.axes
+    renderer = figure.canvas.get_renderer()
+    artists = [*axis.texts, *axis.patches, *axis.lines, *axis.images]
+    drawn = Bbox.union([artist.get_window_extent(renderer) for artist in artists])
+    return drawn.transformed(figure.dpi_scale_trans.inverted()).padded(MARGIN)
+
+
 def write_svg(figure, path):
-    """Save as SVG, text as outlines: the same picture on every machine, and the same bytes each time."""
+    """Save as SVG without the white around it, text as outlines: the same bytes each time, on every machine."""
     path.parent.mkdir(exist_ok=True)
     with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "path"}):
-        figure.savefig(path, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+        figure.savefig(path, format="svg", facecolor="white", bbox_inches=drawn_part(figure),
+                       metadata={"Date": None, "Creator": None})
 
 
 def write_all(folder, diagrams):

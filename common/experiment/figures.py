@@ -228,7 +228,7 @@ def curve(series, panels, width=WIDTH, height=2.8):
         if first and all(min(series[name][1]) > 0 for name in names if name in series):
             axis.set_yscale("log")
         if any(name in series for name in names):
-            axis.legend(frameon=False)
+            axis.legend(framealpha=0.75, edgecolor="none", fontsize=7)      # a curve behind it stays in sight
     return figure
 
 
@@ -255,8 +255,9 @@ def bars(labels, groups, ylabel, width=WIDTH, height=3.2, rotation=0, colours=No
         heights = [math.nan if value is None else value for value in values]
         own = colours.get(name) if isinstance(colours, dict) else colours
         drawn = axis.bar(x, heights, share * 0.92, label=name, color=own or COLOURS[place % len(COLOURS)])
-        if len(labels) * len(groups) <= 40:
-            axis.bar_label(drawn, fmt="%.3g", fontsize=6.5, padding=1)
+        room = 0.85 * width * share / len(labels)                      # inches, for a bar and its number
+        texts = ["" if math.isnan(value) else f"{value:.3g}" for value in heights]
+        axis.bar_label(drawn, [text if 0.055 * len(text) <= room else "" for text in texts], fontsize=6.5, padding=1)
     axis.set_xticks(np.arange(len(labels)), labels, rotation=rotation, ha="right" if rotation else "center", fontsize=8)
     axis.set_ylabel(ylabel)
     axis.grid(axis="x", visible=False)

@@ -213,7 +213,7 @@ def figures(run):
         blocks.append(Figure(run.folder / "figures" / entry["file"], caption, both(entry["alt"]), csv, labelled=True))
     if not blocks:
         return []
-    heading = Heading(3, Both("Figures", "图"))
+    heading = Heading(3, Both("Figures", "插图"))
     if not any(run_folder.on_sample_data(run, test) for test in run.tests):
         return [heading, Gallery(blocks, "wide")]
     note = Both("Drawn on sample data.", "均在样例数据上绘制。")

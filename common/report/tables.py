@@ -221,10 +221,9 @@ def classes(rows, names):
     found = {}                                             # {classing: {class: lines}}
     for method, values in rows.items():
         for classing, inner in values.get("by", {}).items():
-            lines = found.setdefault(classing, {})
             for label, means in inner.items():
                 line = [label, method_name(method), str(means["count"]), *digits(means, names)]
-                lines.setdefault(label, []).append(line)
+                found.setdefault(classing, {}).setdefault(label, []).append(line)
     words = {classing: CLASSINGS.get(classing, classing) for classing in found}
     tables = [Table("", [Both(classing, words[classing]), Both("method", "方法"), "n", *map(heading_of, names)],
                     list(chain(*lines.values())))

@@ -19,6 +19,17 @@ def pictures():
     return [by_name[name] for name in SHOWN]
 
 
+def draw_result():
+    """Both pictures, made brighter: as they are, what the release weights find in them, and the truth."""
+    run, model = released("nuclei", Nuclei, "release")
+    grid, captions = [], []
+    for picture in pictures():
+        gray, true, _, found = drawings.answers(run, model, picture)
+        grid.append([gray**0.5, outline(gray**0.5, best(found)), outline(gray**0.5, true)])
+        captions.append(["", f"{best(found).max()} nuclei", f"{true.max()} nuclei"])
+    return figures.grid(grid, ["picture", "network, single nuclei", "true"], captions)
+
+
 def draw_steps():
     """From the picture to single nuclei, step by step."""
     return figures.figure_of(drawings.draw_steps, *released("nuclei", Nuclei, "release"), pictures()[0])
@@ -43,5 +54,5 @@ def draw_cover():
     return figures.cover(outline(shown, np.zeros_like(best(found))), outline(shown, best(found)))
 
 
-PICTURES = {"cover.jpg": draw_cover, "steps.jpg": draw_steps, "touching.jpg": draw_touching,
+PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "steps.jpg": draw_steps, "touching.jpg": draw_touching,
             "attention.jpg": draw_attention}

@@ -2,8 +2,9 @@
 
 Tracks clips that train nothing, with the settings tracker.*: synthetic ones of held-out photographs (data.root), and,
 for data.kind=mixed or videos, the held-out sequences. Each is shown as it is and then cut to another scene, cut right
-after its first frame, and with the target hidden for a while. Fits P(IoU > .5) to (ln of peak / first peak,
-peak-to-sidelobe ratio), prints how `lost` does on clips that did not fit, and the line for tracker.confidence.
+after its first frame, and with the target hidden for a while. Fits P(IoU > .5) to (ln of peak / first peak, likeness
+of what lies there to the target), prints how `lost` does on clips that did not fit, and the tracker.confidence;
+cuts and hidings make more frames wrong than a video has, so its threshold weighs them as if only WRONG were.
 --judge: precision and recall of `lost` on the sequences of these folders, with the confidence of the settings; nothing
 is fitted.
 """
@@ -27,6 +28,7 @@ from common.data.sequences import SequenceFolder
 from common.experiment import settings
 from common.metrics import box_iou
 
+WRONG = 0.2                                                   # share of wrong frames for which the threshold is best
 GONE = 6                                                      # frames of another scene, or of a hidden target
 
 
@@ -82,16 +84,16 @@ def gather_evidence(tracker, takes):
         for frame, truth in zip(take.frames[1:], take.boxes[1:]):
             box = tracker.update(frame)
             if tracker.found is not None:
-                ratio, sidelobe = tracker.evidence
-                features.append([np.log(max(ratio, 1e-3)), sidelobe])
+                ratio, likeness = tracker.evidence
+                features.append([np.log(max(ratio, 1e-3)), likeness])
                 right.append(bool(np.isfinite(truth).all() and box_iou(box, truth)[0] > 0.5))
                 source.append(take.source)
     return np.array(features), np.array(right), np.array(source)
 
 
 def fit(features, right):
-    """(constant, ratio, sidelobe) of the logistic curve with the largest likelihood (and a touch of ridge); the two
-    factors never below 0, since a clearer peak is no reason for doubt."""
+    """(constant, ratio, likeness) of the logistic curve with the largest likelihood (and a touch of ridge); the two
+    factors never below 0, since a higher peak is no reason for doubt."""
     columns = np.column_stack([np.ones(len(features)), features])
 
     def loss(weights):
@@ -113,16 +115,17 @@ def roc_area(scores, right):
 
 
 def best_threshold(probability, right):
-    """(threshold, F1) for calling frames below it lost."""
+    """(threshold, F1) for calling frames below it lost, if WRONG of all frames were wrong ones."""
     candidates = np.quantile(probability, np.linspace(0.01, 0.99, 99))
-    scores = [f1(probability < limit, ~right) for limit in candidates]
+    weights = np.where(right, (1 - WRONG) / max(1, right.sum()), WRONG / max(1, (~right).sum()))
+    scores = [f1(probability < limit, ~right, weights) for limit in candidates]
     best = int(np.argmax(scores))
     return float(candidates[best]), float(scores[best])
 
 
-def f1(called, true):
+def f1(called, true, weights=1.0):
     """Harmonic mean of precision and recall of the frames called lost: 2 hits / (called + truly lost)."""
-    return 2 * (called & true).sum() / max(1, called.sum() + true.sum())
+    return 2 * (weights * (called & true)).sum() / max(1e-9, (weights * called).sum() + (weights * true).sum())
 
 
 def rates(called, true):

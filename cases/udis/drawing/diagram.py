@@ -24,14 +24,15 @@ def draw_flow(pictures=None):
     def show(name, x, y, title, *lines):
         if pictures is None:
             return page.box(x, y, title, *lines)
-        return page.picture(x, y, pictures[name], title, height=0.85)
+        height, width = pictures[name].shape[:2]
+        return page.picture(x, y, pictures[name], title, height=min(0.8, 1.2 * height / width))
 
     a, b = show("a", 0.75, 3.1, "image 1", "reference"), show("b", 0.75, 1.1, "image 2", "target")
     network = page.box(2.2, 2.1, "homography", "network", "at 128 x 128", colour=0)
     warp_a = show("warp_a", 3.9, 3.1, "warp of 1", "a copy")
     warp_b = show("warp_b", 3.9, 1.1, "warp of 2", "by H")
     masks = show("masks", 5.45, 2.1, "content masks", "where each is")
-    seam = show("seam", 5.45, 0.4, "seam bands", "B1, B2: loss only")
+    seam = show("seam", 5.45, 0.62 if pictures else 0.4, "seam bands", "B1, B2: loss only")
     low = page.box(7.05, 3.1, "low branch", "U-Net at 256 x 256", colour=2)
     high = page.box(7.05, 1.1, "high branch", "full size", colour=3)
     s_low, s_high = show("low", 8.6, 3.1, "$S_l$", "256 x 256"), show("high", 8.6, 1.1, "$S_h$", "full size")
@@ -42,12 +43,14 @@ def draw_flow(pictures=None):
         page.arrow(picture.right, target.left)
     page.arrow(network.right, (3.05, network.y), (3.05, warp_b.y), head=False, label="H")
     for warp in (warp_a, warp_b):
-        page.arrow(warp.right, (masks.x, warp.y), masks.top if warp is warp_a else masks.bottom)
+        between = (warp_b.right[0] + masks.left[0]) / 2          # from above and below, past the titles of pictures
+        page.arrow((between, warp.y), (between, masks.y), masks.left)
         page.arrow(warp.right, low.left if warp is warp_a else high.left)
     page.arrow((6.3, low.y), (6.3, high.y), head=False)         # both branches see both warps
     page.arrow(masks.right, (6.3, masks.y), dashed=True, colour=1, head=False)
     page.note(6.36, masks.y, "mask form only", align="left")
-    page.arrow(warp_b.bottom, (warp_b.x, seam.y), seam.left, dashed=True, colour=1)
+    down = warp_b.x + (0.34 if pictures else 0.0)              # beside the title of the picture
+    page.arrow((down, warp_b.bottom[1]), (down, seam.y), seam.left, dashed=True, colour=1)
     page.arrow((low.x + 0.25, low.bottom[1]), (high.x + 0.25, high.top[1]), label="hint")
     page.arrow(low.right, s_low.left)
     page.arrow(high.right, s_high.left)

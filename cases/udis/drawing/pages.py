@@ -56,11 +56,7 @@ def draw_cover():
 
 def draw_pipeline():
     """B4.1: everything between two inputs and the stitched picture."""
-    figure = figures.figure_of(drawings.draw_pipeline, *network(), Pairs("skyline"), "skyline")
-    axis, height, room = figure.axes[0], figure.get_figheight(), 0.35                  # inches, for the lowest label
-    axis.set_ylim(-room, height)
-    figure.set_figheight(height + room)
-    return figure
+    return figures.figure_of(drawings.draw_pipeline, *network(), Pairs("skyline"), "skyline")
 
 
 def draw_scenes():

@@ -68,7 +68,7 @@ CAPTIONS = {
         None,
         "The picture after some epochs of {epoch} steps each ({network}), enlarged to the size of the result: painting "
         "goes from coarse to fine. D: style distance by {network}",
-        "若干 epoch（每个 {epoch} 步）之后的图像（{network}），均放大到结果的尺寸：优化由粗到细。"
+        "若干轮（epoch，每轮 {epoch} 步）之后的图像（{network}），均放大到结果的尺寸：优化由粗到细。"
         "D 为 {network} 给出的风格距离",
         "A strip from the photograph to the painted picture", "从照片到迁移结果的过程"),
     "curves": Caption(

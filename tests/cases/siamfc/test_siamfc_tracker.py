@@ -161,22 +161,23 @@ def test_keep_inside(network, clip):
     assert x + w >= 0 and y <= clip.frames[0].shape[0] + 1
 
 
-def seen(*peaks):
-    """A Found whose chosen map is noise with cones of the given heights."""
+def seen(height):
+    """A Found whose chosen map is noise with a cone of the given height."""
     rows, columns = np.mgrid[:17, :17]
     response = np.random.default_rng(0).normal(0, 0.3, (17, 17))
-    for number, height in enumerate(peaks):
-        response = response + height * np.exp(-((rows - 4 - 8 * number) ** 2 + (columns - 8) ** 2) / 4)
+    response += height * np.exp(-((rows - 4) ** 2 + (columns - 8) ** 2) / 4)
     return found_at_the_middle()._replace(responses=np.repeat(response[None], 3, axis=0).astype(np.float32))
 
 
-def test_confidence_and_its_hysteresis(network, clip):
-    """A low peak and a second one as high lower it; once lost, more than the first threshold is needed to be found
-    again."""
-    tracker = SiamFCTracker(network, confidence=Confidence(-6.0, 3.0, 1.2, 0.3, 0.7))
+def test_confidence_and_its_hysteresis(network, clip, monkeypatch):
+    """A low peak, and what looks less like the target, lower it; once lost, more than the first threshold is needed to
+    be found again."""
+    tracker = SiamFCTracker(network, confidence=Confidence(1.0, 3.0, 3.0, 0.3, 0.7))
     tracker.init(clip.frames[0], clip.boxes[0])
+    tracker.seen = tracker.seen.expand(3, -1, -1, -1)
     tracker.first_peak, values = 10.0, []
-    for found in (seen(10), seen(10, 9), seen(2), seen(10)):
+    for found, likeness in ((seen(10), 0.8), (seen(10), 0.3), (seen(2), 0.3), (seen(10), 0.8)):
+        monkeypatch.setattr(tracker, "likeness", lambda response, features, value=likeness: value)
         tracker.judge(found)
         values.append((tracker.confidence, tracker.lost))
     assert values[0][0] > values[1][0] > values[2][0] and values[3] == values[0]
@@ -209,6 +210,20 @@ def test_the_first_frame_answers_to_itself_most(network, clip):
     tracker.init(clip.frames[0], clip.boxes[0])
     tracker.update(clip.frames[0])
     assert 0.9 < tracker.evidence[0] < 1.1
+
+
+def test_likeness_is_a_cosine_that_contrast_does_not_change(network, clip):
+    """1 for the target itself, also in features of twice the size; little for another window."""
+    tracker = SiamFCTracker(network)
+    tracker.init(clip.frames[0], clip.boxes[0])
+    response = np.zeros((17, 17), np.float32)
+    response[8, 8] = 1
+    features = tracker.seen[0].clone()
+    features[:, 8:14, 8:14] = tracker.kernel[0]
+    tracker.target = tracker.kernel[0] - features.mean(dim=(1, 2), keepdim=True)
+    assert tracker.likeness(response, features) == pytest.approx(1, abs=1e-5)
+    assert tracker.likeness(response, 2 * features) == pytest.approx(1, abs=1e-5)
+    assert tracker.likeness(np.roll(response, 7), features) < 0.9
 
 
 @pytest.mark.parametrize("shade", [0, 130])

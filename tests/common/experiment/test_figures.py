@@ -62,6 +62,14 @@ def test_curves_draw_what_the_log_has_and_bars_what_they_are_given():
     assert [bar.get_height() for bar in figure.axes[0].patches][::2] == [1, 2]
 
 
+def test_bars_bear_the_numbers_that_have_room():
+    def written(values, count):
+        figure = figures.bars(["a", "b"] * count, {"one": values * count, "two": values * count}, "dB")
+        return {text.get_text() for text in figure.axes[0].texts}
+    assert written([27.25, 0.0123], 1) == {"27.2", "0.0123"}
+    assert written([27.25, 0.0123], 6) == {"27.2", ""}, "a long number would run into the next"
+
+
 def test_a_diagram_is_traced_from_the_module():
     class Net(nn.Module):
         def __init__(self):

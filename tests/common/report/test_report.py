@@ -78,6 +78,15 @@ def test_classes_and_failures(repository):
     assert "分类结果：亮度" in html, "the classing has a Chinese word"
 
 
+def test_a_classing_without_classes_is_not_shown(repository):
+    def change(content):
+        for values in content.values():
+            values.setdefault("by", {})["scene"] = {}
+    change_json(repository / "results/toy/default/test/val/metrics.json", change)
+    html, _ = written(repository)
+    assert "分类结果：亮度" in html and "scene" not in text_of(html)
+
+
 # ---- the whole report ----
 
 def test_the_page_is_whole_and_well_formed(repository):
