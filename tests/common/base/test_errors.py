@@ -16,6 +16,7 @@ from common.base.paths import ROOT
 from common.base.targets import expect_targets
 
 STARTED = "import sys, time; from common.base.errors import start\n"
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def script(text, **options):
@@ -65,10 +66,18 @@ def test_a_file_too_deep_for_windows_is_one_message(tmp_path, monkeypatch, write
 @pytest.mark.parametrize("text", ["print('x', flush=True)", "print('x')"], ids=["at once", "at the end"])
 def test_output_that_is_full_is_one_line(text):
     with open("/dev/full", "w") as full:
-        process = script(text, stdout=full)
+        process = script(text, stdout=full, env=BUFFERED)
     said = process.communicate()[1]
     assert process.returncode == 2 and said.count("\n") == 1
     assert said.startswith("error: cannot read or write (No space")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_mistake_before_full_output_is_found_out_is_said_alone():
+    with open("/dev/full", "w") as full:
+        process = script("from common.base.errors import UserError\nprint('x')\nraise UserError('no such file')",
+                         stdout=full, env=BUFFERED)
+    assert process.communicate()[1] == "error: no such file\n" and process.returncode == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX closes it")
