@@ -19,8 +19,9 @@ from common.experiment.device import commit
 from common.metrics import METRICS
 
 SHORT = ["train.steps=12", "train.save_every=3", "train.log_every=2", "train.validate_every=4", "workers=0"]
-SMALLER = {"kind": ["train.validate_pictures=1"], "view_free_stitch": ["test.count=3"],
-           "image_prior": ["figures.steps=12"],
+SMALLER = {"kind": ["train.validate_pictures=1"], "udis": ["train.batch_size=2"],
+           "view_free_stitch": ["train.batch_size=4", "test.count=3"],
+           "image_prior": ["figures.steps=12"], "vgg19_style": ["figures.steps=20"],
            "siamfc": ["train.validate_frames=4", "test.names=[-GOT-10k_Val_000003]",
                       "test.trackers=[siamfc,klt,mosse,static]"]}                   # than the demo
 FEWER = {"sample/LOL/eval15/*": 3, "sample/UDIS-D/testing/*": 2, "embedded/clips/*/img": 12}     # files that are kept

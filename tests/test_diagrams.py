@@ -1,4 +1,5 @@
 """The diagrams of every case: no text leaves its box, no box lies on another, counts add up, the pages show them."""
+import functools
 import importlib
 import re
 from itertools import combinations
@@ -14,7 +15,9 @@ from common.experiment.diagrams import MARGIN, Diagram, draw_chain, drawn_part, 
 CASES = sorted(path.parents[1].name for path in ROOT.glob("cases/*/drawing/diagram.py"))
 
 
+@functools.cache
 def pages_of(case):
+    """{name: Diagram} of a case, drawn once for all tests."""
     return importlib.import_module(f"cases.{case}.drawing.diagram").pages()
 
 

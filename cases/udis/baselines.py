@@ -12,7 +12,7 @@ from common.stitching.estimators import Answer, network_estimate, on_canvas
 from common.stitching.geometry import refusal, rescale
 from common.stitching.keypoints import ORB, SIFT, estimate
 from common.stitching.refine import best_fit
-from common.stitching.seams import seams
+from common.stitching.seams import differing_things, seam_cost, seams, things
 from common.stitching.warps import Warps
 
 SIZES = (128, 96, 64)              # of the low-resolution rows
@@ -155,6 +155,30 @@ def nearer(picture, warps):
     return torch.where(warps.overlap, off_a <= off_b, warps.mask_a)
 
 
+def whole_things(share, warps, margin=2):
+    """A's share (1, 1, H, W) without cuts through things (common/stitching/seams.py), where a way round them is
+    cheaper: each goes to the picture that shows more of it, with a margin of some pixels."""
+    pieces, both = as_pieces(warps), warps.overlap[0, 0].numpy()
+    inside = np.maximum(*(things(piece.image, piece.mask) for piece in pieces))
+    cost, best = seam_cost(pieces[0].image, pieces[1].image, both, inside), share[0, 0].numpy().copy()
+    for parts, counting in differing_things(pieces):
+        for number in counting:
+            thing = (parts == number).astype(np.uint8)
+            around = (cv2.dilate(thing, np.ones((2 * margin + 1,) * 2)) > 0) & both
+            changed = np.where(around, np.float32(best[thing > 0].mean() >= 0.5), best)
+            if price(changed, cost) < price(best, cost):
+                best = changed
+    return torch.from_numpy(best)[None, None]
+
+
+def price(share, cost):
+    """What the seam of A's share (H, W) costs: both ends of every edge that it crosses."""
+    label = share >= 0.5
+    across = [((side[1:] != side[:-1]) * (costs[1:] + costs[:-1])).sum()
+              for side, costs in ((label, cost), (label.T, cost.T))]
+    return float(sum(across))
+
+
 # ---- own photographs -------------------------------------------------------------------------------------------------
 
 def network_blend(model, device):
@@ -188,6 +212,8 @@ def join_pieces(model, first, second, device):
     pictures, masks, corner = on_canvas((first, second))
     depths = [torch.from_numpy(inner_distance(mask[0, 0].numpy().astype(np.uint8)))[None, None] for mask in masks]
     warps = Warps(*pictures, *masks, *depths)
-    picture, _ = reconstruct(model, warps, device)
+    picture, share = reconstruct(model, warps, device)
+    if share is not None:
+        picture = warps.join(whole_things(share, warps))
     top = int(np.iinfo(np.result_type(first.image, second.image)).max)
     return Piece(to_bytes(picture[0], top), 255 * warps.union[0, 0].numpy().astype(np.uint8), corner)

@@ -1,8 +1,9 @@
 """Beyond the paper's ways to one picture: a minimal cut that minds objects, the mesh's warps, light brought together.
 
-`cut` stands on the refined homography as the rows of baselines.py do, the others on the mesh (meshes.py): OpenCV's
-seam, stage 2 and `cut` as they are; `opencv_mesh` and `composed_mesh` change the light too. The former is OpenCV's own
-composing (block gains, its graph cut, multiband), the latter what `--input` does (common/stitching/compose.py).
+`cut` stands on the refined homography as the rows of baselines.py do, the others on a mesh (meshes.py), which their
+names end with: OpenCV's seam, stage 2 and `cut` as they are; `opencv_mesh` and `composed_mesh` change the light too.
+The former is OpenCV's own composing (block gains, its graph cut, multiband), the latter what `--input` does
+(common/stitching/compose.py).
 """
 import cv2
 import numpy as np
@@ -16,9 +17,14 @@ from common.stitching.geometry import STRICT, sample
 from common.stitching.mesh import pixel_grid
 from common.stitching.seams import cut_finely, seams
 
-BENT_JOINED = ["seam_mesh", "reconstructed_mesh", "cut_mesh", "opencv_mesh", "composed_mesh"]
-MORE_JOINED = ["cut", *BENT_JOINED]
-BANDS = 5                          # of OpenCV's multiband blender, its default
+WAYS = ["seam", "reconstructed", "cut", "opencv", "composed"]
+JOINED_ON = ["mesh", "mesh_learnt"]        # of the rows that bend (meshes.py), those on which pictures are joined
+BANDS = 5                                  # of OpenCV's multiband blender, its default
+
+
+def more_joined(bending):
+    """The rows of joined pictures beside those of baselines.py. bending: the rows that bend."""
+    return ["cut"] + [f"{way}_{mesh}" for mesh in JOINED_ON if mesh in bending for way in WAYS]
 
 
 def bent_domain(a, b, answer):
@@ -49,20 +55,19 @@ def hard(share, warps):
 
 
 @torch.inference_mode()
-def join_bent(model, warps, device):
-    """{row: Joined} of every row in BENT_JOINED on the mesh's warps."""
+def join_bent(model, warps, mesh, device):
+    """{row: Joined} of all WAYS on the warps of a mesh, the row that bent them."""
     picture, share = reconstruct(model, warps, device)
     answer = Joined(picture, nearer(picture, warps)) if share is None else hard(share, warps)
-    result = {"seam_mesh": hard(hard_seam(warps), warps), "reconstructed_mesh": answer,
-              "cut_mesh": hard(cut_share(warps), warps)}
-    for row, join in (("opencv_mesh", opencv_panorama), ("composed_mesh", panorama)):
+    result = {"seam": hard(hard_seam(warps), warps), "reconstructed": answer, "cut": hard(cut_share(warps), warps)}
+    for way, join in (("opencv", opencv_panorama), ("composed", panorama)):
         pieces = as_pieces(warps)
         scale = min(1.0, float(np.sqrt(2 * SEAM_PIXELS / pieces[0].mask.size)))
         picture, masks = join(pieces, smaller(pieces, scale))
         of_a, of_b = (cv2.resize(mask, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR) for mask in masks)
         label = torch.where(warps.overlap, torch.from_numpy(of_a >= of_b)[None, None], warps.mask_a)
-        result[row] = Joined(to_tensor(picture)[None] * warps.union, label)
-    return result
+        result[way] = Joined(to_tensor(picture)[None] * warps.union, label)
+    return {f"{way}_{mesh}": joined for way, joined in result.items()}
 
 
 def panorama(pieces, small):

@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
 from cases.udis.baselines import ALIGNED, JOINED, answers, as_pieces, domain, join_all, network_blend
 from cases.udis.data import class_of, read_photographed
-from cases.udis.joins import MORE_JOINED, bent_domain, cut_share, hard, join_bent
+from cases.udis.joins import JOINED_ON, bent_domain, cut_share, hard, join_bent, more_joined
 from cases.udis.mesh_learnt import bend_learnt
 from cases.udis.meshes import HONEST, bend_all, bent_rows, measure_bent
 from cases.udis.model import UDIS
@@ -35,7 +35,8 @@ def main(argv=None):
                           network_bend(run, model, weights))
     pairs = read_photographed(run.config.test.root or run.config.data.root, "testing")
     bending = bent_rows(model)
-    rows = ALIGNED + bending + (JOINED + MORE_JOINED if run.config.test.reconstruct else [])
+    joining = JOINED + more_joined(bending) if run.config.test.reconstruct else []
+    rows = ALIGNED + bending + joining
     classings = sorted({name for place in range(len(pairs)) for name in pairs.classes(place)} | {"seen"})
     results = run.results(pairs.set_name, weights, pairs.fingerprint(), rows=rows, metrics=ALIGN + HONEST + JOIN,
                           classings=classings, ranked="psnr_overlap")
@@ -48,7 +49,7 @@ def main(argv=None):
         lines = measure(found | bent, a, b, unused, ["refined", *bent])
         if run.config.test.reconstruct:
             kept = pairs.names[place] if place < run.config.test.images else None
-            lines |= reconstruct(run, model, results, a, b, bent["mesh"], kept)
+            lines |= reconstruct(run, model, results, a, b, bent, kept)
         return lines
     for place, item, lines in results.remaining(pairs.names, measure_pair):
         results.add(item, lines, classes=pairs.classes(place) | {"seen": class_of(pairs, place)})
@@ -56,8 +57,8 @@ def main(argv=None):
     content = run.finish_test(results, weights, pairs.names, inputs=inputs)
     run.say(results.table(content, ALIGN, ALIGNED + bending, "pairs"))
     run.say(results.table(content, HONEST, ["refined", *bending], "pairs"))
-    if run.config.test.reconstruct:
-        run.say(results.table(content, JOIN, JOINED + MORE_JOINED, "pairs"))
+    if joining:
+        run.say(results.table(content, JOIN, joining, "pairs"))
     run.say(f"results: {results.final}")
     return results.expect_no_failures("pair")
 
@@ -81,15 +82,17 @@ def measure(found, a, b, unused, bending):
     return {row: (values, None) for row, values in lines.items()}
 
 
-def reconstruct(run, model, results, a, b, answer, item):
-    """{row: (metrics, image path)} of the ways to join the pair, on the refined homography of an Answer and on its
-    mesh; pictures are kept where item is given."""
+def reconstruct(run, model, results, a, b, bent, item):
+    """{row: (metrics, image path)} of the ways to join the pair, on the refined homography and on the meshes of
+    {row: Answer}; pictures are kept where item is given."""
+    answer = bent["mesh"]
     if answer.H_ba is None:
-        return {row: ({"reason": answer.reason}, None) for row in JOINED + MORE_JOINED}
+        return {row: ({"reason": answer.reason}, None) for row in JOINED + more_joined(bent)}
     warps, _ = domain(a, b, answer.H_ba)
-    bent = bent_domain(a, b, answer)
-    ways = [(warps, join_all(model, warps, run.device) | {"cut": hard(cut_share(warps), warps)}),
-            (bent, join_bent(model, bent, run.device))]
+    ways = [(warps, join_all(model, warps, run.device) | {"cut": hard(cut_share(warps), warps)})]
+    for mesh in (row for row in JOINED_ON if row in bent):
+        seen = bent_domain(a, b, bent[mesh])
+        ways.append((seen, join_bent(model, seen, mesh, run.device)))
     lines = {}
     for seen, joined in ways:
         things = differing_things(as_pieces(seen))

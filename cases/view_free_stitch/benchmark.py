@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from cases.view_free_stitch.baselines import answers
 from cases.view_free_stitch.model import ViewFreeStitch
 from common.base.paths import EMBEDDED
-from common.data.images import list_images, read_pixels, to_tensor
+from common.data.images import list_images, picture_size, read_pixels, to_tensor
 from common.data.samples import build, photograph
 from common.experiment import timing
 from common.experiment.device import set_threads
@@ -148,23 +148,41 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 def panoramas():
-    """{set: {program: CPU seconds}} of the embedded sets and of sequences, by keypoints and network."""
+    """{set: {program: CPU seconds, size of its panorama}} of the embedded sets and of sequences, by keypoints and
+    network."""
     model = ViewFreeStitch().eval().to(memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory() as folder:
         sets = {name: sorted((EMBEDDED / "panoramas").glob(f"{name}_*.jpg")) for name in SETS}
         sets |= {f"a sequence of {count}": write_sequence(Path(folder) / str(count), count) for count in COUNTS}
-        return {name: timing.in_turns(programs(paths, model, Path(folder) / "out"), turns=3).cpu
-                for name, paths in sets.items()}
+        return {name: compare_programs(paths, model, Path(folder) / "out") for name, paths in sets.items()}
+
+
+def compare_programs(paths, model, out, turns=3):
+    """{program: CPU seconds and the panorama's width and height} for one set of files."""
+    sides = programs(paths, model, out)
+    seconds = timing.in_turns({name: call for name, (call, _) in sides.items()}, turns).cpu
+    return {name: {"cpu_seconds": seconds[name], "size": list(picture_size(path)[::-1])}
+            for name, (_, path) in sides.items()}
 
 
 def programs(paths, model, out):
-    """{program: a function without arguments} that stitch the same files; the others' with their default settings."""
-    sides = {"ours": lambda: stitch(paths, estimator("auto", model, torch.device("cpu")), Settings(debug=False), out)}
+    """{program: (a function without arguments that stitches the same files into a PNG, the PNG)}; the others' with
+    their default settings. Only `stitching` cuts its panorama to a rectangle too; ours is written both ways."""
+    files = {name: out / f"{name}.png" for name in ("opencv", "stitching")}
+    def by_ours():
+        set_threads()                                      # `stitching` leaves torch with others
+        stitch(paths, estimator("auto", model, torch.device("cpu")), Settings(debug=False), out)
+    sides = {"ours": (by_ours, out / "panorama.png")}
     if timing.peers_wanted():
         package = timing.peer("stitching")
-        pictures = [read_pixels(path)[..., ::-1].copy() for path in paths]
-        sides["OpenCV's Stitcher"] = partial(cv2.Stitcher_create().stitch, pictures)
-        sides["stitching"] = lambda: package.Stitcher().stitch([str(path) for path in paths])
+
+        def by_opencv():
+            pictures = [read_pixels(path)[..., ::-1].copy() for path in paths]
+            cv2.imwrite(str(files["opencv"]), cv2.Stitcher_create().stitch(pictures)[1])
+
+        def by_package():
+            cv2.imwrite(str(files["stitching"]), package.Stitcher().stitch([str(path) for path in paths]))
+        sides |= {"OpenCV's Stitcher": (by_opencv, files["opencv"]), "stitching": (by_package, files["stitching"])}
     return sides
 
 

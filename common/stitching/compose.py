@@ -18,6 +18,7 @@ SEAM_PIXELS = 1e5                  # per photograph, where seams are sought
 PASSAGE = 6.0                      # pixels, at most, in which one photograph's detail gives way to the next one's
 SOFT = 2.5                         # pixels of the small copies' masks in which a softened one does so
 MOVING = 20.0                      # levels beyond which a difference is not one of exposure
+OTHER = 60.0                       # levels beyond which two photographs show different things
 EXPOSURES = {"none": cv2.detail.ExposureCompensator_NO, "gain": cv2.detail.ExposureCompensator_GAIN,
              "blocks": cv2.detail.ExposureCompensator_GAIN_BLOCKS}
 
@@ -99,11 +100,29 @@ def compensate(pieces, small, kind="blocks"):
     if kind == "none" or len(pieces) < 2:
         return
     compensator = cv2.detail.ExposureCompensator_createDefault(EXPOSURES[kind])
-    compensator.feed([piece.corner for piece in small], [piece.image for piece in small],
-                     [piece.mask for piece in small])
+    compensator.feed([piece.corner for piece in small], [piece.image for piece in small], still_masks(small))
     for each in (pieces, small):
         for place, piece in enumerate(each):
             each[place] = piece._replace(image=brighten(compensator, place, piece))
+
+
+def still_masks(small):
+    """Masks of small pieces without what only one of two shows, a sign, a passer-by: it says nothing of the light."""
+    still = [piece._replace(mask=piece.mask.copy()) for piece in small]
+    left, top, *_ = extent(small)
+    for one, other in itertools.combinations(still, 2):
+        common = common_part(one.inside(left, top), other.inside(left, top))
+        if common is None:
+            continue
+        first, second = (piece.crop(common, left, top) for piece in (one, other))              # views
+        both = (first.mask & second.mask) > 0
+        if not both.any():
+            continue
+        difference = second.image.astype(np.float32) - first.image
+        other_thing = both & (np.abs(difference - np.median(difference[both], axis=0)).mean(axis=2) > OTHER)
+        if other_thing.sum() < both.sum() / 2:
+            first.mask[other_thing] = second.mask[other_thing] = 0
+    return [piece.mask for piece in still]
 
 
 def brighten(compensator, place, piece):
@@ -239,24 +258,25 @@ def cut_out(canvas, place, cell):
 def largest_rectangle(mask):
     """(left, top, width, height) of the largest upright rectangle inside a mask (h, w), sought on a small copy.
 
-    Row by row, with a stack of the columns' heights above it.
+    Row by row: for each column how high the picture stands above it, and how far to both sides it stands so high.
     """
     scale, small = min(1.0, 500 / max(mask.shape)), mask
     if scale < 1:
         small = cv2.erode(mask, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=255)
         small = cv2.resize(small, [max(1, round(side * scale)) for side in mask.shape[::-1]],
                            interpolation=cv2.INTER_AREA)
-    heights, best = np.zeros(small.shape[1] + 1, int), (0, 0, 0, 0, 0)
+    columns, best = np.arange(small.shape[1]), (0, 0, 0, 0, 0)
+    heights, begin, end = np.zeros_like(columns), np.zeros_like(columns), np.full_like(columns, small.shape[1])
     for bottom, row in enumerate(small >= 255):
-        heights[:-1] = np.where(row, heights[:-1] + 1, 0)
-        stack = []
-        for right, height in enumerate(heights.tolist()):
-            start = right
-            while stack and stack[-1][1] >= height:
-                start, high = stack.pop()
-                best = max(best, (high * (right - start), start, bottom - high + 1, right - start, high))
-            stack.append((start, height))
-    _, left, top, width, height = best
+        heights = np.where(row, heights + 1, 0)
+        run_begin = np.maximum.accumulate(np.where(row, 0, columns + 1))
+        run_end = np.minimum.accumulate(np.where(row, small.shape[1], columns)[::-1])[::-1]
+        begin = np.where(row, np.maximum(begin, run_begin), 0)
+        end = np.where(row, np.minimum(end, run_end), small.shape[1])
+        areas = heights * (end - begin)
+        here = areas.argmax()
+        best = max(best, (areas[here], begin[here], bottom - heights[here] + 1, end[here] - begin[here], heights[here]))
+    left, top, width, height = map(int, best[1:])
     if scale == 1.0:
         return left, top, width, height
     inset = 1 if min(width, height) > 2 else 0                          # a coarse pixel is only mostly inside

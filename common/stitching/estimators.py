@@ -5,6 +5,7 @@ common/stitching/stitch.py asks for.
 """
 import sys
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,9 +16,17 @@ from common.base.errors import Negative, printable, warn
 from common.data.images import picture_files, to_tensor
 from common.stitching.compose import NETWORK_LIMIT, extent
 from common.stitching.geometry import homography_from_offsets, rescale
-from common.stitching.keypoints import SIFT_TUNED, SIFT_TUNED_2X, Estimate, detect, estimate, remember_keypoints
+from common.stitching.keypoints import (
+    SIFT_HALF,
+    SIFT_TUNED,
+    SIFT_TUNED_2X,
+    Estimate,
+    detect,
+    estimate,
+    remember_keypoints,
+)
 from common.stitching.network import SIDE, support
-from common.stitching.refine import refine, score, to_gray
+from common.stitching.refine import SETTLED, refine_overlap, score, to_gray
 from common.stitching.register import INLIERS, doubt
 from common.stitching.stitch import Settings, stitch
 
@@ -54,9 +63,10 @@ def network_estimate(model, a, b, device):
     return Estimate(rescale(H, scale_a, scale_b)[0], matches, inliers, method="network", points=points)
 
 
-def by_keypoints(a, b, detect=detect):
-    """Tuned SIFT, refined by the pictures at half size; its evidence stays the keypoints'."""
-    features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else SIFT_TUNED
+def by_keypoints(a, b, detect=detect, large=SIFT_TUNED):
+    """Tuned SIFT, refined by the pictures at half size; its evidence stays the keypoints'. large: for pictures that
+    need not be enlarged."""
+    features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else large
     return refine_estimate(a, b, estimate(a, b, features, detect=detect))
 
 
@@ -67,35 +77,62 @@ def refine_estimate(a, b, found):
     """
     if found.H_ba is None or (found.inliers is not None and found.inliers < INLIERS):
         return found
-    return found._replace(H_ba=refine(to_gray(a), to_gray(b), found.H_ba, gain_bias=True, levels=COARSE).H_ba)
+    H = refine_overlap(to_gray(a), to_gray(b), found.H_ba, gain_bias=True, levels=COARSE, settled=SETTLED).H_ba
+    return found._replace(H_ba=H)
 
 
-def is_sure(found, seen):
-    """Whether keypoints leave no doubt, so that the network need not be asked. seen: the Doubt of the Estimate.
+def look(a, b, found):
+    """An Estimate with what the pictures say of it."""
+    return found._replace(seen=doubt(a, b, found))
+
+
+def is_sure(found):
+    """Whether keypoints that were looked at leave no doubt, so that the network need not be asked.
 
     Repeated things (arches, windows) make matches that contradict each other: most of them must agree.
     """
-    return seen.reason is None and found.inliers >= max(SURE, found.matches / 2) and seen.ncc >= SURE_CORRELATION
+    many = max(SURE, found.matches / 2)
+    return found.seen.reason is None and found.inliers >= many and found.seen.ncc >= SURE_CORRELATION
+
+
+class Estimator(NamedTuple):
+    """An estimate(a, b) with a cheaper one, which register() asks first."""
+    whole: Callable
+    first: Callable
+
+    def __call__(self, a, b):
+        return self.whole(a, b)
 
 
 def estimator(method, model, device):
     """The estimate(a, b) that test.method names: network, sift, or auto: the better one that the pictures support.
 
-    auto asks the network only where keypoints are in doubt (is_sure).
+    auto asks the network only where keypoints are in doubt (is_sure). Keypoints are first sought at half size.
     """
-    by_sift = partial(by_keypoints, detect=remember_keypoints())
+    detect = remember_keypoints()
+    by_sift, at_half = partial(by_keypoints, detect=detect), partial(by_keypoints, detect=detect, large=SIFT_HALF)
 
     def by_network(a, b):
         return refine_estimate(a, b, network_estimate(model, a, b, device))
 
     def by_both(a, b):
-        found = [by_sift(a, b)]
-        if is_sure(found[0], doubt(a, b, found[0])):
+        found = [look(a, b, by_sift(a, b))]
+        if is_sure(found[0]):
             return found[0]
-        found.append(by_network(a, b))
-        good = [each for each in found if doubt(a, b, each).reason is None]
+        found.append(look(a, b, by_network(a, b)))
+        good = [each for each in found if each.seen.reason is None]
         return min(good, key=lambda each: score(a, b, each.H_ba, gain_bias=True)) if good else found[0]
-    return {"network": by_network, "sift": by_sift, "auto": by_both}[method]
+
+    def first_of(whole):
+        def first(a, b):
+            found = look(a, b, at_half(a, b))
+            nothing = found.H_ba is None or found.inliers < INLIERS
+            return found if nothing or is_sure(found) else whole(a, b)
+        return first
+    if method == "network":
+        return by_network
+    whole = {"sift": by_sift, "auto": by_both}[method]
+    return Estimator(whole, first_of(whole))
 
 
 def on_canvas(pieces):

@@ -6,7 +6,7 @@
 
 `estimate` is these lines. Every result is repeatable: OpenCV's generator is seeded before each fit.
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,12 +23,13 @@ class Features(NamedTuple):
     ratio: float                   # a match counts when its distance is under ratio times that of the second nearest
     method: int                    # of cv2.findHomography
     threshold: float               # pixels: an inlier is at most this far from where H puts it
-    enlarge: int = 1               # both pictures are scaled up before: small ones have too few places
+    enlarge: float = 1             # both pictures are scaled before: up where they have too few places, down for speed
 
 
 SIFT = Features("sift", {}, 0.75, cv2.RANSAC, 5.0)
 SIFT_TUNED = Features("sift", {"contrastThreshold": 0.02}, 0.8, cv2.USAC_MAGSAC, 1.0)
 SIFT_TUNED_2X = SIFT_TUNED._replace(enlarge=2)
+SIFT_HALF = SIFT_TUNED._replace(enlarge=0.5, threshold=2.0)
 ORB = Features("orb", {"nfeatures": 2000}, 0.8, cv2.RANSAC, 5.0)
 ORB_SMALL = Features("orb", {"nfeatures": 1000, "edgeThreshold": 15, "patchSize": 15, "fastThreshold": 5}, 0.8,
                      cv2.RANSAC, 3.0)
@@ -49,17 +50,19 @@ class Estimate(NamedTuple):
     method: str = ""
     points: np.ndarray | None = None    # (inliers, 4): x, y in A and x, y in B of the matches that agree
     near: np.ndarray | None = None      # (n, 4): with those that nearly agree, which lens and parallax have moved
+    seen: Any = None               # register.Doubt: what the pictures say of it, where that is known already
 
 
 def detect(picture, features):
     """The Keypoints of a picture."""
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    if features.enlarge > 1:
-        gray = cv2.resize(gray, None, fx=features.enlarge, fy=features.enlarge, interpolation=cv2.INTER_CUBIC)
+    if features.enlarge != 1:
+        gray = cv2.resize(gray, None, fx=features.enlarge, fy=features.enlarge,
+                          interpolation=cv2.INTER_CUBIC if features.enlarge > 1 else cv2.INTER_AREA)
     make = {"sift": cv2.SIFT_create, "orb": cv2.ORB_create}[features.kind]
     found, descriptors = make(**features.options).detectAndCompute(gray, None)
     points = np.float32([point.pt for point in found]).reshape(-1, 2)
-    return Keypoints((points + 0.5) / features.enlarge - 0.5 if features.enlarge > 1 else points, descriptors)
+    return Keypoints((points + 0.5) / features.enlarge - 0.5 if features.enlarge != 1 else points, descriptors)
 
 
 def match(query, train, features):
@@ -152,5 +155,6 @@ def match_pictures(a, b, features, query="b", detect=detect):
 
 def name(features):
     """How messages and tables call it."""
-    known = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "orb": ORB, "orb_small": ORB_SMALL}
+    known = {"sift": SIFT, "sift_tuned": SIFT_TUNED, "sift_tuned_2x": SIFT_TUNED_2X, "sift_half": SIFT_HALF, "orb": ORB,
+             "orb_small": ORB_SMALL}
     return next((key for key, value in known.items() if value == features), features.kind)

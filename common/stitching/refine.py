@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import torch
 
-from common.stitching.geometry import STRICT, refusal
+from common.stitching.geometry import STRICT, outline_of, refusal
 
 LEVELS = (4, 2, 1)                 # how often each side is halved at first, and so on
 STEPS = 20                         # per level, at most
+SETTLED = 0.1                      # pixels of a step: enough for photographs that are joined
+NEAR_MATCH = 2.0                   # pixels that follow() moves a match at most
 SMALLEST = 24                      # a level must leave this many pixels on the shorter side
 KEPT_AREA = 0.9                    # of the overlap that the start had: or shrinking it would always win
 FLOOR = 800                        # pixels of overlap, of 128 x 128, under which score() believes nothing
@@ -61,14 +63,15 @@ def _weights():
 NORMAL, RIGHT = _weights()
 
 
-def refine(a, b, H_ba, gain_bias=False, levels=LEVELS):
+def refine(a, b, H_ba, gain_bias=False, levels=LEVELS, settled=0.0):
     """Refined: H_ba (3, 3) moved to where B's warp differs least from A, while it stays a fair homography.
 
     gain_bias: compare after the best gain and bias per channel, for pictures of different exposure. A step counts only
     if the error falls, refusal() has nothing against it and the overlap keeps 90 % of the start's; and at the end the
     result must be no worse than the start on the pixels that both overlaps have. Otherwise the start comes back.
     levels: how often each side is halved, coarse first; the last one judges the result. One that leaves fewer than 24
-    pixels a side is left out.
+    pixels a side is left out. settled: a level ends where a step would move the corners by less than so many of its
+    pixels.
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     size_a, size_b = (a.shape[1], a.shape[0]), (b.shape[1], b.shape[0])
@@ -78,9 +81,51 @@ def refine(a, b, H_ba, gain_bias=False, levels=LEVELS):
     levels = [_level(a, b, factor) for factor in levels if min(*size_a, *size_b) / factor >= SMALLEST]
     H, steps = start, 0
     for level in levels:
-        H, taken = _descend(level, H, start, gain_bias)
+        H, taken = _descend(level, H, start, gain_bias, settled)
         steps += taken
     return _judge(levels[-1] if levels else _level(a, b, 1), start, H, steps, gain_bias)
+
+
+def refine_overlap(a, b, H_ba, **options):
+    """refine() on the part of A that B covers, and a little more: the same pixels, less work where they are few."""
+    part, corner = _covered(H_ba, a.shape[1::-1], b.shape[1::-1])
+    into, back = (np.array([[1.0, 0, sign * corner[0]], [0, 1, sign * corner[1]], [0, 0, 1]]) for sign in (-1, 1))
+    found = refine(a[part], b, into @ np.asarray(H_ba, np.float64), **options)
+    return found._replace(H_ba=torch.from_numpy(back) @ found.H_ba)
+
+
+def _covered(H_ba, size_a, size_b, margin=16):
+    """((rows, columns) of A that B covers by H_ba and `margin` pixels round them, (left, top)); all of A where it
+    covers none. In whole eights, so that halved pixels are those of the whole picture."""
+    outline = outline_of(torch.as_tensor(H_ba), size_b)
+    if outline is None:
+        return np.s_[:, :], (0, 0)
+    (left, top), (right, bottom) = (np.clip(each, 0, size_a) for each in (np.min(outline, axis=0) - margin,
+                                                                        np.max(outline, axis=0) + margin))
+    left, top, right, bottom = int(left) // 8 * 8, int(top) // 8 * 8, -int(-right // 8) * 8, -int(-bottom // 8) * 8
+    if right - left < SMALLEST or bottom - top < SMALLEST:
+        return np.s_[:, :], (0, 0)
+    return np.s_[top:bottom, left:right], (left, top)
+
+
+def follow(a, b, H_ba, matches, window=15):
+    """Matches (n, 4), x and y in A and in B, with B's points moved to where the pictures agree (Lucas and Kanade on B's
+    warp): keypoints of small copies are a pixel off. Those that would move further than NEAR_MATCH stay.
+
+    a, b: (h, w, 1) uint8, as to_gray() gives them.
+    """
+    if not len(matches):
+        return matches
+    H = np.asarray(H_ba, np.float64)
+    in_a, in_b = (np.ascontiguousarray(each, np.float32) for each in np.split(matches, 2, axis=1))
+    difference, mask = residual(a, b, H, gain_bias=True)
+    warped = np.clip(np.where(mask[..., None], difference + a, a), 0, 255).astype(np.uint8)
+    start = cv2.perspectiveTransform(in_b[None], H)[0]
+    found, status, _ = cv2.calcOpticalFlowPyrLK(a, warped, in_a, start.copy(), winSize=(window, window), maxLevel=0,
+                                                flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
+    good = (status.ravel() > 0) & (np.linalg.norm(found - start, axis=1) < NEAR_MATCH)
+    moved = cv2.perspectiveTransform(found[None].astype(np.float64), np.linalg.inv(H))[0]
+    return np.hstack([matches[:, :2], np.where(good[:, None], moved, matches[:, 2:])])
 
 
 def _judge(level, start, H, steps, gain_bias):
@@ -151,7 +196,7 @@ def _scaling(s):
     return np.array([[s, 0, (s - 1) / 2], [0, s, (s - 1) / 2], [0, 0, 1]])
 
 
-def _descend(level, H_full, start_full, gain_bias):
+def _descend(level, H_full, start_full, gain_bias, settled=0.0):
     """(H, steps) after Gauss-Newton with Levenberg's damping on one level; H is that of full size throughout."""
     down, up = _scaling(1 / level.factor), _scaling(level.factor)
     H, size_a, size_b = down @ H_full @ up, level.a.shape[1::-1], level.b.shape[1::-1]
@@ -161,6 +206,8 @@ def _descend(level, H_full, start_full, gain_bias):
     normal, right = _equations(level, difference, mask)
     for _ in range(STEPS):
         change = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -right)
+        if np.abs(change).max() < settled:                              # its numbers are pixels at the border
+            break
         proposed = _move(change, level) @ H
         new_error = np.inf
         if np.isfinite(proposed).all() and not refusal(torch.from_numpy(proposed), size_a, size_b):
@@ -258,10 +305,13 @@ def best_fit(a, b, starts, gain_bias=False):
 
 def correlation(a, b, H_ba):
     """Normalised cross correlation of the gray pictures (uint8) over the strict overlap: 1 up to gain and bias."""
-    a, b = (to_gray(picture).astype(np.float32) for picture in (a, b))
-    difference, mask = residual(a, b, np.asarray(H_ba, np.float64))
-    x = a[mask].astype(np.float64)
-    y = x + difference[mask]
-    if len(x) < 2 or x.std() < 1e-6 or y.std() < 1e-6:
+    part, corner = _covered(H_ba, a.shape[1::-1], b.shape[1::-1])
+    a, b = (to_gray(picture).astype(np.float32) for picture in (a[part], b))
+    into = np.array([[1.0, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1]])
+    difference, mask = residual(a, b, into @ np.asarray(H_ba, np.float64))
+    where, warped = mask.view(np.uint8), difference + a
+    (mean_a, spread_a), (mean_b, spread_b) = ([each.item() for each in cv2.meanStdDev(picture, mask=where)]
+                                              for picture in (a, warped))
+    if np.count_nonzero(mask) < 2 or spread_a < 1e-6 or spread_b < 1e-6:
         return 0.0
-    return float(np.mean((x - x.mean()) * (y - y.mean())) / (x.std() * y.std()))
+    return cv2.mean((a - mean_a) * (warped - mean_b), where)[0] / (spread_a * spread_b)

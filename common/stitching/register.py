@@ -15,7 +15,7 @@ from common.data.images import to_eight_bits
 from common.stitching.geometry import offsets_from_homography, overlap, refusal, rescale
 from common.stitching.keypoints import Features, detect, match
 from common.stitching.pairs import at_most
-from common.stitching.refine import correlation, refine, to_gray
+from common.stitching.refine import SETTLED, correlation, follow, refine_overlap, to_gray
 
 WORKING = 800                      # longest side on which pairs are estimated
 INLIERS = 8                        # that a method with matches needs,
@@ -23,6 +23,7 @@ CORRELATION = 0.3                  # and this normalised correlation in the over
 CORRELATION_ALONE = 0.6            # a method without any needs this one
 PARTNERS, VOTES = 4, 6             # likely partners of a photograph, each by so many matches of strong features
 STRONG = Features("sift", {"nfeatures": 300}, 0.8, 0, 0.0)
+OF_LINK = 60                       # matches of a link that are kept
 LINKS = 3                          # the best of a photograph, which place it
 SAME = 0.5                         # pixels at the corners under which two pictures are the same view
 
@@ -88,19 +89,32 @@ def evidence(found):
 
 def find_pairs(images, estimate, order="auto"):
     """[PairFound] of neighbours for order=given, else of the likely pairs, and of all others between groups that these
-    do not connect: in a long sequence most pairs share nothing, and need not be asked one by one."""
-    copies, everyone = [working(image) for image in images], list(combinations(range(len(images)), 2))
+    do not connect: in a long sequence most pairs share nothing, and need not be asked one by one.
+
+    An estimate that has a cheaper one (estimate.first) is itself asked only between such groups.
+    """
+    copies = [working(image) for image in images]
     if order == "given":
-        places = [(a, b) for a, b in everyone if b == a + 1]
+        places = [(place, place + 1) for place in range(len(images) - 1)]
     else:
         places = likely_pairs([copy for copy, _ in copies])
-    pairs = [compare(copies, place, estimate) for place in watch(places, "comparing photographs")]
-    if order == "auto" and len(places) < len(everyone):
-        groups = find_groups(len(images), [pair for pair in pairs if pair.H_ba is not None])
-        group_of = {place: number for number, group in enumerate(groups) for place in group}
-        more = [(a, b) for a, b in everyone if group_of[a] != group_of[b] and (a, b) not in places]
-        pairs += [compare(copies, place, estimate) for place in watch(more, "comparing the rest")]
-    return complete(sorted(pairs, key=lambda pair: (pair.a, pair.b)), copies)
+    pairs, first = {}, getattr(estimate, "first", estimate)
+
+    def ask(estimate, places):
+        pairs.update((place, compare(copies, place, estimate)) for place in watch(places, "comparing photographs"))
+    ask(first, places)
+    if first is not estimate:
+        ask(estimate, sorted(between_groups(len(images), pairs.values()) & set(places)))
+    if order == "auto":
+        ask(estimate, sorted(between_groups(len(images), pairs.values()) - set(places)))
+    return complete([pairs[place] for place in sorted(pairs)], copies)
+
+
+def between_groups(count, pairs):
+    """The (a, b) whose photographs no chain of found pairs connects."""
+    groups = find_groups(count, [pair for pair in pairs if pair.H_ba is not None])
+    group_of = {place: number for number, group in enumerate(groups) for place in group}
+    return {(a, b) for a, b in combinations(range(count), 2) if group_of[a] != group_of[b]}
 
 
 def likely_pairs(pictures):
@@ -125,7 +139,7 @@ def compare(copies, places, estimate):
     """The PairFound of photographs (a, b). copies: of working()."""
     (small_a, scale_a), (small_b, scale_b) = (copies[place] for place in places)
     found = estimate(small_a, small_b)
-    share, ncc, reason = doubt(small_a, small_b, found)
+    share, ncc, reason = found.seen or doubt(small_a, small_b, found)
     H = None if reason else at_full_size(found.H_ba, copies, places)
     near = None if found.near is None else (found.near + 0.5) / (*scale_a, *scale_b) - 0.5
     return PairFound(*places, H, found.method, found.matches, found.inliers, share, ncc, reason, found.points, near)
@@ -139,16 +153,26 @@ def at_full_size(H_ba, copies, places):
 
 
 def complete(pairs, copies):
-    """The pairs, those that will be used (kept_links) refined at the full working size."""
+    """The pairs, those that will be used (kept_links) refined at the full working size, their matches too."""
     kept = kept_links([pair for pair in pairs if pair.H_ba is not None])
     refined = {}
     for pair in watch(kept, "refining"):
         places = pair.a, pair.b
         (a, scale_a), (b, scale_b) = (copies[place] for place in places)
         start = rescale(pair.H_ba[None], scale_a, scale_b)[0]
-        H = refine(to_gray(a), to_gray(b), start, gain_bias=True, levels=(1,)).H_ba
-        refined[places] = at_full_size(H, copies, places)
-    return [pair._replace(H_ba=refined.get((pair.a, pair.b), pair.H_ba)) for pair in pairs]
+        gray_a, gray_b = to_gray(a), to_gray(b)
+        H = refine_overlap(gray_a, gray_b, start, gain_bias=True, levels=(1,), settled=SETTLED).H_ba
+        near = pair.near
+        if near is not None:
+            scale = (*scale_a, *scale_b)
+            near = (follow(gray_a, gray_b, H, (choose(near) + 0.5) * scale - 0.5) + 0.5) / scale - 0.5
+        refined[places] = pair._replace(H_ba=at_full_size(H, copies, places), near=near)
+    return [refined.get((pair.a, pair.b), pair) for pair in pairs]
+
+
+def choose(matches, most=OF_LINK):
+    """An even choice of at most `most` matches (n, 4)."""
+    return matches[::-(-len(matches) // most) or 1]
 
 
 def kept_links(links):
@@ -262,25 +286,33 @@ def refine_jointly(homographies, pairs, reference, sizes, grid=5):
         a = a[:2] / a[2]
         inside = (a[0] >= 0) & (a[0] <= sizes[pair.a][0] - 1) & (a[1] >= 0) & (a[1] <= sizes[pair.a][1] - 1)
         keep = np.flatnonzero(inside)[::max(1, inside.sum() // grid ** 2)]
-        points.append((pair.a, pair.b, a[:, keep], b[:, keep]))
+        points.append((a[:, keep], b[:, keep]))
 
-    def unpack(numbers):
-        result = {reference: homographies[reference]}
-        for place, change in zip(free, numbers.reshape(-1, 8)):
-            width, height = sizes[place]
-            unit = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
-            moved = np.eye(3) + np.append(change, 0).reshape(3, 3)
-            result[place] = homographies[place] @ np.linalg.inv(unit) @ moved @ unit
-        return result
+    # Of all photographs at once, (N, 3, 3), the reference first; of all points, (2 or 3, M), and whose they are.
+    places = [reference, *free]
+    start = np.stack([homographies[place] for place in places])
+    unit = np.stack([[[2 / sizes[place][0], 0, -1], [0, 2 / sizes[place][1], -1], [0, 0, 1]] for place in places])
+    before = start @ np.linalg.inv(unit)
+    ends = [[places.index(pair.a), places.index(pair.b)] for pair in pairs]
+    link = np.repeat(np.arange(len(pairs)), [in_a.shape[1] for in_a, _ in points])
+    in_a, in_b = (np.hstack(each) for each in zip(*points))
+    from_a, from_b = np.array(ends).T
+    longest = np.array([max(sizes[pair.a]) for pair in pairs])[link]
+
+    def move(numbers):
+        changes = np.zeros((len(places), 9))
+        changes[1:, :8] = numbers.reshape(-1, 8)
+        return before @ (np.eye(3) + changes.reshape(-1, 3, 3)) @ unit
 
     def errors(numbers):
-        now, found = unpack(numbers), []
-        for a, b, in_a, in_b in points:
-            there = np.linalg.inv(now[a]) @ now[b] @ in_b
-            found.append(((there[:2] / there[2] - in_a) / max(sizes[a]) * 1000).ravel())
-        return np.concatenate(found)
+        now = move(numbers)
+        between = np.linalg.inv(now)[from_a] @ now[from_b]
+        x, y, w = np.einsum("mij,jm->im", between[link], in_b)
+        return ((np.stack([x / w, y / w]) - in_a) / longest * 1000).ravel()
     solved = least_squares(errors, np.zeros(8 * len(free)), loss="soft_l1", f_scale=10.0, max_nfev=60)
-    return unpack(solved.x) if np.isfinite(solved.x).all() else homographies
+    if not np.isfinite(solved.x).all():
+        return homographies
+    return {place: H for place, H in zip(places, move(solved.x))}
 
 
 def nearest(pairs):

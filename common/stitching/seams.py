@@ -21,6 +21,7 @@ STABLE, VARIED, DIVERSE = 12, 0.5, 0.2     # a thing's outline: levels that it m
 LEAST, MOST = 1e-4, 0.1            # a thing's area, of the picture's
 COMPACT = 0.3                      # of its convex hull that an area must fill: a frame does, a winding line does not
 BAND = 8                           # pixels beside the seam of the small copies in which it is sought again
+LARGE = 2e4                        # pixels of overlap beyond which a seam is sought at half size first
 FOREVER = 1e6                      # what is one photograph's alone stays its
 
 
@@ -46,8 +47,9 @@ def found_masks(finder, images, pieces, masks):
     return [mask.get() if hasattr(mask, "get") else np.asarray(mask) for mask in found]
 
 
-def cut_all(pieces):
-    """The masks of `objects`: pair after pair, each on what the cuts before have left, as OpenCV does it."""
+def cut_all(pieces, large=LARGE):
+    """The masks of `objects`: pair after pair, each on what the cuts before have left, as OpenCV does it. large: pixels
+    of overlap beyond which a cut is sought at half size first."""
     masks, marked = [piece.mask for piece in pieces], [things(piece.image, piece.mask) for piece in pieces]
     for pair in itertools.combinations(range(len(pieces)), 2):
         places = common_place(*(pieces[one] for one in pair))
@@ -60,7 +62,8 @@ def cut_all(pieces):
         images, inside = ([values[one][place] for one, place in zip(pair, places)]
                           for values in ([piece.image for piece in pieces], marked))
         cost = seam_cost(*images, both, np.maximum(*inside))
-        for one, mask in zip(pair, cut([pieces[one] for one in pair], [masks[one] for one in pair], cost, places)):
+        sought = cut_coarsely_first if both.sum() > large else cut
+        for one, mask in zip(pair, sought([pieces[one] for one in pair], [masks[one] for one in pair], cost, places)):
             masks[one] = mask
     return masks
 
@@ -87,16 +90,42 @@ def cut(pieces, masks, cost, places):
     return found_masks(finder, images, pieces, masks)
 
 
+def cut_coarsely_first(pieces, masks, cost, places, band=BAND):
+    """cut() at half size, then within `band` pixels of that seam: the time grows faster than the overlap."""
+    small = [piece._replace(mask=halve(mask, piece.corner), corner=(piece.corner[0] // 2, piece.corner[1] // 2))
+             for piece, mask in zip(pieces, masks)]
+    begin = np.array([piece.corner for piece in pieces]).max(axis=0)
+    masks_there = [np.where(piece.mask > 127, 255, 0).astype(np.uint8) for piece in small]
+    found = cut(small, masks_there, halve(cost, begin), common_place(*small))
+    left = []
+    for piece, mask, other, coarse, here, there in zip(pieces, masks, masks[::-1], found, places, places[::-1]):
+        x, y = (each % 2 for each in piece.corner)
+        side = cv2.resize(coarse, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+        side = side[y:y + mask.shape[0], x:x + mask.shape[1]]
+        near = cv2.dilate(side, np.ones((2 * band + 1, 2 * band + 1)))[here]
+        kept = mask.copy()
+        kept[here][(other[there] > 0) & (near == 0)] = 0
+        left.append(kept)
+    return cut(pieces, left, cost, places)
+
+
+def halve(values, corner):
+    """A map (h, w) that begins at `corner` of a canvas, on a canvas of half the size: means of 2 x 2 pixels."""
+    (x, y), (height, width) = corner, values.shape
+    even = cv2.copyMakeBorder(values, y % 2, (y + height) % 2, x % 2, (x + width) % 2, cv2.BORDER_CONSTANT)
+    return cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+
 def cut_finely(pieces, small, band=BAND):
     """Both masks of two pieces on one canvas by `objects`: sought on their small copies first (compose.smaller), then
     at full size within `band` pixels of that seam."""
     size = pieces[0].mask.shape[::-1]
-    coarse = [cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) for mask in cut_all(small)]
+    coarse = [cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) for mask in cut_all(small, np.inf)]
     sides = [coarse[0] >= coarse[1], coarse[0] < coarse[1]]
     both = (pieces[0].mask > 0) & (pieces[1].mask > 0)
     near = [cv2.dilate(side.astype(np.uint8), np.ones((2 * band + 1, 2 * band + 1))) for side in sides]
     left = [np.where(both & (each == 0), 0, piece.mask) for each, piece in zip(near, pieces)]
-    return cut_all([piece._replace(mask=mask) for piece, mask in zip(pieces, left)])
+    return cut_all([piece._replace(mask=mask) for piece, mask in zip(pieces, left)], np.inf)
 
 
 def seam_cost(a, b, both, inside, length=LENGTH, structure=STRUCTURE, thing=THING):

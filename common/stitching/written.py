@@ -14,7 +14,7 @@ from common.stitching.register import working
 
 def write_picture(path, pixels):
     """Write uint8 or uint16 (h, w, 3) or (h, w, 4) as PNG."""
-    done, data = cv2.imencode(".png", pixels[..., [2, 1, 0, 3][:pixels.shape[2]]], [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    done, data = cv2.imencode(".png", pixels[..., [2, 1, 0, 3][:pixels.shape[2]]], [cv2.IMWRITE_PNG_COMPRESSION, 1])
     write_whole(path, data.tobytes())
 
 

@@ -2,6 +2,7 @@
 the users' mistakes."""
 import csv
 import json
+import pickle
 import shutil
 import zipfile
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from cases.siamfc import test
+from cases.siamfc import test, videos
 from cases.siamfc.baselines import trackers
 from cases.siamfc.drawing.targets import Seen
 from cases.siamfc.extras import both_ways, calibrate, export, own_video
@@ -111,6 +112,11 @@ def test_a_damaged_frame_costs_itself_and_a_broken_sequence_does_not_stop_the_ot
     whole = measure(truth._replace(boxes=np.delete(truth.boxes, 3, 0), cover=np.delete(truth.cover, 3),
                                    absent=np.delete(truth.absent, 3)), np.delete(boxes, 3, 0))
     assert float(lines[3]["ao"]) == pytest.approx(whole["ao"], abs=1e-4)
+
+
+def test_a_spawned_loader_is_given_the_videos(sequences):
+    videos_here = pickle.loads(pickle.dumps(videos.got10k(sequences, "val")))
+    assert videos_here.read(videos_here.names[0])[1].shape == (10, 4)
 
 
 def test_otb_layout_and_attributes(small, sequences, tmp_path):

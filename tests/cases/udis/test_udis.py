@@ -11,7 +11,7 @@ from tolerances import near
 
 from cases.udis import baselines, quality, test, train
 from cases.udis.data import AlignmentPairs, FolderPairs, class_of, read_photographed, trainable
-from cases.udis.joins import MORE_JOINED
+from cases.udis.joins import more_joined
 from cases.udis.meshes import BENT
 from cases.udis.model import UDIS, MaskReconstruction, PaperHomography, stitching_domain
 from common.base import paths
@@ -315,7 +315,8 @@ def test_three_stages_in_a_row_and_their_results(folders):
     test.main(["--demo", "--name", "whole", "test.images=1", f"test.root={folders / 'pairs'}"])
     folder = folders / "results/udis/whole/test/testing"
     content = json.loads((folder / "metrics.json").read_text())
-    assert list(content) == baselines.ALIGNED + BENT + baselines.JOINED + MORE_JOINED and content["sift"]["count"] == 2
+    joining = baselines.JOINED + more_joined(BENT)
+    assert list(content) == baselines.ALIGNED + BENT + joining and content["sift"]["count"] == 2
     assert content["mesh"]["least_area"] > 0.2
     assert content["mesh"]["psnr_overlap"] >= content["refined"]["psnr_overlap"] - 0.01
     assert set(quality.ALIGN) <= content["sift"].keys() and set(quality.JOIN) <= content["seam"].keys()
@@ -323,7 +324,7 @@ def test_three_stages_in_a_row_and_their_results(folders):
     assert content["refined"]["psnr_overlap"] >= content["sift"]["psnr_overlap"]
     with open(folder / "items.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 2 * len(content)
-    assert len(list((folder / "images").rglob("*.png"))) == len(baselines.JOINED + MORE_JOINED)
+    assert len(list((folder / "images").rglob("*.png"))) == len(joining)
 
 
 def test_the_homography_of_the_other_stitching_case_is_a_start(folders, capsys):
@@ -380,7 +381,9 @@ def test_three_photographs_are_joined_pair_by_pair(folders, tmp_path):
                "--output", str(tmp_path / "out")])
     joined = read_pixels(tmp_path / "out" / "panorama.png")
     assert joined.shape[1] >= 450
-    assert abs(joined[50:300, 100:400].astype(float) - wide[50:300, 100:400]).mean() < 12
+    off = [abs(joined[top:top + 250, left:left + 300].astype(float) - wide[50:300, 100:400]).mean()
+           for top in (49, 50, 51) for left in (99, 100, 101)]          # a thousandth of a pixel may move it by one
+    assert min(off) < 3
     with pytest.raises(Negative, match="one photograph is no panorama"):
         test.main(["--demo", "--name", "short", "--input", str(tmp_path / "own" / "0.png"), "--output",
                    str(tmp_path / "out2")])

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from cases.udis import joins, meshes, quality
+from cases.udis import baselines, joins, meshes, quality
 from cases.udis import test as udis_test
 from cases.udis.meshes import bends, distances, into_frame
-from cases.udis.model import UDIS
+from cases.udis.model import UDIS, Warps
 from common.base import paths
-from common.data.images import read_pixels
+from common.data.images import read_pixels, to_tensor
 from common.data.samples import photograph
 from common.stitching.estimators import Answer
 from common.stitching.mesh import Mesh
@@ -107,8 +107,8 @@ def sky():
 
 def test_a_sky_of_two_exposures_does_not_step(sky):
     """Where one photograph ends, ours steps less than OpenCV's own composing, and far less than a cut alone."""
-    made = joins.join_bent(UDIS(width=8).eval(), sky, torch.device("cpu"))
-    assert list(made) == joins.BENT_JOINED
+    made = joins.join_bent(UDIS(width=8).eval(), sky, "mesh", torch.device("cpu"))
+    assert ["cut", *made] == joins.more_joined(["apap", "mesh"])
     smooth = {row: each._replace(picture=torch.nn.functional.avg_pool2d(each.picture, 5, 1, 2))
               for row, each in made.items()}                            # the step, not the noise
     steps = {row: quality.measure_joined(each, sky)["seam_step"] for row, each in smooth.items()}
@@ -133,3 +133,25 @@ def test_own_photographs_are_cut_round_their_labels(tmp_path, monkeypatch):
     for row, column, _ in places:
         part = np.s_[row + 4:row + 56, column + 4:column + 56]
         assert min(np.abs(result[part] - sign[4:56, 4:56]).mean(), np.abs(result[part] - scene[part]).mean()) < 12
+
+
+def test_things_that_a_share_splits_go_whole_to_one_picture():
+    """A sign that image 1 alone shows: most of it is its, so all of it becomes; a share that splits nothing stays."""
+    y, x = np.mgrid[:200, :300]
+    noise = np.random.default_rng(0).integers(0, 3, (200, 300))
+    scene = np.repeat((90 + x / 8 + y / 10 + noise).astype(np.uint8)[..., None], 3, axis=2)
+    signed = scene.copy()
+    cv2.rectangle(signed, (120, 70), (169, 119), (0, 0, 0), -1)
+    cv2.rectangle(signed, (124, 74), (165, 115), (255, 255, 255), -1)
+    masks = [torch.zeros(1, 1, 200, 300, dtype=torch.bool) for _ in range(2)]
+    masks[0][..., :260] = masks[1][..., 40:] = True
+    pictures = [to_tensor(picture)[None] * mask for picture, mask in zip((signed, scene), masks)]
+    warps = Warps(*pictures, *masks, *(mask.float() for mask in masks))
+    share = masks[0].float()
+    share[..., 155:] = 0
+    whole = baselines.whole_things(share, warps)
+    assert (whole[..., 70:120, 120:170] == 1).all() and (whole[..., :50] == share[..., :50]).all()
+    mostly_b = masks[0].float()
+    mostly_b[..., 130:] = 0
+    assert (baselines.whole_things(mostly_b, warps)[..., 70:120, 120:170] == 0).all()
+    assert torch.equal(baselines.whole_things(masks[0].float(), warps), masks[0].float())

@@ -16,6 +16,7 @@ from common.base.paths import ROOT
 from common.base.targets import expect_targets
 
 STARTED = "import sys, time; from common.base.errors import start\n"
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def script(text, **options):
@@ -65,10 +66,18 @@ def test_a_file_too_deep_for_windows_is_one_message(tmp_path, monkeypatch, write
 @pytest.mark.parametrize("text", ["print('x', flush=True)", "print('x')"], ids=["at once", "at the end"])
 def test_output_that_is_full_is_one_line(text):
     with open("/dev/full", "w") as full:
-        process = script(text, stdout=full)
+        process = script(text, stdout=full, env=BUFFERED)
     said = process.communicate()[1]
     assert process.returncode == 2 and said.count("\n") == 1
     assert said.startswith("error: cannot read or write (No space")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_mistake_before_full_output_is_found_out_is_said_alone():
+    with open("/dev/full", "w") as full:
+        process = script("from common.base.errors import UserError\nprint('x')\nraise UserError('no such file')",
+                         stdout=full, env=BUFFERED)
+    assert process.communicate()[1] == "error: no such file\n" and process.returncode == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX closes it")
@@ -93,6 +102,28 @@ def test_ctrl_c_is_one_line_also_twice(twice):
     for _ in range(2 if twice else 1):
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_second_ctrl_c_does_not_wait_for_what_the_first_has_begun():
+    process = script("try:\n    print('ready', flush=True); time.sleep(60)\nfinally:\n    while True:\n"
+                     "        try:\n            print('ready', flush=True); time.sleep(60)\n"
+                     "        except KeyboardInterrupt: pass")
+    try:
+        for _ in range(2):
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == "stopped by Ctrl-C\n" and process.returncode == 130
+    finally:
+        process.kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_while_the_one_line_is_said_changes_nothing():
+    process = script("import os, signal; from common.base import errors\nsay = errors.complain\n"
+                     "errors.complain = lambda *a, **k: (os.kill(os.getpid(), signal.SIGINT), say(*a, **k))[1]\n"
+                     "raise KeyboardInterrupt")
     assert process.communicate()[1] == "stopped by Ctrl-C\n" and process.returncode == 130
 
 

@@ -1,11 +1,13 @@
 """On every way out a script leaves nothing behind that could break the interpreter's end: workers, process group."""
 import multiprocessing
 import os
+import signal
 
 import pytest
-from test_run import folders, train  # noqa: F401  folders is a fixture
+from test_run import Toy, folders, train  # noqa: F401  folders is a fixture
 
 from common.base.paths import ROOT
+from common.experiment.sampling import Places, load_batches
 from common.experiment.training import Training
 
 # One process that takes itself for one of two, with a group of its own and something in a circle that holds it.
@@ -45,3 +47,19 @@ def test_workers_are_joined_when_a_signal_ends_a_step(monkeypatch):
     with pytest.raises(SystemExit) as end:
         train("--name", "stopped", workers=1)
     assert not multiprocessing.active_children() and end.value.code == 143
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_is_for_the_main_process_alone():
+    """A terminal sends it to all of them; a worker that died of it would take the step with it that is to be saved."""
+    batches = load_batches(Toy(), Places(5, 2, 0, 0, 8), 1)
+    first = next(batches)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGINT)
+    assert len([first, *batches]) == 8
+
+
+def test_workers_where_signals_are_those_of_windows(monkeypatch):
+    for name in filter(lambda name: hasattr(signal, name), ("alarm", "pthread_sigmask")):
+        monkeypatch.delattr(signal, name)
+    assert len([*load_batches(Toy(), Places(5, 2, 0, 0, 4), 1)]) == 4

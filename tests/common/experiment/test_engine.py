@@ -1,6 +1,7 @@
 """Other engines and precisions at use: equal to torch, any size, refused where they cannot be had."""
 import importlib.util
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -93,3 +94,18 @@ def test_a_folder_called_onnx_is_not_taken_for_the_package(tmp_path, monkeypatch
     engine.hide_folders_called_onnx()
     assert sys.modules["onnx"] is None
     del sys.modules["onnx"]
+
+
+def test_beside_a_folder_called_onnx_the_missing_package_is_said(tmp_path, monkeypatch):
+    """`-o onnx` makes one; a Python without the package would import the folder."""
+    (tmp_path / "onnx").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] == "onnx"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace(origin=None))
+    graph = engine.Graph(nn.Conv2d(3, 3, 1), {"x": torch.rand(1, 3, 8, 8)}, ["y"], ["x", "y"])
+    try:
+        with pytest.raises(UserError, match="torch cannot export here.*the extra `export`"):
+            engine.to_bytes(graph)
+    finally:
+        sys.modules.pop("onnx", None)

@@ -23,6 +23,13 @@ def test_odd_tensors(tmp_path, kind):
             checkpoints.load(tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("weights", [[1.0], None, "text"])
+def test_weights_that_are_no_tensors_by_name(tmp_path, weights):
+    torch.save({"case": "msrnet", "model": {}, "weights": weights}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match="a.pt is not a weights file .*instead of tensors by name"):
+        checkpoints.load(tmp_path / "a.pt")
+
+
 @pytest.mark.parametrize("case", [case for case in all_cases() if any(CHECKPOINTS.glob(f"{case}/release*.pt"))])
 @pytest.mark.parametrize("kind", ["list", "sparse", "terabytes", "number", "model"])
 def test_a_release_with_one_odd_tensor_is_refused_by_its_case(tmp_path, monkeypatch, capsys, case, kind):

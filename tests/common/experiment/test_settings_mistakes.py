@@ -5,6 +5,7 @@ from kind_case import KIND, kind, mistake, write  # noqa: F401  fixtures
 
 from common.base import paths
 from common.base.errors import UserError
+from common.base.yaml_text import APART, Document
 from common.experiment.settings import resolve
 
 # ---- the user's mistakes ----
@@ -191,3 +192,13 @@ def test_a_config_of_five_thousand_letters_is_told_shortly(kind):
     with pytest.raises(UserError, match="cannot be read") as problem:
         resolve("kind", [], "x" * 5000)
     assert len(str(problem.value)) < 600
+
+
+@pytest.mark.parametrize("case", paths.all_cases())
+def test_a_seed_that_no_generator_takes_is_refused(case):
+    source = Document(paths.ROOT / "configs" / f"{case}.yaml")
+    seeds = [key for key in source.lines if key.endswith("seed") and key.split(".")[0] not in APART]
+    assert "seed" in seeds
+    for key in seeds:
+        with pytest.raises(UserError, match=rf"{key}.*\[0, 4294967295\]"):
+            resolve(case, [f"{key}={2 ** 32}"])

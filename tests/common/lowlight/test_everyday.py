@@ -4,19 +4,28 @@ import csv
 import numpy as np
 import pytest
 
+from common.base import paths
 from common.base.errors import UserError
 from common.data.images import to_tensor, write_image
 from common.data.night import darken_to_judge
 from common.lowlight import everyday
 
+GARDEN = ["garden_bright", *(f"garden_dark{number}" for number in (1, 2, 3))]
+
 
 @pytest.fixture
-def photographs(tmp_path):
+def photographs(tmp_path, monkeypatch):
+    """A folder of two; the garden, too, is small here."""
     rng = np.random.default_rng(0)
-    for name in ("a", "b"):
+    for name in ("a", "b", *(f"garden/{each}" for each in GARDEN)):
         write_image(tmp_path / f"{name}.png", to_tensor(np.kron(rng.integers(40, 256, (8, 10, 3)), np.ones((8, 8, 1)))
                                                         .astype(np.uint8)))
+    monkeypatch.setattr(everyday, "GARDEN", tmp_path / "garden")
     return tmp_path
+
+
+def test_the_garden_is_there():
+    assert {path.stem for path in (paths.EMBEDDED / everyday.GARDEN).iterdir()} >= {*GARDEN}
 
 
 def table(photographs, monkeypatch, capsys, answer, *settings):
@@ -36,6 +45,7 @@ def test_a_network_that_does_nothing(photographs, monkeypatch, capsys):
     assert float(day["ciede2000"]) == 0 and day["value"].startswith("0 darker by over 5 levels; median change")
     assert "0 called brightened" in lines["photographs as they are", "auto"]["value"]
     assert "white 0.0, gray 0.0, document 0.0" in lines["pages", "off"]["value"]
+    assert lines["garden, 3 nights", "network"]["count"] == "3"
     assert float(lines["darkened, gain 1/32", "network"]["psnr"]) < float(lines["darkened, gain 1/32", "gamma"]["psnr"])
 
 

@@ -8,9 +8,20 @@ import torch
 
 from common.stitching import keypoints
 from common.stitching.geometry import corners, homography_from_offsets, offsets_from_homography, transform
-from common.stitching.keypoints import ORB, ORB_SMALL, SIFT, SIFT_TUNED, SIFT_TUNED_2X, detect, estimate, fit, match
+from common.stitching.keypoints import (
+    ORB,
+    ORB_SMALL,
+    SIFT,
+    SIFT_HALF,
+    SIFT_TUNED,
+    SIFT_TUNED_2X,
+    detect,
+    estimate,
+    fit,
+    match,
+)
 from common.stitching.pairs import RealPairs, make_pair, read_pairs
-from common.stitching.refine import mean_square, refine, residual, score, score_starts
+from common.stitching.refine import follow, mean_square, refine, refine_overlap, residual, score, score_starts, to_gray
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +187,35 @@ def test_refinement_of_gray_pictures_and_by_single_levels(photo):
     coarse = refine(gray_a, gray_b, start, levels=(4, 2)).H_ba
     fine = refine(gray_a, gray_b, coarse, levels=(1,)).H_ba
     assert off(coarse) < 1 and off(fine) < min(0.1, off(coarse)) and off(refine(a, b, start).H_ba) < 0.1
+
+
+def test_half_size_keypoints_are_in_the_pictures_own_pixels(photo):
+    whole, half = (detect(photo, features) for features in (SIFT_TUNED, SIFT_HALF))
+    nearest = np.linalg.norm(half.points[:, None] - whole.points, axis=2).min(axis=1)
+    assert len(half.points) < len(whole.points) and np.median(nearest) < 0.7
+
+
+def test_an_overlap_alone_is_refined_to_what_the_whole_is(photo):
+    """A fifth of A is covered: the same homography to a hundredth of a pixel, from a fifth of the pixels."""
+    true = np.array([[1.0, 0.02, 330.4], [-0.01, 1, 61.7], [0, 0, 1]])
+    b = cv2.warpPerspective(photo, np.linalg.inv(true), (240, 200))
+    start = true + [[0, 0, 1.5], [0, 0, -1.0], [0, 0, 0]]
+    whole, part = (function(photo, b, start, gain_bias=True) for function in (refine, refine_overlap))
+    assert part.steps > 0 and torch.allclose(whole.H_ba[:, 2], part.H_ba[:, 2], atol=0.01)
+    rough = refine(photo, b, start, gain_bias=True, settled=0.5)
+    assert 0 < rough.steps < whole.steps and torch.allclose(rough.H_ba[:, 2], whole.H_ba[:, 2], atol=0.5)
+
+
+def test_matches_are_followed_to_where_the_pictures_agree(photo):
+    """Matches a pixel off come within a fifth of it; one that is far off stays what it was."""
+    true = np.array([[1.0, 0.05, 20.3], [-0.04, 1, 5.6], [0, 0, 1]])
+    b = cv2.warpPerspective(photo, np.linalg.inv(true), (480, 360))
+    in_a = np.random.default_rng(1).uniform((60, 50), (420, 300), (40, 2))
+    in_b = cv2.perspectiveTransform(in_a[None], np.linalg.inv(true))[0]
+    off = np.random.default_rng(2).uniform(-1, 1, in_b.shape)
+    off[0] = 30
+    gray_a, gray_b = to_gray(photo), to_gray(np.clip(b * 0.8 + 10, 0, 255))
+    found = follow(gray_a, gray_b, true, np.hstack([in_a, in_b + off]))
+    assert np.allclose(found[:, :2], in_a) and np.allclose(found[0, 2:], in_b[0] + 30)
+    assert np.median(np.linalg.norm(found[1:, 2:] - in_b[1:], axis=1)) < 0.2 * np.median(np.linalg.norm(off, axis=1))
+    assert follow(gray_a, gray_b, true, np.zeros((0, 4))).shape == (0, 4)

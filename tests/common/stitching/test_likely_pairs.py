@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from common.data.samples import photograph
-from common.stitching.estimators import by_keypoints
+from common.stitching.estimators import Estimator, by_keypoints
 from common.stitching.keypoints import Estimate
-from common.stitching.register import PairFound, find_groups, find_pairs, kept_links, register
+from common.stitching.register import Doubt, PairFound, find_groups, find_pairs, kept_links, register
 
 
 def test_a_long_sequence_is_not_compared_all_with_all(monkeypatch):
@@ -34,6 +34,26 @@ def test_what_the_likely_pairs_do_not_connect_is_compared_with_all(monkeypatch):
     monkeypatch.setattr("common.stitching.register.likely_pairs", lambda _: [(0, 1)])
     pairs = find_pairs(views, estimate)
     assert sorted(asked) == [(a, b) for a in range(7) for b in range(a + 1, 7)] == [(p.a, p.b) for p in pairs]
+
+
+@pytest.mark.parametrize("order", ["auto", "given"])
+def test_the_costly_estimate_is_asked_only_where_the_cheap_one_leaves_a_gap(order):
+    """Photographs 0 to 2 hang together at once: only what would join the fourth is asked again."""
+    views = [np.full((40, 60, 3), 100 + place, np.uint8) for place in range(4)]
+    asked = []
+
+    def first(a, b):
+        if max(a[0, 0, 0], b[0, 0, 0]) == 103:
+            return Estimate(None, 0, 0, "no matches", "first")
+        return Estimate(torch.eye(3, dtype=torch.float64), 50, 50, None, "first", seen=Doubt(1.0, 0.9, None))
+
+    def whole(a, b):
+        asked.append((int(a[0, 0, 0]) - 100, int(b[0, 0, 0]) - 100))
+        return Estimate(None, 1, 0, "one match", "whole")
+    pairs = find_pairs(views, Estimator(whole, first), order)
+    assert asked == ([(0, 3), (1, 3), (2, 3)] if order == "auto" else [(2, 3)])
+    assert {pair.method for pair in pairs if pair.b == 3} == {"whole"} and all(pair.H_ba is not None for pair in pairs
+                                                                               if pair.b < 3)
 
 
 def test_links_that_place_photographs_are_few_and_hold_all_together():

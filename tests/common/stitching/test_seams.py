@@ -125,6 +125,26 @@ def test_the_fine_cut_stays_beside_the_coarse_one_and_is_no_dearer():
     assert step(fine_side) <= step(coarse_side)
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (-7, 5)])
+def test_a_cut_found_at_half_size_first_costs_little_more(corner):
+    """A tenth more than the minimal cut at most, whatever the corners; every pixel is still one photograph's."""
+    first = photograph("chelsea.png")[:240, :300]
+    pictures = [first[:, :220].copy(), np.roll(first, (2, 3), (0, 1))[9:, 81:].copy()]
+    pieces = [Piece(picture, np.full(picture.shape[:2], 255, np.uint8), (corner[0] + x, corner[1] + y))
+              for picture, (x, y) in zip(pictures, ((0, 0), (81, 9)))]
+    places = seams.common_place(*pieces)
+    images = [picture[place] for picture, place in zip(pictures, places)]
+    cost = seams.seam_cost(*images, np.ones(images[0].shape[:2], bool), 0)
+    spent = []
+    for cut in (seams.cut, seams.cut_coarsely_first):
+        masks = cut(pieces, [piece.mask.copy() for piece in pieces], cost, places)
+        sides = [mask[place] > 0 for mask, place in zip(masks, places)]
+        assert (sides[0] ^ sides[1]).all() and all((mask > 0).sum() > side.sum() for mask, side in zip(masks, sides))
+        spent.append(sum(((side[1:] != side[:-1]) * (prices[1:] + prices[:-1])).sum()
+                         for side, prices in ((sides[0], cost), (sides[0].T, cost.T))))
+    assert 0 < spent[0] <= spent[1] < 1.1 * spent[0]
+
+
 def test_labels_of_which_each_photograph_has_its_own_stay_whole():
     """Two photographs of one wall, each with a sign of its own in what they share: each is there wholly or not."""
     scene = cv2.resize(photograph("coffee.png"), (600, 400))
