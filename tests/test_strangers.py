@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 
+import cv2
 import pytest
 
 from common.base import paths
@@ -74,3 +75,11 @@ def test_every_metric_of_siamfc_has_its_direction(shared):
     for row in content.values():
         for name in set(row) - {"by", "left_out", "count"}:
             assert METRICS[name].direction in ("higher", "lower"), name
+
+
+@pytest.mark.parametrize("compose", ["multiband", "network"])
+def test_a_label_is_shown_whole(shared, run, tmp_path, compose):
+    """Two photographs of a bridge with a label at different places of the overlap: one of both is there, uncut."""
+    photographs = sorted(shared("cases/udis_cuts_object").glob("*.jpg"))
+    status, *_ = run("udis", "--input", *photographs, "--output", tmp_path / "joined", f"test.compose={compose}")
+    assert status == 0 and cv2.QRCodeDetector().detect(cv2.imread(str(tmp_path / "joined" / "panorama.png")))[0]

@@ -21,7 +21,7 @@ STABLE, VARIED, DIVERSE = 12, 0.5, 0.2     # a thing's outline: levels that it m
 LEAST, MOST = 1e-4, 0.1            # a thing's area, of the picture's
 COMPACT = 0.3                      # of its convex hull that an area must fill: a frame does, a winding line does not
 BAND = 8                           # pixels beside the seam of the small copies in which it is sought again
-LARGE = 2e4                        # pixels of overlap beyond which a seam is sought at half size first
+LARGE = 1e5                        # pixels of overlap beyond which a seam is sought at half size first
 FOREVER = 1e6                      # what is one photograph's alone stays its
 
 
