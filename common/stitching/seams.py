@@ -21,7 +21,7 @@ STABLE, VARIED, DIVERSE = 12, 0.5, 0.2     # a thing's outline: levels that it m
 LEAST, MOST = 1e-4, 0.1            # a thing's area, of the picture's
 COMPACT = 0.3                      # of its convex hull that an area must fill: a frame does, a winding line does not
 BAND = 8                           # pixels beside the seam of the small copies in which it is sought again
-LARGE = 1e5                        # pixels of overlap beyond which a seam is sought at half size first
+LARGE = 2e4                        # pixels of overlap beyond which one of many seams is sought at half size first
 FOREVER = 1e6                      # what is one photograph's alone stays its
 
 
@@ -47,9 +47,10 @@ def found_masks(finder, images, pieces, masks):
     return [mask.get() if hasattr(mask, "get") else np.asarray(mask) for mask in found]
 
 
-def cut_all(pieces, large=LARGE):
-    """The masks of `objects`: pair after pair, each on what the cuts before have left, as OpenCV does it. large: pixels
-    of overlap beyond which a cut is sought at half size first."""
+def cut_all(pieces):
+    """The masks of `objects`: pair after pair, each on what the cuts before have left, as OpenCV does it. Of more than
+    two photographs large overlaps are cut at half size first."""
+    large = LARGE if len(pieces) > 2 else np.inf
     masks, marked = [piece.mask for piece in pieces], [things(piece.image, piece.mask) for piece in pieces]
     for pair in itertools.combinations(range(len(pieces)), 2):
         places = common_place(*(pieces[one] for one in pair))
@@ -120,12 +121,12 @@ def cut_finely(pieces, small, band=BAND):
     """Both masks of two pieces on one canvas by `objects`: sought on their small copies first (compose.smaller), then
     at full size within `band` pixels of that seam."""
     size = pieces[0].mask.shape[::-1]
-    coarse = [cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) for mask in cut_all(small, np.inf)]
+    coarse = [cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) for mask in cut_all(small)]
     sides = [coarse[0] >= coarse[1], coarse[0] < coarse[1]]
     both = (pieces[0].mask > 0) & (pieces[1].mask > 0)
     near = [cv2.dilate(side.astype(np.uint8), np.ones((2 * band + 1, 2 * band + 1))) for side in sides]
     left = [np.where(both & (each == 0), 0, piece.mask) for each, piece in zip(near, pieces)]
-    return cut_all([piece._replace(mask=mask) for piece, mask in zip(pieces, left)], np.inf)
+    return cut_all([piece._replace(mask=mask) for piece, mask in zip(pieces, left)])
 
 
 def seam_cost(a, b, both, inside, length=LENGTH, structure=STRUCTURE, thing=THING):
