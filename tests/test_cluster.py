@@ -19,7 +19,8 @@ SHORT = ["--demo", "train.steps=12", "train.batch_size=8", "train.log_every=1", 
          "train.validate_every=6"]
 LINES = 3                                                    # of the log before something happens
 # Cases that train with a batch, and what makes it one that four can share.
-WIDE = {"msrnet": [], "siamfc": [], "nuclei": [], "super_resolution": [], "view_free_stitch": [], "udis": [],
+WIDE = {"msrnet": [], "siamfc": [], "nuclei": [], "super_resolution": [], "view_free_stitch": [],
+        "udis": ["train.batch_size=4"],
         "kind": [f"{stage}.batch_size=4" for stage in ("decompose", "restore", "adjust", "joint")],
         "vgg19_style": ["stage=fast", "data.size=96", "train.crop=64", "model.width=4"]}
 
