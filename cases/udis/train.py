@@ -24,8 +24,9 @@ from operator import itemgetter
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from cases.udis.baselines import IDENTITY, by_keypoints, domain, join_all, refine_starts
+from cases.udis.baselines import IDENTITY, by_keypoints, join_all, refine_starts
 from cases.udis.data import AlignmentPairs, MeshTasks, WholePairs, read_photographed, trainable
+from cases.udis.joins import bent_domain
 from cases.udis.losses import alignment_terms, colour_jitter, cut_terms, mesh_terms, offset_distance, repaint_terms
 from cases.udis.mesh_learnt import Overlap, bend_learnt, crop_overlap, extract_features
 from cases.udis.model import UDIS, guard
@@ -40,6 +41,7 @@ from common.experiment.training import Training
 from common.stitching.estimators import Answer, network_estimate
 from common.stitching.geometry import warp
 from common.stitching.keypoints import SIFT
+from common.stitching.mesh import bend as bend_by_flow
 from common.stitching.mesh import flat
 from common.stitching.pairs import HomographyPairs, draw_pairs
 
@@ -206,8 +208,8 @@ def after_step(model, average, schedule):
 
 
 class Aligner:
-    """Warps of pairs at the homography of stage 1, refined by the pictures; found once per pair, since stage 1 is
-    frozen."""
+    """Warps of pairs at the homography of stage 1, refined by the pictures, with train.warp=mesh bent by them as well;
+    found once per pair, since stage 1 is frozen."""
 
     def __init__(self, run, model):
         self.run, self.model, self.known = run, bare(model).homography, {}
@@ -215,16 +217,21 @@ class Aligner:
     def warps(self, views):
         """Warps of one pair, TwoViews with a batch of one."""
         name = views.name[0]
-        a, b = views.a.float(), views.b.float()
+        pictures = [to_bytes(picture[0].float().cpu()) for picture in (views.a, views.b)]
         if name not in self.known:
-            training = self.model.training
-            pictures = [to_bytes(picture[0].cpu()) for picture in (a, b)]
-            found = network_estimate(self.model.eval(), *pictures, self.run.device)
-            self.model.train(training)
-            answer = refine_starts(*pictures, [Answer(found.H_ba), Answer(IDENTITY)])
-            self.known[name] = answer.H_ba if answer.H_ba is not None else IDENTITY
-        warps, _ = domain(*(to_bytes(picture[0].cpu()) for picture in (a, b)), self.known[name])
+            self.known[name] = self.align(*pictures)
+        warps = bent_domain(*pictures, self.known[name])
         return type(warps)(*(each.to(self.run.device) for each in warps))
+
+    def align(self, a, b):
+        """The Answer of a pair."""
+        training = self.model.training
+        found = network_estimate(self.model.eval(), a, b, self.run.device)
+        self.model.train(training)
+        H_ba = refine_starts(a, b, [Answer(found.H_ba), Answer(IDENTITY)]).H_ba
+        if H_ba is None:
+            return Answer(IDENTITY)
+        return Answer(H_ba, mesh=bend_by_flow(a, b, H_ba.numpy()) if self.run.config.train.warp == "mesh" else None)
 
 
 class Overlaps:

@@ -158,10 +158,12 @@ def panoramas():
 
 
 def compare_programs(paths, model, out, turns=3):
-    """{program: CPU seconds and the panorama's width and height} for one set of files."""
+    """{program: CPU seconds and the panorama's width and height, None where it makes none} for one set of files."""
     sides = programs(paths, model, out)
+    for _, path in sides.values():
+        path.unlink(missing_ok=True)                       # of the set before
     seconds = timing.in_turns({name: call for name, (call, _) in sides.items()}, turns).cpu
-    return {name: {"cpu_seconds": seconds[name], "size": list(picture_size(path)[::-1])}
+    return {name: {"cpu_seconds": seconds[name], "size": list(picture_size(path)[::-1]) if path.exists() else None}
             for name, (_, path) in sides.items()}
 
 
@@ -178,7 +180,9 @@ def programs(paths, model, out):
 
         def by_opencv():
             pictures = [read_pixels(path)[..., ::-1].copy() for path in paths]
-            cv2.imwrite(str(files["opencv"]), cv2.Stitcher_create().stitch(pictures)[1])
+            _, panorama = cv2.Stitcher_create().stitch(pictures)
+            if panorama is not None:
+                cv2.imwrite(str(files["opencv"]), panorama)
 
         def by_package():
             cv2.imwrite(str(files["stitching"]), package.Stitcher().stitch([str(path) for path in paths]))

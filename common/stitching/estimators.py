@@ -66,8 +66,12 @@ def network_estimate(model, a, b, device):
 def by_keypoints(a, b, detect=detect, large=SIFT_TUNED):
     """Tuned SIFT, refined by the pictures at half size; its evidence stays the keypoints'. large: for pictures that
     need not be enlarged."""
-    features = SIFT_TUNED_2X if max(*a.shape, *b.shape) < SMALL else large
-    return refine_estimate(a, b, estimate(a, b, features, detect=detect))
+    return refine_estimate(a, b, estimate(a, b, enlarged(large, a, b), detect=detect))
+
+
+def enlarged(features, *pictures):
+    """The Features for pictures: small ones are enlarged."""
+    return SIFT_TUNED_2X if max(max(picture.shape) for picture in pictures) < SMALL else features
 
 
 def refine_estimate(a, b, found):
@@ -96,9 +100,14 @@ def is_sure(found):
 
 
 class Estimator(NamedTuple):
-    """An estimate(a, b) with a cheaper one, which register() asks first."""
+    """An estimate(a, b) with cheaper ones: register() asks `first` first, and `last` of pairs that are not likely.
+
+    keypoints(picture): those that `first` looks at.
+    """
     whole: Callable
     first: Callable
+    last: Callable
+    keypoints: Callable
 
     def __call__(self, a, b):
         return self.whole(a, b)
@@ -107,7 +116,8 @@ class Estimator(NamedTuple):
 def estimator(method, model, device):
     """The estimate(a, b) that test.method names: network, sift, or auto: the better one that the pictures support.
 
-    auto asks the network only where keypoints are in doubt (is_sure). Keypoints are first sought at half size.
+    auto asks the network only where keypoints are in doubt (is_sure). Keypoints are first sought at half size, and at
+    full size only where that leaves photographs apart, of the pairs with the most matches; of the others the network.
     """
     detect = remember_keypoints()
     by_sift, at_half = partial(by_keypoints, detect=detect), partial(by_keypoints, detect=detect, large=SIFT_HALF)
@@ -131,8 +141,8 @@ def estimator(method, model, device):
         return first
     if method == "network":
         return by_network
-    whole = {"sift": by_sift, "auto": by_both}[method]
-    return Estimator(whole, first_of(whole))
+    whole, last = {"sift": (by_sift, by_sift), "auto": (by_both, by_network)}[method]
+    return Estimator(whole, first_of(whole), last, lambda picture: detect(picture, enlarged(SIFT_HALF, picture)))
 
 
 def on_canvas(pieces):

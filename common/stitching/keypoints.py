@@ -6,7 +6,7 @@
 
 `estimate` is these lines. Every result is repeatable: OpenCV's generator is seeded before each fit.
 """
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -36,9 +36,24 @@ ORB_SMALL = Features("orb", {"nfeatures": 1000, "edgeThreshold": 15, "patchSize"
 
 
 class Keypoints(NamedTuple):
-    """points: (n, 2) float32, pixels of the picture given; descriptors: (n, d), None where there are no points."""
+    """points: (n, 2) float32, pixels of the picture given; descriptors: (n, d), None where there are no points;
+    strengths: (n,), the detector's response."""
     points: np.ndarray
     descriptors: np.ndarray | None
+    strengths: np.ndarray
+
+    def strongest(self, most):
+        """At most so many of them."""
+        kept = np.sort(np.argsort(-self.strengths, kind="stable")[:most])
+        return Keypoints(self.points[kept], None if self.descriptors is None else self.descriptors[kept],
+                         self.strengths[kept])
+
+
+class Doubt(NamedTuple):
+    """What the pictures say of an Estimate. overlap, ncc: None where geometry alone refuses it."""
+    overlap: float | None
+    ncc: float | None
+    reason: str | None   # None where nothing objects
 
 
 class Estimate(NamedTuple):
@@ -50,7 +65,7 @@ class Estimate(NamedTuple):
     method: str = ""
     points: np.ndarray | None = None    # (inliers, 4): x, y in A and x, y in B of the matches that agree
     near: np.ndarray | None = None      # (n, 4): with those that nearly agree, which lens and parallax have moved
-    seen: Any = None               # register.Doubt: what the pictures say of it, where that is known already
+    seen: Doubt | None = None      # where that is known already
 
 
 def detect(picture, features):
@@ -62,7 +77,9 @@ def detect(picture, features):
     make = {"sift": cv2.SIFT_create, "orb": cv2.ORB_create}[features.kind]
     found, descriptors = make(**features.options).detectAndCompute(gray, None)
     points = np.float32([point.pt for point in found]).reshape(-1, 2)
-    return Keypoints((points + 0.5) / features.enlarge - 0.5 if features.enlarge != 1 else points, descriptors)
+    if features.enlarge != 1:
+        points = (points + 0.5) / features.enlarge - 0.5
+    return Keypoints(points, descriptors, np.array([point.response for point in found]))
 
 
 def match(query, train, features):

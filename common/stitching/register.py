@@ -13,7 +13,7 @@ from common.base.errors import Negative
 from common.base.progress import watch
 from common.data.images import to_eight_bits
 from common.stitching.geometry import offsets_from_homography, overlap, refusal, rescale
-from common.stitching.keypoints import Features, detect, match
+from common.stitching.keypoints import SIFT_HALF, Doubt, detect, match
 from common.stitching.pairs import at_most
 from common.stitching.refine import SETTLED, correlation, follow, refine_overlap, to_gray
 
@@ -22,7 +22,8 @@ INLIERS = 8                        # that a method with matches needs,
 CORRELATION = 0.3                  # and this normalised correlation in the overlap;
 CORRELATION_ALONE = 0.6            # a method without any needs this one
 PARTNERS, VOTES = 4, 6             # likely partners of a photograph, each by so many matches of strong features
-STRONG = Features("sift", {"nfeatures": 300}, 0.8, 0, 0.0)
+LIKELIEST = 2                      # pairs between two groups that the costly estimate is asked of
+STRONG = 300                       # features of a photograph that say which partners are likely
 OF_LINK = 60                       # matches of a link that are kept
 LINKS = 3                          # the best of a photograph, which place it
 SAME = 0.5                         # pixels at the corners under which two pictures are the same view
@@ -58,13 +59,6 @@ def working(image):
     return small, (small.shape[1] / image.shape[1], small.shape[0] / image.shape[0])
 
 
-class Doubt(NamedTuple):
-    """What the pictures say of an Estimate. overlap, ncc: None where geometry alone refuses it."""
-    overlap: float | None
-    ncc: float | None
-    reason: str | None                        # None where nothing objects
-
-
 def doubt(a, b, found):
     """The Doubt of an Estimate for two pictures: geometry first, then keypoints, then correlation."""
     if found.H_ba is None:
@@ -91,48 +85,75 @@ def find_pairs(images, estimate, order="auto"):
     """[PairFound] of neighbours for order=given, else of the likely pairs, and of all others between groups that these
     do not connect: in a long sequence most pairs share nothing, and need not be asked one by one.
 
-    An estimate that has a cheaper one (estimate.first) is itself asked only between such groups.
+    An estimate with cheaper ones (Estimator in estimators.py) is itself asked only of the likeliest pairs between such
+    groups.
     """
     copies = [working(image) for image in images]
     if order == "given":
         places = [(place, place + 1) for place in range(len(images) - 1)]
     else:
-        places = likely_pairs([copy for copy, _ in copies])
+        places = likely_pairs([copy for copy, _ in copies], getattr(estimate, "keypoints", detect_half))
     pairs, first = {}, getattr(estimate, "first", estimate)
 
     def ask(estimate, places):
-        pairs.update((place, compare(copies, place, estimate)) for place in watch(places, "comparing photographs"))
+        for place in watch(places, "comparing photographs"):
+            found = compare(copies, place, estimate)
+            better = found.H_ba is not None or place not in pairs
+            pairs[place] = found if better else nearest([found, pairs[place]])
     ask(first, places)
-    if first is not estimate:
-        ask(estimate, sorted(between_groups(len(images), pairs.values()) & set(places)))
     if order == "auto":
-        ask(estimate, sorted(between_groups(len(images), pairs.values()) - set(places)))
+        ask(first, sorted(between_groups(len(images), pairs.values()) - set(places)))
+    if first is not estimate:
+        likeliest, others = rank(between_groups(len(images), pairs.values()) & set(pairs), len(images), pairs)
+        ask(estimate, likeliest)
+        ask(estimate.last, sorted(between_groups(len(images), pairs.values()) & set(others)))
     return complete([pairs[place] for place in sorted(pairs)], copies)
+
+
+def rank(places, count, pairs):
+    """(the likeliest, the others) of the (a, b) in `places`: for any two groups the two with the most evidence."""
+    group_of, likeliest, asked = groups_of(count, pairs.values()), [], Counter()
+    for place in sorted(places, key=lambda place: (-(pairs[place].inliers or 0), -(pairs[place].matches or 0), place)):
+        between = frozenset(group_of[each] for each in place)
+        asked[between] += 1
+        if asked[between] <= LIKELIEST:
+            likeliest.append(place)
+    return sorted(likeliest), set(places) - set(likeliest)
+
+
+def groups_of(count, pairs):
+    """{place: the number of its group}, photographs that found pairs connect being a group."""
+    groups = find_groups(count, [pair for pair in pairs if pair.H_ba is not None])
+    return {place: number for number, group in enumerate(groups) for place in group}
 
 
 def between_groups(count, pairs):
     """The (a, b) whose photographs no chain of found pairs connects."""
-    groups = find_groups(count, [pair for pair in pairs if pair.H_ba is not None])
-    group_of = {place: number for number, group in enumerate(groups) for place in group}
+    group_of = groups_of(count, pairs)
     return {(a, b) for a, b in combinations(range(count), 2) if group_of[a] != group_of[b]}
 
 
-def likely_pairs(pictures):
+def likely_pairs(pictures, keypoints):
     """Which pairs to compare first, [(a, b)]: neighbours in the order given, and those that share strong features.
 
-    Each picture with the four with which it has the most matches among its 300 strongest features at 400 pixels, six at
-    least. Five pictures and fewer: all pairs.
+    Each picture with the four with which it has the most matches among its 300 strongest features, six at least. Five
+    pictures and fewer: all pairs. keypoints(picture): its Keypoints by SIFT.
     """
     everyone = list(combinations(range(len(pictures)), 2))
     if len(pictures) <= PARTNERS + 1:
         return everyone
-    features = [detect(at_most(picture, 400), STRONG) for picture in pictures]
+    features = [keypoints(picture).strongest(STRONG) for picture in pictures]
     votes = np.zeros((len(pictures),) * 2, int)
     for a, b in everyone:
-        votes[a, b] = votes[b, a] = len(match(features[b], features[a], STRONG))
+        votes[a, b] = votes[b, a] = len(match(features[b], features[a], SIFT_HALF))
     best = np.argsort(-votes, axis=1, kind="stable")[:, :PARTNERS]
     return [(a, b) for a, b in everyone
             if b == a + 1 or votes[a, b] >= VOTES and (b in best[a] or a in best[b])]
+
+
+def detect_half(picture):
+    """Keypoints at half the size of a working copy."""
+    return detect(picture, SIFT_HALF)
 
 
 def compare(copies, places, estimate):

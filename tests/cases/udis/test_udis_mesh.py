@@ -1,6 +1,7 @@
 """The learnt mesh: its grid is the mesh's, nothing moves without trust, nothing folds, a step lessens the loss."""
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ from tolerances import near
 
 from cases.udis import mesh_learnt, meshes, test, train
 from cases.udis.baselines import by_keypoints, refine_starts
-from cases.udis.data import MeshTasks, read_photographed
+from cases.udis.data import MeshTasks, TwoViews, read_photographed
 from cases.udis.losses import mesh_terms
 from cases.udis.mesh_learnt import MeshHead, bend_learnt, crop_overlap, extract_features, fit_smooth, slopes, spread
 from cases.udis.model import UDIS
 from cases.udis.quality import measure_alignment
 from common.base import paths
 from common.base.errors import UserError
+from common.data.images import to_tensor
 from common.data.samples import build, photograph
 from common.experiment import checkpoints
 from common.experiment.settings import Settings
@@ -134,6 +136,20 @@ def test_the_released_mesh_bends_an_unseen_pair_without_its_matches(shared):
     off = [np.percentile(meshes.distances(mesh, matches), 90)
            for mesh in (flat(a, b, refined.H_ba.numpy()), answers[1].mesh)]
     assert after > before + 3 and off[1] < 0.3 * off[0]
+
+
+def test_stage_2_learns_on_warps_that_a_mesh_has_bent_where_it_is_told_to(views, model):
+    """train.warp=mesh: the warps agree better; the pair is aligned once, since stage 1 is frozen."""
+    pair = TwoViews(*(to_tensor(picture)[None] for picture in views), ["bump"])
+    off = {}
+    for kind in ("homography", "mesh"):
+        run = SimpleNamespace(device=CPU, config=SimpleNamespace(train=SimpleNamespace(warp=kind)))
+        aligner = train.Aligner(run, model)
+        warps = aligner.warps(pair)
+        off[kind] = (warps.a - warps.b).square()[warps.overlap.expand_as(warps.a)].mean().item()
+        known = aligner.known["bump"]
+        assert torch.equal(aligner.warps(pair).b, warps.b) and aligner.known["bump"] is known
+    assert off["mesh"] < 0.7 * off["homography"]
 
 
 def test_whatever_the_network_says_nothing_folds_and_nothing_becomes_worse(views, model, monkeypatch):

@@ -165,11 +165,21 @@ def test_matching_by_a_matrix_product_is_brute_force_matching():
     """SIFT's descriptors are whole numbers, so the product is exact: the same pairs, not nearly the same."""
     rng = np.random.default_rng(3)
     of_b, of_a = (keypoints.Keypoints(np.zeros((count, 2), np.float32),
-                                      rng.integers(0, 120, (count, 128)).astype(np.float32)) for count in (700, 300))
+                                      rng.integers(0, 120, (count, 128)).astype(np.float32), np.zeros(count))
+                  for count in (700, 300))
     of_b.descriptors[:200] = of_a.descriptors[:200] + rng.integers(-15, 16, (200, 128))
     nearest = cv2.BFMatcher(cv2.NORM_L2).knnMatch(of_b.descriptors, of_a.descriptors, k=2)
     expected = [(first.queryIdx, first.trainIdx) for first, second in nearest if first.distance < 0.8 * second.distance]
     assert len(expected) >= 200 and match(of_b, of_a, SIFT_TUNED).tolist() == [list(pair) for pair in expected]
+
+
+def test_the_strongest_keypoints(photo):
+    found = detect(photo, SIFT_HALF)
+    strong = found.strongest(20)
+    assert len(found.points) > 40 and len(strong.points) == len(strong.descriptors) == 20
+    assert strong.strengths.min() >= np.sort(found.strengths)[-20]
+    assert {tuple(point) for point in strong.points} <= {tuple(point) for point in found.points}
+    assert len(detect(np.zeros((64, 64, 3), np.uint8), SIFT_HALF).strongest(20).points) == 0
 
 
 def test_refinement_of_gray_pictures_and_by_single_levels(photo):
