@@ -14,7 +14,7 @@ from common.base.paths import ROOT
 from common.data.images import list_images, read_pixels
 from common.data.samples import build, photograph
 from common.experiment import checkpoints
-from common.stitching.compose import Piece, compensate, drifts, largest_rectangle, still_masks, warp_photo
+from common.stitching.compose import Piece, drifts, largest_rectangle, warp_photo
 from common.stitching.estimators import by_keypoints, estimator
 from common.stitching.geometry import corners, transform
 from common.stitching.keypoints import Estimate
@@ -153,30 +153,6 @@ def test_exposure_is_compensated(scene):
         truth = photograph("coffee.png")[80:290, 100:160].mean() / photograph("coffee.png")[80:290, 320:380].mean()
         return abs(np.log(left / right / truth))
     assert step("gain") < 0.5 * step("none")
-
-
-def test_what_one_photograph_shows_alone_says_nothing_of_the_light():
-    """A white square that stands in one picture only must not darken the other's neighbourhood."""
-    gray, with_square = np.full((240, 300, 3), 90, np.uint8), np.full((240, 300, 3), 90, np.uint8)
-    with_square[60:180, 150:270] = 255
-    full = np.full((240, 300), 255, np.uint8)
-    small = [Piece(with_square, full, (0, 0)), Piece(gray, full.copy(), (130, 10))]
-    for piece, mask in zip(small, still_masks(small)):
-        left, top = piece.corner
-        assert (mask[60 - top:180 - top, 150 - left:270 - left] == 0).all() and (full > 0).all()
-        assert (mask > 0).sum() == mask.size - 120 * 120
-    pieces = list(small)
-    compensate(pieces, list(small))
-    assert max(np.abs(piece.image[:50].astype(int) - 90).max() for piece in pieces) <= 1
-
-
-def test_pictures_that_differ_nearly_everywhere_are_compared_all_the_same():
-    """Where most of the overlap would be left out, nothing is: that is no thing, but another light."""
-    rng = np.random.default_rng(0)
-    full = np.full((100, 120), 255, np.uint8)
-    small = [Piece(rng.integers(0, 256, (100, 120, 3)).astype(np.uint8), full.copy(), (60 * k, 0))
-             for k in range(2)]
-    assert all((mask == 255).all() for mask in still_masks(small))
 
 
 def test_moving_things_are_cut_round_not_averaged(scene):
