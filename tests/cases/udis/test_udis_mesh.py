@@ -218,6 +218,7 @@ def train_mesh(folders, name, *more):
     return checkpoints.load(folders / f"checkpoints/udis/{name}/last.pt")
 
 
+@pytest.mark.slow
 def test_the_stage_trains_the_mesh_alone_and_goes_on_where_it_was_killed(folders, monkeypatch):
     whole = train_mesh(folders, "whole")
     bare = UDIS().state_dict().keys()
