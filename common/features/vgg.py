@@ -20,6 +20,7 @@ from common.base.errors import UserError, join_some
 from common.experiment.device import import_torchvision
 from common.features.vgg_files import TAGS, layers, read
 
+DEEPER = "deeper:"                      # before a tap: the last of joined networks' own
 SQUEEZE_TAPS = {"features.1": 2, "features.4": 4, "features.7": 8, "features.12": 16}       # and their strides
 
 
@@ -110,31 +111,35 @@ class SqueezeTrunk(nn.Module):
 
 
 class JoinedTrunk(nn.Module):
-    """Trunks as one: each tap is the first's that has it. For a file that ends early, and one that reaches deeper."""
+    """Trunks as one, for a file that ends early and one that reaches deeper. named: of each part {tap as it is asked
+    for: its own tap}, so that a tap that two parts have can be asked of both."""
 
-    def __init__(self, *parts):
+    def __init__(self, parts, named):
         super().__init__()
-        self.parts = nn.ModuleList(parts)
-        self.taps = [tap for part in parts for tap in part.taps]
+        self.parts, self.named = nn.ModuleList(parts), named
+        self.taps = [tap for names in named for tap in names]
         self.name, self.tag = ("+".join(getattr(part, what) for part in parts) for what in ("name", "tag"))
         self.digest = hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest()
         self.smallest = max(part.smallest for part in parts)
 
     def forward(self, x):
         features = {}
-        for part in self.parts:
-            features |= part(x)
+        for part, names in zip(self.parts, self.named):
+            found = part(x)
+            features |= {tap: found[own] for tap, own in names.items()}
         return features
 
     def owner(self, tap):
-        """The part whose tap it is."""
-        return next(part for part in self.parts if tap in part.taps)
+        """(the part whose tap it is, the part's own name for it)."""
+        return next((part, names[tap]) for part, names in zip(self.parts, self.named) if tap in names)
 
     def stride(self, tap):
-        return self.owner(tap).stride(tap)
+        part, own = self.owner(tap)
+        return part.stride(own)
 
     def reach(self, tap):
-        return self.owner(tap).reach(tap)
+        part, own = self.owner(tap)
+        return part.reach(own)
 
     @property
     def names(self):
@@ -175,16 +180,20 @@ def build(source, taps, pooling="max"):
 def build_joined(sources, taps, pooling="max"):
     """The frozen JoinedTrunk of some Sources at these taps, each of the first Source that has it; of one its own trunk.
 
-    A Source that is left without a tap has no part in it. Raises UserError for a tap that none has."""
-    parts, left = [], [tap_name(tap) for tap in taps]
+    deeper:TAP is the last Source's, though another has that tap as well. A Source that is left without a tap has no
+    part in it. Raises UserError for a tap that none has."""
+    parts, named, left = [], [], [tap_name(tap) for tap in taps]
     for source in sources[:-1]:
         held = tap_names(source)
         if own := [tap for tap in left if tap in held]:
             parts.append(build(source, own, pooling))
+            named.append({tap: tap for tap in own})
         left = [tap for tap in left if tap not in held]
     if left or not parts:
-        parts.append(build(sources[-1], left, pooling))
-    return parts[0] if len(parts) == 1 else JoinedTrunk(*parts)
+        named.append({tap: tap_name(tap.removeprefix(DEEPER)) for tap in left})
+        parts.append(build(sources[-1], list(named[-1].values()), pooling))
+    alone = len(parts) == 1 and list(named[0]) == parts[0].taps
+    return parts[0] if alone else JoinedTrunk(parts, named)
 
 
 def tap_names(source):

@@ -109,6 +109,7 @@ class Perception:
         self.shift = min(SHIFT, cfg.train.crop - self.smallest() + 1)   # see shifted(); none where crops are small
         self.check("styles", min(min(picture.shape[2:]) for picture in pictures))
         self.targets = self.grams(pictures)                             # a level's: {tap: (S, C, C)}
+        self.strengths = strengths(cfg.data.weights, len(files)).to(device)                       # (S,)
         self.palettes = torch.cat([losses.palette(picture) for picture in pictures])              # (S, 3, colours)
         self.chroma = torch.cat([losses.fine_chroma(picture) for picture in pictures])            # (S,)
 
@@ -146,20 +147,31 @@ class Perception:
                     kept = self.features(photo)
                 content = losses.relative_content(features, kept, self.loss.content_taps)
         style_term = torch.stack(style_terms).mean(dim=0)
-        return {"style": self.loss.style * style_term, "content": self.loss.content * content,
-                **self.of_pixels(painted, style)}
+        return {"style": self.loss.style * self.strengths[style] * style_term, "content": self.loss.content * content,
+                **self.of_pixels(painted, photo, style)}
 
-    def of_pixels(self, painted, style):
+    def of_pixels(self, painted, photo, style):
         """The terms that need no feature network: {tv, palette, chroma: (N,)}, those with a weight."""
         loss, terms = self.loss, {"tv": self.loss.tv * losses.tv(painted)}
         if loss.palette:
             terms["palette"] = loss.palette * losses.relative_palette(painted, self.palettes[style])
         if loss.chroma:
             terms["chroma"] = loss.chroma * losses.chroma_excess(painted, self.chroma[style])
+        if loss.comb:
+            terms["comb"] = loss.comb * losses.comb_excess(painted, photo)
         return terms
 
     def features(self, pictures):
         return {tap: losses.exact(values) for tap, values in self.trunk(pictures).items()}
+
+
+def strengths(weights, count):
+    """How much each style's own term weighs, (S,), 1 in the mean: data.weights, or all alike. Raises UserError."""
+    weights = weights or [1.0] * count
+    if len(weights) != count or sum(weights) <= 0:
+        raise UserError(f"data.weights are {len(weights)} numbers with the sum {sum(weights):g} for {count} styles: one "
+                        "for each, not all 0, was expected: give as many, or none")
+    return torch.tensor(weights, dtype=torch.float32) * count / sum(weights)
 
 
 def local_style(features, targets, shares, windows):
