@@ -169,7 +169,7 @@ def strengths(weights, count):
     """How much each style's own term weighs, (S,), 1 in the mean: data.weights, or all alike. Raises UserError."""
     weights = weights or [1.0] * count
     if len(weights) != count or sum(weights) <= 0:
-        raise UserError(f"data.weights are {len(weights)} numbers with the sum {sum(weights):g} for {count} styles: one "
+        raise UserError(f"data.weights are {len(weights)} numbers, sum {sum(weights):g}, for {count} styles: one "
                         "for each, not all 0, was expected: give as many, or none")
     return torch.tensor(weights, dtype=torch.float32) * count / sum(weights)
 

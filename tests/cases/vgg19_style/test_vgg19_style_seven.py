@@ -106,14 +106,35 @@ def test_a_network_learns_further_styles(place):
     styles = [place / "styles" / f"{name}.png" for name in ("red", "blue", "green")]
     train(place, "two", f"data.styles=[{styles[0]},{styles[1]}]")
     more = [f"data.styles=[{styles[2]},{styles[0]},{styles[1]}]", "model.noise=true", "train.zoom=1.3",
-            "loss.palette=0.5", "loss.chroma=0.1", f"network.deeper={place / 'deep.pt'}"]
+            "loss.palette=0.5", "loss.chroma=0.1", "loss.comb=0.1", f"network.deeper={place / 'deep.pt'}",
+            "data.weights=[1,2,1]", "loss.style_taps=[relu1_1,relu3_1,deeper:relu1_1]"]
     start = "--weights", str(place / "checkpoints/vgg19_style/two/last.pt")
     log = [line for line in train(place, "three", *more, *start) if "loss" in line]
-    assert {"style", "content", "tv", "palette", "chroma"} <= log[0].keys()
+    assert {"style", "content", "tv", "palette", "chroma", "comb"} <= log[0].keys()
     assert log[-1]["loss"] < log[0]["loss"]
     made = checkpoints.load(place / "checkpoints/vgg19_style/three/last.pt")
     assert made["model"] == {"width": 4, "styles": ["green", "red", "blue"], "noise": True}
 
+
+def test_one_weight_for_each_style(place):
+    assert training.strengths([], 3).tolist() == [1, 1, 1]
+    assert training.strengths([1, 3], 2).tolist() == [0.5, 1.5]
+    for wrong in ([1, 2], [0, 0, 0]):
+        with pytest.raises(UserError, match="data.weights are .* for 3 styles"):
+            training.strengths(wrong, 3)
+
+
+def test_a_comb_stands_out_and_noise_does_not():
+    """A wave of 8 pixels over noise in the flat half of a picture; the same in the half with texture counts nothing."""
+    photo = torch.full((1, 3, 64, 256), 0.5)
+    photo[..., 128:] = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    noise = 0.5 + 0.05 * torch.randn(1, 3, 64, 256, generator=torch.Generator().manual_seed(1))
+    wave = 0.05 * torch.sin(torch.arange(256) * 2 * torch.pi / 8)
+    left, right = torch.zeros(256), torch.zeros(256)
+    left[:128], right[128:] = wave[:128], wave[128:]
+    plain, flat, textured = (losses.comb_excess(noise + each, photo).item() for each in (torch.zeros(256), left, right))
+    assert flat > plain + 0.2 and near(textured, plain, "formula")
+    assert losses.comb_excess(noise[..., :60, :], photo[..., :60, :]).item() == 0
 
 
 def test_joined_networks_answer_as_each_of_them(place):
@@ -129,3 +150,11 @@ def test_joined_networks_answer_as_each_of_them(place):
     assert vgg.build_joined(sources, taps[:1]).name == "net", "no network that serves no tap"
     with pytest.raises(UserError, match="has no tap relu4_1"):
         vgg.build_joined(sources, ["relu1_1", "relu4_1"])
+    both = vgg.build_joined(sources, ["relu1_1", "deeper:relu1_1", "relu3_1"])
+    with torch.no_grad():
+        found, deep = both(x), vgg.build(sources[1], ["relu1_1"])(x)["relu1_1"]
+    assert torch.equal(found["deeper:relu1_1"], deep) and torch.equal(found["relu1_1"], shallow["relu1_1"])
+    assert both.stride("deeper:relu1_1") == 1 and both.reach("deeper:relu1_1") == 1
+    alone = vgg.build_joined(sources[:1], ["deeper:relu2_1"])
+    with torch.no_grad():
+        assert torch.equal(alone(x)["deeper:relu2_1"], shallow["relu2_1"])
