@@ -78,7 +78,7 @@ def own_taps(held, loss):
     """{style_taps, content_taps}: the settings', or what is usual for a network that has `held`."""
     style = [vgg.tap_name(tap) for tap in loss.style_taps] or [tap for tap in STYLE_TAPS if tap in held] or held
     content = ([vgg.tap_name(tap) for tap in loss.content_taps]
-               or [next(tap for tap in (CONTENT_TAP, "features.7", style[-1]) if tap in held)])
+               or [next((tap for tap in (CONTENT_TAP, "features.7") if tap in held), style[-1])])
     if "relu5_2" not in held and "relu5_1" in held:
         content = ["relu5_1" if tap == "relu5_2" else tap for tap in content]
     if loss.style_weights and len(loss.style_weights) != len(style):
