@@ -7,7 +7,7 @@ before wherever flow and frames agree; what is newly seen, or follows a cut, is 
 import cv2
 import numpy as np
 
-KEPT = 0.985                   # share of the carried picture where it is trusted fully
+KEPT = 0.99                    # share of the carried picture where it is trusted fully
 AGREES = 10.0                  # levels by which a carried input may miss the new one
 RETURNS = 1.0                  # pixels by which flow there and back may miss
 
