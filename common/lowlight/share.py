@@ -23,8 +23,9 @@ QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 STEADY = 0.005                          # added before logarithms
 RIDGE = 0.01                            # of the squared weights
 PLAIN = 16                              # of so many photographs, one page or flat picture more, bright and by night
-BRIGHT = 12.0                           # how much more those count that have all their light: the mixture has one in
+BRIGHT = 6.0                            # how much more those count that have all their light: the mixture has one in
                                         # seven of them, a user's folder mostly such
+ENOUGH = 2 / 3                          # share from which on all is asked for: half an answer to the dark helps nobody
 NOISE = 0.03                            # mean difference of two pictures up to which one counts as the other
 LITTLE = 0.02                           # mean square of what the answer changes, from which on a picture counts fully
 
@@ -96,8 +97,8 @@ def fit_share(nights, dark, answer, passes=2):
     """A Share, fitted. nights: mixed.DarkenedPhotographs, each darkened `passes` times, and a page now and then; dark:
     a data set of Pairs that shall get all of the answer; answer(picture): the network's, both (3, h, w) in [0, 1].
 
-    Wanted is the share that brings a picture nearest to its bright one; it counts as far as the answer changes
-    anything.
+    Wanted is the share that brings a picture nearest to its bright one, over ENOUGH; it counts as far as the answer
+    changes anything.
     """
     thumbnails, wanted, weights = [], [], []
     places = [(number, index) for number in range(passes) for index in range(len(nights))]
@@ -109,7 +110,8 @@ def fit_share(nights, dark, answer, passes=2):
             change, missing = answer(low) - low, high - low
         power = change.square().mean().item()
         thumbnails.append(F.adaptive_avg_pool2d(low, THUMBNAIL))
-        wanted.append(min(1.0, max(0.0, (change * missing).mean().item() / max(power, 1e-9))))
+        nearest = (change * missing).mean().item() / max(power, 1e-9)
+        wanted.append(min(1.0, max(0.0, nearest / ENOUGH)))
         unchanged = missing.abs().mean() < NOISE
         weights.append(power / (power + LITTLE) * (BRIGHT if unchanged else 1))
     share = Share()
