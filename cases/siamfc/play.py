@@ -2,21 +2,23 @@
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import gradio as gr
 import numpy as np
 
 from cases.siamfc.baselines.classical import KLT, MOSSE
+from cases.siamfc.baselines.trackers import tracker_of
 from cases.siamfc.drawing.boxes import label, outline
 from cases.siamfc.drawing.targets import even_size
 from cases.siamfc.extras.own_video import Frames, read_box
-from cases.siamfc.tracker import SiamFCTracker, check_box, load
+from cases.siamfc.tracker import check_box, load
 from common.base.errors import UserError
 from common.base.paths import EMBEDDED
 from common.base.progress import watch
 from common.data.video import writing
-from common.experiment import figures
+from common.experiment import figures, settings
 from common.play.page import Offer, Words
 from common.play.pictures import keep, put_buttons
 from common.play.work import line_of
@@ -134,6 +136,11 @@ def network():
     return load("release")
 
 
+def release_tracker():
+    """A SiamFCTracker with the settings of test.py."""
+    return tracker_of(SimpleNamespace(config=settings.resolve("siamfc", []).config, device="cpu"), network())
+
+
 def follow(report, folder, chosen, example, text, others):
     """(a line, (last frame, video, response maps, curve)) of a target's way through a video."""
     source = source_of(chosen, example)
@@ -144,7 +151,7 @@ def follow(report, folder, chosen, example, text, others):
     if not text.strip():
         raise UserError("no target: a box was expected: click two opposite corners in the first frame")
     box = check_box(read_box(text.replace("，", ",").replace("、", ",")), first.shape)
-    trackers = {name: OTHERS[name]() for name in others} | {"siamfc": SiamFCTracker(network())}
+    trackers = {name: OTHERS[name]() for name in others} | {"siamfc": release_tracker()}
     for tracker in trackers.values():
         tracker.init(first, box)
     siamfc, confidences, maps, drawn = trackers["siamfc"], [1.0], [], first

@@ -169,11 +169,12 @@ show(figures.grid([[positive[0].float().numpy(), (weights[0] / weights.max()).nu
 # ## 5. 跟踪 / Tracking
 #
 # 每帧：三种尺度（1.0375^-1、1、1.0375）各裁一次、各做一次互相关；改变了尺度的乘以 0.9745；放大到 272 x 272；
-# 叠加余弦窗（权重 0.176）；移动到峰值处，采纳 59 % 的尺度变化（论文的取值，`test.py` 默认为 90 %）。跟踪时什么也不学。
+# 叠加余弦窗（权重 0.176）；移动到峰值处，采纳 59 % 的尺度变化（都是论文的取值，`test.py` 默认为 1 与 90 %）。
+# 跟踪时什么也不学。
 #
 # Every frame: three sizes, three responses, those of changed sizes times 0.9745; enlarged to 272 x 272; a cosine window
-# (0.176); move to the peak, take over 59 % of the change of size (the paper's; test.py's default is 90 %). Nothing is
-# learnt while it tracks.
+# (0.176); move to the peak, take over 59 % of the change of size (the paper's numbers; test.py's are 1 and 90 %).
+# Nothing is learnt while it tracks.
 
 # %%
 code(SiamFCTracker.locate, SiamFCTracker.move)

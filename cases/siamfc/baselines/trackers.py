@@ -1,7 +1,8 @@
 """Every tracker that a test compares, by its name in the tables: a function, Sequence -> (boxes (N, 4), seconds).
 
-siamfc is this project's; original and rotation are it with other settings. static and untrained are the floors, klt and
-mosse the ancestors (classical.py); mil, kcf, csrt and medianflow are OpenCV's (opencv.py).
+siamfc is this project's; original and rotation are it with other settings, rotation with the papers' penalty, without
+which turns are taken for nothing. static and untrained are the floors, klt and mosse the ancestors (classical.py); mil,
+kcf, csrt and medianflow are OpenCV's (opencv.py).
 """
 import time
 from functools import partial
@@ -17,7 +18,7 @@ from common.base.errors import UserError
 from common.data.images import read_pixels
 from common.data.samples import photograph
 
-VARIANTS = {"siamfc": {}, "original": {"flavour": "original"}, "rotation": {"rotation": 22.5}}
+VARIANTS = {"siamfc": {}, "original": {"flavour": "original"}, "rotation": {"rotation": 22.5, "penalty": None}}
 ANCESTORS = {"klt": KLT, "mosse": MOSSE, "static": Static}
 
 

@@ -24,8 +24,9 @@ from common.experiment import figures, settings
 SAVED = 0.1                                                   # of AO on one clip, to be worth a row of the figure
 SWITCHES = [{}, {"subpixel": True}, {"keep_inside": True}, {"box_centre": "edge"}, {"peak": "on"},
             {"resize": "bicubic", "crop": "once"}, {"influence": 0.3}, {"influence": 0.4}, {"scales": 5},
-            {"damping": 0.4}, {"damping": 0.8}, {"penalty": 0.95}, {"limits": [0.2, 5.0]}, {"learn": 0.01},
-            {"learn": 0.05}, {"search_again": True}, {"rotation": 22.5}, {"flavour": "original"}]
+            {"damping": 0.4}, {"damping": 0.8}, {"penalty": 0.9745}, {"penalty": 0.985}, {"limits": [0.2, 5.0]},
+            {"learn": 0.01}, {"learn": 0.05}, {"search_again": True}, {"rotation": 22.5, "penalty": 0.9745},
+            {"flavour": "original", "penalty": 0.9745}]
 
 
 def name(changes):
