@@ -3,12 +3,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from cases.kind.model import bounds_of, light_ratio
 from cases.kind.ratios import for_brightness, read_ratio
 from common.data.images import map_tiles, to_bytes
+from common.data.paired import THUMBNAIL
 from common.experiment import engine
 from common.lowlight import protect
 
@@ -99,9 +101,11 @@ def enhance(model, rgb, settings, ratio=None, bounds=None):
     """(answer, light ratio) of a picture; both pictures (3, h, w) in [0, 1]. settings: `test`. ratio None: guessed."""
     maps = decompose(model, rgb, settings.tile, settings.hot_pixels, bounds)
     restored = restore(model, maps, settings.tile) if settings.restore else maps.reflectance
-    ratio = ratio or choose_ratio(model, maps, restored, settings)
-    output = restored * adjust(model, maps, ratio, settings.tile)
-    return (fuse(output, maps) if settings.fusion else output)[0].clamp_(0, 1), ratio
+    used = ratio or choose_ratio(model, maps, restored, settings)
+    output = restored * adjust(model, maps, used, settings.tile)
+    output = fuse(output, maps) if settings.fusion else output
+    share = 1.0 if ratio else share_of(model, rgb[None], settings)
+    return torch.lerp(rgb[None], output, share)[0].clamp_(0, 1), used
 
 
 def enhance_own(model, rgb, settings, ratio=None):
@@ -116,6 +120,13 @@ def choose_ratio(model, maps, restored, settings):
     if ratio == "auto":
         return for_brightness(model, maps.illumination, restored, settings.brightness)
     return ratio or guess(model, maps)
+
+
+def share_of(model, picture, settings):
+    """How much of the output a picture (1, 3, h, w) gets: less than all where it is bright and the ratio is guessed."""
+    if read_ratio(settings.ratio) is not None:
+        return 1.0
+    return model.share(F.adaptive_avg_pool2d(picture, THUMBNAIL).to(model.share.bias.device)).item()
 
 
 def fuse(output, maps):

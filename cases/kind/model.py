@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from common.data.paired import THUMBNAIL
+from common.lowlight.share import Share
+
 SMALLEST_RANGE = 0.001                                        # of a picture, in the stretch
 STEADY = 0.0001                                               # in the denominators of ratios
 
@@ -25,7 +28,7 @@ class Stages(NamedTuple):
     illumination: torch.Tensor      # I_l, (N, 1, h, w)
     restored: torch.Tensor          # P, (N, 3, h, w)
     adjusted: torch.Tensor          # A, (N, 1, h, w)
-    output: torch.Tensor            # P * A, (N, 3, h, w)
+    output: torch.Tensor            # P * A, (N, 3, h, w); with a guessed ratio of a bright picture only its share
 
 
 class Joined(nn.Conv2d):
@@ -205,7 +208,7 @@ class KinD(nn.Module):
         self.decomposition = DecomNet()
         self.restoration = RestorationNet(channels) if restoration == "unet" else None
         self.adjustment = AdjustNet()
-        self.automatic = AutomaticRatio()
+        self.automatic, self.share = AutomaticRatio(), Share()
 
     def stretch(self, picture, bounds=None):
         """S of pictures. bounds: (N, 2), least and largest value of each whole picture, where these are parts."""
@@ -223,11 +226,15 @@ class KinD(nn.Module):
         """The Stages of whole pictures. low: (N, 3, h, w) in [0, 1]; ratio: a number, (N,), or None to guess it."""
         stretched = self.stretch(low, bounds)
         reflectance, illumination = self.decomposition(stretched)
-        if ratio is None:
+        guessed = ratio is None
+        if guessed:
             ratio = self.guess_ratio(stretched, illumination, bounds_of(low) if bounds is None else bounds)
         restored = self.restore(reflectance, illumination)
         adjusted = self.adjustment(illumination, ratio)
-        return Stages(stretched, reflectance, illumination, restored, adjusted, restored * adjusted)
+        output = restored * adjusted
+        if guessed:
+            output = self.share.blend(low, output, F.adaptive_avg_pool2d(low, THUMBNAIL))
+        return Stages(stretched, reflectance, illumination, restored, adjusted, output)
 
     def forward(self, low, ratio=None, bounds=None):
         return self.stages(low, ratio, bounds).output

@@ -118,7 +118,7 @@ def network_outputs(model, low, high, settings):
     maps = enhance.decompose(model, low, settings.tile, settings.hot_pixels)
     true = enhance.true_ratio(maps, enhance.decompose(model, high, settings.tile, settings.hot_pixels))
     restored = enhance.restore(model, maps, settings.tile)
-    guessed = enhance.choose_ratio(model, maps, restored, settings)
+    guessed, share = enhance.choose_ratio(model, maps, restored, settings), enhance.share_of(model, low[None], settings)
     wanted = {"gt_ratio": (restored, true), "gt_free": (restored, guessed)}
     if settings.baselines:
         wanted |= {f"ratio_{ratio}/gt_free": (restored, ratio) for ratio in FIXED}
@@ -126,7 +126,10 @@ def network_outputs(model, low, high, settings):
     outputs = {}
     for row, (reflectance, ratio) in wanted.items():
         picture = reflectance * enhance.adjust(model, maps, ratio, settings.tile)
-        outputs[row] = quantise(enhance.fuse(picture, maps) if settings.fusion else picture, settings.output), ratio
+        picture = enhance.fuse(picture, maps) if settings.fusion else picture
+        if ratio == guessed:
+            picture = torch.lerp(low[None], picture, share)
+        outputs[row] = quantise(picture, settings.output), ratio
     return outputs
 
 

@@ -25,6 +25,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from cases.kind import losses
 from cases.kind.data import mixture, training_sets
+from cases.kind.enhance import enhance_own
 from cases.kind.model import KinD, light_ratio
 from cases.kind.ratios import LARGEST, Measured
 from common.base.errors import UserError, start
@@ -33,6 +34,7 @@ from common.experiment.run import Run
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 from common.lowlight.evaluation import mean_scores, ssim_psnr
+from common.lowlight.share import fit_share
 from common.metrics import psnr
 
 STRETCHED = torch.tensor([[0.0, 1.0]])                          # stretch bounds of what is stretched already
@@ -56,6 +58,8 @@ def main(argv=None):
         joint(training, model, pairs, seen, held_out, measured)
     if stage == "guess":
         guess(training, model, pairs, held_out, measured)
+    if stage == "share":
+        share(training, model, pairs, measured.nights, held_out)
     training.finish()
 
 
@@ -154,6 +158,19 @@ def guess(training, model, pairs, held_out, measured):
         training.validated(**validate(training.run, model, held_out))
 
 
+def share(training, model, pairs, nights, held_out):
+    """How much of the answer bright pictures get, where the ratio is guessed; fitted to photographs by night and to the
+    pairs; one step."""
+    run = training.run
+    if nights is None:
+        raise UserError("stage=share is fitted to photographs, bright and by night: data.kind=mixed was expected: say "
+                        "preset=everyday")
+    for _ in training.steps(pairs.in_patches(run.config.adjust.patch), steps=1, batch=1, stage="share", model=model):
+        fitted = fit_share(nights, pairs, lambda picture: enhance_own(model, picture, run.config.test)[0], passes=1)
+        model.share = fitted.to(run.device)
+        training.validated(**validate(run, model, held_out))
+
+
 # ---- what the stages share -------------------------------------------------------------------------------------------
 
 class Part(NamedTuple):
@@ -238,7 +255,8 @@ def start_from_parts(run, model):
         run.say(f"starting from {', '.join(sorted(found))} of {chosen.said}")
     needed = {"restore": {"decomposition"}, "adjust": {"decomposition"},
               "joint": {"decomposition", "restoration", "adjustment"},
-              "guess": {"decomposition", "restoration", "adjustment"}}.get(stage, set())
+              "guess": {"decomposition", "restoration", "adjustment"},
+              "share": {"decomposition", "restoration", "adjustment"}}.get(stage, set())
     if needed - found:
         raise UserError(f"stage={stage} builds on {', '.join(sorted(needed - found))}: no weights were given for it: "
                         "expected --weights FILE: say --weights FILE, or stage=all")

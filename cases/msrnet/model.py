@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from common.lowlight.share import Share
+
 
 class Stages(NamedTuple):
     """Every intermediate picture of MSR-net, by the paper's letters. X1 and X2 are unbounded: scale them to show."""
@@ -101,7 +103,8 @@ class MSRNet(nn.Module):
 
     scales: the v_j of the logarithms. fuse_channels: outputs of W_-1; 3 is the literal reading of the paper.
     channels: of each layer of the cascade. dilations: one per layer; their number is K. exposure: a thumbnail of the
-    whole picture modulates all layers but the 1x1 averages (the denoising variant). Initial values (the paper gives
+    whole picture modulates all layers but the 1x1 averages, and says how much of the answer a bright picture gets, once
+    that is fitted (the denoising variant). Initial values (the paper gives
     none): He-normal, biases 0, W_11 times 0.1, W_12 the identity.
     86,386 parameters, 85,226 with fuse_channels=3, 161,786 in the denoising variant
     (tests/cases/msrnet/test_msrnet_model.py: test_counts_of_the_specified_table).
@@ -114,6 +117,7 @@ class MSRNet(nn.Module):
         logs = 3 * len(scales)
         self.logarithm = MultiScaleLog(scales)
         self.exposure = Exposure(logs, self.CODE) if exposure else None
+        self.share = Share() if exposure else None
         self.fuse = nn.Sequential(nn.Conv2d(logs, fuse_channels, 1), nn.ReLU(),
                                   nn.Conv2d(fuse_channels, 3, 3, padding=1))
         he_normal(self.fuse)
@@ -133,6 +137,12 @@ class MSRNet(nn.Module):
         features = self.modulation(self.fuse[0](logs), code)
         return logs, self.fuse[2](self.fuse[1](features)), code
 
+    def leave_bright(self, x, y, thumbnail):
+        """y, or of a bright picture only its share, with exposure."""
+        if self.share is None:
+            return y
+        return self.share.blend(x, y, thumbnail_of(x) if thumbnail is None else thumbnail)
+
     def stages(self, x, thumbnail=None):
         """Every stage of a picture, as the paper writes it. x: (N, 3, h, w) in [0, 1], any size. Returns Stages.
 
@@ -142,7 +152,7 @@ class MSRNet(nn.Module):
         maps = list(self.cascade.maps(x1, code))
         illumination = self.cascade.average(torch.cat(maps, dim=1))           # H_{K+1}
         x2 = x1 - illumination
-        return Stages(logs, x1, maps, illumination, x2, self.restore(x2))
+        return Stages(logs, x1, maps, illumination, x2, self.leave_bright(x, self.restore(x2), thumbnail))
 
     def forward(self, x, thumbnail=None):
         """Y, (N, 3, h, w), not clamped: stages(x).y without the 320-channel map, in a tenth of the memory.
@@ -156,7 +166,7 @@ class MSRNet(nn.Module):
         y = F.conv2d(x1, self.restore.weight, self.restore.bias - colour @ average.bias)
         for h, columns in zip(self.cascade.maps(x1, code), folded.chunk(len(self.cascade.layers), dim=1)):
             y -= F.conv2d(h, columns)
-        return y
+        return self.leave_bright(x, y, thumbnail)
 
 
 def thumbnail_of(x):

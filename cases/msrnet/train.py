@@ -20,17 +20,21 @@ from torch.optim.lr_scheduler import MultiStepLR
 from cases.msrnet.data import training_sets
 from cases.msrnet.losses import terms
 from cases.msrnet.model import MSRNet
-from common.base.errors import start
+from common.base.errors import UserError, start
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
 from common.lowlight.evaluation import mean_scores, ssim_psnr
+from common.lowlight.share import fit_share
 
 
 def main(argv=None):
     run = Run("msrnet", "train", argv)
     cfg, training = run.config, Training(run)
     pairs, held_out = training_sets(cfg)
+    if cfg.stage == "share":
+        fit(training, pairs, held_out)
+        return training.finish()
 
     model = run.prepare(training.start_from(MSRNet(**cfg.model)))
     average = moving_average(bare(model), cfg.train.average)
@@ -50,7 +54,22 @@ def main(argv=None):
         average.update_parameters(bare(model))
         if training.due(cfg.train.validate_every):
             training.validated(**validate(run, average.module, held_out))
-    training.finish()
+    return training.finish()
+
+
+def fit(training, pairs, held_out):
+    """stage=share: how much of the answer bright pictures get, fitted to the network of --weights; one step."""
+    run = training.run
+    if run.config.data.kind != "mixed" or not run.config.model.exposure or not run.options.weights:
+        raise UserError("stage=share fits a network that is trained to pictures dark and bright: data.kind=mixed, "
+                        "model.exposure=true and --weights FILE were expected: give these, or leave the stage out")
+    model = training.start_from(MSRNet(**run.config.model)).eval().requires_grad_(False).to(run.device)
+
+    def answer(picture):
+        return model(picture[None].to(run.device))[0].clamp(0, 1).to("cpu")
+    for _ in training.steps(pairs, steps=1, batch=1, stage="share", model=model):
+        model.share = fit_share(pairs.photographs, pairs.pairs, answer).to(run.device)
+        training.validated(**validate(run, model, held_out))
 
 
 @torch.inference_mode()

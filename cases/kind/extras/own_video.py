@@ -1,5 +1,6 @@
 """Videos frame by frame: stretch bounds and light ratio are steady within a shot (common/lowlight/steady.py)."""
 import numpy as np
+import torch
 
 from cases.kind import enhance
 
@@ -15,5 +16,6 @@ def answer_frames(model, settings):
         restored = enhance.restore(model, maps, settings.tile) if settings.restore else maps.reflectance
         log_ratio = average("log ratio", np.log(enhance.choose_ratio(model, maps, restored, settings)))
         output = restored * enhance.adjust(model, maps, float(np.exp(log_ratio)), settings.tile)
-        return (enhance.fuse(output, maps) if settings.fusion else output)[0]
+        output = enhance.fuse(output, maps) if settings.fusion else output
+        return torch.lerp(picture, output[0], average("share", enhance.share_of(model, picture[None], settings)))
     return answer
