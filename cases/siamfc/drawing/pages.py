@@ -13,10 +13,11 @@ import numpy as np
 from cases.siamfc.drawing import chapter, results
 from cases.siamfc.drawing.boxes import outline
 from cases.siamfc.model import SEARCH
-from cases.siamfc.tracker import SiamFCTracker, load
+from cases.siamfc.tracker import Confidence, SiamFCTracker, load
 from common.base.paths import EMBEDDED
 from common.data.images import list_images, read_pixels
 from common.experiment import figures
+from common.experiment.settings import resolve
 
 CLIPS = "car", "juice_box", "person"
 CURVES = Path(__file__).with_name("curves.csv")
@@ -47,10 +48,16 @@ def network():
     return load("release")
 
 
+def follower():
+    """A tracker with the settings of test.py."""
+    given = dict(resolve("siamfc", []).config.tracker)
+    return SiamFCTracker(network(), confidence=Confidence(*given.pop("confidence")), **given)
+
+
 @cache
 def follow(name):
     """[Seen] of every frame of a clip but the first."""
-    tracker, sequence, seen = SiamFCTracker(network()), clip(name), []
+    tracker, sequence, seen = follower(), clip(name), []
     tracker.init(read_pixels(sequence.frames[0]), sequence.boxes[0])
     for path in sequence.frames[1:]:
         frame = read_pixels(path)
