@@ -1,7 +1,5 @@
 """The tracker without golden files: properties of both flavours, the users' mistakes, other trackers, the toolkit's
 protocol."""
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
@@ -12,14 +10,13 @@ from tolerances import near
 from cases.siamfc import crops
 from cases.siamfc.baselines import opencv
 from cases.siamfc.baselines.classical import KLT, MOSSE, Static
-from cases.siamfc.baselines.trackers import VARIANTS, build_untrained, tracker_of
+from cases.siamfc.baselines.trackers import build_untrained
 from cases.siamfc.model import SiamFC
 from cases.siamfc.tracker import Confidence, Found, SiamFCTracker, parabola, settings_of
 from common.base.errors import UserError
 from common.data.clips import synthetic
 from common.data.samples import build, photograph
 from common.data.sequences import SequenceFolder
-from common.experiment.settings import resolve
 from common.metrics import tracking
 
 SMALL = [16, 32, 48, 48, 32]
@@ -109,38 +106,6 @@ def test_every_setting_tracks(network, clip, changes):
     assert tracking(boxes, clip.boxes)["ao"] > 0.5
     assert len(tracker.found.responses) == changes.get("scales", 3) + (2 if "rotation" in changes else 0)
     assert 0 <= tracker.confidence <= 1
-
-
-@pytest.mark.parametrize("rate", [1.02, 0.98])
-def test_the_release_follows_a_size(rate):
-    """A face that grows, or shrinks, by 2 % a frame, 25 times: the release's settings follow its size within a tenth;
-    with the papers' penalty of changed sizes the box is left farther behind."""
-    scene = cv2.resize(photograph("rocket.jpg"), (320, 240), interpolation=cv2.INTER_AREA)
-    face = photograph("astronaut.png")[20:180, 150:310]
-    sides = np.round(round(50 / rate ** 12) * rate ** np.arange(25)).astype(int)
-    frames = [scene.copy() for _ in sides]
-    for frame, side in zip(frames, sides):
-        top, left = 120 - side // 2, 160 - side // 2
-        frame[top:top + side, left:left + side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
-    off, settings = {}, resolve("siamfc", []).config.tracker
-    for penalty in (settings.penalty, 0.9745):
-        tracker = SiamFCTracker("release", penalty=penalty, damping=settings.damping)
-        tracker.init(frames[0], [161 - sides[0] // 2, 121 - sides[0] // 2, sides[0], sides[0]])
-        for frame in frames[1:]:
-            box = tracker.update(frame)
-        off[penalty] = abs(np.log(box[2] / sides[-1]))
-    assert settings.penalty > 0.9745 and off[settings.penalty] < 0.1
-    assert off[0.9745] > off[settings.penalty] + 0.05
-
-
-def test_the_papers_penalty_stays_the_papers(network):
-    """preset=paper, and the rows original and rotation, do not take over the release's penalty of 1."""
-    paper = dict(resolve("siamfc", ["preset=paper"]).config.tracker)
-    paper.pop("confidence")
-    assert SiamFCTracker(network, **paper).settings["penalty"] == 0.962
-    run = SimpleNamespace(config=resolve("siamfc", []).config, device="cpu")
-    penalties = {row: tracker_of(run, network, **changes).settings["penalty"] for row, changes in VARIANTS.items()}
-    assert penalties == {"siamfc": 1.0, "original": 0.9745, "rotation": 0.9745}
 
 
 def test_standing_still_is_possible_only_on_the_grid(network):
