@@ -2,10 +2,10 @@
 
     share = clamp((sigmoid(w f + b) - .1) / .8; 0, 1)        result = x + share (y - x)
 
-x: the picture, y: the answer. f: logarithms of QUANTILES of the least, the mean and the largest of R, G, B over the
-32 x 32 thumbnail of the whole picture. A part of the network, fitted once to training pictures; protect.py, which is
-not, works on top of it. Brightening is asked of few pictures that are bright, but a network that is trained on dark
-ones and has to answer does something to them.
+x: the picture, y: the answer. f: standardised logarithms of QUANTILES of the least, the mean and the largest of R, G,
+B over the 32 x 32 thumbnail of the whole picture. A part of the network, fitted once to training pictures; protect.py,
+which is not, works on top of it. Few pictures that are bright need brightening, but a network that is trained on dark
+ones and has to answer does something to all of them.
 """
 import cv2
 import numpy as np

@@ -110,6 +110,21 @@ def test_the_guess_alone_is_fitted_to_pairs_and_photographs(clone, train, tmp_pa
     assert not torch.equal(found[0]["automatic.weight"], found[1]["automatic.weight"])
 
 
+def test_the_share_alone_is_fitted_to_photographs(clone, train, tmp_path):
+    torch.manual_seed(0)
+    checkpoints.save(tmp_path / "start.pt", {"case": "kind", "model": {"channels": 2}, "settings": {},
+                                             "weights": KinD(channels=2).state_dict()})
+    start = ["stage=share", "--weights", str(tmp_path / "start.pt")]
+    done = train("--name", "refused", *start)
+    assert done.returncode == 2 and "data.kind=mixed was expected" in done.stderr
+    done = train("--name", "share", *start, "data.kind=mixed", "restore.patch=40", "joint.patch=40",
+                 "decompose.patch=40", f"data.photographs=[{clone / 'datasets/sample/LOL/our485/high'}]")
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = checkpoints.load(clone / "checkpoints/kind/share/best.pt")["weights"]
+    before = checkpoints.load(tmp_path / "start.pt")["weights"]
+    assert {key.split(".")[0] for key in before if not torch.equal(found[key], before[key])} == {"share"}
+
+
 def test_a_restoration_on_the_official_decomposition(clone, train, shared, tmp_path):
     folder = shared("weights/kind")
     convert.main([str(folder / "decomposition.npz"), str(folder / "adjustment.npz"), "-o",

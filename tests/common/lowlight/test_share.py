@@ -6,10 +6,15 @@ import torch.nn.functional as F
 
 from cases.kind import enhance
 from cases.kind.model import KinD
+from cases.msrnet import train
 from cases.msrnet.model import MSRNet, thumbnail_of
+from common.base import paths
+from common.base.errors import UserError
 from common.data.images import map_tiles, to_tensor, write_image
 from common.data.night import darken_to_judge
 from common.data.paired import Pair
+from common.data.samples import build
+from common.experiment import checkpoints
 from common.experiment.settings import resolve
 from common.lowlight.mixed import DarkenedPhotographs
 from common.lowlight.share import Share, fit_share
@@ -112,3 +117,20 @@ def test_kind_blends_where_it_guesses_the_ratio_alone(fitted):
         assert torch.allclose(guessed, torch.lerp(picture, answer, share), atol=1e-6)
         assert torch.allclose(model(picture[None])[0].clamp(0, 1), guessed, atol=1e-5)
     assert torch.equal(by_hand, answer)
+
+
+def test_msrnets_share_is_a_stage_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+    torch.manual_seed(0)
+    small = {"channels": 2, "fuse_channels": 2, "dilations": [1, 1], "exposure": True}
+    model = MSRNet(**small)
+    checkpoints.save(tmp_path / "start.pt", {"case": "msrnet", "model": small, "weights": model.state_dict()})
+    words = ["--demo", "--name", "share", "--weights", str(tmp_path / "start.pt"), "stage=share",
+             *(f"model.{key}={str(value).lower()}" for key, value in small.items()), "train.validate_pictures=1"]
+    with pytest.raises(UserError, match="data.kind=mixed"):
+        train.main(words)
+    train.main([*words, "data.kind=mixed", f"data.photographs=[{build('LOL') / 'our485' / 'high'}]", "--fresh"])
+    found = checkpoints.load(tmp_path / "checkpoints/msrnet/share/best.pt")["weights"]
+    changed = {name.split(".")[0] for name, value in model.state_dict().items() if not torch.equal(found[name], value)}
+    assert changed == {"share"}
