@@ -20,6 +20,7 @@ from common.data.paired import THUMBNAIL
 from common.lowlight.mixed import SMALL, plain_picture
 
 QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+PLACES = [round(level * (THUMBNAIL ** 2 - 1)) for level in QUANTILES]       # among the sorted pixels of a thumbnail
 STEADY = 0.005                          # added before logarithms
 RIDGE = 0.01                            # of the squared weights
 PLAIN = 16                              # of so many photographs, one page or flat picture more, bright and by night
@@ -47,8 +48,7 @@ class Share(nn.Module):
         red, green, blue = (thumbnails[:, channel].flatten(1) for channel in range(3))
         maps = (torch.minimum(torch.minimum(red, green), blue), (red + green + blue) / 3,
                 torch.maximum(torch.maximum(red, green), blue))
-        places = [round(level * (red.shape[1] - 1)) for level in QUANTILES]
-        return torch.cat([values.sort(dim=1).values[:, places] for values in maps], dim=1).add(STEADY).log()
+        return torch.cat([values.sort(dim=1).values[:, PLACES] for values in maps], dim=1).add(STEADY).log()
 
     def forward(self, thumbnails):
         value = ((self.features(thumbnails) - self.centre) / self.scale) @ self.weight + self.bias
