@@ -119,16 +119,15 @@ def network_outputs(model, low, high, settings):
     true = enhance.true_ratio(maps, enhance.decompose(model, high, settings.tile, settings.hot_pixels))
     restored = enhance.restore(model, maps, settings.tile)
     guessed, share = enhance.choose_ratio(model, maps, restored, settings), enhance.share_of(model, low[None], settings)
-    wanted = {"gt_ratio": (restored, true), "gt_free": (restored, guessed)}
+    wanted = {"gt_ratio": (restored, true, 1.0), "gt_free": (restored, guessed, share)}
     if settings.baselines:
-        wanted |= {f"ratio_{ratio}/gt_free": (restored, ratio) for ratio in FIXED}
-        wanted |= {"unrestored/gt_ratio": (maps.reflectance, true), "unrestored/gt_free": (maps.reflectance, guessed)}
+        wanted |= {f"ratio_{ratio}/gt_free": (restored, ratio, 1.0) for ratio in FIXED}
+        wanted |= {"unrestored/gt_ratio": (maps.reflectance, true, 1.0),
+                   "unrestored/gt_free": (maps.reflectance, guessed, share)}
     outputs = {}
-    for row, (reflectance, ratio) in wanted.items():
+    for row, (reflectance, ratio, part) in wanted.items():
         picture = reflectance * enhance.adjust(model, maps, ratio, settings.tile)
-        picture = enhance.fuse(picture, maps) if settings.fusion else picture
-        if ratio == guessed:
-            picture = torch.lerp(low[None], picture, share)
+        picture = torch.lerp(low[None], enhance.fuse(picture, maps) if settings.fusion else picture, part)
         outputs[row] = quantise(picture, settings.output), ratio
     return outputs
 

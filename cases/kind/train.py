@@ -166,8 +166,7 @@ def share(training, model, pairs, nights, held_out):
         raise UserError("stage=share is fitted to photographs, bright and by night: data.kind=mixed was expected: say "
                         "preset=everyday")
     for _ in training.steps(pairs.in_patches(run.config.adjust.patch), steps=1, batch=1, stage="share", model=model):
-        fitted = fit_share(nights, pairs, lambda picture: enhance_own(model, picture, run.config.test)[0], passes=1)
-        model.share = fitted.to(run.device)
+        fit_share(model, nights, pairs, lambda picture: enhance_own(model, picture, run.config.test)[0], passes=1)
         training.validated(**validate(run, model, held_out))
 
 

@@ -68,7 +68,7 @@ def fit(training, pairs, held_out):
     def answer(picture):
         return model(picture[None].to(run.device))[0].clamp(0, 1).to("cpu")
     for _ in training.steps(pairs, steps=1, batch=1, stage="share", model=model):
-        model.share = fit_share(pairs.photographs, pairs.pairs, answer).to(run.device)
+        fit_share(model, pairs.photographs, pairs.pairs, answer)
         training.validated(**validate(run, model, held_out))
 
 

@@ -93,13 +93,15 @@ def stretched_sigmoid(value):
     return (torch.sigmoid(value) - 0.1) / 0.8
 
 
-def fit_share(nights, dark, answer, passes=2):
-    """A Share, fitted. nights: mixed.DarkenedPhotographs, each darkened `passes` times, and a page now and then; dark:
-    a data set of Pairs that shall get all of the answer; answer(picture): the network's, both (3, h, w) in [0, 1].
+def fit_share(model, nights, dark, answer, passes=2):
+    """Fit model.share anew. nights: mixed.DarkenedPhotographs, each darkened `passes` times, and a page now and then;
+    dark: a data set of Pairs that shall get all of the answer; answer(picture): the model's, both (3, h, w) in [0, 1].
 
     Wanted is the share that brings a picture nearest to its bright one, over ENOUGH; it counts as far as the answer
     changes anything.
     """
+    device = model.share.bias.device
+    model.share = Share().to(device)                    # all of the answer, while it is measured
     thumbnails, wanted, weights = [], [], []
     places = [(number, index) for number in range(passes) for index in range(len(nights))]
     pairs = (pair for place in watch(places, "how much of the answer bright pictures get")
@@ -117,7 +119,7 @@ def fit_share(nights, dark, answer, passes=2):
     share = Share()
     share.fit(torch.stack(thumbnails), torch.tensor(wanted), torch.tensor(weights),
               torch.stack([dark[0, index].thumbnail for index in range(len(dark))]))
-    return share
+    model.share = share.to(device)
 
 
 def whole_pairs(nights, place, longest=256):
