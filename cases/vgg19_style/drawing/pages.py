@@ -89,6 +89,15 @@ def draw_failure():
     return figures.sheet(shown, 4)
 
 
+def draw_sliders():
+    """Three sizes of the strokes, and two ways to keep the photograph's colours."""
+    shown = {}
+    for word in ("data.style_scale=0.5", "data.style_scale=1", "data.style_scale=2",
+                 "train.colour=luminance", "train.colour=cholesky"):
+        shown[word.partition(".")[2]] = paint("china", "starry_night", word)[STRIP[-1]]
+    return figures.sheet(shown, len(shown))
+
+
 def draw_large():
     """A painting of 2048 pixels, whole, and a part of it with all its pixels."""
     painted = paint("china", "starry_night", size=LARGE, steps=305)[305]
@@ -132,4 +141,4 @@ def draw_layers():
 PICTURES = {"cover.jpg": draw_cover, "result.jpg": draw_result, "china.jpg": partial(draw_seven, "china"),
             "coffee.jpg": partial(draw_seven, "coffee"), "chelsea.jpg": partial(draw_seven, "chelsea_cat"),
             "epochs.jpg": draw_epochs, "grams.jpg": draw_grams, "layers.jpg": draw_layers,
-            "failure.jpg": draw_failure, "large.jpg": draw_large}
+            "failure.jpg": draw_failure, "large.jpg": draw_large, "sliders.jpg": draw_sliders}
