@@ -53,11 +53,11 @@ class Confidence(NamedTuple):
     SiamFCTracker.likeness. lost is set below `below` and cleared above `above`. The numbers were fitted by
     extras/calibrate.py.
     """
-    constant: float = 2.0
-    ratio: float = 4.362
-    likeness: float = 2.759
-    below: float = 0.347
-    above: float = 0.497
+    constant: float = 2.618
+    ratio: float = 5.589
+    likeness: float = 2.601
+    below: float = 0.469
+    above: float = 0.619
 
     def probability(self, ratio, likeness):
         """ratio: the peak over the first one; likeness: of what lies at the peak to the first frame's target."""

@@ -4,7 +4,7 @@ Tracks clips that train nothing, with the settings tracker.*: synthetic ones of 
 for data.kind=mixed or videos, the held-out sequences. Each is shown as it is and then cut to another scene, cut right
 after its first frame, and with the target hidden for a while. Fits P(IoU > .5) to (ln of peak / first peak, likeness
 of what lies there to the target), prints how `lost` does on clips that did not fit, and the tracker.confidence;
-cuts and hidings make more frames wrong than a video has, so its threshold weighs them as if only WRONG were.
+cuts and hidings make more frames wrong than a video has, so its threshold balances both as if only WRONG were.
 --judge: precision and recall of `lost` on the sequences of these folders, with the confidence of the settings; nothing
 is fitted.
 """
@@ -28,7 +28,7 @@ from common.data.sequences import SequenceFolder
 from common.experiment import settings
 from common.metrics import box_iou
 
-WRONG = 0.2                                                   # share of wrong frames for which the threshold is best
+WRONG = 0.2                                                   # share of wrong frames that the threshold is set for
 GONE = 6                                                      # frames of another scene, or of a hidden target
 
 
@@ -114,18 +114,13 @@ def roc_area(scores, right):
     return float((ranks[right].sum() - positive * (positive + 1) / 2) / max(1, positive * negative))
 
 
-def best_threshold(probability, right):
-    """(threshold, F1) for calling frames below it lost, if WRONG of all frames were wrong ones."""
+def balanced_threshold(probability, right):
+    """The threshold below which frames are called lost at which, if WRONG of all frames were wrong ones, precision and
+    recall would be the same: as many are called lost as are."""
     candidates = np.quantile(probability, np.linspace(0.01, 0.99, 99))
     weights = np.where(right, (1 - WRONG) / max(1, right.sum()), WRONG / max(1, (~right).sum()))
-    scores = [f1(probability < limit, ~right, weights) for limit in candidates]
-    best = int(np.argmax(scores))
-    return float(candidates[best]), float(scores[best])
-
-
-def f1(called, true, weights=1.0):
-    """Harmonic mean of precision and recall of the frames called lost: 2 hits / (called + truly lost)."""
-    return 2 * (weights * (called & true)).sum() / max(1e-9, (weights * called).sum() + (weights * true).sum())
+    called = [(weights * (probability < limit)).sum() for limit in candidates]
+    return float(candidates[np.argmin(np.abs(np.array(called) - WRONG))])
 
 
 def rates(called, true):
@@ -141,7 +136,7 @@ def crossed(features, right, source):
     called, chance = np.zeros(len(right), bool), np.zeros(len(right))
     for half in (source // 2 % 2 == 0, source // 2 % 2 == 1):     # both ways of a sequence are neighbours
         weights = fit(features[~half], right[~half])
-        below, _ = best_threshold(probability(weights, features[~half]), right[~half])
+        below = balanced_threshold(probability(weights, features[~half]), right[~half])
         chance[half] = probability(weights, features[half])
         called[half] = chance[half] < below
     return called, chance
@@ -183,9 +178,9 @@ def main(argv=None):
     features, right, source = gather_evidence(tracker, make_takes(clips, np.random.default_rng(2)))
     called, chance = crossed(features, right, source)
     print(f"{len(clips)} clips, {len(right)} frames, {right.mean():.3f} of them right; on the clips not fitted: ROC "
-          f"area {roc_area(chance, right):.3f}, F1 of lost {f1(called, ~right):.3f}, {rates(called, ~right)}")
+          f"area {roc_area(chance, right):.3f}, {rates(called, ~right)}")
     weights = fit(features, right)
-    below, _ = best_threshold(probability(weights, features), right)
+    below = balanced_threshold(probability(weights, features), right)
     values = [*weights, below, min(0.95, below + 0.15)]
     print(f"confidence: [{', '.join(f'{value:.3f}' for value in values)}]")
 

@@ -314,9 +314,14 @@ def test_calibration_finds_the_curve():
     assert calibrate.fit(features * (1, -1), right)[2] == 0                     # a clearer peak never means doubt
     assert calibrate.roc_area(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75
     assert calibrate.roc_area(np.ones(4), np.array([False, False, True, True])) == 0.5
-    limit, score = calibrate.best_threshold(np.array([0.1, 0.2, 0.8, 0.9] * 10),
-                                            np.array([False, False, True, True] * 10))
-    assert 0.2 < limit <= 0.8 and score == 1
+    limit = calibrate.balanced_threshold(np.array([0.1, 0.2, 0.8, 0.9] * 10),
+                                         np.array([False, False, True, True] * 10))
+    assert 0.2 < limit <= 0.8
+    chance = rng.random(4000)                                                   # half of them right, each by its chance
+    right = rng.random(4000) < chance
+    called = chance < calibrate.balanced_threshold(chance, right)
+    hit, false = called[~right].mean(), called[right].mean()
+    assert abs(0.2 * hit + 0.8 * false - 0.2) < 0.02                            # as many called as wrong ones
 
 
 def test_what_calibration_shows_the_tracker():
