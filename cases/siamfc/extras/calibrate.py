@@ -174,11 +174,14 @@ def main(argv=None):
         print("\n".join(judge(tracker, root) for root in options.judge))
         return
     clips = [] if cfg.data.kind == "videos" else synthetic_clips(cfg.data.root, options.clips, 30, 2)
+    made = len(clips)
     clips += training_sets(cfg)[1] if cfg.data.kind != "stills" else []
     features, right, source = gather_evidence(tracker, make_takes(clips, np.random.default_rng(2)))
     called, chance = crossed(features, right, source)
+    real = source >= made
     print(f"{len(clips)} clips, {len(right)} frames, {right.mean():.3f} of them right; on the clips not fitted: ROC "
-          f"area {roc_area(chance, right):.3f}, {rates(called, ~right)}")
+          f"area {roc_area(chance, right):.3f}, {rates(called, ~right)}; on the real ones of them "
+          f"{rates(called[real], ~right[real])}")
     weights = fit(features, right)
     below = balanced_threshold(probability(weights, features), right)
     values = [*weights, below, min(0.95, below + 0.15)]

@@ -314,9 +314,9 @@ def test_calibration_finds_the_curve():
     assert calibrate.fit(features * (1, -1), right)[2] == 0                     # a clearer peak never means doubt
     assert calibrate.roc_area(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75
     assert calibrate.roc_area(np.ones(4), np.array([False, False, True, True])) == 0.5
-    limit = calibrate.balanced_threshold(np.array([0.1, 0.2, 0.8, 0.9] * 10),
-                                         np.array([False, False, True, True] * 10))
-    assert 0.2 < limit <= 0.8
+    chance, right = np.array([0.1, 0.2, 0.8, 0.9] * 10), np.array([False, False, True, True] * 10)
+    limit = calibrate.balanced_threshold(chance, right)
+    assert 0.2 < limit <= 0.8 and ((chance < limit) == ~right).all()
     chance = rng.random(4000)                                                   # half of them right, each by its chance
     right = rng.random(4000) < chance
     called = chance < calibrate.balanced_threshold(chance, right)
