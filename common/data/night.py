@@ -13,6 +13,7 @@ from common.data.darken import linear_to_srgb, srgb_to_linear
 GRID = 32                                       # fields of light are (GRID, GRID) over the whole picture
 DARKEST = 1 / 60                                # of the light
 FIELDS = {"even": 0.4, "uneven": 0.2, "backlight": 0.25, "lamps": 0.15}         # how the light falls: share of each
+FULL_WELL = 1000, 64000     # electrons: a small sensor's pixel, and a pixel that is the mean of some sixteen
 LIGHT = srgb_to_linear(np.arange(256) / 255).astype(np.float32)                  # of each 8-bit level
 
 
@@ -39,10 +40,11 @@ def draw_night(rng, small, unchanged=0.15):
     if rng.random() < 0.2:
         field = field + vignette(rng)[..., None] * (0.3 + 0.7 * dark / np.log(DARKEST))
     depth = dark / np.log(DARKEST)                                       # 0: as it was, 1: the darkest
+    full_well = float(np.exp(rng.uniform(*np.log(FULL_WELL))))
     return Night(np.minimum(field + depth * colours(rng), 0.0).astype(np.float32),
                  boost=float(rng.uniform(1, 1.6)) if rng.random() < 0.3 else 1.0,
-                 full_well=float(np.exp(rng.uniform(np.log(1000), np.log(8000)))),
-                 read_noise=float(rng.uniform(1, 6)), blur=float(rng.uniform(0.3, 1.1)) if rng.random() < 0.7 else 0.0,
+                 full_well=full_well, read_noise=float(rng.uniform(1, 6) * np.sqrt(full_well / 4000)),
+                 blur=float(rng.uniform(0.3, 1.1)) if rng.random() < 0.7 else 0.0,
                  gamma=float(1 + depth**0.5 * rng.uniform(-0.1, 0.1)),
                  hot=float(rng.uniform(0, 3e-4)) if rng.random() < 0.25 else 0.0,
                  quality=int(rng.integers(70, 97)) if rng.random() < 0.3 else 0)

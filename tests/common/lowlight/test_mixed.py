@@ -49,6 +49,13 @@ def test_no_night_is_brighter_than_the_day_and_some_are_as_bright():
     assert 5 < sum(not night.log_gain.any() for night in nights) < 40
 
 
+def test_nights_are_taken_by_small_sensors_and_by_large_ones():
+    nights = [draw_night(np.random.default_rng(seed), PICTURE) for seed in range(120)]
+    wells = np.array([night.full_well for night in nights])
+    assert wells.min() >= 1000 and wells.max() <= 64000 and 40 < (wells > 8000).sum() < 80
+    assert all(1 <= night.read_noise * np.sqrt(4000 / night.full_well) <= 6 for night in nights)
+
+
 def test_samples_come_from_seed_epoch_and_index_alone(folder):
     paths, _ = photographs_of([folder], 64)
     first, second = (DarkenedPhotographs(paths, 64, seed=3) for _ in range(2))
