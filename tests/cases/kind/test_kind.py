@@ -367,7 +367,7 @@ def test_release_on_lol(shared, folders):
     assert ratio["psnr"] >= 19.8 and ratio["ssim"] >= 0.79 and ratio["count"] == 15
     assert free["psnr"] >= 17.5 and free["ssim"] >= 0.75
     assert free["psnr"] >= max(found[f"ratio_{fixed}/gt_free"]["psnr"] for fixed in (3, 5)) + 0.4
-    # at most 1.5 dB were wished for between the two; the guess loses 2.34, and no better rule was found (README)
+    # at most 1.5 dB were wished for between the two; the guess loses 2.38, and no better rule was found (README)
     assert free["psnr"] >= ratio["psnr"] - 2.5
     assert ratio["ssim"] > found["unrestored/gt_ratio"]["ssim"] + 0.05, "the restoration restores"
     assert {"psnr", "ssim", "ssim_gray", "count"} <= found["gt_mean"].keys()
