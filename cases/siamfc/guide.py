@@ -7,6 +7,7 @@ them leaves little over. No parameter is learnt for that: the map is the least-s
 import torch
 import torch.nn.functional as F
 
+from cases.siamfc.losses import vectors
 from common.features import vgg
 
 TAPS = ("features.7", "features.12")                          # 256 channels of stride 8, 512 of stride 16
@@ -41,15 +42,10 @@ class Guide:
     def term(self, pictures, phi):
         """The share of the guide's variance that no linear map of phi (N, C, h, w) explains: a scalar in [0, 1]."""
         wanted = vectors(self.features(pictures, phi.shape[-1]))                                  # (N h w, 768)
-        given = vectors(phi.float())
+        given = vectors(phi)
         given = F.pad(given, (0, 1), value=1.0)                                                   # and a constant
         with torch.no_grad():                          # at the minimum the map's own derivative does not count
             energy = given.T @ given
             energy.diagonal().add_(RIDGE * energy.diagonal()[:-1].mean())
             readout = torch.linalg.solve(energy, given.T @ wanted)                                # (C + 1, 768)
         return (given @ readout - wanted).square().mean()
-
-
-def vectors(maps):
-    """(N, C, h, w) to (N h w, C)."""
-    return maps.permute(0, 2, 3, 1).flatten(0, 2)

@@ -91,3 +91,8 @@ def relative_error(given, wanted):
     """Squared error of features or maps as a share of their energy: |given - wanted|^2 / |wanted|^2, a scalar."""
     wanted = wanted.float()
     return (given.float() - wanted).square().sum() / wanted.square().sum().clamp(min=1e-9)
+
+
+def vectors(maps):
+    """Feature maps (N, C, h, w) as one vector per cell: (N h w, C) float32."""
+    return maps.float().permute(0, 2, 3, 1).flatten(0, 2)

@@ -27,6 +27,7 @@ from cases.siamfc.sequences import follow_clips, score_clips
 from cases.siamfc.teacher import Teacher
 from cases.siamfc.tracker import SiamFCTracker
 from common.base.errors import start
+from common.experiment import checkpoints
 from common.experiment.run import Run, bare
 from common.experiment.schedules import moving_average, warmup_cosine
 from common.experiment.training import Training
@@ -40,8 +41,7 @@ def main(argv=None):
     model = run.prepare(training.start_from(SiamFC(**cfg.model)))
     average = moving_average(bare(model), cfg.train.average)
     optimizer, schedule = optimisation(model, cfg.train)
-    teacher = (Teacher(cfg.train.teacher, pairs, cfg.model.widths[-1], run.device, cfg.precision)
-               if cfg.train.teacher else None)
+    teacher = choose_teacher(run, pairs) if cfg.train.teacher else None
     guide = Guide(cfg.train.guide, run.device, cfg.precision) if cfg.train.guide else None
 
     for pair in training.steps(pairs, steps=cfg.train.steps, batch=cfg.train.batch_size,
@@ -59,6 +59,14 @@ def main(argv=None):
         if training.due(cfg.train.validate_every):
             training.validated(**validate(run, average.module, clips))
     training.finish()
+
+
+def choose_teacher(run, pairs):
+    """The Teacher of train.teacher, which comes to meet a student that begins with --weights."""
+    cfg, student = run.config, None
+    if run.options.weights:
+        student = checkpoints.build(SiamFC, checkpoints.find("siamfc", run.name, run.options.weights))
+    return Teacher(cfg.train.teacher, pairs, cfg.model.widths[-1], run.device, cfg.precision, student)
 
 
 def optimisation(model, settings):

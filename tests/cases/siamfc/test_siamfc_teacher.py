@@ -30,6 +30,12 @@ def weights(tmp_path_factory):
     return path
 
 
+def narrow(seed):
+    """Weights of an untrained narrow student."""
+    network = build_untrained(SiamFC(NARROW).backbone, seed)
+    return checkpoints.Weights(None, {"widths": NARROW}, network.state_dict(), "", "")
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(teaching, "SAMPLES", 8)
@@ -61,6 +67,26 @@ def test_leading_directions_keep_correlations(weights, pairs):
     assert teacher.kept > 0.85
 
 
+def test_a_teacher_comes_to_meet_a_student_that_has_learnt(weights, pairs):
+    """A student that knows the teacher's features in other words, turned and twice as long, has nothing to learn."""
+    teacher = Teacher(weights, pairs, 16, torch.device("cpu"))
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(1)))[0]
+    start = checkpoints.build(SiamFC, checkpoints.find("siamfc", "", str(weights)))
+
+    class Turned(torch.nn.Module):
+        def forward(self, pictures):
+            return 2 * torch.einsum("nchw,cd->ndhw", start.backbone(pictures), turn)
+    found = teacher.projection @ teacher.turn(pairs, Turned())
+    pictures = torch.stack([pairs[0, index].x for index in range(2)]).float()
+    with torch.no_grad():
+        features = start.backbone(pictures)
+        met = torch.einsum("nchw,cd->ndhw", features, found)
+        assert float(losses.relative_error(met, Turned()(pictures))) < 1e-3            # features are in bfloat16
+    nearer = Teacher(weights, pairs, 8, torch.device("cpu"), start=checkpoints.build(SiamFC, narrow(0)))
+    gram = nearer.projection.T @ nearer.projection
+    assert torch.allclose(gram / gram[0, 0], torch.eye(8), atol=1e-4)                   # lengths by one number, no more
+
+
 def test_a_pool_comes_again_and_its_features_are_computed_once(weights, pairs, monkeypatch):
     count = len(pairs)
     again = pairs[divmod(3 + 12, count)]
@@ -71,6 +97,13 @@ def test_a_pool_comes_again_and_its_features_are_computed_once(weights, pairs, m
     first = teacher.features(pair)
     monkeypatch.setattr(teacher, "embed", None)                  # nothing is left to compute
     assert all(torch.equal(one, other) for one, other in zip(first, teacher.features(pair)))
+
+
+def test_without_a_pool_nothing_is_kept(weights):
+    pairs = Pairs(any_layout(build("GOT-10k") / "train"), "strong", 0)
+    teacher = Teacher(weights, pairs, 8, torch.device("cpu"))
+    z, x = teacher.features(batch([pairs[0, 0], pairs[0, 1]]))
+    assert z.shape == (2, 8, 6, 6) and x.shape == (2, 8, 20, 20) and not teacher.known
 
 
 def test_the_terms_are_zero_for_a_perfect_student_and_one_for_a_mute_one(weights, pairs):
