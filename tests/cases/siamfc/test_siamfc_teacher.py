@@ -18,6 +18,7 @@ from common.base import paths
 from common.data.samples import build
 from common.data.sequences import SequenceFolder
 from common.experiment import checkpoints
+from common.experiment.settings import resolve
 
 WIDE, NARROW = [8, 16, 16, 16, 16], [8, 16, 16, 16, 8]
 
@@ -85,6 +86,21 @@ def test_a_teacher_comes_to_meet_a_student_that_has_learnt(weights, pairs):
     nearer = Teacher(weights, pairs, 8, torch.device("cpu"), start=checkpoints.build(SiamFC, narrow(0)))
     gram = nearer.projection.T @ nearer.projection
     assert torch.allclose(gram / gram[0, 0], torch.eye(8), atol=1e-4)                   # lengths by one number, no more
+
+
+def test_a_training_that_begins_with_weights_is_met(weights, tmp_path):
+    path, network = tmp_path / "student.pt", build_untrained(SiamFC(WIDE).backbone, 3)
+    checkpoints.save(path, {"case": "siamfc", "model": {"widths": WIDE}, "weights": network.state_dict()})
+    pairs = Pairs(any_layout(build("GOT-10k") / "train"), "strong", 0)
+    config = resolve("siamfc", [f"train.teacher={weights}", f"model.widths={WIDE}", "precision=fp32"]).config
+    grams = []
+    for start in (None, str(path)):
+        run = SimpleNamespace(config=config, name="", options=SimpleNamespace(weights=start),
+                              device=torch.device("cpu"))
+        found = train.choose_teacher(run, pairs).projection
+        grams.append(found.T @ found)
+    assert near(grams[0], torch.eye(16))                                               # as it is
+    assert not torch.allclose(grams[1], torch.eye(16), atol=1e-2)                      # as long as the student's
 
 
 def test_a_pool_comes_again_and_its_features_are_computed_once(weights, pairs, monkeypatch):
